@@ -1,0 +1,1 @@
+//! Carries an action out: one actuator a file. `watch` never constructs one.

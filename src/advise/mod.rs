@@ -1,0 +1,1 @@
+//! History → forecast → capacity → policies → guards → a recommendation with its explanation. Pure.

@@ -1,0 +1,1 @@
+//! Named rules that hold a recommendation back; one rule a file. Pure.

@@ -1,0 +1,1 @@
+//! What has been seen: samples per signal in rings, gaps kept as gaps, persisted between runs.

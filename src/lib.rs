@@ -1,0 +1,30 @@
+//! Highwater: Kafka lag and ML load on one terminal screen, with forecasts and scale actions that an operator approves.
+//!
+//! The house, from the ground up. A room imports only rooms of lower floors; `tests/floors.rs` holds it to that.
+//!
+//! 1. [`model`]: plain data that every room speaks. No I/O, no clock, no async.
+//! 2. [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`]: pure functions over `model`; time is
+//!    an argument. (`history` alone also keeps a file.)
+//! 3. [`advise`]: history → forecast → capacity → policies → guards → recommendation. Pure.
+//!    [`process`]: what every edge needs from the operating system: a clock, children with deadlines, secrets.
+//! 4. [`config`], [`source`], [`ledger`], [`act`], [`world`]: the edges: async, sockets, files.
+//! 5. [`engine`]: joins observations into pictures and carries approvals out. [`tui`]: draws pictures, sends intents.
+//! 6. [`cli`]: wires the rooms for each subcommand.
+
+pub mod act;
+pub mod advise;
+pub mod capacity;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod forecast;
+pub mod guard;
+pub mod history;
+pub mod ledger;
+pub mod model;
+pub mod policy;
+pub mod process;
+pub mod simulate;
+pub mod source;
+pub mod tui;
+pub mod world;

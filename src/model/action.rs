@@ -1,0 +1,224 @@
+//! A decision being carried out, and what an operator asks for.
+
+use super::{Confirm, Label, PlanHash, Target, Time};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The identity of one action, unique over hosts and time; sorts by creation.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ActionId(pub Label);
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The eleven states of an action. The transitions and their guards are `ledger`'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionState {
+    /// Shown and waiting for a decision.
+    Proposed,
+    /// A newer recommendation with another count took its place. Final.
+    Superseded,
+    /// Not decided or not begun in time. Final.
+    Expired,
+    /// An operator said no. Final.
+    Rejected,
+    /// An operator said yes; nothing written yet.
+    Approved,
+    /// The intent is on disk; the one write is under way.
+    Applying,
+    /// The write was accepted; waiting until ready.
+    Applied,
+    /// Ready in time at the count asked for. Final.
+    Verified,
+    /// Refused, reverted or not ready in time. Final.
+    Failed,
+    /// Undone by a linked action. Final.
+    RolledBack,
+    /// The write's outcome is not known (time-out, crash): reconciled by observing, never by trying again.
+    Unknown,
+}
+
+impl ActionState {
+    /// Whether nothing can follow.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Superseded | Self::Expired | Self::Rejected | Self::Verified | Self::Failed | Self::RolledBack
+        )
+    }
+
+    /// The name in files, JSON and on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Superseded => "superseded",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::Approved => "approved",
+            Self::Applying => "applying",
+            Self::Applied => "applied",
+            Self::Verified => "verified",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled-back",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Who acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Who the server says we are (SelfSubjectReview), where there is one.
+    pub server_user: Option<Label>,
+    /// Operating-system user.
+    pub os_user: Label,
+    /// Host name.
+    pub host: Label,
+    /// Process id.
+    pub pid: u32,
+    /// `SSH_CONNECTION`, when the session is one.
+    pub ssh: Option<Label>,
+}
+
+impl fmt::Display for Actor {
+    /// The server's view first: `alice@corp` or `root@host`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.server_user {
+            Some(user) => fmt::Display::fmt(user, f),
+            None => write!(f, "{}@{}", self.os_user, self.host),
+        }
+    }
+}
+
+/// One action as it stands now; the ledger is the fold of its entries into these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// Identity.
+    pub id: ActionId,
+    /// Workload's name.
+    pub workload: Label,
+    /// What is changed.
+    pub target: Target,
+    /// `metadata.uid` that was on screen, for objects.
+    pub uid: Option<Label>,
+    /// The count it must find.
+    pub from: u32,
+    /// The count it writes.
+    pub to: u32,
+    /// Identity of the plan that was on screen.
+    pub plan_hash: PlanHash,
+    /// Where it stands.
+    pub state: ActionState,
+    /// Who made the last decision.
+    pub actor: Actor,
+    /// Why: the operator's reason, the server's refusal, the guard.
+    pub reason: Label,
+    /// The request that is made, one line for a person.
+    pub request: Label,
+    /// What the decision rested on: one line of signals, forecast and model.
+    pub evidence: Label,
+    /// First entry.
+    pub created: Time,
+    /// Last entry.
+    pub updated: Time,
+    /// Not to be begun after.
+    pub expires: Time,
+    /// Must be ready by (set when applied).
+    pub verify_by: Option<Time>,
+}
+
+/// What an operator asks for on the screen. The engine's approval task answers through the picture.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Intent {
+    /// Check and dry-run a change and show what would be done; nothing is written to the target.
+    Prepare {
+        /// Workload's name.
+        workload: Label,
+        /// The count: the recommended one, or the operator's own.
+        to: u32,
+        /// The plan on screen when the key was pressed.
+        plan_hash: PlanHash,
+    },
+    /// Do what was prepared: the second, different key.
+    Confirm {
+        /// The prepared action.
+        action: ActionId,
+        /// Its plan hash as shown in the dialog.
+        plan_hash: PlanHash,
+    },
+    /// Leave the dialog without doing it.
+    Abandon {
+        /// The prepared action.
+        action: ActionId,
+    },
+    /// Say no, with a reason.
+    Reject {
+        /// Workload's name.
+        workload: Label,
+        /// The plan on screen.
+        plan_hash: PlanHash,
+        /// Why.
+        reason: Label,
+    },
+    /// Do not ask again before an instant.
+    Snooze {
+        /// Workload's name.
+        workload: Label,
+        /// The plan on screen.
+        plan_hash: PlanHash,
+        /// When to ask again.
+        until: Time,
+    },
+}
+
+/// A change that was checked and dry-run and now waits for the confirming key: what the dialog shows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prepared {
+    /// The action it would become.
+    pub action: ActionId,
+    /// Workload's name.
+    pub workload: Label,
+    /// What is changed.
+    pub target: Target,
+    /// Count it must find.
+    pub from: u32,
+    /// Count it writes.
+    pub to: u32,
+    /// The exact request, line by line.
+    pub request: Vec<Label>,
+    /// Who owns the count, in words ("none: no HPA, no ScaledObject").
+    pub owner: Label,
+    /// Who the server says we are, and whether it lets us.
+    pub identity: Label,
+    /// The dry run's answer: accepted, or why not.
+    pub dry_run: Result<Label, Label>,
+    /// What stands against it; empty: may be confirmed.
+    pub refused: Vec<Label>,
+    /// What happens after, in words ("ready in ~40 s, verified by 14:13").
+    pub after: Label,
+    /// Identity of this plan (of the edited one when the count was changed).
+    pub plan_hash: PlanHash,
+    /// Not to be confirmed after.
+    pub expires: Time,
+    /// Age of the evidence when prepared, seconds.
+    pub evidence_age: f64,
+    /// How it is confirmed.
+    pub confirm: Confirm,
+}
+
+impl Prepared {
+    /// Whether confirming can do anything.
+    pub fn may_confirm(&self, now: Time) -> bool {
+        self.refused.is_empty() && self.dry_run.is_ok() && now < self.expires
+    }
+}

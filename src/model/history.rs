@@ -1,0 +1,114 @@
+//! Keys and samples of what was seen over time.
+
+use super::{Entity, Time};
+use serde::{Deserialize, Serialize};
+
+/// What a series says about a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Records or requests arriving per second.
+    Demand,
+    /// Records or requests processed per second.
+    Throughput,
+    /// Records, requests or jobs waiting.
+    Backlog,
+    /// Seconds behind.
+    TimeLag,
+    /// Latency against the SLO, seconds (TTFT p95 for inference).
+    Latency,
+    /// Ratio 0–1.
+    Utilisation,
+    /// Memory, bytes.
+    Memory,
+    /// Replicas ready.
+    Replicas,
+    /// Jobs waiting (batch).
+    Queue,
+    /// Progress ratio 0–1 (training).
+    Progress,
+}
+
+impl Role {
+    /// Every role, in the order that a screen lists them.
+    pub const ALL: [Self; 10] = [
+        Self::Demand,
+        Self::Throughput,
+        Self::Backlog,
+        Self::TimeLag,
+        Self::Latency,
+        Self::Utilisation,
+        Self::Memory,
+        Self::Replicas,
+        Self::Queue,
+        Self::Progress,
+    ];
+
+    /// The name in files and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Demand => "demand",
+            Self::Throughput => "throughput",
+            Self::Backlog => "backlog",
+            Self::TimeLag => "time_lag",
+            Self::Latency => "latency",
+            Self::Utilisation => "utilisation",
+            Self::Memory => "memory",
+            Self::Replicas => "replicas",
+            Self::Queue => "queue",
+            Self::Progress => "progress",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.name() == name)
+    }
+}
+
+/// The key of one series: which thing, which role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SignalKey {
+    /// The thing.
+    pub entity: Entity,
+    /// What the series says about it.
+    pub role: Role,
+}
+
+/// One sample; finite by the time it is recorded. A gap is the absence of samples for longer than a few steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub value: f64,
+}
+
+/// A series on a regular grid, for charts and models: `values[i]` belongs to `start + i × step`; `None` is a gap.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Grid {
+    /// Instant of the first value; a multiple of `step`.
+    pub start: Time,
+    /// Seconds between values.
+    pub step: f64,
+    /// Values; a gap is a gap, never 0.
+    pub values: Vec<Option<f64>>,
+}
+
+impl Grid {
+    /// Instant of value `i`.
+    pub fn at(&self, i: usize) -> Time {
+        self.start.plus(i as f64 * self.step)
+    }
+
+    /// Instant just after the last value.
+    pub fn end(&self) -> Time {
+        self.at(self.values.len())
+    }
+
+    /// The newest value that is not a gap, with its instant.
+    pub fn last(&self) -> Option<(Time, f64)> {
+        let i = self.values.iter().rposition(Option::is_some)?;
+        self.values[i].map(|v| (self.at(i), v))
+    }
+}

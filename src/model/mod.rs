@@ -1,0 +1,41 @@
+//! Plain data that every room speaks. No I/O, no clock, no async: time comes in as an argument.
+//!
+//! Conventions, in every field of this room:
+//! - durations are seconds as `f64` unless the type says otherwise; instants are [`Time`];
+//! - rates are per second; memory and sizes are bytes; ratios are 0–1;
+//! - *missing* is `None`, never 0 and never NaN ([`Reading::new`] refuses what is not finite);
+//! - text that came from outside the process is a [`Label`], scrubbed when it was made.
+
+mod action;
+mod cluster;
+mod forecast;
+mod history;
+mod kube;
+mod label;
+mod ml;
+mod observation;
+mod picture;
+mod reading;
+mod recommendation;
+mod secret;
+mod settings;
+mod target;
+mod time;
+mod workload;
+
+pub use action::*;
+pub use cluster::*;
+pub use forecast::*;
+pub use history::*;
+pub use kube::*;
+pub use label::*;
+pub use ml::*;
+pub use observation::*;
+pub use picture::*;
+pub use reading::*;
+pub use recommendation::*;
+pub use secret::*;
+pub use settings::*;
+pub use target::*;
+pub use time::*;
+pub use workload::*;

@@ -1,0 +1,127 @@
+//! What the sources tell the engine, over bounded channels.
+
+use super::{KafkaCluster, KubeState, Label, MlState, Sample, SignalKey, Target, Time};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One message from a source task to the engine.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// A Kafka refresh ended (perhaps with parts carried over from earlier ones).
+    Kafka(Arc<KafkaCluster>),
+    /// A Prometheus refresh ended.
+    Ml(Arc<MlState>),
+    /// Kubernetes changed.
+    Kubernetes(Arc<KubeState>),
+    /// A command target said its count.
+    Count {
+        /// `command/NAME`.
+        target: Target,
+        /// The count.
+        count: u32,
+        /// When.
+        at: Time,
+    },
+    /// Samples of a signal that a workload's own PromQL defines, newest last.
+    Signal {
+        /// Which series.
+        key: SignalKey,
+        /// Samples.
+        samples: Vec<Sample>,
+    },
+    /// Older samples of a series, found at start: put before what was seen since.
+    Backfill {
+        /// Which series.
+        key: SignalKey,
+        /// Samples, oldest first.
+        samples: Vec<Sample>,
+    },
+    /// A source's health changed or was confirmed.
+    Health(SourceStatus),
+}
+
+/// What kind of system a source reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A Kafka cluster.
+    Kafka,
+    /// A Prometheus API.
+    Prometheus,
+    /// A Kubernetes API.
+    Kubernetes,
+    /// An observing command.
+    Command,
+}
+
+impl SourceKind {
+    /// The name on screen and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Prometheus => "prometheus",
+            Self::Kubernetes => "kubernetes",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// Health of a source as it judges itself; whether its data are *stale* is computed from ages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// No answer yet, none refused.
+    Connecting,
+    /// Everything asked was answered.
+    Ok,
+    /// Something was answered, something not.
+    Degraded,
+    /// Nothing was answered.
+    Down,
+}
+
+/// One source as the header shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceStatus {
+    /// Name in the configuration.
+    pub name: Label,
+    /// Kind.
+    pub kind: SourceKind,
+    /// Health.
+    pub health: Health,
+    /// Since when it has this health.
+    pub since: Time,
+    /// Last complete or partial answer.
+    pub answered: Option<Time>,
+    /// Seconds between refreshes that it aims at.
+    pub cadence: f64,
+    /// `3/3 brokers`, or why not, as a sentence with the mend.
+    pub detail: Label,
+}
+
+impl SourceStatus {
+    /// Seconds since the last answer.
+    pub fn age(&self, now: Time) -> Option<f64> {
+        self.answered.map(|t| now.since(t).max(0.0))
+    }
+
+    /// Whether what it said is too old to act on: more than two refreshes and a second.
+    pub fn is_stale(&self, now: Time) -> bool {
+        self.age(now).is_none_or(|age| age > 2.0 * self.cadence + 1.0)
+    }
+}
+
+/// One line of `highwater check`: something that was tried, how it went, and the mend.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckLine {
+    /// What was tried: `kafka prod: brokers`, `target deploy/payments/fraud-scorer: patch scale`.
+    pub what: Label,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub detail: Label,
+    /// What to do about it, when it is not ok.
+    pub mend: Option<Label>,
+    /// Nothing answered at all (exit code 3).
+    pub unreachable: bool,
+}

@@ -1,0 +1,159 @@
+//! How the edges are configured, already validated: what `config` makes and the sources and actuators take.
+
+use super::{Label, Secret, SignalKey};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Where a secret comes from. Files and commands are read again when the server says that the old one is no longer good.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SecretSource {
+    /// In the configuration itself (only in a file that nobody else can read).
+    Value(Secret),
+    /// An environment variable.
+    Env(String),
+    /// The content of a file, without its last newline.
+    File(PathBuf),
+    /// The standard output of a command, without its last newline.
+    Command(Vec<String>),
+}
+
+/// A value of a Kafka client property.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Property {
+    /// Plain text.
+    Text(String),
+    /// A secret (`sasl.password`, `ssl.key.password`).
+    Secret(SecretSource),
+}
+
+/// `[kafka.NAME]`: librdkafka's property names, unchecked here; the reader names the key that it does not understand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KafkaSettings {
+    /// Name.
+    pub name: Label,
+    /// Properties by librdkafka's name.
+    pub properties: BTreeMap<String, Property>,
+    /// Seconds between refreshes.
+    pub refresh: f64,
+}
+
+/// TLS material, PEM.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TlsSettings {
+    /// Extra certificate authority; the platform's are used when absent.
+    pub ca: Option<PathBuf>,
+    /// Client certificate chain.
+    pub cert: Option<PathBuf>,
+    /// Client key.
+    pub key: Option<PathBuf>,
+    /// Name to verify instead of the host's.
+    pub server_name: Option<String>,
+    /// Accept any certificate: watch only, and said on screen.
+    pub insecure: bool,
+}
+
+/// `[prometheus.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrometheusSettings {
+    /// Name.
+    pub name: Label,
+    /// Base URL, path prefix included, no trailing slash, no user information.
+    pub url: String,
+    /// Basic authentication.
+    pub basic: Option<(String, SecretSource)>,
+    /// Bearer token.
+    pub bearer: Option<SecretSource>,
+    /// Extra headers.
+    pub headers: BTreeMap<String, SecretSource>,
+    /// TLS.
+    pub tls: TlsSettings,
+    /// Deadline of one request, seconds.
+    pub timeout: f64,
+    /// Seconds between refreshes.
+    pub refresh: f64,
+    /// Step of range queries, seconds.
+    pub step: f64,
+    /// How far back to fill the history at start, seconds.
+    pub backfill: f64,
+    /// Label matchers for the packs' `$sel`.
+    pub select: BTreeMap<String, String>,
+    /// Prefix of wrapped metric names (`ray_`, `kserve_`), for the packs.
+    pub prefix: String,
+    /// A folder of the user's own packs, beside the built-in ones.
+    pub packs: Option<PathBuf>,
+    /// Series that replace or complete the packs: PromQL per workload and role.
+    pub custom: Vec<CustomSignal>,
+}
+
+impl PrometheusSettings {
+    /// The defaults for a URL.
+    pub fn new(name: impl Into<Label>, url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            url: url.into(),
+            basic: None,
+            bearer: None,
+            headers: BTreeMap::new(),
+            tls: TlsSettings::default(),
+            timeout: 10.0,
+            refresh: 5.0,
+            step: 15.0,
+            backfill: 6.0 * 3600.0,
+            select: BTreeMap::new(),
+            prefix: String::new(),
+            packs: None,
+            custom: Vec::new(),
+        }
+    }
+}
+
+/// One user-defined series: `signals.demand = '…'` of a workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomSignal {
+    /// The series it fills.
+    pub key: SignalKey,
+    /// PromQL; `$w` and `$sel` are replaced.
+    pub query: String,
+}
+
+/// `[kubernetes]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KubernetesSettings {
+    /// Context of the kubeconfig; `None` in a pod: the service account.
+    pub context: Option<String>,
+    /// Kubeconfig file; `None`: `$KUBECONFIG`, then `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespaces to watch; empty: all.
+    pub namespaces: Vec<String>,
+}
+
+/// `[actuator.command.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandSettings {
+    /// Name.
+    pub name: Label,
+    /// Argv that sets the count; `{to}` `{from}` `{target}` are replaced inside elements.
+    pub apply: Vec<String>,
+    /// Argv that prints the present count.
+    pub observe: Option<Vec<String>>,
+    /// Argv that says whether it would work.
+    pub dry_run: Option<Vec<String>>,
+    /// Deadline, seconds.
+    pub timeout: f64,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitSettings {
+    /// Actions begun in any hour, all targets together.
+    pub actions_per_hour: u32,
+    /// Actions under way at once.
+    pub in_flight: u32,
+    /// While this file exists nothing is approved.
+    pub freeze_file: Option<PathBuf>,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self { actions_per_hour: 12, in_flight: 3, freeze_file: None }
+    }
+}

@@ -1,0 +1,1 @@
+//! Functions from what was observed to a replica count: the rivals as they really are, and the planner. Pure.

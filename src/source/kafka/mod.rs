@@ -1,0 +1,1 @@
+//! Reads brokers, topics and consumer groups over the Kafka wire protocol.

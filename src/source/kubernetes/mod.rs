@@ -1,0 +1,1 @@
+//! Watches Deployments, StatefulSets, HPAs and ScaledObjects.

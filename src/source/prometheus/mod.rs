@@ -1,0 +1,1 @@
+//! Reads GPU, queue and latency series over the Prometheus HTTP API.

@@ -1,0 +1,1 @@
+//! Draws pictures, sends intents; knows no socket and no actuator.

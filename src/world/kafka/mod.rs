@@ -1,0 +1,1 @@
+//! The world's Kafka face: brokers that speak the wire protocol.

@@ -1,0 +1,5 @@
+//! Every test that needs more than one room: one binary, one module a subject, so that it is linked once.
+
+#![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
+
+mod floors;
