@@ -1,1 +1,40 @@
 //! Draws pictures, sends intents; knows no socket and no actuator.
+//!
+//! ```text
+//! keys, pictures, ticks → update(state, event, picture) → effects (send an intent, quit, …)
+//!                                 │
+//!                        draw(picture, state, theme, now) → Buffer → terminal, text, SVG
+//! ```
+//!
+//! [`State`] is plain data, `update` the one function that changes it, [`draw`] a pure function of picture and state.
+//! `run` is the only place that waits.
+
+pub mod rows;
+pub mod state;
+pub mod theme;
+pub mod view;
+
+pub use state::{State, View};
+pub use theme::Theme;
+
+use crate::model::{Picture, Time};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// What a view draws from. Every view is `pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer)`: a pure function.
+#[derive(Clone, Copy, Debug)]
+pub struct Cx<'a> {
+    /// What is true; when the screen is frozen, what was true then.
+    pub picture: &'a Picture,
+    /// Where the operator is.
+    pub state: &'a State,
+    /// Colours and glyphs.
+    pub theme: &'a Theme,
+    /// The clock's instant, for ages.
+    pub now: Time,
+}
+
+/// Draws the whole screen: header, the current view, footer, dialogs above them.
+pub fn draw(picture: &Picture, state: &State, theme: &Theme, now: Time, area: Rect, buf: &mut Buffer) {
+    let picture = state.frozen.as_deref().unwrap_or(picture);
+    view::draw(&Cx { picture, state, theme, now }, area, buf);
+}

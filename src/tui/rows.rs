@@ -1,0 +1,181 @@
+//! The rows of every table, filtered and in the order in which they are drawn: what the cursor moves over.
+//!
+//! Views draw exactly these rows and `update` moves over exactly these, so that the two cannot differ.
+
+use super::state::{Pane, Sort, State};
+use crate::model::{
+    Action, Broker, Gpu, Group, GroupPartition, KafkaCluster, Label, Picture, Queue, Role, Service, Topic, Training,
+    WorkloadView,
+};
+use std::sync::Arc;
+
+/// One row: what it is called for the cursor, where it was seen, and the thing.
+#[derive(Clone, Debug)]
+pub struct Row<'a, T> {
+    /// The id that [`State::selected`] holds.
+    pub id: Label,
+    /// Name of the cluster or source.
+    pub source: &'a Label,
+    /// The thing.
+    pub item: &'a T,
+}
+
+fn id(parts: &[&str]) -> Label {
+    Label::new(&parts.join("/"))
+}
+
+/// Workloads.
+pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<WorkloadView>> {
+    let mut rows: Vec<_> = picture.workloads.iter().collect();
+    let by = |role: Role| {
+        move |w: &&Arc<WorkloadView>| {
+            std::cmp::Reverse(w.signal(role).and_then(|s| s.now.as_ref()).map_or(-1, |r| r.value as i64))
+        }
+    };
+    match state.sort {
+        Sort::Worst => {}
+        Sort::Name => rows.sort_by(|a, b| a.workload.name.cmp(&b.workload.name)),
+        Sort::Demand => rows.sort_by_key(by(Role::Demand)),
+        Sort::Backlog => rows.sort_by_key(by(Role::Backlog)),
+        Sort::Behind => rows.sort_by_key(by(Role::TimeLag)),
+    }
+    rows
+}
+
+/// Brokers of every cluster.
+pub fn brokers<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Broker>> {
+    each_cluster(picture, |c| {
+        c.brokers.iter().map(|b| Row { id: id(&[c.name.as_str(), &b.id.to_string()]), source: &c.name, item: b })
+    })
+}
+
+/// Topics of every cluster; internal ones last.
+pub fn topics<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Topic>> {
+    let mut rows = each_cluster(picture, |c| {
+        c.topics.iter().map(|t| Row { id: id(&[c.name.as_str(), t.name.as_str()]), source: &c.name, item: t })
+    });
+    rows.sort_by_key(|r| r.item.internal);
+    rows
+}
+
+/// Consumer groups of every cluster, the largest lag first.
+pub fn groups<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Group>> {
+    let mut rows = each_cluster(picture, |c| {
+        c.groups.iter().map(|g| Row { id: id(&[c.name.as_str(), g.group.as_str()]), source: &c.name, item: g })
+    });
+    rows.sort_by_key(|r| std::cmp::Reverse(r.item.lag));
+    rows
+}
+
+/// The group under the cursor: the selected one, else the first.
+pub fn current_group<'a>(picture: &'a Picture, state: &State) -> Option<Row<'a, Group>> {
+    let rows = groups(picture, state);
+    let at = position(rows.iter().map(|r| &r.id), state.selected(Pane::Groups));
+    rows.into_iter().nth(at)
+}
+
+/// Partitions of the group under the cursor, as the group sees them.
+pub fn partitions<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, GroupPartition>> {
+    let Some(group) = current_group(picture, state) else { return Vec::new() };
+    let row = |p: &'a GroupPartition| Row {
+        id: id(&[group.id.as_str(), p.topic.as_str(), &p.partition.to_string()]),
+        source: group.source,
+        item: p,
+    };
+    group.item.partitions.iter().map(row).collect()
+}
+
+/// GPUs of every source.
+pub fn gpus<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Gpu>> {
+    let rows = picture.ml.iter().flat_map(|m| {
+        m.gpus.iter().map(move |g| Row {
+            id: id(&[m.source.as_str(), g.host.as_str(), g.gpu.as_str()]),
+            source: &m.source,
+            item: g,
+        })
+    });
+    rows.collect()
+}
+
+/// Inference services of every source.
+pub fn services<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Service>> {
+    let rows = picture.ml.iter().flat_map(|m| {
+        m.services.iter().map(move |s| Row {
+            id: id(&[m.source.as_str(), s.name.as_str()]),
+            source: &m.source,
+            item: s,
+        })
+    });
+    rows.collect()
+}
+
+/// Work queues of every source.
+pub fn queues<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Queue>> {
+    let rows = picture.ml.iter().flat_map(|m| {
+        m.queues.iter().map(move |q| Row { id: id(&[m.source.as_str(), q.name.as_str()]), source: &m.source, item: q })
+    });
+    rows.collect()
+}
+
+/// Training runs of every source.
+pub fn trainings<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Training>> {
+    let rows = picture.ml.iter().flat_map(|m| {
+        m.trainings.iter().map(move |t| Row {
+            id: id(&[m.source.as_str(), t.name.as_str()]),
+            source: &m.source,
+            item: t,
+        })
+    });
+    rows.collect()
+}
+
+/// Actions: those under way first, then the newest.
+pub fn actions<'a>(picture: &'a Picture, _state: &State) -> Vec<&'a Action> {
+    let mut rows: Vec<_> = picture.actions.iter().collect();
+    rows.sort_by_key(|a| a.state.is_final());
+    rows
+}
+
+/// The ids of a table's rows, in order.
+pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
+    fn of<T>(rows: Vec<Row<'_, T>>) -> Vec<Label> {
+        rows.into_iter().map(|r| r.id).collect()
+    }
+    match pane {
+        Pane::Workloads => workloads(picture, state).iter().map(|w| w.workload.name.clone()).collect(),
+        Pane::Brokers => of(brokers(picture, state)),
+        Pane::Topics => of(topics(picture, state)),
+        Pane::Groups => of(groups(picture, state)),
+        Pane::Partitions => of(partitions(picture, state)),
+        Pane::Gpus => of(gpus(picture, state)),
+        Pane::Services => of(services(picture, state)),
+        Pane::Queues => of(queues(picture, state)),
+        Pane::Trainings => of(trainings(picture, state)),
+        Pane::Actions => actions(picture, state).iter().map(|a| a.id.0.clone()).collect(),
+    }
+}
+
+/// The line of the selected id; the first line when nothing is selected or it is gone.
+pub fn position<'a>(mut ids: impl Iterator<Item = &'a Label>, selected: Option<&Label>) -> usize {
+    selected.and_then(|s| ids.position(|i| i == s)).unwrap_or(0)
+}
+
+/// The workload under the cursor: the selected one, else the first.
+pub fn current_workload<'a>(picture: &'a Picture, state: &State) -> Option<&'a Arc<WorkloadView>> {
+    let rows = workloads(picture, state);
+    let at = position(rows.iter().map(|w| &w.workload.name), state.selected(Pane::Workloads));
+    rows.get(at).copied()
+}
+
+/// The lines of a table that are drawn when `height` fit: the cursor stays near the middle.
+pub fn window(cursor: usize, len: usize, height: usize) -> std::ops::Range<usize> {
+    let first = cursor.saturating_sub(height / 2).min(len.saturating_sub(height));
+    first..(first + height).min(len)
+}
+
+fn each_cluster<'a, T, I>(picture: &'a Picture, rows: impl Fn(&'a KafkaCluster) -> I) -> Vec<Row<'a, T>>
+where
+    I: Iterator<Item = Row<'a, T>>,
+{
+    picture.clusters.iter().flat_map(|c| rows(c)).collect()
+}

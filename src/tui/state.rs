@@ -1,0 +1,191 @@
+//! Where the operator is: the view, the rows under the cursors, what is filtered, frozen, zoomed and asked. Plain data.
+
+use crate::model::{Label, Picture, Time};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A page of the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum View {
+    /// Every workload of both kinds, worst first.
+    #[default]
+    Overview,
+    /// One workload: chart, signals, recommendation. Which one: [`State::selected`] of [`Pane::Workloads`].
+    Workload,
+    /// Brokers, topics, groups, partitions.
+    Kafka,
+    /// GPUs, inference services, queues, training runs.
+    Ml,
+    /// Actions in flight and done.
+    Actions,
+}
+
+impl View {
+    /// Every view, in the order of the number keys.
+    pub const ALL: [Self; 5] = [Self::Overview, Self::Kafka, Self::Ml, Self::Actions, Self::Workload];
+
+    /// The name in commands (`snapshot --view NAME`), footer and palette.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Workload => "workload",
+            Self::Kafka => "kafka",
+            Self::Ml => "ml",
+            Self::Actions => "actions",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|v| v.name() == name)
+    }
+
+    /// The tables of this view; Tab goes through them in this order. The first one has the cursor at the start.
+    pub fn panes(self) -> &'static [Pane] {
+        match self {
+            Self::Overview | Self::Workload => &[Pane::Workloads],
+            Self::Kafka => &[Pane::Groups, Pane::Partitions, Pane::Topics, Pane::Brokers],
+            Self::Ml => &[Pane::Services, Pane::Gpus, Pane::Queues, Pane::Trainings],
+            Self::Actions => &[Pane::Actions],
+        }
+    }
+}
+
+/// A table with a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pane {
+    /// Workloads; the id is the workload's name.
+    Workloads,
+    /// Brokers; the id is `CLUSTER/ID`.
+    Brokers,
+    /// Topics; the id is `CLUSTER/NAME`.
+    Topics,
+    /// Consumer groups; the id is `CLUSTER/GROUP`.
+    Groups,
+    /// Partitions of the group under the cursor of [`Pane::Groups`]; the id is `CLUSTER/GROUP/TOPIC/PARTITION`.
+    Partitions,
+    /// GPUs; the id is `SOURCE/HOST/GPU`.
+    Gpus,
+    /// Inference services; the id is `SOURCE/NAME`.
+    Services,
+    /// Work queues; the id is `SOURCE/NAME`.
+    Queues,
+    /// Training runs; the id is `SOURCE/NAME`.
+    Trainings,
+    /// Actions; the id is the action's.
+    Actions,
+}
+
+/// What the workloads (and, where it makes sense, the other tables) are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Worst first: the engine's order.
+    #[default]
+    Worst,
+    /// By name.
+    Name,
+    /// Largest demand first.
+    Demand,
+    /// Largest backlog first.
+    Backlog,
+    /// Farthest behind first.
+    Behind,
+}
+
+impl Sort {
+    /// The order in which the sort key goes through them.
+    pub const ALL: [Self; 5] = [Self::Worst, Self::Name, Self::Demand, Self::Backlog, Self::Behind];
+
+    /// The words in the table's title.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Worst => "worst first",
+            Self::Name => "by name",
+            Self::Demand => "by demand",
+            Self::Backlog => "by backlog",
+            Self::Behind => "farthest behind first",
+        }
+    }
+
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let i = Self::ALL.iter().position(|s| *s == self).unwrap_or(0);
+        Self::ALL[(i + 1) % Self::ALL.len()]
+    }
+}
+
+/// How much of the past the charts show. The future is always the forecast's whole horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zoom(usize);
+
+impl Zoom {
+    const HOURS: [f64; 6] = [0.25, 1.0, 3.0, 6.0, 12.0, 24.0];
+
+    /// Seconds of the past on the chart.
+    pub fn back(self) -> f64 {
+        Self::HOURS[self.0.min(Self::HOURS.len() - 1)] * 3600.0
+    }
+
+    /// A shorter span.
+    #[must_use]
+    pub fn nearer(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// A longer span.
+    #[must_use]
+    pub fn farther(self) -> Self {
+        Self((self.0 + 1).min(Self::HOURS.len() - 1))
+    }
+}
+
+impl Default for Zoom {
+    /// Three hours: the shape of a surge and what was before it.
+    fn default() -> Self {
+        Self(2)
+    }
+}
+
+/// Everything that the screen remembers between two frames.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The page.
+    pub view: View,
+    /// The page that Esc goes back to from [`View::Workload`].
+    pub back: View,
+    /// The row under the cursor of each table, by what it is and not by its line. Absent: the first row.
+    pub selected: BTreeMap<Pane, Label>,
+    /// The table with the cursor, per view. Absent: the first of [`View::panes`].
+    pub focus: BTreeMap<View, Pane>,
+    /// Order of the workloads.
+    pub sort: Sort,
+    /// The filter's text as typed; empty: everything is shown.
+    pub filter: String,
+    /// The picture that the screen is frozen at.
+    pub frozen: Option<Arc<Picture>>,
+    /// How much of the past the charts show.
+    pub zoom: Zoom,
+    /// Terminal's columns and lines.
+    pub size: (u16, u16),
+}
+
+impl State {
+    /// The table with the cursor in the current view.
+    pub fn pane(&self) -> Pane {
+        self.focus.get(&self.view).copied().unwrap_or_else(|| self.view.panes()[0])
+    }
+
+    /// The row under the cursor of a table, if one was chosen.
+    pub fn selected(&self, pane: Pane) -> Option<&Label> {
+        self.selected.get(&pane)
+    }
+}
+
+/// A sentence that the screen itself says, for a while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Toast {
+    /// What.
+    pub text: String,
+    /// Shown until.
+    pub until: Time,
+}
