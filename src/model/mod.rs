@@ -9,6 +9,7 @@
 mod action;
 mod cluster;
 mod forecast;
+mod format;
 mod history;
 mod kube;
 mod label;
@@ -26,6 +27,7 @@ mod workload;
 pub use action::*;
 pub use cluster::*;
 pub use forecast::*;
+pub use format::*;
 pub use history::*;
 pub use kube::*;
 pub use label::*;
