@@ -1,1 +1,258 @@
 //! Loads, merges and validates `highwater.toml`; every error names file, line, key and the mend.
+//!
+//! The keys are the contract of the command line; an unknown one is refused with the nearest known, and all problems
+//! of a file are told at once.
+
+mod parse;
+mod reader;
+
+pub use reader::{Problem, Problems, nearest, parse_duration};
+
+use crate::model::{
+    CommandSettings, CustomSignal, Entity, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings,
+    Limits, Price, PrometheusSettings, Property, Role, SignalKey, Slo, Target, Workload, WorkloadKind,
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// Everything that can be configured, validated.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Where it was read from, if from a file.
+    pub file: Option<PathBuf>,
+    /// `[ui]`.
+    pub ui: Ui,
+    /// `[keys]`: action name → keys; an empty list unbinds.
+    pub keys: BTreeMap<String, Vec<String>>,
+    /// `[kafka.NAME]`.
+    pub kafka: Vec<KafkaSettings>,
+    /// `[prometheus.NAME]`.
+    pub prometheus: Vec<PrometheusSettings>,
+    /// `[kubernetes]`.
+    pub kubernetes: Option<KubernetesSettings>,
+    /// `[[workload]]`.
+    pub workloads: Vec<WorkloadConfig>,
+    /// `[[pipeline]]`.
+    pub pipelines: Vec<Pipeline>,
+    /// `[actuator.command.NAME]`.
+    pub commands: Vec<CommandSettings>,
+    /// `[limits]`.
+    pub limits: LimitSettings,
+}
+
+/// `[ui]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ui {
+    /// Theme's name, or the path of a theme file.
+    pub theme: String,
+    /// Seconds between refreshes of the brokers.
+    pub refresh: f64,
+    /// Draw with ASCII only.
+    pub ascii: Option<bool>,
+    /// At most one frame a second.
+    pub low_bandwidth: bool,
+    /// Listen to the mouse.
+    pub mouse: bool,
+}
+
+impl Default for Ui {
+    fn default() -> Self {
+        Self { theme: "harbor-dark".to_owned(), refresh: 2.0, ascii: None, low_bandwidth: false, mouse: false }
+    }
+}
+
+/// `[[workload]]`: overrides and completes what is discovered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadConfig {
+    /// Unique name.
+    pub name: Label,
+    /// Kind.
+    pub kind: WorkloadKind,
+    /// Its `[kafka.NAME]`; `None`: the first.
+    pub kafka: Option<Label>,
+    /// Its `[prometheus.NAME]`; `None`: the first.
+    pub prometheus: Option<Label>,
+    /// Group id, service or queue name; the workload's own name when absent.
+    pub id: Option<Label>,
+    /// Label matchers for its PromQL.
+    pub select: BTreeMap<String, String>,
+    /// What would be scaled.
+    pub target: Option<Target>,
+    /// Bounds.
+    pub limits: Option<Limits>,
+    /// Objectives.
+    pub slo: Slo,
+    /// Prices.
+    pub price: Price,
+    /// Guards.
+    pub guard: GuardSettings,
+    /// PromQL by role.
+    pub signals: BTreeMap<Role, String>,
+}
+
+/// `[[pipeline]]`: workloads in the order that data flows through them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// Name.
+    pub name: Label,
+    /// Workloads, upstream first.
+    pub workloads: Vec<Label>,
+}
+
+/// Sources named on the command line; they go over the file's.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--kafka HOST:PORT[,…]`
+    pub kafka: Option<String>,
+    /// `--kafka-config FILE`, already parsed.
+    pub kafka_properties: BTreeMap<String, Property>,
+    /// `--prometheus URL`
+    pub prometheus: Option<String>,
+    /// `--kube-context NAME`
+    pub kube_context: Option<String>,
+    /// `--namespace NS`
+    pub namespaces: Vec<String>,
+    /// `--theme NAME`
+    pub theme: Option<String>,
+    /// `--ascii`
+    pub ascii: bool,
+    /// `--low-bandwidth`
+    pub low_bandwidth: bool,
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let alone = |what: String| Problems {
+            file: path.display().to_string(),
+            list: vec![Problem { line: 0, key: String::new(), what }],
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| alone(format!("cannot read the configuration: {e}; name another with --config")))?;
+        let mut config = Self::parse(&text, &path.display().to_string(), is_private(path))?;
+        config.file = Some(path.to_owned());
+        Ok(config)
+    }
+
+    /// Reads text; `private` says whether secrets may stand in it in plain text.
+    pub fn parse(text: &str, file: &str, private: bool) -> Result<Self, Problems> {
+        parse::parse(text, private).map_err(|list| Problems { file: file.to_owned(), list })
+    }
+
+    /// The file that is used when none is named: `$HIGHWATER_CONFIG`, then the platform's configuration folder.
+    pub fn find() -> Option<PathBuf> {
+        if let Some(path) = std::env::var_os("HIGHWATER_CONFIG") {
+            return Some(PathBuf::from(path));
+        }
+        let dirs = directories::ProjectDirs::from("", "", "highwater")?;
+        let path = dirs.config_dir().join("highwater.toml");
+        path.exists().then_some(path)
+    }
+
+    /// Puts the command line over the file.
+    pub fn apply(&mut self, over: Overrides) {
+        if over.kafka.is_some() || !over.kafka_properties.is_empty() {
+            if self.kafka.is_empty() {
+                let name = Label::new("kafka");
+                self.kafka.push(KafkaSettings { name, properties: BTreeMap::new(), refresh: self.ui.refresh });
+            }
+            self.kafka.truncate(1);
+            for kafka in &mut self.kafka {
+                kafka.properties.extend(over.kafka_properties.clone());
+                if let Some(bootstrap) = &over.kafka {
+                    kafka.properties.insert("bootstrap.servers".to_owned(), Property::Text(bootstrap.clone()));
+                }
+            }
+        }
+        if let Some(url) = over.prometheus {
+            match self.prometheus.first_mut() {
+                Some(first) => first.url = url,
+                None => self.prometheus.push(PrometheusSettings::new("prometheus", url)),
+            }
+            self.prometheus.truncate(1);
+        }
+        if over.kube_context.is_some() || !over.namespaces.is_empty() {
+            let kubernetes = self.kubernetes.get_or_insert_default();
+            kubernetes.context = over.kube_context.or(kubernetes.context.take());
+            if !over.namespaces.is_empty() {
+                kubernetes.namespaces = over.namespaces;
+            }
+        }
+        if let Some(theme) = over.theme {
+            self.ui.theme = theme;
+        }
+        if over.ascii {
+            self.ui.ascii = Some(true);
+        }
+        self.ui.low_bandwidth |= over.low_bandwidth;
+        self.give_sources_to_signals();
+    }
+
+    /// The name of the source that a workload's signals come from: the one that it names, else the first of its kind.
+    fn source_of(&self, workload: &WorkloadConfig) -> Option<Label> {
+        match workload.kind {
+            WorkloadKind::ConsumerGroup | WorkloadKind::Brokers => {
+                workload.kafka.clone().or_else(|| self.kafka.first().map(|k| k.name.clone()))
+            }
+            WorkloadKind::Inference | WorkloadKind::Batch => {
+                workload.prometheus.clone().or_else(|| self.prometheus.first().map(|p| p.name.clone()))
+            }
+        }
+    }
+
+    /// The configured workloads, each joined to its source. One whose source is not configured is left out (and was
+    /// refused when the file was read, unless the command line took the source away).
+    pub fn workloads(&self) -> Vec<Workload> {
+        self.workloads.iter().filter_map(|w| self.joined(w)).collect()
+    }
+
+    fn joined(&self, w: &WorkloadConfig) -> Option<Workload> {
+        let id = w.id.clone().unwrap_or_else(|| w.name.clone());
+        Some(Workload {
+            name: w.name.clone(),
+            entity: Entity { kind: w.kind, source: self.source_of(w)?, id },
+            target: w.target.clone(),
+            limits: w.limits.unwrap_or_default(),
+            slo: w.slo.clone(),
+            price: w.price,
+            guard: w.guard.clone(),
+            signals: w.signals.clone(),
+            configured: true,
+        })
+    }
+
+    /// Hands each workload's own PromQL to the Prometheus that answers it.
+    fn give_sources_to_signals(&mut self) {
+        let mut custom = Vec::new();
+        for workload in &self.workloads {
+            let Some(whole) = self.joined(workload) else { continue };
+            let answers = workload.prometheus.clone().or_else(|| self.prometheus.first().map(|p| p.name.clone()));
+            let select: Vec<String> = workload.select.iter().map(|(k, v)| format!("{k}={v:?}")).collect();
+            for (role, query) in &workload.signals {
+                let key = SignalKey { entity: whole.entity.clone(), role: *role };
+                let query = query.replace("$sel", &select.join(","));
+                custom.push((answers.clone(), CustomSignal { key, query }));
+            }
+        }
+        for prometheus in &mut self.prometheus {
+            let own = custom.iter().filter(|(name, _)| name.as_ref() == Some(&prometheus.name));
+            prometheus.custom = own.map(|(_, signal)| signal.clone()).collect();
+        }
+    }
+
+    /// Whether anything is configured to be read.
+    pub fn has_sources(&self) -> bool {
+        !self.kafka.is_empty() || !self.prometheus.is_empty() || self.kubernetes.is_some()
+    }
+}
+
+/// Whether nobody but the owner can read the file.
+fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|m| m.permissions().mode().trailing_zeros() >= 6)
+}
+
+#[cfg(test)]
+mod tests;

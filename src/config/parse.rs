@@ -1,0 +1,346 @@
+//! One function per section of the file.
+
+use super::{
+    Config, Pipeline, Problem, Ui, WorkloadConfig,
+    reader::{Doc, FreeValue, Section},
+};
+use crate::model::{
+    CommandSettings, Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings, Limits, Price,
+    PrometheusSettings, Property, Role, SecretSource, Slo, Target, TlsSettings, WorkloadKind,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use toml::de::DeTable;
+
+pub(super) fn parse(text: &str, private: bool) -> Result<Config, Vec<Problem>> {
+    let doc = Doc::new(text, private);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        doc.problem(error.span().map(|s| s.start), "", error.message());
+    }
+    let config = if errors.is_empty() { read(&Section::root(&doc, table.get_ref())) } else { Config::default() };
+    let problems = doc.into_problems();
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+fn read(root: &Section<'_>) -> Config {
+    let ui = root.section("ui").map(|s| ui(&s)).unwrap_or_default();
+    let mut config = Config {
+        file: None,
+        keys: root.section("keys").map(|s| s.free_lists()).unwrap_or_default(),
+        kafka: root.named_sections("kafka").into_iter().map(|(name, s)| kafka(&name, &s, ui.refresh)).collect(),
+        prometheus: root.named_sections("prometheus").into_iter().map(|(name, s)| prometheus(&name, &s)).collect(),
+        kubernetes: root.section("kubernetes").map(|s| kubernetes(&s)),
+        workloads: Vec::new(),
+        pipelines: Vec::new(),
+        commands: Vec::new(),
+        limits: root.section("limits").map(|s| limits(&s)).unwrap_or_default(),
+        ui,
+    };
+    if let Some(actuators) = root.section("actuator") {
+        let commands = actuators.named_sections("command");
+        config.commands = commands.into_iter().filter_map(|(name, s)| command(&name, &s)).collect();
+        actuators.finish();
+    }
+    workloads(root, &mut config);
+    pipelines(root, &mut config);
+    root.finish();
+    config.give_sources_to_signals();
+    config
+}
+
+fn ui(s: &Section<'_>) -> Ui {
+    let default = Ui::default();
+    let ui = Ui {
+        theme: s.text("theme").map_or(default.theme, str::to_owned),
+        refresh: s.duration("refresh").map_or(default.refresh, |r| r.max(0.25)),
+        ascii: s.boolean("ascii"),
+        low_bandwidth: s.boolean("low_bandwidth").unwrap_or_default(),
+        mouse: s.boolean("mouse").unwrap_or_default(),
+    };
+    s.finish();
+    ui
+}
+
+/// librdkafka's property names that hold secrets.
+fn is_kafka_secret(key: &str) -> bool {
+    key.ends_with("password") || key.contains("key.pem") || key.contains("jaas")
+}
+
+fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
+    let refresh = s.duration("refresh").map_or(refresh, |r| r.max(0.25));
+    let properties: BTreeMap<String, Property> = s
+        .free(is_kafka_secret)
+        .into_iter()
+        .map(|(key, value)| match value {
+            FreeValue::Text(text) => (key, Property::Text(text)),
+            FreeValue::Secret(secret) => (key, Property::Secret(secret)),
+        })
+        .collect();
+    if !properties.contains_key("bootstrap.servers") {
+        s.wrong("bootstrap.servers", "is missing: write \"bootstrap.servers\" = \"host:9092\"");
+    }
+    KafkaSettings { name: Label::new(name), properties, refresh }
+}
+
+fn prometheus(name: &str, s: &Section<'_>) -> PrometheusSettings {
+    let mut p = PrometheusSettings::new(name, s.text("url").unwrap_or_default().trim_end_matches('/'));
+    if !(p.url.starts_with("http://") || p.url.starts_with("https://")) {
+        s.wrong("url", "a URL that starts with http:// or https:// belongs here");
+    }
+    if p.url.split("://").nth(1).is_some_and(|rest| rest.split('/').next().unwrap_or_default().contains('@')) {
+        s.wrong(
+            "url",
+            "user and password do not belong into the URL: use basic = { user = …, password = { env = … } }",
+        );
+    }
+    p.bearer = s.secret("bearer_token");
+    if let Some(basic) = s.section("basic") {
+        let user = basic.text("user").unwrap_or_default().to_owned();
+        p.basic = basic.secret("password").map(|password| (user, password));
+        if p.basic.is_none() {
+            s.wrong("basic", "needs user and password");
+        }
+        basic.finish();
+    }
+    if let Some(headers) = s.section("headers") {
+        let all = headers.free(|_| false).into_iter();
+        let as_source = |value| match value {
+            FreeValue::Text(text) => SecretSource::Value(crate::model::Secret::new(text)),
+            FreeValue::Secret(secret) => secret,
+        };
+        p.headers = all.map(|(key, value)| (key, as_source(value))).collect();
+    }
+    if let Some(tls) = s.section("tls") {
+        p.tls = TlsSettings {
+            ca: tls.path("ca"),
+            cert: tls.path("cert"),
+            key: tls.path("key"),
+            server_name: tls.text("server_name").map(str::to_owned),
+            insecure: tls.boolean("insecure").unwrap_or_default(),
+        };
+        if p.tls.cert.is_some() != p.tls.key.is_some() {
+            s.wrong("tls", "cert and key belong together");
+        }
+        tls.finish();
+    }
+    p.timeout = s.duration("timeout").unwrap_or(p.timeout).max(0.1);
+    p.refresh = s.duration("refresh").unwrap_or(p.refresh).max(1.0);
+    p.step = s.duration("step").unwrap_or(p.step).max(1.0);
+    p.backfill = s.duration("backfill").unwrap_or(p.backfill);
+    p.prefix = s.text("prefix").map_or_else(String::new, str::to_owned);
+    p.packs = s.path("packs");
+    p.select = s.section("select").map(|t| texts(&t)).unwrap_or_default();
+    s.finish();
+    p
+}
+
+/// A table of texts whose keys are free; secrets have no place there.
+fn texts(s: &Section<'_>) -> BTreeMap<String, String> {
+    let text = |(key, value): (String, FreeValue)| match value {
+        FreeValue::Text(text) => Some((key, text)),
+        FreeValue::Secret(_) => {
+            s.wrong(&key, "a text belongs here");
+            None
+        }
+    };
+    s.free(|_| false).into_iter().filter_map(text).collect()
+}
+
+fn kubernetes(s: &Section<'_>) -> KubernetesSettings {
+    let k = KubernetesSettings {
+        context: s.text("context").map(str::to_owned),
+        kubeconfig: s.path("kubeconfig"),
+        namespaces: s.texts("namespaces").unwrap_or_default(),
+    };
+    s.finish();
+    k
+}
+
+fn command(name: &str, s: &Section<'_>) -> Option<CommandSettings> {
+    let apply = s.argv("apply");
+    if apply.is_none() {
+        s.wrong("apply", "is missing: write apply = [\"/path/to/program\", \"{to}\"]");
+    }
+    let settings = CommandSettings {
+        name: Label::new(name),
+        apply: apply?,
+        observe: s.argv("observe"),
+        dry_run: s.argv("dry_run"),
+        timeout: s.duration("timeout").unwrap_or(60.0).max(0.1),
+    };
+    s.finish();
+    Some(settings)
+}
+
+fn limits(s: &Section<'_>) -> LimitSettings {
+    let default = LimitSettings::default();
+    let limits = LimitSettings {
+        actions_per_hour: s.count("actions_per_hour", 0).unwrap_or(default.actions_per_hour),
+        in_flight: s.count("in_flight", 1).unwrap_or(default.in_flight),
+        freeze_file: s.path("freeze_file"),
+    };
+    s.finish();
+    limits
+}
+
+fn workloads(root: &Section<'_>, config: &mut Config) {
+    let mut names = BTreeSet::new();
+    for s in root.list("workload") {
+        let Some(w) = workload(&s, config) else { continue };
+        if !names.insert(w.name.clone()) {
+            s.wrong("name", format!("{:?} is the name of another workload too: names are unique", w.name.as_str()));
+        }
+        config.workloads.push(w);
+    }
+}
+
+fn workload(s: &Section<'_>, config: &Config) -> Option<WorkloadConfig> {
+    let name = s.label("name");
+    if name.is_none() {
+        s.wrong("name", "is missing: every workload has a unique name");
+    }
+    let kind = match s.text("kind").unwrap_or("consumer-group") {
+        "consumer-group" => WorkloadKind::ConsumerGroup,
+        "inference" => WorkloadKind::Inference,
+        "batch" => WorkloadKind::Batch,
+        "brokers" => WorkloadKind::Brokers,
+        other => {
+            s.wrong("kind", format!("{other:?} is not a kind: consumer-group, inference, batch or brokers"));
+            WorkloadKind::ConsumerGroup
+        }
+    };
+    let known = |key: &'static str, there: Vec<&Label>| {
+        let named = s.label(key)?;
+        if !there.is_empty() && !there.contains(&&named) {
+            let all: Vec<&str> = there.iter().map(|l| l.as_str()).collect();
+            s.wrong(key, format!("no section [{key}.{named}] in this file; there is {}", all.join(", ")));
+        }
+        Some(named)
+    };
+    let whole = WorkloadConfig {
+        kind,
+        kafka: known("kafka", config.kafka.iter().map(|k| &k.name).collect()),
+        prometheus: known("prometheus", config.prometheus.iter().map(|p| &p.name).collect()),
+        id: s.label("group").or_else(|| s.label("service")).or_else(|| s.label("queue")),
+        select: s.section("select").map(|t| texts(&t)).unwrap_or_default(),
+        target: target(s, config),
+        limits: s.section("replicas").map(|r| replicas(&r)),
+        slo: s.section("slo").map(|t| slo(&t)).unwrap_or_default(),
+        price: s.section("price").map(|t| price(&t)).unwrap_or_default(),
+        guard: s.section("guard").map(|t| guard(&t)).unwrap_or_default(),
+        signals: s.section("signals").map(|t| signals(&t)).unwrap_or_default(),
+        name: name.clone().unwrap_or_default(),
+    };
+    // The service's name may be told by its label alone: select = { model_name = "fraud" }.
+    let id = whole.id.clone().or_else(|| whole.select.get("model_name").map(|v| Label::new(v)));
+    s.finish();
+    name.map(|_| WorkloadConfig { id, ..whole })
+}
+
+fn target(s: &Section<'_>, config: &Config) -> Option<Target> {
+    let text = s.text("target")?;
+    match text.parse::<Target>() {
+        Err(what) => {
+            s.wrong("target", what);
+            None
+        }
+        Ok(Target::Command(name)) if !config.commands.iter().any(|c| c.name == name) => {
+            s.wrong("target", format!("there is no [actuator.command.{name}] in this file"));
+            None
+        }
+        Ok(target) => Some(target),
+    }
+}
+
+fn replicas(s: &Section<'_>) -> Limits {
+    let default = Limits::default();
+    let limits =
+        Limits { min: s.count("min", 0).unwrap_or(default.min), max: s.count("max", 1).unwrap_or(default.max) };
+    if limits.min > limits.max {
+        s.wrong("min", format!("{} is above max, {}", limits.min, limits.max));
+    }
+    s.finish();
+    limits
+}
+
+fn slo(s: &Section<'_>) -> Slo {
+    let slo = Slo {
+        time_lag: s.duration("time_lag"),
+        ttft_p95: s.duration("ttft_p95"),
+        inter_token_p95: s.duration("inter_token_p95"),
+        queue_p95: s.duration("queue_p95"),
+        latency_p95: s.duration("latency_p95"),
+        within: s.duration("within"),
+    };
+    s.finish();
+    slo
+}
+
+fn price(s: &Section<'_>) -> Price {
+    let default = Price::default();
+    let price = Price {
+        pod_hour: s.number("pod_hour", 0.0).unwrap_or(default.pod_hour),
+        slo_minute: s.number("slo_minute", 0.0).unwrap_or(default.slo_minute),
+        action: s.number("action", 0.0).unwrap_or(default.action),
+    };
+    s.finish();
+    price
+}
+
+fn guard(s: &Section<'_>) -> GuardSettings {
+    let default = GuardSettings::default();
+    let guard = GuardSettings {
+        cooldown_up: s.duration("cooldown_up").unwrap_or(default.cooldown_up),
+        cooldown_down: s.duration("cooldown_down").unwrap_or(default.cooldown_down),
+        max_step_up: s.number("max_step_up", 1.0).unwrap_or(default.max_step_up),
+        max_step_down: s.number("max_step_down", 0.0).unwrap_or(default.max_step_down),
+        protected: s.boolean("protected").unwrap_or(default.protected),
+        confirm: match s.text("confirm") {
+            None | Some("yes") => Confirm::Yes,
+            Some("none") => Confirm::None,
+            Some("type-name") => Confirm::TypeName,
+            Some(other) => {
+                s.wrong("confirm", format!("{other:?} is not known: none, yes or type-name"));
+                Confirm::Yes
+            }
+        },
+    };
+    if guard.max_step_down > 1.0 {
+        s.wrong("max_step_down", "a share of the present count, from 0 to 1, belongs here");
+    }
+    s.finish();
+    guard
+}
+
+fn signals(s: &Section<'_>) -> BTreeMap<Role, String> {
+    let mut signals = BTreeMap::new();
+    for (name, query) in texts(s) {
+        let Some(role) = Role::parse(&name) else {
+            let roles: Vec<&str> = Role::ALL.iter().map(|r| r.name()).collect();
+            s.wrong(&name, format!("not a role; roles are {}", roles.join(", ")));
+            continue;
+        };
+        if let Err(e) = promql_parser::parser::parse(&query.replace("$w", "1m").replace("$sel", "")) {
+            s.wrong(&name, format!("this is not PromQL: {}", Label::new(&e)));
+        }
+        signals.insert(role, query);
+    }
+    signals
+}
+
+fn pipelines(root: &Section<'_>, config: &mut Config) {
+    for s in root.list("pipeline") {
+        let workloads: Vec<Label> = s.texts("workloads").unwrap_or_default().iter().map(|w| Label::new(w)).collect();
+        for w in &workloads {
+            if !config.workloads.iter().any(|c| c.name == *w) {
+                s.wrong("workloads", format!("there is no [[workload]] named {:?}", w.as_str()));
+            }
+        }
+        if let Some(name) = s.label("name") {
+            config.pipelines.push(Pipeline { name, workloads });
+        } else {
+            s.wrong("name", "is missing");
+        }
+        s.finish();
+    }
+}
