@@ -14,6 +14,7 @@ const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 /// assert_eq!(si(-0.05), "-0.05");
 /// assert_eq!(si(0.0), "0");
 /// assert_eq!(si(0.000_01), "<0.001");
+/// assert_eq!(si(1e40), "1.0e40");
 /// assert_eq!(si(f64::NAN), "?");
 /// ```
 pub fn si(value: f64) -> String {
@@ -26,6 +27,9 @@ pub fn si(value: f64) -> String {
     while scaled >= 999.5 && prefix + 1 < PREFIXES.len() {
         scaled /= 1000.0;
         prefix += 1;
+    }
+    if scaled >= 999.5 {
+        return format!("{value:.1e}");
     }
     let sign = if value < 0.0 { "-" } else { "" };
     let decimals = match scaled {

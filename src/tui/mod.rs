@@ -9,6 +9,7 @@
 //! [`State`] is plain data, `update` the one function that changes it, [`draw`] a pure function of picture and state.
 //! `run` is the only place that waits.
 
+pub mod format;
 pub mod rows;
 pub mod state;
 pub mod theme;

@@ -1,0 +1,119 @@
+//! Numbers for people, where [`crate::model::si`] and [`crate::model::duration`] are not enough. Never a bare NaN.
+
+use crate::model::{Time, si};
+
+/// Bytes with binary prefixes: `812 B`, `1.5 GiB`.
+pub fn bytes(value: f64) -> String {
+    const PREFIXES: [&str; 7] = [" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"];
+    let mut rest = value;
+    let mut step = 0;
+    while rest.abs() >= 999.5 && step + 1 < PREFIXES.len() {
+        rest /= 1024.0;
+        step += 1;
+    }
+    format!("{}{}", si(rest), PREFIXES[step])
+}
+
+/// A rate per second: `12.4k/s`.
+pub fn rate(value: f64) -> String {
+    format!("{}/s", si(value))
+}
+
+/// A ratio as a percentage: `87%`; below 10 % with one decimal.
+pub fn percent(ratio: f64) -> String {
+    let p = ratio * 100.0;
+    if p.is_nan() || p.abs() >= 1e6 {
+        return format!("{}%", si(p));
+    }
+    if p != 0.0 && p.abs() < 9.95 { format!("{p:.1}%") } else { format!("{p:.0}%") }
+}
+
+/// The age of something, in its largest unit: `0.4s`, `12s`, `3m`, `2h`, `5d`.
+pub fn age(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        s if !s.is_finite() => "?".to_owned(),
+        s if s < 9.95 => format!("{s:.1}s"),
+        s if s < 99.5 => format!("{s:.0}s"),
+        s if s < 5970.0 => format!("{:.0}m", s / 60.0),
+        s if s < 171_000.0 => format!("{:.0}h", s / 3600.0),
+        s => format!("{}d", si((s / 86_400.0).round())),
+    }
+}
+
+/// A count down: `4:12`, `1:02:03`.
+pub fn countdown(seconds: f64) -> String {
+    let s = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
+    match (s / 3600, s / 60 % 60, s % 60) {
+        (0, m, s) => format!("{m}:{s:02}"),
+        (h, m, s) => format!("{h}:{m:02}:{s:02}"),
+    }
+}
+
+/// A whole number with thousands separated: `1,204`.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A price: `+4.0`, `−12`, `0`; the sign says whether it is spent more or less.
+pub fn price_change(value: f64) -> String {
+    match value {
+        v if !v.is_finite() => "?".to_owned(),
+        v if v.abs() < 0.05 => "0".to_owned(),
+        v if v.abs() < 9.95 => format!("{v:+.1}"),
+        v if v.abs() < 999.5 => format!("{v:+.0}"),
+        v if v > 0.0 => format!("+{}", si(v)),
+        v => si(v),
+    }
+}
+
+/// A price: `4.0`, `19.8`, `1.2k`.
+pub fn price(value: f64) -> String {
+    if value.abs() < 99.95 { format!("{value:.1}") } else { si(value) }
+}
+
+/// Hours and minutes of the day, UTC: `14:07`.
+pub fn clock(t: Time) -> String {
+    let minutes = t.millis().div_euclid(60_000).rem_euclid(24 * 60);
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// Hours, minutes and seconds of the day, UTC: `14:07:32`.
+pub fn clock_seconds(t: Time) -> String {
+    format!("{}:{:02}", clock(t), t.millis().div_euclid(1000).rem_euclid(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_number_fits_a_column(value in proptest::num::f64::ANY) {
+            for text in [si(value), bytes(value), age(value), percent(value), price(value), price_change(value), rate(value)] {
+                prop_assert!(text.len() <= 16, "{text}");
+                prop_assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_of_the_screen() {
+        assert_eq!(count(1_204), "1,204");
+        assert_eq!(countdown(252.0), "4:12");
+        assert_eq!(percent(0.873), "87%");
+        assert_eq!(percent(0.0), "0%");
+        assert_eq!(bytes(1.5 * 1024.0 * 1024.0 * 1024.0), "1.5 GiB");
+        assert_eq!(price_change(-4.0), "-4.0");
+        assert_eq!(clock_seconds(Time::from_millis(50_852_000)), "14:07:32");
+        assert_eq!(si(f64::INFINITY), "?");
+    }
+}
