@@ -172,15 +172,17 @@ fn unknown<'a>(name: &str, what: &str, known: impl Iterator<Item = &'a str>) -> 
 /// Finds and reads a theme and all that it inherits from.
 pub(super) fn named(name: &str, folder: Option<&Path>) -> Result<Sheet, String> {
     let mut chain = Vec::new();
-    let mut next = Some(name.to_owned());
-    while let Some(name) = next {
-        let (origin, text) = find(&name, folder)?;
+    let mut next = name.to_owned();
+    loop {
+        let (origin, text) = find(&next, folder)?;
         let file: File = toml::from_str(&text).map_err(|e| format!("theme {origin}: {}", e.to_string().trim_end()))?;
-        next.clone_from(&file.base);
+        let base = file.base.clone();
         chain.push((origin, file));
+        let Some(base) = base else { break };
         if chain.len() > DEPTH_OF_BASES {
             return Err(format!("theme {name}: `base` leads through more than {DEPTH_OF_BASES} themes: a loop?"));
         }
+        next = base;
     }
     let mut sheet = Sheet::new();
     for (origin, file) in chain.iter().rev() {
