@@ -23,6 +23,8 @@ pub enum Role {
     Memory,
     /// Replicas ready.
     Replicas,
+    /// Replicas asked for; beside [`Role::Replicas`] it tells how long a start-up takes.
+    Desired,
     /// Jobs waiting (batch).
     Queue,
     /// Progress ratio 0–1 (training).
@@ -31,7 +33,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order that a screen lists them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Demand,
         Self::Throughput,
         Self::Backlog,
@@ -40,6 +42,7 @@ impl Role {
         Self::Utilisation,
         Self::Memory,
         Self::Replicas,
+        Self::Desired,
         Self::Queue,
         Self::Progress,
     ];
@@ -55,6 +58,7 @@ impl Role {
             Self::Utilisation => "utilisation",
             Self::Memory => "memory",
             Self::Replicas => "replicas",
+            Self::Desired => "desired",
             Self::Queue => "queue",
             Self::Progress => "progress",
         }

@@ -1,0 +1,133 @@
+//! What the planner counts on: a rate only from saturation, honest words where there was none.
+
+use super::*;
+use proptest::prelude::*;
+
+const STEP: f64 = 15.0;
+
+fn grid(values: Vec<Option<f64>>) -> Grid {
+    Grid { start: Time::from_secs(0.0), step: STEP, values }
+}
+
+/// Grids of one workload, made from `(throughput, backlog, ready, desired)` per slot.
+struct Seen([Grid; 6]);
+
+impl Seen {
+    fn new(slots: &[(f64, f64, f64, f64)]) -> Self {
+        let of = |f: fn(&(f64, f64, f64, f64)) -> f64| grid(slots.iter().map(|s| Some(f(s))).collect());
+        Self([of(|s| s.0), of(|s| s.0), of(|s| s.1), Grid::default(), of(|s| s.2), of(|s| s.3)])
+    }
+
+    fn estimate(&self, kind: WorkloadKind) -> Option<Capacity> {
+        let [throughput, demand, backlog, time_lag, replicas, desired] = &self.0;
+        let now = throughput.end();
+        estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, now })
+    }
+}
+
+#[test]
+fn only_saturated_slots_say_what_a_replica_can_do() {
+    let mut slots = vec![(1_000.0, 2_000.0, 4.0, 4.0); 100]; // 250/s each, 2 s of visible lag: not saturated
+    slots.extend(vec![(3_600.0, 400_000.0, 4.0, 4.0); 40]); // 900/s each, far behind
+    slots.extend(vec![(1_000.0, 2_000.0, 4.0, 4.0); 100]);
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert!((capacity.per_replica - 900.0).abs() < 1.0, "{capacity:?}");
+    assert!((30..=40).contains(&capacity.samples), "{capacity:?}");
+}
+
+#[test]
+fn without_saturation_there_is_a_lower_bound_that_says_so() {
+    let capacity = Seen::new(&[(1_240.0, 100.0, 4.0, 4.0); 50]).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert_eq!((capacity.per_replica, capacity.samples), (310.0, 0));
+    assert!(capacity.high > capacity.per_replica);
+    assert!(capacity.assumptions[0].contains("at least 310/s per replica flowed"), "{:?}", capacity.assumptions);
+}
+
+#[test]
+fn nothing_known_is_no_estimate() {
+    assert_eq!(Seen::new(&[]).estimate(WorkloadKind::ConsumerGroup), None);
+    assert_eq!(Seen::new(&[(0.0, 0.0, 0.0, 0.0); 50]).estimate(WorkloadKind::ConsumerGroup), None, "scaled to zero");
+}
+
+#[test]
+fn waiting_requests_saturate_an_inference_service() {
+    let mut slots = vec![(10.0, 0.0, 2.0, 2.0); 50];
+    slots.extend(vec![(16.0, 3.0, 2.0, 2.0); 20]);
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::Inference).unwrap();
+    assert!((capacity.per_replica - 8.0).abs() < 1e-9, "{capacity:?}");
+    assert!(capacity.rebalance.abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_count_that_something_else_holds_back_does_not_lower_the_rate() {
+    let mut slots = vec![(3_600.0, 400_000.0, 4.0, 4.0); 40];
+    slots.extend(vec![(4_000.0, 400_000.0, 8.0, 8.0); 60]); // downstream allows 4,000/s in all
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert!((capacity.per_replica - 900.0).abs() < 1.0, "{capacity:?}");
+}
+
+#[test]
+fn start_ups_are_matched_first_in_first_out() {
+    let mut slots = Vec::new();
+    for (desired, ready, times) in [(2.0, 2.0, 10), (4.0, 2.0, 3), (4.0, 3.0, 1), (4.0, 4.0, 20)] {
+        slots.extend(vec![(1_000.0, 0.0, ready, desired); times]);
+    }
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert!((37.0..=53.0).contains(&capacity.start_up), "{capacity:?}"); // 45 s and 60 s, less half a slot
+    assert!(!capacity.assumptions.iter().any(|a| a.contains("start-up")), "{:?}", capacity.assumptions);
+}
+
+#[test]
+fn a_pause_after_each_change_is_learned() {
+    let mut slots = Vec::new();
+    for n in [4.0, 5.0, 6.0, 5.0, 4.0, 5.0] {
+        slots.extend(vec![(0.0, 9_000.0, n, n); 2]); // 30 s without progress
+        slots.extend(vec![(1_000.0, 2_000.0, n, n); 40]);
+    }
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert!((25.0..=45.0).contains(&capacity.rebalance), "{capacity:?}");
+}
+
+#[test]
+fn what_lies_after_now_is_not_looked_at() {
+    let seen = Seen::new(&[vec![(1_000.0, 100.0, 4.0, 4.0); 50], vec![(9_000.0, 9e6, 4.0, 4.0); 50]].concat());
+    let [throughput, demand, backlog, time_lag, replicas, desired] = &seen.0;
+    let now = throughput.at(40);
+    let kind = WorkloadKind::ConsumerGroup;
+    let early = estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, now }).unwrap();
+    assert_eq!(early.samples, 0);
+}
+
+fn slot() -> impl Strategy<Value = (f64, f64, f64, f64)> {
+    (0.0..1e4_f64, 0.0..1e6_f64, 0_u8..6, 0_u8..6).prop_map(|(t, b, r, d)| (t, b, f64::from(r), f64::from(d)))
+}
+
+proptest! {
+    #[test]
+    fn doubling_the_flow_doubles_the_rate_and_no_time(slots in prop::collection::vec(slot(), 0..120)) {
+        let doubled: Vec<_> = slots.iter().map(|(t, b, r, d)| (t * 2.0, b * 2.0, *r, *d)).collect();
+        let (one, two) = (Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup), Seen::new(&doubled).estimate(WorkloadKind::ConsumerGroup));
+        prop_assert_eq!(one.is_some(), two.is_some());
+        if let (Some(one), Some(two)) = (one, two) {
+            prop_assert!((two.per_replica - 2.0 * one.per_replica).abs() <= 1e-9 * two.per_replica);
+            prop_assert_eq!((one.samples, one.start_up), (two.samples, two.start_up));
+            prop_assert!((one.rebalance - two.rebalance).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn gaps_and_nonsense_never_panic_and_never_show(
+        values in prop::collection::vec(prop::array::uniform6(prop::option::of(prop_oneof![
+            -1e3..1e6_f64, Just(f64::NAN), Just(f64::INFINITY), Just(0.0), Just(3.0)])), 0..80),
+        kind in prop::sample::select(vec![WorkloadKind::ConsumerGroup, WorkloadKind::Inference, WorkloadKind::Batch]),
+    ) {
+        let column = |i: usize| grid(values.iter().map(|row| row[i]).collect());
+        let seen = Seen([column(0), column(1), column(2), column(3), column(4), column(5)]);
+        if let Some(c) = seen.estimate(kind) {
+            for v in [c.per_replica, c.low, c.high, c.start_up, c.rebalance] {
+                prop_assert!(v.is_finite() && v >= 0.0, "{c:?}");
+            }
+            prop_assert!(c.low <= c.per_replica && c.per_replica <= c.high, "{c:?}");
+        }
+    }
+}

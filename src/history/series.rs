@@ -1,0 +1,152 @@
+//! One series: samples in time order, thinned with age.
+
+use super::Fold;
+use crate::model::{Grid, Sample, Time};
+use std::collections::VecDeque;
+
+/// The ladder of resolutions: samples at least as old as the first number (seconds) are folded into aligned buckets of
+/// the second. Three hours at 15 s and a day and a half at 1 min are what short and seasonal forecasts look at.
+const LADDER: [(f64, f64); 3] = [(600.0, 15.0), (10_800.0, 60.0), (129_600.0, 300.0)];
+/// How often the ladder's ages are halved before the oldest samples are dropped instead.
+const HALVINGS: i32 = 8;
+/// Samples from the end whose instant counts as "now" for thinning: a few samples from a clock that jumped ahead must
+/// not make everything else old.
+const FROM_END: usize = 8;
+/// Distances on either side of a hole that tell how far apart samples usually are.
+const NEIGHBOURS: usize = 4;
+/// A hole this many times the usual distance is a gap.
+const GAP: f64 = 1.5;
+
+/// Samples with strictly increasing instants.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series(VecDeque<Sample>);
+
+impl Series {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn latest(&self) -> Option<Sample> {
+        self.0.back().copied()
+    }
+
+    pub(super) fn oldest(&self) -> Option<Time> {
+        self.0.front().map(|s| s.at)
+    }
+
+    /// Puts a sample where it belongs; nearly always that is the end.
+    pub(super) fn insert(&mut self, sample: Sample) {
+        if self.latest().is_none_or(|last| last.at < sample.at) {
+            self.0.push_back(sample);
+            return;
+        }
+        match self.0.binary_search_by_key(&sample.at, |s| s.at) {
+            Ok(i) => self.0[i] = sample,
+            Err(i) => self.0.insert(i, sample),
+        }
+    }
+
+    /// Adds many samples in any order; an instant that is known keeps its value.
+    pub(super) fn merge(&mut self, samples: impl Iterator<Item = Sample>) {
+        let mut all: Vec<Sample> = self.0.drain(..).chain(samples).collect();
+        all.sort_by_key(|s| s.at); // stable: of equal instants the known one stays first
+        all.dedup_by_key(|s| s.at);
+        self.0 = all.into();
+    }
+
+    /// Keeps `[from, to]` only.
+    pub(super) fn keep(&mut self, from: Time, to: Time) {
+        while self.0.front().is_some_and(|s| s.at < from) {
+            self.0.pop_front();
+        }
+        while self.0.back().is_some_and(|s| s.at > to) {
+            self.0.pop_back();
+        }
+    }
+
+    /// Samples from an instant on.
+    pub(super) fn since(&self, from: Time) -> Vec<Sample> {
+        let first = self.0.partition_point(|s| s.at < from);
+        self.0.range(first..).copied().collect()
+    }
+
+    /// Brings the length down to three quarters of `limit` once it is exceeded (so that the work is done rarely):
+    /// first by thinning with the ladder, its ages halved as often as needed, then by dropping the oldest.
+    pub(super) fn fit(&mut self, limit: usize, fold: Fold) {
+        if self.len() <= limit {
+            return;
+        }
+        let target = limit / 4 * 3;
+        for halving in 0..HALVINGS {
+            self.thin(fold, 0.5_f64.powi(halving));
+            if self.len() <= target {
+                return;
+            }
+        }
+        self.0.drain(..self.len().saturating_sub(target));
+    }
+
+    /// Folds samples into the buckets that their age asks for.
+    fn thin(&mut self, fold: Fold, scale: f64) {
+        let Some(now) = self.0.get(self.len().saturating_sub(FROM_END)).map(|s| s.at) else { return };
+        let bucket = |at: Time| {
+            let age = now.since(at);
+            let rung = LADDER.iter().rev().find(|(from, _)| from * scale <= age);
+            rung.map_or((at, 0.0), |(_, width)| (at.floor_to(*width), *width))
+        };
+        let all: Vec<Sample> = self.0.drain(..).collect();
+        for chunk in all.chunk_by(|a, b| bucket(a.at) == bucket(b.at)) {
+            if let Some(value) = fold.values(chunk.iter().map(|s| s.value)) {
+                let first = chunk[0].at;
+                let mean = chunk.iter().map(|s| s.at.since(first)).sum::<f64>() / chunk.len() as f64;
+                self.0.push_back(Sample { at: first.plus(mean), value });
+            }
+        }
+    }
+
+    /// Writes the samples before `to` into an empty grid. See [`super::History::grid`] for the rules.
+    pub(super) fn fill(&self, grid: &mut Grid, to: Time, fold: Fold) {
+        let first = self.0.partition_point(|s| s.at < grid.start);
+        let last = self.0.partition_point(|s| s.at < to.min(grid.end()));
+        let index = |at: Time| (at.since(grid.start) / grid.step).floor() as usize;
+        let mut i = first;
+        while i < last {
+            let slot = index(self.0[i].at);
+            let end = (i..last).find(|j| index(self.0[*j].at) != slot).unwrap_or(last);
+            if let Some(value) = grid.values.get_mut(slot) {
+                *value = fold.values(self.0.range(i..end).map(|s| s.value));
+            }
+            i = end;
+        }
+        // A hole at the left edge may be bridged from the sample before the grid.
+        for i in first.saturating_sub(1)..last.saturating_sub(1) {
+            self.bridge(i, grid, fold);
+        }
+    }
+
+    /// Fills the buckets between sample `i` and the next one, when samples are rarer than the grid there.
+    fn bridge(&self, i: usize, grid: &mut Grid, fold: Fold) {
+        let (a, b) = (self.0[i], self.0[i + 1]);
+        let distance = b.at.since(a.at);
+        if distance <= grid.step || distance > GAP * self.usual_distance(i) {
+            return;
+        }
+        let from = (a.at.since(grid.start) / grid.step).floor();
+        let to = (b.at.since(grid.start) / grid.step).floor();
+        for slot in (from + 1.0).max(0.0) as usize..to.max(0.0) as usize {
+            let middle = grid.at(slot).plus(grid.step / 2.0);
+            let share = (middle.since(a.at) / distance).clamp(0.0, 1.0);
+            if let Some(value @ None) = grid.values.get_mut(slot) {
+                *value = Some(if fold == Fold::Last { a.value } else { a.value + share * (b.value - a.value) });
+            }
+        }
+    }
+
+    /// The upper median of the distances around the hole after sample `i`, the hole left out; 0 when there are none.
+    fn usual_distance(&self, i: usize) -> f64 {
+        let near = i.saturating_sub(NEIGHBOURS)..(i + 1 + NEIGHBOURS).min(self.len() - 1);
+        let mut distances: Vec<f64> = near.filter(|j| *j != i).map(|j| self.0[j + 1].at.since(self.0[j].at)).collect();
+        distances.sort_by(f64::total_cmp);
+        distances.get(distances.len() / 2).copied().unwrap_or(0.0)
+    }
+}

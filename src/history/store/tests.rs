@@ -1,0 +1,104 @@
+//! What an operator counts on after a crash, a second dashboard, a torn file.
+
+use super::*;
+
+fn key(id: &str) -> SignalKey {
+    let entity = Entity { kind: WorkloadKind::ConsumerGroup, source: "prod".into(), id: id.into() };
+    SignalKey { entity, role: Role::Demand }
+}
+
+fn sample(at: f64, value: f64) -> Sample {
+    Sample { at: Time::from_secs(at), value }
+}
+
+fn loaded(store: &mut Store) -> Vec<Sample> {
+    let mut history = History::default();
+    store.load(&mut history, Time::from_secs(0.0)).unwrap();
+    history.samples(&key("orders"), Time::from_secs(0.0))
+}
+
+#[test]
+fn what_was_appended_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.append(&[(key("orders"), sample(0.0, 1.5)), (key("orders"), sample(15.0, f64::NAN))]).unwrap();
+    store.append(&[(key("orders"), sample(30.0, 2.5))]).unwrap();
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.notice(), None);
+    assert_eq!(loaded(&mut store), [sample(0.0, 1.5), sample(30.0, 2.5)]);
+}
+
+#[test]
+fn a_process_that_dies_without_closing_loses_nothing_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.append(&[(key("orders"), sample(0.0, 1.0))]).unwrap();
+    std::mem::forget(store); // as kill -9 leaves it: no close, no checkpoint, the log beside the file
+    assert_eq!(loaded(&mut Store::open(dir.path()).unwrap()), [sample(0.0, 1.0)]);
+}
+
+#[test]
+fn two_processes_write_at_once_and_store_a_series_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let dir = dir.path().to_owned();
+            std::thread::spawn(move || {
+                let mut store = Store::open(&dir).unwrap();
+                for i in 0..50 {
+                    store.append(&[(key("orders"), sample(f64::from(i) * 15.0, 7.0))]).unwrap();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(loaded(&mut Store::open(dir.path()).unwrap()).len(), 50);
+}
+
+#[test]
+fn a_damaged_file_is_moved_aside_with_a_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(FILE), "this was never a database, and long enough to be read".repeat(40)).unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let notice = store.notice().unwrap().to_owned();
+    assert!(notice.contains("damaged-1"), "{notice}");
+    assert!(dir.path().join(format!("{FILE}.damaged-1")).exists());
+    store.append(&[(key("orders"), sample(0.0, 1.0))]).unwrap();
+    assert_eq!(loaded(&mut store).len(), 1);
+}
+
+#[test]
+fn a_truncated_file_is_moved_aside_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let rows: Vec<_> = (0..5000).map(|i| (key("orders"), sample(f64::from(i) * 15.0, 1.0))).collect();
+    store.append(&rows).unwrap();
+    drop(store);
+    let path = dir.path().join(FILE);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(Store::open(dir.path()).unwrap().notice().is_some());
+}
+
+#[test]
+fn a_newer_version_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.db.pragma_update(None, "user_version", 99).unwrap();
+    drop(store);
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(error.contains("version 99"), "{error}");
+}
+
+#[test]
+fn old_rows_are_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let now = 20.0 * 86_400.0;
+    store.append(&[(key("orders"), sample(now - KEEP - 60.0, 1.0)), (key("orders"), sample(now, 2.0))]).unwrap();
+    assert_eq!(store.prune(Time::from_secs(now)).unwrap(), 1);
+    assert_eq!(loaded(&mut store), [sample(now, 2.0)]);
+}
