@@ -1,5 +1,131 @@
 //! The simulated world behind three real protocols on loopback: Kafka wire, Prometheus HTTP, Kubernetes HTTP.
+//!
+//! [`World`] is a cheap handle on one state behind one lock. Nothing runs on its own: whoever looks first brings the
+//! state forward to the clock's present, second by second, so a world needs no task and the same scenario, seed and
+//! start give the same state at the same instant, however often it was looked at in between.
 
 pub mod kafka;
 pub mod kubernetes;
 pub mod prometheus;
+
+mod objects;
+mod scenario;
+mod series;
+mod state;
+
+pub use objects::{Deployment, Meta, Object, ScaleError};
+pub use series::{Scrapes, Series};
+pub use state::State;
+
+use crate::{model::Time, process::Clock};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Names that [`World::start`] knows, with what each shows.
+pub const SCENARIOS: [(&str, &str); 1] =
+    [("fraud", "a nightly upload outruns fraud-scorer; the model behind it is next; the rest is quiet")];
+
+/// Longest time between two looks of [`World::changed`] at the clock.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Where the time comes from.
+#[derive(Clone, Copy, Debug)]
+enum Timing {
+    /// From the machine's monotonic clock, scaled.
+    Running(Clock),
+    /// From [`World::advance`] alone.
+    Manual,
+}
+
+/// A running simulated world. Cloning it gives another handle on the same world.
+#[derive(Clone, Debug)]
+pub struct World {
+    state: Arc<Mutex<State>>,
+    timing: Timing,
+    changes: watch::Receiver<u64>,
+}
+
+impl World {
+    /// Starts `scenario` at the machine's present, with hours of history behind it, at `speed` simulated seconds per
+    /// second. The error names the scenarios that there are.
+    pub fn start(scenario: &str, seed: u64, speed: f64) -> Result<Self, String> {
+        Self::start_at(scenario, seed, speed, Time::now())
+    }
+
+    /// The same at a chosen instant: for tests and pictures that must not depend on the time of day.
+    pub fn start_at(scenario: &str, seed: u64, speed: f64, start: Time) -> Result<Self, String> {
+        if !(speed.is_finite() && speed > 0.0) {
+            return Err(format!("a world cannot run at speed {speed}: give a number above 0"));
+        }
+        let mut world = Self::manual(scenario, seed, start)?;
+        world.timing = Timing::Running(Clock::scaled(start, speed));
+        Ok(world)
+    }
+
+    /// A world whose time moves only by [`World::advance`].
+    pub fn manual(scenario: &str, seed: u64, start: Time) -> Result<Self, String> {
+        let (sender, changes) = watch::channel(0);
+        let state = scenario::build(scenario, seed, start, sender)?;
+        Ok(Self { state: Arc::new(Mutex::new(state)), timing: Timing::Manual, changes })
+    }
+
+    /// The clock that observations of this world are stamped with. Of a manual world: one that stands still at its
+    /// present.
+    pub fn clock(&self) -> Clock {
+        match self.timing {
+            Timing::Running(clock) => clock,
+            Timing::Manual => Clock::scaled(self.now(), 0.0),
+        }
+    }
+
+    /// The present of this world.
+    pub fn now(&self) -> Time {
+        match self.timing {
+            Timing::Running(clock) => clock.now(),
+            Timing::Manual => self.with(|state| state.now()),
+        }
+    }
+
+    /// Brings the world to its present and lets `look` at it (or change it). Keep it short: everybody waits.
+    pub fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        // A panic while the lock was held leaves a state that is at worst one second incomplete: still the best there is.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Timing::Running(clock) = self.timing {
+            state.advance_to(clock.now());
+        }
+        look(&mut state)
+    }
+
+    /// Moves a manual world forward; a running one moves by itself and ignores this.
+    pub fn advance(&self, seconds: f64) {
+        self.with(|state| {
+            if matches!(self.timing, Timing::Manual) {
+                state.advance_to(state.now().plus(seconds));
+            }
+        });
+    }
+
+    /// The version of the Kubernetes objects: it grows whenever a deployment, an HPA or a ScaledObject changes. It only
+    /// moves when somebody looks at the world: to wait for it use [`World::changed`].
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    /// Waits until an object is newer than `version`, looking at the world a few times a second; returns the newest
+    /// version. Cancel safe.
+    pub async fn changed(&self, version: u64) -> u64 {
+        loop {
+            let newest = self.with(|state| state.version());
+            if newest > version {
+                return newest;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,400 @@
+//! A consumer group: consumers that start slowly, share partitions, rebalance, process and commit.
+
+pub use super::assign::Assignor;
+use super::{Random, STEP, assign};
+
+/// What a rebalance stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Classic, eager: everybody stops until the rebalance is over.
+    Eager,
+    /// Classic, cooperative: only partitions that change their owner stop.
+    Cooperative,
+    /// KIP-848 (`group.protocol=consumer`): as cooperative, led by the broker.
+    Consumer,
+}
+
+/// What a group is like. Seconds and records per second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSettings {
+    /// What a rebalance stops.
+    pub protocol: Protocol,
+    /// How partitions are dealt.
+    pub assignor: Assignor,
+    /// How long what a rebalance stops stands still.
+    pub rebalance: f64,
+    /// Mean and standard deviation of the time from asking for a consumer to its joining the group.
+    pub start_up: (f64, f64),
+    /// Seconds between commits of one consumer (`auto.commit.interval.ms`).
+    pub commit: f64,
+    /// What one consumer can process per second.
+    pub consumer_rate: f64,
+    /// Standard deviation (of the logarithm) of the rate from consumer to consumer.
+    pub rate_spread: f64,
+}
+
+impl Default for GroupSettings {
+    /// 1000 records/s a consumer, cooperative, commits every 5 s, 40 ± 10 s to start.
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Cooperative,
+            assignor: Assignor::Sticky,
+            rebalance: 4.0,
+            start_up: (40.0, 10.0),
+            commit: 5.0,
+            consumer_rate: 1000.0,
+            rate_spread: 0.0,
+        }
+    }
+}
+
+/// A consumer in the group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consumer {
+    /// Number of this consumer in the group's life: a consumer that restarts gets another.
+    pub serial: u64,
+    /// What it can process per second.
+    pub rate: f64,
+    commit_in: f64,
+}
+
+/// A consumer that was asked for and has not joined yet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Starting {
+    serial: u64,
+    ready_in: f64,
+}
+
+/// How a group reads one partition. Offsets are fractional inside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Next record that will be processed.
+    pub position: f64,
+    /// Committed offset: `committed <= position`.
+    pub committed: f64,
+    /// Index of the consumer that owns it.
+    pub owner: Option<usize>,
+    /// Does not move although it is owned: a record that cannot be processed, a leader that is away.
+    pub stuck: bool,
+}
+
+/// A rebalance that is under way.
+#[derive(Clone, Debug, PartialEq)]
+struct Rebalance {
+    left: f64,
+    /// Owner of each partition once it is over.
+    target: Vec<Option<usize>>,
+}
+
+/// What one step did. Records.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Processed in this step.
+    pub processed: f64,
+    /// Whether a rebalance was under way.
+    pub rebalancing: bool,
+}
+
+/// A consumer group on one topic.
+#[derive(Clone, Debug)]
+pub struct Group {
+    settings: GroupSettings,
+    random: Random,
+    consumers: Vec<Consumer>,
+    starting: Vec<Starting>,
+    readings: Vec<Reading>,
+    rebalance: Option<Rebalance>,
+    /// Membership changed while a rebalance was under way: another one follows.
+    again: bool,
+    /// Most records per second that everything behind the group takes; infinite: no limit.
+    ceiling: f64,
+    next_serial: u64,
+    rebalances: u64,
+    processed: f64,
+    /// Backlog of each consumer, kept to save an allocation per step.
+    scratch: Vec<f64>,
+}
+
+impl Group {
+    /// A settled group of `consumers` that has read everything.
+    pub fn new(settings: GroupSettings, topic: &super::topic::Topic, consumers: u32, seed: u64) -> Self {
+        let readings = topic
+            .ends()
+            .iter()
+            .map(|end| Reading { position: *end, committed: *end, owner: None, stuck: false })
+            .collect();
+        let mut group = Self {
+            settings,
+            random: Random::new(seed),
+            consumers: Vec::new(),
+            starting: Vec::new(),
+            readings,
+            rebalance: None,
+            again: false,
+            ceiling: f64::INFINITY,
+            next_serial: 0,
+            rebalances: 0,
+            processed: 0.0,
+            scratch: Vec::new(),
+        };
+        for _ in 0..consumers {
+            let serial = group.serial();
+            group.join(serial);
+        }
+        let target = group.target();
+        group.hand_over(&target);
+        group
+    }
+
+    /// Asks for `n` consumers. More: they start, each in its own time. Fewer: those that still start go first, then the
+    /// youngest, which commit before they leave.
+    pub fn scale(&mut self, n: u32) {
+        let n = n as usize;
+        while self.consumers.len() + self.starting.len() < n {
+            let (mean, sd) = self.settings.start_up;
+            let ready_in = (mean + sd * self.random.normal()).max(STEP);
+            let serial = self.serial();
+            self.starting.push(Starting { serial, ready_in });
+        }
+        while self.consumers.len() + self.starting.len() > n && self.starting.pop().is_some() {}
+        if self.consumers.len() > n {
+            for leaver in n..self.consumers.len() {
+                self.commit(leaver);
+            }
+            self.consumers.truncate(n);
+            self.forget_owners();
+            self.rebalance();
+        }
+    }
+
+    /// A consumer dies without committing and starts again: what it had processed since its last commit is processed
+    /// once more by whoever gets its partitions.
+    pub fn crash(&mut self, consumer: usize) {
+        if consumer >= self.consumers.len() {
+            return;
+        }
+        for reading in self.readings.iter_mut().filter(|r| r.owner == Some(consumer)) {
+            self.processed -= reading.position - reading.committed;
+            reading.position = reading.committed;
+        }
+        self.consumers.remove(consumer);
+        for reading in &mut self.readings {
+            reading.owner = match reading.owner {
+                Some(o) if o == consumer => None,
+                Some(o) if o > consumer => Some(o - 1),
+                other => other,
+            };
+        }
+        let (mean, sd) = self.settings.start_up;
+        let ready_in = (mean + sd * self.random.normal()).max(STEP);
+        let serial = self.serial();
+        self.starting.push(Starting { serial, ready_in });
+        self.rebalance();
+    }
+
+    /// Sets whether a partition stands still although it is owned.
+    pub fn set_stuck(&mut self, partition: usize, stuck: bool) {
+        if let Some(reading) = self.readings.get_mut(partition) {
+            reading.stuck = stuck;
+        }
+    }
+
+    /// Sets the most records per second that everything behind the group takes.
+    pub fn set_ceiling(&mut self, records_per_second: f64) {
+        self.ceiling = records_per_second.max(0.0);
+    }
+
+    /// One step with the topic's log ends after its arrivals.
+    pub fn step(&mut self, ends: &[f64]) -> Outcome {
+        self.start_up();
+        self.settle();
+        let processed = self.process(ends);
+        self.processed += processed;
+        self.commit_when_due();
+        Outcome { processed, rebalancing: self.rebalance.is_some() }
+    }
+
+    /// Records written and not processed yet: the truth, whatever was committed.
+    pub fn backlog(&self, ends: &[f64]) -> f64 {
+        self.readings.iter().zip(ends).map(|(r, end)| end - r.position).sum()
+    }
+
+    /// Records behind as a monitor sees them: log end minus committed offset.
+    pub fn lag(&self, ends: &[f64]) -> f64 {
+        self.readings.iter().zip(ends).map(|(r, end)| end - r.committed).sum()
+    }
+
+    /// How each partition is read.
+    pub fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    /// Consumers in the group.
+    pub fn consumers(&self) -> &[Consumer] {
+        &self.consumers
+    }
+
+    /// Consumers asked for that have not joined.
+    pub fn starting(&self) -> usize {
+        self.starting.len()
+    }
+
+    /// Whether a rebalance is under way.
+    pub fn is_rebalancing(&self) -> bool {
+        self.rebalance.is_some()
+    }
+
+    /// Rebalances so far.
+    pub fn rebalances(&self) -> u64 {
+        self.rebalances
+    }
+
+    /// Records processed so far, each once.
+    pub fn processed(&self) -> f64 {
+        self.processed
+    }
+
+    /// What the group is like.
+    pub fn settings(&self) -> &GroupSettings {
+        &self.settings
+    }
+
+    fn serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    fn join(&mut self, serial: u64) {
+        let rate = self.settings.consumer_rate * self.random.log_normal(self.settings.rate_spread);
+        let commit_in = self.random.between(0.0, self.settings.commit.max(STEP));
+        self.consumers.push(Consumer { serial, rate, commit_in });
+    }
+
+    fn start_up(&mut self) {
+        let mut joined = false;
+        let mut i = 0;
+        while let Some(starting) = self.starting.get_mut(i) {
+            starting.ready_in -= STEP;
+            if starting.ready_in <= 0.0 {
+                let serial = starting.serial;
+                self.starting.remove(i);
+                self.join(serial);
+                joined = true;
+            } else {
+                i += 1;
+            }
+        }
+        if joined {
+            self.rebalance();
+        }
+    }
+
+    /// Begins a rebalance, or notes that another one follows the present one.
+    fn rebalance(&mut self) {
+        if self.rebalance.is_some() {
+            self.again = true;
+            return;
+        }
+        self.rebalances += 1;
+        let target = self.target();
+        if self.settings.protocol == Protocol::Eager {
+            for consumer in 0..self.consumers.len() {
+                self.commit(consumer); // onPartitionsRevoked
+            }
+        } else {
+            for (reading, next) in self.readings.iter_mut().zip(&target) {
+                if reading.owner != *next {
+                    reading.committed = reading.position;
+                    reading.owner = None;
+                }
+            }
+        }
+        self.rebalance = Some(Rebalance { left: self.settings.rebalance, target });
+    }
+
+    /// Counts a rebalance down and hands the partitions over when it ends.
+    fn settle(&mut self) {
+        let Some(rebalance) = &mut self.rebalance else { return };
+        rebalance.left -= STEP;
+        if rebalance.left > 0.0 {
+            return;
+        }
+        let target = std::mem::take(&mut rebalance.target);
+        self.rebalance = None;
+        if std::mem::take(&mut self.again) {
+            // Somebody came or went meanwhile: `target` may name consumers that are gone.
+            self.hand_over(&target);
+            self.rebalance();
+        } else {
+            self.hand_over(&target);
+        }
+    }
+
+    fn target(&self) -> Vec<Option<usize>> {
+        let owners: Vec<Option<usize>> = self.readings.iter().map(|r| r.owner).collect();
+        assign::assign(self.settings.assignor, &owners, self.consumers.len())
+    }
+
+    fn hand_over(&mut self, target: &[Option<usize>]) {
+        let consumers = self.consumers.len();
+        for (reading, owner) in self.readings.iter_mut().zip(target) {
+            reading.owner = owner.filter(|o| *o < consumers);
+        }
+    }
+
+    fn forget_owners(&mut self) {
+        let consumers = self.consumers.len();
+        for reading in &mut self.readings {
+            reading.owner = reading.owner.filter(|o| *o < consumers);
+        }
+    }
+
+    fn process(&mut self, ends: &[f64]) -> f64 {
+        if self.settings.protocol == Protocol::Eager && self.rebalance.is_some() {
+            return 0.0;
+        }
+        self.scratch.clear();
+        self.scratch.resize(self.consumers.len(), 0.0);
+        for (reading, end) in self.readings.iter().zip(ends) {
+            let (Some(owner), false) = (reading.owner, reading.stuck) else { continue };
+            if let Some(backlog) = self.scratch.get_mut(owner) {
+                *backlog += end - reading.position;
+            }
+        }
+        // Each consumer drains its partitions in proportion to what waits there, as fetches of equal size do.
+        let mut total = 0.0;
+        for (backlog, consumer) in self.scratch.iter_mut().zip(&self.consumers) {
+            let done = backlog.min(consumer.rate * STEP);
+            total += done;
+            *backlog = if *backlog > 0.0 { done / *backlog } else { 0.0 };
+        }
+        let limit = self.ceiling * STEP;
+        let shared = if total > limit { limit / total } else { 1.0 };
+        for (reading, end) in self.readings.iter_mut().zip(ends) {
+            let (Some(owner), false) = (reading.owner, reading.stuck) else { continue };
+            let share = self.scratch.get(owner).copied().unwrap_or(0.0) * shared;
+            reading.position += (end - reading.position) * share;
+        }
+        total * shared
+    }
+
+    fn commit_when_due(&mut self) {
+        for consumer in 0..self.consumers.len() {
+            let Some(c) = self.consumers.get_mut(consumer) else { continue };
+            c.commit_in -= STEP;
+            if c.commit_in <= 0.0 {
+                c.commit_in += self.settings.commit.max(STEP);
+                self.commit(consumer);
+            }
+        }
+    }
+
+    fn commit(&mut self, consumer: usize) {
+        for reading in self.readings.iter_mut().filter(|r| r.owner == Some(consumer)) {
+            reading.committed = reading.position;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
