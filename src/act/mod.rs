@@ -1,1 +1,134 @@
-//! Carries an action out: one actuator a file. `watch` never constructs one.
+//! Carries an action out: one actuator a file. `watch` never constructs one; it may construct an [`Observer`].
+//!
+//! Three rules hold for every actuator. A change is made only while the target is still as it was on screen. A write is
+//! tried once. An outcome is [`Outcome::Applied`] or [`Outcome::Refused`] only when that is certain; anything else is
+//! [`Outcome::Unknown`], and then the target is looked at instead of being written again.
+
+mod command;
+mod kubernetes;
+mod observer;
+
+use crate::{
+    model::{ActionId, CommandSettings, Label, Replicas, Target},
+    process::Clock,
+};
+pub use kubernetes::FIELD_MANAGER;
+pub use observer::Observer;
+
+/// One change of one count, as it was approved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The action that it belongs to.
+    pub action: ActionId,
+    /// What is changed.
+    pub target: Target,
+    /// `metadata.uid` that was on screen, for objects.
+    pub uid: Option<Label>,
+    /// The count that must be found.
+    pub from: u32,
+    /// The count to write.
+    pub to: u32,
+    /// Why, for commands that pass it on.
+    pub reason: Label,
+}
+
+/// What a change would do, checked against the target as it is now. Nothing was changed to learn it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The exact request, line by line.
+    pub request: Vec<Label>,
+    /// Who else writes this count, in words.
+    pub owner: Label,
+    /// Who the target says we are, and whether it lets us.
+    pub identity: Label,
+    /// The dry run's answer.
+    pub dry_run: Result<Label, Label>,
+    /// What stands against it, each with the mend; empty: may be done.
+    pub refused: Vec<Label>,
+}
+
+/// How a write ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The target accepted it.
+    Applied,
+    /// The target refused it, or it was never sent: certainly nothing was done.
+    Refused(Label),
+    /// It may or may not have been done.
+    Unknown(Label),
+}
+
+/// A count and who wrote it last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The count.
+    pub replicas: Replicas,
+    /// Manager that last wrote it, where the server says so. A hint: servers forget it (kubernetes.md §7).
+    pub writer: Option<Label>,
+}
+
+/// The one door to changing anything. Constructed in operate mode only.
+#[derive(Clone, Debug)]
+pub struct Actuator {
+    kubernetes: Option<kubernetes::Scaler>,
+    commands: command::Commands,
+}
+
+impl Actuator {
+    /// `kubernetes`: a client and the name of its context. The client must not retry by itself (the one of
+    /// `source::kubernetes::connect` does not).
+    pub fn new(kubernetes: Option<(kube::Client, Label)>, commands: &[CommandSettings], clock: Clock) -> Self {
+        Self {
+            kubernetes: kubernetes.map(|(client, context)| kubernetes::Scaler::new(client, context, clock)),
+            commands: command::Commands::new(commands, clock),
+        }
+    }
+
+    /// Who the Kubernetes server says we are; `None` without Kubernetes or when it does not say.
+    pub async fn identity(&self) -> Option<Label> {
+        self.kubernetes.as_ref()?.identity().await.ok()
+    }
+
+    /// Checks owner, permission and present state and dry-runs the change. Ask again right before [`Actuator::apply`].
+    pub async fn plan(&self, change: &Change) -> Plan {
+        match (&change.target, &self.kubernetes) {
+            (Target::Command(name), _) => self.commands.plan(name, change).await,
+            (_, Some(scaler)) => Box::pin(scaler.plan(change)).await, // five requests at once: too big for the stack
+            (_, None) => Plan::impossible(NO_KUBERNETES),
+        }
+    }
+
+    /// Makes the change: one conditional write, never repeated. The intent must be on disk before this is called.
+    pub async fn apply(&self, change: &Change) -> Outcome {
+        match (&change.target, &self.kubernetes) {
+            (Target::Command(name), _) => self.commands.apply(name, change).await,
+            (_, Some(scaler)) => scaler.apply(change).await,
+            (_, None) => Outcome::Refused(NO_KUBERNETES.into()),
+        }
+    }
+
+    /// Looks at the target now, past every cache.
+    pub async fn observe(&self, target: &Target) -> Result<Seen, String> {
+        match (target, &self.kubernetes) {
+            (Target::Command(name), _) => self.commands.observe(name).await,
+            (_, Some(scaler)) => scaler.observe(target).await,
+            (_, None) => Err(NO_KUBERNETES.to_owned()),
+        }
+    }
+}
+
+const NO_KUBERNETES: &str = "no Kubernetes is configured: set [kubernetes] context, or choose another target";
+
+impl Plan {
+    /// A plan that cannot be carried out at all.
+    fn impossible(why: impl Into<Label>) -> Self {
+        let why = why.into();
+        Self {
+            request: Vec::new(),
+            owner: Label::default(),
+            identity: Label::default(),
+            dry_run: Err(why.clone()),
+            refused: vec![why],
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One line of the ledger: everything an [`Action`] is, and its place in the chain.
+
+use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Target, Time};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// Version of the format. A newer one is refused with a sentence, never guessed at.
+pub(super) const VERSION: u32 = 1;
+/// What the first entry has as `prev`.
+pub(super) const ROOT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// One record. What is about no action (a torn line moved aside) has only `seq`, `at`, `actor` and `reason`.
+///
+/// In the file an entry is one line of compact JSON with its keys in this order. `hash` is the SHA-256 of `prev`
+/// followed by the line without `,"hash":"…"`, in hexadecimal, so that a few lines of any language can check it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Version of the format.
+    pub v: u32,
+    /// 1, 2, 3, …
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// Which action.
+    pub action: Option<ActionId>,
+    /// Workload's name.
+    pub workload: Option<Label>,
+    /// What is changed.
+    pub target: Option<Target>,
+    /// Count it must find.
+    pub from: Option<u32>,
+    /// Count it writes.
+    pub to: Option<u32>,
+    /// Where the action stands from here on.
+    pub state: Option<ActionState>,
+    /// Who made the last decision.
+    pub actor: Actor,
+    /// Why.
+    pub reason: Label,
+    /// Identity of the plan that was on screen.
+    pub plan_hash: Option<PlanHash>,
+    /// The request, one line.
+    pub request: Label,
+    /// What the decision rested on.
+    pub evidence: Label,
+    /// `metadata.uid`, for objects.
+    pub uid: Option<Label>,
+    /// Not to be begun after.
+    pub expires: Option<Time>,
+    /// Must be ready by.
+    pub verify_by: Option<Time>,
+    /// Hash of the entry before.
+    pub prev: String,
+    /// Hash of this one.
+    pub hash: String,
+}
+
+impl Entry {
+    /// The next entry of a chain about an action, not yet sealed.
+    pub(super) fn of_action(action: &Action, seq: u64, prev: &str) -> Self {
+        Self {
+            v: VERSION,
+            seq,
+            at: action.updated,
+            action: Some(action.id.clone()),
+            workload: Some(action.workload.clone()),
+            target: Some(action.target.clone()),
+            from: Some(action.from),
+            to: Some(action.to),
+            state: Some(action.state),
+            actor: action.actor.clone(),
+            reason: action.reason.clone(),
+            plan_hash: Some(action.plan_hash.clone()),
+            request: action.request.clone(),
+            evidence: action.evidence.clone(),
+            uid: action.uid.clone(),
+            expires: Some(action.expires),
+            verify_by: action.verify_by,
+            prev: prev.to_owned(),
+            hash: String::new(),
+        }
+    }
+
+    /// The next entry of a chain about the ledger itself, not yet sealed.
+    pub(super) fn of_note(text: &str, actor: &Actor, at: Time, seq: u64, prev: &str) -> Self {
+        Self {
+            v: VERSION,
+            seq,
+            at,
+            action: None,
+            workload: None,
+            target: None,
+            from: None,
+            to: None,
+            state: None,
+            actor: actor.clone(),
+            reason: Label::new(text),
+            plan_hash: None,
+            request: Label::default(),
+            evidence: Label::default(),
+            uid: None,
+            expires: None,
+            verify_by: None,
+            prev: prev.to_owned(),
+            hash: String::new(),
+        }
+    }
+
+    /// Computes the hash and returns the line to write, newline included.
+    pub(super) fn seal(&mut self) -> Result<String, serde_json::Error> {
+        self.hash = String::new();
+        let open = serde_json::to_string(self)?;
+        let body = open.strip_suffix(EMPTY_HASH).unwrap_or(&open);
+        self.hash = chain_hash(&self.prev, body);
+        Ok(format!("{body},\"hash\":\"{}\"}}\n", self.hash))
+    }
+
+    /// The action as this entry leaves it, `created` at the given instant; `None` for a note.
+    pub(super) fn to_action(&self, created: Time) -> Option<Action> {
+        Some(Action {
+            id: self.action.clone()?,
+            workload: self.workload.clone()?,
+            target: self.target.clone()?,
+            uid: self.uid.clone(),
+            from: self.from?,
+            to: self.to?,
+            plan_hash: self.plan_hash.clone()?,
+            state: self.state?,
+            actor: self.actor.clone(),
+            reason: self.reason.clone(),
+            request: self.request.clone(),
+            evidence: self.evidence.clone(),
+            created,
+            updated: self.at,
+            expires: self.expires?,
+            verify_by: self.verify_by,
+        })
+    }
+}
+
+const EMPTY_HASH: &str = ",\"hash\":\"\"}";
+
+/// Splits a line into the part that is hashed and the hash it claims. `None`: it does not end as an entry does.
+pub(super) fn split_hash(line: &str) -> Option<(&str, &str)> {
+    let rest = line.strip_suffix("\"}")?;
+    let at = rest.len().checked_sub(64)?;
+    let hash = rest.get(at..)?;
+    let body = rest.get(..at)?.strip_suffix(",\"hash\":\"")?;
+    Some((body, hash))
+}
+
+/// The hash of an entry, in hexadecimal: SHA-256 of the previous entry's hash followed by this one's text.
+pub(super) fn chain_hash(prev: &str, body: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(prev.as_bytes());
+    hash.update(body.as_bytes());
+    hash.finalize().iter().fold(String::with_capacity(64), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}"); // writing to a String cannot fail
+        out
+    })
+}
+
+/// The actions as the entries leave them, oldest first. Replaying the log is all there is to recovery.
+pub fn fold(entries: &[Entry]) -> Vec<Action> {
+    let mut actions = BTreeMap::new();
+    for entry in entries {
+        fold_one(&mut actions, entry);
+    }
+    let mut actions: Vec<Action> = actions.into_values().collect();
+    actions.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+    actions
+}
+
+/// Takes one more entry into the fold.
+pub(super) fn fold_one(actions: &mut BTreeMap<ActionId, Action>, entry: &Entry) {
+    let Some(id) = &entry.action else { return };
+    let created = actions.get(id).map_or(entry.at, |a| a.created);
+    if let Some(action) = entry.to_action(created) {
+        actions.insert(id.clone(), action);
+    }
+}

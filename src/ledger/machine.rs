@@ -1,0 +1,334 @@
+//! The state machine of an action: which event may follow which state, under which guard. Pure; time is an argument.
+//!
+//! The rule that everything else serves: at most one write request per action, never after its expiry, never when the
+//! plan is not the one that was on screen, and never a second attempt when the outcome of the first is unknown.
+
+use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Replicas, Time};
+
+/// How long after a write of unknown outcome the target must still show the old count before the write counts as lost.
+/// An API server gives a request 60 s (`--request-timeout`); until then it may still land. Seconds.
+pub const SETTLE: f64 = 75.0;
+
+/// How long a count must have stayed before it is called verified: an HPA takes a foreign count back at its next sync,
+/// 15 s by default. Seconds.
+pub const HOLD: f64 = 20.0;
+
+/// What happens to an action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A newer recommendation for the workload asks for another count.
+    Supersede {
+        /// The newer count.
+        to: u32,
+    },
+    /// Time passed: refused while there is some left.
+    Expire,
+    /// An operator says no.
+    Reject {
+        /// Who.
+        actor: Actor,
+        /// Why.
+        reason: Label,
+    },
+    /// An operator says yes.
+    Approve {
+        /// Who.
+        actor: Actor,
+        /// Hash of the plan in the dialog; must be the action's own.
+        plan_hash: PlanHash,
+        /// What policy, freeze file and limits hold against it; must be empty.
+        refused: Vec<Label>,
+    },
+    /// The write is about to be made. The resulting state must be on disk before it is.
+    Begin {
+        /// What the checks of the last moment hold against it (owner, permission, dry run); must be empty.
+        refused: Vec<Label>,
+    },
+    /// The target accepted the write.
+    Accepted {
+        /// Until when it must be ready.
+        verify_by: Time,
+    },
+    /// The target refused the write: certainly nothing was done.
+    Refused {
+        /// In the target's words.
+        reason: Label,
+    },
+    /// Nobody knows whether the write was done.
+    Lost {
+        /// What happened.
+        reason: Label,
+    },
+    /// The target was looked at. `writer`: who last wrote the count, where the server says so (a hint only).
+    Observed {
+        /// What it has now.
+        replicas: Replicas,
+        /// Manager that last wrote the count.
+        writer: Option<Label>,
+        /// Until when it must be ready, if this shows that a lost write did arrive.
+        verify_by: Time,
+    },
+    /// A linked action puts the old count back.
+    RollBack {
+        /// Who.
+        actor: Actor,
+        /// The linked action.
+        by: ActionId,
+    },
+    /// The process that carried it ended; another one found it in the ledger.
+    Restart,
+}
+
+impl Event {
+    /// A word for sentences.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Supersede { .. } => "be superseded",
+            Self::Expire => "expire",
+            Self::Reject { .. } => "be rejected",
+            Self::Approve { .. } => "be approved",
+            Self::Begin { .. } => "begin",
+            Self::Accepted { .. } => "be accepted by the target",
+            Self::Refused { .. } => "be refused by the target",
+            Self::Lost { .. } => "be lost",
+            Self::Observed { .. } => "be observed",
+            Self::RollBack { .. } => "be rolled back",
+            Self::Restart => "survive a restart",
+        }
+    }
+}
+
+/// What follows from an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transition {
+    /// Nothing to record: go on waiting.
+    Wait,
+    /// The action as it stands now. Record it before anything else happens.
+    To(Box<Action>),
+}
+
+impl Transition {
+    /// The new action, if there is one.
+    pub fn action(self) -> Option<Action> {
+        match self {
+            Self::Wait => None,
+            Self::To(action) => Some(*action),
+        }
+    }
+}
+
+/// Why an event may not happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The state does not allow it.
+    #[error("an action that is {} cannot {event}", state.name())]
+    State {
+        /// Where it stands.
+        state: ActionState,
+        /// What was tried.
+        event: &'static str,
+    },
+    /// Too late.
+    #[error("the plan expired at {expires}: ask again for a fresh one")]
+    Expired {
+        /// When it expired.
+        expires: Time,
+    },
+    /// Nothing to expire yet.
+    #[error("the plan is good until {expires}")]
+    NotYet {
+        /// When it expires.
+        expires: Time,
+    },
+    /// The plan is not the one that was on screen.
+    #[error("the plan on screen was {shown}, the one recorded is {recorded}: look again before approving")]
+    Plan {
+        /// Hash in the dialog.
+        shown: PlanHash,
+        /// Hash of the action.
+        recorded: PlanHash,
+    },
+    /// Guards, limits, owner or permission stand against it.
+    #[error("held back: {}", sentence(reasons))]
+    Held {
+        /// Each as a sentence.
+        reasons: Vec<Label>,
+    },
+    /// The newer recommendation asks for the same count.
+    #[error("the newer recommendation asks for the same count")]
+    SameCount,
+}
+
+fn sentence(reasons: &[Label]) -> String {
+    reasons.iter().map(Label::as_str).collect::<Vec<_>>().join("; ")
+}
+
+/// Whether `after` may directly follow `before`: the edges of the machine, as data. The ledger checks every record
+/// against it, so a mistake elsewhere cannot write a story that the machine does not tell.
+pub fn may_follow(before: Option<ActionState>, after: ActionState) -> bool {
+    use ActionState::{
+        Applied, Applying, Approved, Expired, Failed, Proposed, Rejected, RolledBack, Superseded, Unknown, Verified,
+    };
+    let Some(before) = before else { return after == Proposed };
+    match before {
+        Proposed => matches!(after, Superseded | Expired | Rejected | Approved),
+        Approved => matches!(after, Expired | Rejected | Applying),
+        Applying => matches!(after, Applied | Failed | Unknown),
+        Unknown => matches!(after, Applied | Failed),
+        Applied => matches!(after, Verified | Failed | RolledBack),
+        Superseded | Expired | Rejected | Verified | Failed | RolledBack => false,
+    }
+}
+
+/// What `event` makes of `action` at `now`.
+///
+/// # Errors
+/// A [`Refusal`] when the state does not allow the event or a guard stands against it; the action stays as it is.
+pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Refusal> {
+    use ActionState::{
+        Applied, Applying, Approved, Expired, Failed, Proposed, Rejected, RolledBack, Superseded, Unknown,
+    };
+    let not_allowed = || Refusal::State { state: action.state, event: event.name() };
+    let in_time = || if now < action.expires { Ok(()) } else { Err(Refusal::Expired { expires: action.expires }) };
+    let step = Step { action, now };
+    match (action.state, event) {
+        (Proposed, Event::Supersede { to }) if *to == action.to => Err(Refusal::SameCount),
+        (Proposed, Event::Supersede { to }) => {
+            Ok(step.to(Superseded, format!("a newer recommendation asks for {to} instead of {}", action.to)))
+        }
+        (Proposed | Approved, Event::Expire) if now < action.expires => {
+            Err(Refusal::NotYet { expires: action.expires })
+        }
+        (Proposed | Approved, Event::Expire) => Ok(step.to(Expired, format!("not begun by {}", action.expires))),
+        (Proposed | Approved, Event::Reject { actor, reason }) => Ok(step.by(actor, Rejected, reason.clone())),
+        (Proposed, Event::Approve { actor, plan_hash, refused }) => {
+            in_time()?;
+            if *plan_hash != action.plan_hash {
+                return Err(Refusal::Plan { shown: plan_hash.clone(), recorded: action.plan_hash.clone() });
+            }
+            none_held(refused)?;
+            Ok(step.by(actor, Approved, "approved"))
+        }
+        (Approved, Event::Begin { refused }) => {
+            in_time()?;
+            none_held(refused)?;
+            Ok(step.to(Applying, "the write is made once; if its outcome is lost it is looked for, not repeated"))
+        }
+        (Applying, Event::Accepted { verify_by }) => Ok(step.verified_by(*verify_by, "accepted by the target")),
+        (Applying, Event::Refused { reason }) => Ok(step.to(Failed, format!("refused, nothing was done: {reason}"))),
+        (Applying, Event::Lost { reason }) => Ok(step.to(Unknown, format!("outcome unknown: {reason}"))),
+        (Unknown, Event::Observed { replicas, writer, verify_by }) => {
+            Ok(step.reconcile(replicas, writer.as_ref(), *verify_by))
+        }
+        (Applied, Event::Observed { replicas, writer, .. }) => Ok(step.verify(replicas, writer.as_ref())),
+        (Applied, Event::Expire) => match action.verify_by {
+            Some(by) if now >= by => Ok(step.to(Failed, format!("could not be seen ready by {by}"))),
+            Some(by) => Err(Refusal::NotYet { expires: by }),
+            None => Err(not_allowed()),
+        },
+        (Applied, Event::RollBack { actor, by }) => Ok(step.by(actor, RolledBack, format!("undone by {by}"))),
+        (Proposed | Approved, Event::Restart) => {
+            Ok(step.to(Expired, "the program ended before it was begun; nothing is applied across a restart"))
+        }
+        (Applying, Event::Restart) => {
+            Ok(step.to(Unknown, "outcome unknown: the program ended while the write was under way"))
+        }
+        (Applied | Unknown, Event::Restart) => Ok(Transition::Wait),
+        _ => Err(not_allowed()),
+    }
+}
+
+fn none_held(reasons: &[Label]) -> Result<(), Refusal> {
+    if reasons.is_empty() { Ok(()) } else { Err(Refusal::Held { reasons: reasons.to_vec() }) }
+}
+
+/// One step in the making.
+struct Step<'a> {
+    action: &'a Action,
+    now: Time,
+}
+
+impl Step<'_> {
+    fn to(&self, state: ActionState, reason: impl Into<Label>) -> Transition {
+        let action = Action { state, reason: reason.into(), updated: self.now, ..self.action.clone() };
+        Transition::To(Box::new(action))
+    }
+
+    fn by(&self, actor: &Actor, state: ActionState, reason: impl Into<Label>) -> Transition {
+        let action =
+            Action { state, actor: actor.clone(), reason: reason.into(), updated: self.now, ..self.action.clone() };
+        Transition::To(Box::new(action))
+    }
+
+    fn verified_by(&self, verify_by: Time, reason: impl Into<Label>) -> Transition {
+        let action = Action {
+            state: ActionState::Applied,
+            verify_by: Some(verify_by),
+            reason: reason.into(),
+            updated: self.now,
+            ..self.action.clone()
+        };
+        Transition::To(Box::new(action))
+    }
+
+    /// Whether `replicas` is another object under the same name. Two unknown identities count as the same.
+    fn is_another(&self, replicas: &Replicas) -> bool {
+        matches!((&self.action.uid, &replicas.uid), (Some(ours), Some(theirs)) if ours != theirs)
+    }
+
+    /// Finds out what became of a write whose answer was lost.
+    fn reconcile(&self, seen: &Replicas, writer: Option<&Label>, verify_by: Time) -> Transition {
+        let Action { from, to, updated, .. } = self.action;
+        if self.is_another(seen) {
+            return self.to(ActionState::Failed, "the object was made again under the same name");
+        }
+        // An observation from before the write says nothing about it.
+        if seen.at < *updated {
+            return Transition::Wait;
+        }
+        if seen.desired == *to {
+            return self.verified_by(verify_by, format!("the count is {to}: the write did arrive"));
+        }
+        if seen.at.since(*updated) < SETTLE {
+            return Transition::Wait; // the request may still land
+        }
+        if seen.desired == *from {
+            return self.to(
+                ActionState::Failed,
+                format!("not applied: the count is still {from} after {SETTLE} s; nothing is tried again by itself"),
+            );
+        }
+        let who = writer.map_or(String::new(), |w| format!(", last written by {w}"));
+        self.to(ActionState::Failed, format!("the count is {}, neither {from} nor {to}{who}", seen.desired))
+    }
+
+    /// Watches an accepted write until it is ready.
+    fn verify(&self, seen: &Replicas, writer: Option<&Label>) -> Transition {
+        let Action { from, to, updated, verify_by, .. } = self.action;
+        if self.is_another(seen) {
+            return self.to(ActionState::Failed, "the object was made again under the same name");
+        }
+        if seen.at < *updated {
+            return Transition::Wait;
+        }
+        if seen.desired != *to {
+            let who = writer.map_or(String::new(), |w| format!(" by {w}"));
+            return self.to(ActionState::Failed, format!("changed again{who}: the count is {} now", seen.desired));
+        }
+        // Going up, surplus pods of a roll-out do no harm; going down, the surplus must be gone.
+        let ready = if to > from { seen.ready >= *to } else { seen.ready == *to };
+        if ready && seen.at.since(*updated) >= HOLD {
+            return self.to(ActionState::Verified, format!("{} of {to} ready, and the count stayed", seen.ready));
+        }
+        match verify_by {
+            Some(by) if self.now >= *by && !ready => {
+                self.to(ActionState::Failed, format!("{} of {to} ready by {by}", seen.ready))
+            }
+            _ => Transition::Wait,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
