@@ -383,7 +383,8 @@ impl Group {
             let Some(c) = self.consumers.get_mut(consumer) else { continue };
             c.commit_in -= STEP;
             if c.commit_in <= 0.0 {
-                c.commit_in += self.settings.commit.max(STEP);
+                // A commit goes out with the first poll after the interval, and polls do not keep time.
+                c.commit_in += self.settings.commit.max(STEP) + self.random.between(0.0, STEP);
                 self.commit(consumer);
             }
         }

@@ -16,8 +16,11 @@
 //! ```
 
 mod assign;
+pub mod batch;
 pub mod demand;
+pub mod fleet;
 pub mod group;
+pub mod histogram;
 mod random;
 pub mod topic;
 

@@ -8,6 +8,9 @@ pub mod kafka;
 pub mod kubernetes;
 pub mod prometheus;
 
+mod build;
+mod exporters;
+mod hardware;
 mod objects;
 mod scenario;
 mod series;
@@ -24,9 +27,10 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Names that [`World::start`] knows, with what each shows.
-pub const SCENARIOS: [(&str, &str); 1] =
-    [("fraud", "a nightly upload outruns fraud-scorer; the model behind it is next; the rest is quiet")];
+/// The scenarios that [`World::start`] knows, the default first, with what each shows.
+pub fn scenarios() -> impl Iterator<Item = (&'static str, &'static str)> {
+    scenario::SCENARIOS.iter().map(|(name, shows, _)| (*name, *shows))
+}
 
 /// Longest time between two looks of [`World::changed`] at the clock.
 const LOOK: Duration = Duration::from_millis(200);
@@ -68,7 +72,7 @@ impl World {
     /// A world whose time moves only by [`World::advance`].
     pub fn manual(scenario: &str, seed: u64, start: Time) -> Result<Self, String> {
         let (sender, changes) = watch::channel(0);
-        let state = scenario::build(scenario, seed, start, sender)?;
+        let state = build::build(scenario, seed, start, sender)?;
         Ok(Self { state: Arc::new(Mutex::new(state)), timing: Timing::Manual, changes })
     }
 

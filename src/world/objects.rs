@@ -56,7 +56,6 @@ pub(super) enum Part {
     /// Consumers of the group with this index.
     Group(usize),
     /// Replicas of the inference fleet with this index.
-    #[allow(dead_code)] // the fleet follows
     Fleet(usize),
 }
 

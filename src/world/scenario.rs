@@ -1,118 +1,95 @@
-//! The scenarios: what each world is made of. What happens in them follows from the parts.
+//! What the scenarios are made of: their parts, and what happens when.
 
 use super::{
-    objects::{Deployment, Part},
-    state::{GroupState, State, TopicState},
+    build::{Builder, Owner},
+    state::Event,
 };
-use crate::{
-    model::Time,
-    simulate::{
-        Random,
-        demand::{Demand, DemandSettings, Surge},
-        group::{Group, GroupSettings},
-        topic::Topic,
-    },
+use crate::simulate::{
+    demand::{DemandSettings, Surge},
+    fleet::FleetSettings,
+    group::{Assignor, GroupSettings, Protocol},
 };
-use std::collections::{BTreeMap, VecDeque};
-use tokio::sync::watch;
 
-/// Seconds of history before the show begins.
-const HISTORY: f64 = 8.0 * 3600.0;
+/// A scenario: its name, what it shows, how it is put together.
+pub(super) type Scenario = (&'static str, &'static str, fn(&mut Builder));
 
-/// Builds a scenario and lives through its history. The error names the scenarios that there are.
-pub(super) fn build(name: &str, seed: u64, start: Time, changes: watch::Sender<u64>) -> Result<State, String> {
-    let mut builder = Builder { state: State::new(start.plus(-HISTORY), start, changes), random: Random::new(seed) };
-    if name == "fraud" {
-        builder.fraud();
-    } else {
-        let names: Vec<&str> = super::SCENARIOS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("there is no scenario {name:?}: choose one of {}", names.join(", ")));
-    }
-    let mut state = builder.state;
-    state.advance_to(start);
-    Ok(state)
+/// Every scenario, the default first.
+pub(super) const SCENARIOS: [Scenario; 3] = [
+    ("fraud", "a nightly upload outruns fraud-scorer; the model behind it is next; the rest is quiet", fraud),
+    ("quiet", "nothing is wrong: every group keeps up with room to spare", quiet),
+    ("incident", "a broker freezes, a group rebalances without end, a partition meets a poison record", incident),
+];
+
+/// A steady group that changes nothing for minutes.
+fn steady(mean: f64) -> DemandSettings {
+    DemandSettings { mean, daily: 0.2, peak: 7200.0, noise: 0.03, ..DemandSettings::default() }
 }
 
-/// Puts parts together; every part gets a seed of its own from the order in which parts are added.
-struct Builder {
-    state: State,
-    random: Random,
+/// The house's groups, with the demand on `transactions` that the scenario wants.
+fn house(b: &mut Builder, transactions: DemandSettings, scorers: u32) {
+    let topic = b.topic("transactions", 24, 0.12, transactions, 900.0);
+    let cooperative = GroupSettings { rate_spread: 0.02, ..GroupSettings::default() };
+    let scorer = b.consumers("fraud-scorer", topic, cooperative.clone(), scorers, ("payments", "fraud-scorer"));
+    b.service("fraud-model", scorer, 0.0225, FleetSettings::default(), 3, ("ml", "fraud-model"));
+
+    let audit = GroupSettings { consumer_rate: 4000.0, ..cooperative.clone() };
+    b.consumers("payments-audit", topic, audit, 3, ("payments", "payments-audit"));
+
+    let orders = b.topic("orders", 24, 0.1, steady(3100.0), 1400.0);
+    let eager = GroupSettings {
+        protocol: Protocol::Eager,
+        assignor: Assignor::Range,
+        rebalance: 12.0,
+        consumer_rate: 900.0,
+        ..cooperative.clone()
+    };
+    b.consumers("orders-etl", orders, eager, 12, ("orders", "orders-etl"));
+    b.hpa("orders", "orders-etl", 12, 24, "external kafka_consumergroup_lag AverageValue 500", Owner::Team);
+
+    let clicks = b.topic("clickstream", 24, 0.25, steady(18_000.0), 350.0);
+    let modern = GroupSettings { protocol: Protocol::Consumer, rebalance: 2.0, consumer_rate: 2600.0, ..cooperative };
+    b.consumers("clickstream", clicks, modern, 12, ("web", "clickstream"));
+    b.scaled_object("web", "clickstream", (2, 30), ("clickstream", "clickstream", 5000.0));
+    b.hpa(
+        "web",
+        "keda-hpa-clickstream",
+        2,
+        30,
+        "external s0-kafka-clickstream AverageValue 5000",
+        Owner::Keda("clickstream"),
+    );
 }
 
-impl Builder {
-    fn fraud(&mut self) {
-        let nightly = Surge { start: -240.0, ramp: 900.0, hold: 2400.0, factor: 2.1, every: 0.0 };
-        let demand = DemandSettings {
-            mean: 3600.0,
-            daily: 0.25,
-            peak: 5400.0,
-            surges: vec![nightly],
-            noise: 0.04,
-            ..DemandSettings::default()
-        };
-        let transactions = self.topic("transactions", 24, 0.12, demand, 900.0);
-        self.consumers("fraud-scorer", transactions, GroupSettings::default(), 6, ("payments", "fraud-scorer"));
-    }
+/// The day before the show had two smaller rushes, so that what one consumer can do has been seen.
+fn rush(start: f64, factor: f64) -> Surge {
+    Surge { start, ramp: 240.0, hold: 600.0, factor, every: 0.0 }
+}
 
-    fn topic(&mut self, name: &'static str, partitions: usize, skew: f64, d: DemandSettings, record: f64) -> usize {
-        let past = d.mean * 30.0 * 86_400.0;
-        self.state.topics.push(TopicState {
-            name,
-            logs: Topic::new(partitions, skew, self.random.bits()).with_past(past),
-            demand: Demand::new(d, self.random.bits()),
-            record,
-            rate: 0.0,
-            retention: 24.0 * 3600.0,
-            points: VecDeque::new(),
-        });
-        self.state.topics.len() - 1
-    }
+fn fraud(b: &mut Builder) {
+    let upload = Surge { start: -420.0, ramp: 900.0, hold: 2700.0, factor: 2.05, every: 86_400.0 };
+    let demand = DemandSettings {
+        mean: 3700.0,
+        daily: 0.25,
+        peak: 5400.0,
+        surges: vec![upload, rush(-24_000.0, 1.9), rush(-9_500.0, 1.45)],
+        noise: 0.04,
+        ..DemandSettings::default()
+    };
+    house(b, demand, 6);
+}
 
-    fn consumers(
-        &mut self,
-        id: &'static str,
-        topic: usize,
-        settings: GroupSettings,
-        count: u32,
-        (namespace, name): (&str, &str),
-    ) {
-        let Some(logs) = self.state.topics.get(topic).map(|t| &t.logs) else { return };
-        let group = Group::new(settings, logs, count, self.random.bits());
-        self.state.groups.push(GroupState { id, topic, group, rate: 0.0 });
-        self.deployment(namespace, name, count, Part::Group(self.state.groups.len() - 1));
-    }
+fn quiet(b: &mut Builder) {
+    house(b, steady(3700.0), 8);
+}
 
-    fn deployment(&mut self, namespace: &str, name: &str, count: u32, part: Part) {
-        let created = self.state.now().plus(-20.0 * 86_400.0);
-        self.state.version += 1;
-        let deployment = Deployment {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            uid: self.uid(),
-            generation: 3,
-            observed_generation: 3,
-            resource_version: self.state.version,
-            created,
-            desired: count,
-            current: count,
-            ready: count,
-            labels: BTreeMap::from([("app.kubernetes.io/name".to_owned(), name.to_owned())]),
-            last_writer: ("kubectl".to_owned(), self.state.start.plus(-3.0 * 86_400.0)),
-            part,
-        };
-        self.state.deployments.push(deployment);
+fn incident(b: &mut Builder) {
+    house(b, steady(3700.0), 8);
+    let (freeze, thaw) = (45.0, 225.0);
+    b.event(freeze, Event::Freeze(1));
+    b.event(thaw, Event::Thaw(1));
+    // A consumer that runs out of memory every 20 s: nine rebalances in ten minutes, each stopping all of orders-etl.
+    for crash in 0..60_u32 {
+        b.event(f64::from(crash) * 20.0 - 300.0, Event::Crash { group: 2, consumer: (crash % 3) as usize });
     }
-
-    /// A random (version 4) UUID.
-    fn uid(&mut self) -> String {
-        let (a, b) = (self.random.bits(), self.random.bits());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            a >> 32,
-            (a >> 16) & 0xffff,
-            a & 0xfff,
-            0x8000 | ((b >> 48) & 0x3fff),
-            b & 0xffff_ffff_ffff
-        )
-    }
+    b.event(-600.0, Event::Poison { group: 3, partition: 17, stuck: true });
 }

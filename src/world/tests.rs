@@ -45,3 +45,97 @@ fn scrapes_cover_the_history_in_steps() {
         assert_eq!(series.at(START.plus(-3.0), 300.0).unwrap().0, START.plus(-15.0));
     });
 }
+
+/// Lag of a group as the committed offsets show it.
+fn lag(world: &World, id: &str) -> f64 {
+    world.with(|s| {
+        let group = s.groups.iter().find(|g| g.id == id).unwrap();
+        group.group.lag(s.topics[group.topic].logs.ends())
+    })
+}
+
+#[test]
+fn fraud_falls_behind_within_a_minute_and_twelve_replicas_mend_it() {
+    for seed in 1..4 {
+        let world = World::manual("fraud", seed, START).unwrap();
+        let before = lag(&world, "fraud-scorer");
+        world.advance(60.0);
+        assert!(lag(&world, "fraud-scorer") > before + 20_000.0, "seed {seed}: {before}");
+        world.advance(60.0);
+        let behind = lag(&world, "fraud-scorer");
+        world.with(|s| s.set_replicas("payments", "fraud-scorer", 12, "test")).unwrap();
+        let mut waiting = 0.0_f64;
+        for _ in 0..30 {
+            world.advance(10.0);
+            waiting = waiting.max(world.with(|s| s.services[0].fleet.backlog()));
+        }
+        assert!(lag(&world, "fraud-scorer") < behind / 2.0, "seed {seed}: {behind}");
+        assert!(waiting > 100.0, "seed {seed}: the model behind it is next: {waiting}");
+        world.with(|s| s.set_replicas("ml", "fraud-model", 5, "test")).unwrap();
+        world.advance(300.0);
+        assert!(world.with(|s| s.services[0].fleet.backlog()) < 10.0);
+    }
+}
+
+#[test]
+fn quiet_stays_quiet_for_hours() {
+    let world = World::manual("quiet", 2, START).unwrap();
+    for _ in 0..24 {
+        world.advance(300.0);
+        world.with(|s| {
+            for group in &s.groups {
+                let topic = &s.topics[group.topic];
+                let seconds = group.group.lag(topic.logs.ends()) / topic.rate;
+                assert!(seconds < 15.0, "{} is {seconds} s behind", group.id);
+            }
+        });
+    }
+}
+
+#[test]
+fn the_incident_shows_a_frozen_broker_a_storm_and_a_poison_record() {
+    let world = World::manual("incident", 2, START).unwrap();
+    let short = |w: &World| {
+        w.with(|s| {
+            let now = s.now();
+            s.scrapes()
+                .named("kafka_server_replicamanager_underreplicatedpartitions")
+                .filter_map(|series| series.at(now, 300.0))
+                .map(|(_, v)| v)
+                .sum::<f64>()
+        })
+    };
+    assert!(short(&world) < 0.5);
+    let (rebalances, poisoned) =
+        world.with(|s| (s.groups[2].group.rebalances(), s.groups[3].group.readings()[17].committed));
+    world.advance(120.0);
+    assert!(short(&world) > 50.0, "two brokers lead what three did");
+    assert!(world.with(|s| s.groups[2].group.rebalances()) > rebalances + 5);
+    let still = world.with(|s| s.groups[3].group.readings()[17].committed);
+    assert!((still - poisoned).abs() < 1e-9, "the poisoned partition's commit stands");
+    world.advance(180.0);
+    assert!(short(&world) < 0.5, "the broker is back and in sync");
+}
+
+#[test]
+fn every_scraped_value_is_a_number_and_counters_never_fall() {
+    let world = World::manual("incident", 4, START).unwrap();
+    world.advance(900.0);
+    world.with(|s| {
+        assert!(s.scrapes().series().len() > 300);
+        for series in s.scrapes().series() {
+            let values: Vec<f64> = series.points(s.scrapes().first(), s.now()).map(|(_, v)| v).collect();
+            assert!(
+                !values.is_empty() && values.iter().all(|v| v.is_finite()),
+                "{} {:?}",
+                series.name(),
+                series.labels()
+            );
+            let counter = ["_total", "_bucket", "_count", "_sum"].iter().any(|end| series.name().ends_with(end));
+            if counter {
+                assert!(values.windows(2).all(|w| w[0] <= w[1]), "{} {:?}", series.name(), series.labels());
+            }
+            assert!(series.labels().windows(2).all(|w| w[0].0 < w[1].0), "labels are sorted and each is named once");
+        }
+    });
+}

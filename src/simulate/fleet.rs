@@ -1,0 +1,324 @@
+//! An inference fleet with continuous batching, as a fluid: requests wait, run together and slow each other down.
+
+use super::{Random, STEP, histogram::Histogram};
+
+/// Bucket bounds of vLLM's V1 histograms, seconds (`vllm/v1/metrics/loggers.py`; the ones below the smallest that
+/// occurs are left out).
+const TTFT: &[f64] = &[0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0];
+const INTER_TOKEN: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
+const REQUEST: &[f64] = &[0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0];
+
+/// What a fleet is like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetSettings {
+    /// Mean and standard deviation of the time from asking for a replica to its taking requests, seconds: image, weights,
+    /// warm-up.
+    pub start_up: (f64, f64),
+    /// Most requests that one replica runs together (`--max-num-seqs`).
+    pub max_batch: f64,
+    /// Tokens of a prompt.
+    pub prompt: f64,
+    /// Tokens of an answer.
+    pub answer: f64,
+    /// Prompt tokens that one replica reads per second.
+    pub prefill: f64,
+    /// Seconds per token of one request alone.
+    pub token: f64,
+    /// Seconds per token that each further request in the batch adds.
+    pub token_batch: f64,
+    /// Tokens that the KV cache of one replica holds.
+    pub kv_tokens: f64,
+}
+
+impl Default for FleetSettings {
+    /// A small model that scores a record with a short answer: about 70 requests per second and replica.
+    fn default() -> Self {
+        Self {
+            start_up: (75.0, 12.0),
+            max_batch: 64.0,
+            prompt: 320.0,
+            answer: 24.0,
+            prefill: 60_000.0,
+            token: 0.014,
+            token_batch: 0.000_35,
+            kv_tokens: 36_000.0,
+        }
+    }
+}
+
+impl FleetSettings {
+    /// Requests that the KV cache of one replica has room for.
+    fn kv_room(&self) -> f64 {
+        self.kv_tokens / (self.prompt + self.answer / 2.0)
+    }
+
+    /// Most requests that one replica runs together.
+    fn largest_batch(&self) -> f64 {
+        self.max_batch.min(self.kv_room())
+    }
+
+    /// Requests per second that one replica finishes with a full batch.
+    pub fn capacity(&self) -> f64 {
+        let batch = self.largest_batch();
+        let decode = batch / (self.answer * (self.token + self.token_batch * batch));
+        decode.min(self.prefill / self.prompt)
+    }
+}
+
+/// One replica: one engine on one GPU.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// Number of this replica in the fleet's life.
+    pub serial: u64,
+    /// Seconds until it takes requests; 0: it does.
+    pub ready_in: f64,
+    /// Requests in its batch.
+    pub running: f64,
+    /// Requests that wait for a place in it.
+    pub waiting: f64,
+    /// Requests finished.
+    pub finished: f64,
+    /// Share of the KV cache in use, 0–1.
+    pub kv_cache: f64,
+    /// Time to first token.
+    pub ttft: Histogram,
+    /// Time between tokens.
+    pub inter_token: Histogram,
+    /// From arrival to the last token.
+    pub latency: Histogram,
+    /// Time waiting for a place in the batch.
+    pub queued: Histogram,
+    /// Finished, and their sums of latency parts, since the histograms were last brought up to date.
+    pending: Pending,
+}
+
+/// Sums since the last observation, weighted by requests. Seconds × requests.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pending {
+    finished: f64,
+    queued: f64,
+    first: f64,
+    per_token: f64,
+}
+
+impl Replica {
+    fn new(serial: u64, ready_in: f64) -> Self {
+        Self {
+            serial,
+            ready_in,
+            running: 0.0,
+            waiting: 0.0,
+            finished: 0.0,
+            kv_cache: 0.0,
+            ttft: Histogram::new(TTFT),
+            inter_token: Histogram::new(INTER_TOKEN),
+            latency: Histogram::new(REQUEST),
+            queued: Histogram::new(REQUEST),
+            pending: Pending::default(),
+        }
+    }
+
+    /// Whether it takes requests.
+    pub fn is_ready(&self) -> bool {
+        self.ready_in <= 0.0
+    }
+
+    /// One step in which `arriving` requests come in. Requests last about a second, so the batch is taken to be settled
+    /// within a step: as large as Little's law asks at the rate of the step.
+    fn step(&mut self, s: &FleetSettings, arriving: f64) -> f64 {
+        self.waiting += arriving;
+        let done = self.waiting.min(s.capacity() * STEP);
+        self.waiting -= done;
+        self.finished += done;
+        let rate = done / STEP;
+        // running = rate × answer × (token + token_batch × running), solved for running.
+        let slowing = (1.0 - rate * s.answer * s.token_batch).max(1e-6);
+        self.running = (rate * s.answer * s.token / slowing).min(s.largest_batch());
+        self.kv_cache = (self.running / s.kv_room()).min(1.0);
+        let per_token = s.token + s.token_batch * self.running;
+        let queued = if rate > 0.0 { self.waiting / rate } else { 0.0 };
+        // A prompt shares the engine with the tokens of the others.
+        let first = queued + s.prompt / s.prefill * (1.0 + self.running / 8.0) + per_token;
+        let p = &mut self.pending;
+        p.finished += done;
+        p.queued += done * queued;
+        p.first += done * first;
+        p.per_token += done * per_token;
+        done
+    }
+
+    /// Brings the histograms up to date with what happened since the last time.
+    fn observe(&mut self, answer: f64) {
+        let p = std::mem::take(&mut self.pending);
+        if p.finished > 0.0 {
+            let (queued, first, per_token) = (p.queued / p.finished, p.first / p.finished, p.per_token / p.finished);
+            self.ttft.observe(p.finished, first, 0.45);
+            self.queued.observe(p.finished, queued.max(1e-4), 0.9);
+            self.inter_token.observe(p.finished * answer, per_token, 0.3);
+            self.latency.observe(p.finished, first + answer * per_token, 0.5);
+        }
+    }
+}
+
+/// An inference fleet behind a balancer that spreads requests evenly.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    settings: FleetSettings,
+    random: Random,
+    replicas: Vec<Replica>,
+    /// Requests that came while no replica was ready.
+    unrouted: f64,
+    next_serial: u64,
+    arrived: f64,
+    finished: f64,
+}
+
+impl Fleet {
+    /// A fleet of `replicas` that are ready and idle.
+    pub fn new(settings: FleetSettings, replicas: u32, seed: u64) -> Self {
+        let random = Random::new(seed);
+        let mut fleet =
+            Self { settings, random, replicas: Vec::new(), unrouted: 0.0, next_serial: 0, arrived: 0.0, finished: 0.0 };
+        fleet.scale(replicas);
+        for replica in &mut fleet.replicas {
+            replica.ready_in = 0.0;
+        }
+        fleet
+    }
+
+    /// Asks for `n` replicas. Those that leave hand what they hold back to the balancer.
+    pub fn scale(&mut self, n: u32) {
+        while self.replicas.len() < n as usize {
+            let (mean, sd) = self.settings.start_up;
+            let ready_in = (mean + sd * self.random.normal()).max(STEP);
+            self.next_serial += 1;
+            self.replicas.push(Replica::new(self.next_serial, ready_in));
+        }
+        for gone in self.replicas.drain(n as usize..) {
+            self.unrouted += gone.waiting;
+        }
+    }
+
+    /// One step at `rate` requests per second. Returns the requests that finished.
+    pub fn step(&mut self, rate: f64) -> f64 {
+        let arriving = rate.max(0.0) * STEP;
+        self.arrived += arriving;
+        self.unrouted += arriving;
+        for replica in &mut self.replicas {
+            replica.ready_in = (replica.ready_in - STEP).max(0.0);
+        }
+        let ready = self.replicas.iter().filter(|r| r.is_ready()).count();
+        if ready == 0 {
+            return 0.0;
+        }
+        // The balancer sends to whoever has least: what waits is level after a step.
+        let total = self.unrouted + self.replicas.iter().map(|r| r.waiting).sum::<f64>();
+        self.unrouted = 0.0;
+        let each = total / ready as f64;
+        let mut finished = 0.0;
+        for replica in self.replicas.iter_mut().filter(|r| r.is_ready()) {
+            replica.waiting = 0.0;
+            finished += replica.step(&self.settings, each);
+        }
+        self.finished += finished;
+        finished
+    }
+
+    /// Brings the replicas' histograms up to date; call it before they are read.
+    pub fn observe(&mut self) {
+        for replica in &mut self.replicas {
+            replica.observe(self.settings.answer);
+        }
+    }
+
+    /// The replicas, starting ones included, oldest first.
+    pub fn replicas(&self) -> &[Replica] {
+        &self.replicas
+    }
+
+    /// Replicas that take requests.
+    pub fn ready(&self) -> usize {
+        self.replicas.iter().filter(|r| r.is_ready()).count()
+    }
+
+    /// Requests that wait for a place in a batch or for a replica to go to.
+    pub fn backlog(&self) -> f64 {
+        self.unrouted + self.replicas.iter().map(|r| r.waiting).sum::<f64>()
+    }
+
+    /// Requests that came so far.
+    pub fn arrived(&self) -> f64 {
+        self.arrived
+    }
+
+    /// Requests that finished so far.
+    pub fn finished(&self) -> f64 {
+        self.finished
+    }
+
+    /// What the fleet is like.
+    pub fn settings(&self) -> &FleetSettings {
+        &self.settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_request_is_somewhere(
+            seed: u64, orders in prop::collection::vec((0_u32..9, 0.0..900.0), 1..10),
+        ) {
+            let mut fleet = Fleet::new(FleetSettings::default(), 3, seed);
+            for (n, rate) in orders {
+                fleet.scale(n);
+                for _ in 0..100 {
+                    fleet.step(rate);
+                    let known = fleet.finished() + fleet.backlog();
+                    prop_assert!((fleet.arrived() - known).abs() < 1e-6 * (1.0 + known), "{} {known}", fleet.arrived());
+                    for r in fleet.replicas() {
+                        prop_assert!((0.0..=1.0).contains(&r.kv_cache) && r.running >= 0.0 && r.waiting >= 0.0);
+                        prop_assert!(r.running <= fleet.settings().max_batch + 1e-9);
+                    }
+                }
+                fleet.observe();
+                for r in fleet.replicas() {
+                    let last = r.ttft.buckets().map(|(_, n)| n).fold(0.0, f64::max);
+                    prop_assert!(last.is_finite() && last <= r.ttft.count() + 1e-9);
+                }
+            }
+        }
+    }
+
+    /// Mean time to first token of what was admitted in the last `seconds` at `rate`.
+    fn mean_ttft(fleet: &mut Fleet, rate: f64, seconds: u32) -> f64 {
+        let sums = |f: &Fleet| f.replicas().iter().fold((0.0, 0.0), |(s, n), r| (s + r.ttft.sum(), n + r.ttft.count()));
+        fleet.observe();
+        let before = sums(fleet);
+        for _ in 0..seconds {
+            fleet.step(rate);
+        }
+        fleet.observe();
+        let after = sums(fleet);
+        (after.0 - before.0) / (after.1 - before.1)
+    }
+
+    #[test]
+    fn latency_climbs_at_saturation_and_falls_when_replicas_are_ready() {
+        let mut fleet = Fleet::new(FleetSettings::default(), 3, 1);
+        let calm = mean_ttft(&mut fleet, 120.0, 300);
+        assert!(calm < 0.2, "{calm}");
+        let saturated = mean_ttft(&mut fleet, 260.0, 120);
+        assert!(saturated > 1.5, "three replicas finish about 210 a second: {saturated}");
+        fleet.scale(5);
+        let starting = mean_ttft(&mut fleet, 260.0, 40);
+        assert!(starting > saturated, "new replicas load weights first: {starting}");
+        mean_ttft(&mut fleet, 260.0, 200);
+        assert!(mean_ttft(&mut fleet, 260.0, 60) < 0.3);
+    }
+}

@@ -1,0 +1,242 @@
+//! Puts a scenario's parts together and lives through the history before the show.
+
+use super::{
+    hardware::{Broker, Gpu},
+    objects::{Deployment, Meta, Object, Part},
+    scenario::SCENARIOS,
+    state::{Event, GroupState, Service, State, TopicState},
+};
+use crate::{
+    model::{Hpa, KafkaTrigger, Label, ScaledObject, Time},
+    simulate::{
+        Random,
+        batch::{Batch, BatchSettings},
+        demand::{Demand, DemandSettings},
+        fleet::{Fleet, FleetSettings},
+        group::{Group, GroupSettings},
+        topic::Topic,
+    },
+};
+use std::collections::{BTreeMap, VecDeque};
+use tokio::sync::watch;
+
+/// Seconds of history before the show begins.
+const HISTORY: f64 = 8.0 * 3600.0;
+/// Seconds in a day.
+const DAY: f64 = 86_400.0;
+
+/// Builds a scenario and lives through its history. The error names the scenarios that there are.
+pub(super) fn build(name: &str, seed: u64, start: Time, changes: watch::Sender<u64>) -> Result<State, String> {
+    let Some((_, _, parts)) = SCENARIOS.iter().find(|(known, ..)| *known == name) else {
+        let names: Vec<&str> = SCENARIOS.iter().map(|(name, ..)| *name).collect();
+        return Err(format!("there is no scenario {name:?}: choose one of {}", names.join(", ")));
+    };
+    let mut random = Random::new(seed);
+    let mut batch = Batch::new(BatchSettings::default(), random.bits());
+    for (gang, steps) in [(2, 190_000.0), (1, 60_000.0), (1, 40_000.0)] {
+        batch.submit(gang, steps);
+    }
+    let state = State::new(start.plus(-HISTORY), start, batch, random.fork(1), changes);
+    let mut builder = Builder { state, random };
+    builder.machines();
+    parts(&mut builder);
+    let mut state = builder.state;
+    state.events.make_contiguous().sort_by(|a, b| a.0.total_cmp(&b.0));
+    state.advance_to(start);
+    Ok(state)
+}
+
+/// Who made an HPA.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Owner {
+    /// A person or a chart.
+    Team,
+    /// KEDA, for the ScaledObject of this name.
+    Keda(&'static str),
+}
+
+/// Puts parts together; every part draws its seed in the order in which parts are added.
+pub(super) struct Builder {
+    state: State,
+    random: Random,
+}
+
+impl Builder {
+    /// Three brokers in three racks, eight GPUs on two hosts.
+    fn machines(&mut self) {
+        for (id, rack) in [(0, "eu-1a"), (1, "eu-1b"), (2, "eu-1c")] {
+            let broker = Broker::new(id, rack, &mut self.random);
+            self.state.brokers.push(broker);
+        }
+        for host in ["gpu-node-1", "gpu-node-2"] {
+            for index in 0..4 {
+                let gpu = Gpu::new(host, index, &mut self.random);
+                self.state.gpus.push(gpu);
+            }
+        }
+    }
+
+    /// A topic with its demand; `record` is bytes. Returns its index.
+    pub(super) fn topic(
+        &mut self,
+        name: &'static str,
+        partitions: usize,
+        skew: f64,
+        d: DemandSettings,
+        record: f64,
+    ) -> usize {
+        let mean = d.mean;
+        self.state.topics.push(TopicState {
+            name,
+            logs: Topic::new(partitions, skew, self.random.bits()).with_past(mean * 30.0 * DAY),
+            demand: Demand::new(d, self.random.bits()),
+            record,
+            rate: 0.0,
+            mean,
+            retention: DAY,
+            points: VecDeque::new(),
+        });
+        self.state.topics.len() - 1
+    }
+
+    /// A group on a topic with the deployment `namespace/name` that runs it. Returns its index.
+    pub(super) fn consumers(
+        &mut self,
+        id: &'static str,
+        topic: usize,
+        settings: GroupSettings,
+        count: u32,
+        (namespace, name): (&str, &str),
+    ) -> usize {
+        let seed = self.random.bits();
+        if let Some(logs) = self.state.topics.get(topic).map(|t| &t.logs) {
+            let group = Group::new(settings, logs, count, seed);
+            self.state.groups.push(GroupState { id, topic, group, rate: 0.0 });
+        }
+        let index = self.state.groups.len().saturating_sub(1);
+        self.deployment(namespace, name, count, Part::Group(index));
+        index
+    }
+
+    /// An inference service that `caller` calls `per_record` times for each record, with its deployment.
+    pub(super) fn service(
+        &mut self,
+        model: &'static str,
+        caller: usize,
+        per_record: f64,
+        settings: FleetSettings,
+        count: u32,
+        (namespace, name): (&str, &str),
+    ) {
+        let fleet = Fleet::new(settings, count, self.random.bits());
+        self.state.services.push(Service { model, fleet, caller, per_record });
+        self.deployment(namespace, name, count, Part::Fleet(self.state.services.len() - 1));
+    }
+
+    /// Something that happens `at` seconds after the show begins (before it: in the history).
+    pub(super) fn event(&mut self, at: f64, event: Event) {
+        self.state.events.push_back((at, event));
+    }
+
+    /// An HPA on the deployment of the same name (KEDA's: of the ScaledObject's).
+    pub(super) fn hpa(&mut self, namespace: &str, name: &str, min: u32, max: u32, metric: &str, owner: Owner) {
+        let (target, keda) = match owner {
+            Owner::Team => (name, None),
+            Owner::Keda(scaled_object) => (scaled_object, Some(scaled_object)),
+        };
+        let mut labels = BTreeMap::new();
+        if let Some(scaled_object) = keda {
+            labels.insert("app.kubernetes.io/managed-by".to_owned(), "keda-operator".to_owned());
+            labels.insert("scaledobject.keda.sh/name".to_owned(), scaled_object.to_owned());
+        }
+        let desired = self.state.deployment(namespace, target).map(|d| d.desired);
+        let value = Hpa {
+            namespace: Label::new(namespace),
+            name: Label::new(name),
+            target_kind: Label::new("Deployment"),
+            target_name: Label::new(target),
+            min,
+            max,
+            desired,
+            keda: keda.is_some(),
+            metrics: vec![Label::new(metric)],
+        };
+        let meta = self.meta(labels);
+        self.state.hpas.push(Object { meta, value });
+    }
+
+    /// A ScaledObject with one Kafka trigger on the deployment of the same name.
+    pub(super) fn scaled_object(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        (min, max): (u32, u32),
+        (group, topic, lag_threshold): (&str, &str, f64),
+    ) {
+        let trigger = KafkaTrigger {
+            group: Label::new(group),
+            topic: Some(Label::new(topic)),
+            lag_threshold,
+            allow_idle: false,
+            limit_to_partitions_with_lag: false,
+            ensure_even: false,
+            exclude_persistent: false,
+        };
+        let value = ScaledObject {
+            namespace: Label::new(namespace),
+            name: Label::new(name),
+            target_kind: Label::new("Deployment"),
+            target_name: Label::new(name),
+            min,
+            max,
+            kafka: vec![trigger],
+            paused: None,
+        };
+        let meta = self.meta(BTreeMap::new());
+        self.state.scaled_objects.push(Object { meta, value });
+    }
+
+    fn deployment(&mut self, namespace: &str, name: &str, count: u32, part: Part) {
+        let labels = BTreeMap::from([("app.kubernetes.io/name".to_owned(), name.to_owned())]);
+        let meta = self.meta(labels);
+        self.state.deployments.push(Deployment {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: meta.uid,
+            generation: 3,
+            observed_generation: 3,
+            resource_version: meta.resource_version,
+            created: meta.created,
+            desired: count,
+            current: count,
+            ready: count,
+            labels: meta.labels,
+            last_writer: ("kubectl".to_owned(), self.state.start.plus(-3.0 * DAY)),
+            part,
+        });
+    }
+
+    fn meta(&mut self, labels: BTreeMap<String, String>) -> Meta {
+        self.state.version += 1;
+        Meta {
+            uid: self.uid(),
+            resource_version: self.state.version,
+            generation: 1,
+            created: self.state.start.plus(-20.0 * DAY),
+            labels,
+        }
+    }
+
+    /// A random (version 4) UUID.
+    fn uid(&mut self) -> String {
+        let (a, b) = (self.random.bits(), self.random.bits());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            (a >> 16) & 0xffff,
+            a & 0xfff,
+            0x8000 | ((b >> 48) & 0x3fff),
+            b & 0xffff_ffff_ffff
+        )
+    }
+}
