@@ -1,0 +1,158 @@
+//! How good the forecasts would have been on a series: rolling origins, nothing after an origin is ever used.
+
+use super::{members::Track, pool::Pooled, pools, sorted, window::Window};
+use crate::model::Grid;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Origins at most, spread evenly.
+const ORIGINS: usize = 120;
+/// Share of the series that is only learned from before the first origin, and the fewest values of it.
+const WARM_UP: (f64, usize) = (1.0 / 3.0, 30);
+/// Levels that are scored: both ends of 80 % and 95 %, the upper ones that planning uses, the median, and 0.9 and 0.99.
+const SCORED: [f64; 8] = [0.025, 0.1, 0.5, 0.8, 0.9, 0.95, 0.975, 0.99];
+
+/// The outcome of [`backtest`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Backtest {
+    /// Seconds between values.
+    pub step: f64,
+    /// Origins, all horizons alike.
+    pub origins: usize,
+    /// One entry per horizon, in the order asked for.
+    pub horizons: Vec<HorizonScore>,
+    /// Mean weight of each member over the origins, at the middle horizon.
+    pub weights: BTreeMap<String, f64>,
+}
+
+/// How good one horizon was. `None`: there was nothing to compare (no target, or "last value" was never wrong).
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct HorizonScore {
+    /// Seconds ahead.
+    pub horizon: f64,
+    /// Mean absolute error over that of "last value" on the same origins.
+    pub relative_mase: Option<f64>,
+    /// Mean pinball loss at 0.5, 0.9 and 0.99 over that of "last value" with the quantiles of its own past errors.
+    pub relative_pinball: Option<f64>,
+    /// Share of targets within the two-sided intervals.
+    pub coverage: Coverage,
+    /// Share of targets at or below the upper quantiles.
+    pub upper_coverage: Coverage,
+}
+
+/// Shares at two nominal levels.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Coverage {
+    /// At 80 %.
+    #[serde(rename = "80")]
+    pub at_80: Option<f64>,
+    /// At 95 %.
+    #[serde(rename = "95")]
+    pub at_95: Option<f64>,
+}
+
+/// Sums over origins at one horizon.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    count: f64,
+    error: f64,
+    naive_error: f64,
+    pinball: f64,
+    naive_pinball: f64,
+    within: [f64; 2],
+    below: [f64; 2],
+}
+
+/// Forecasts from up to 120 origins spread over the series after a warm-up of a third of it, and scores them at the
+/// horizons (seconds). The error is a sentence.
+pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
+    let n = history.values.len();
+    let scorable = |h: &f64| *h > 0.0 && h / history.step < n as f64;
+    if !horizons.iter().all(scorable) {
+        return Err(format!("horizons must be above 0 s and within the series ({n} values of {} s)", history.step));
+    }
+    let ahead: Vec<usize> = horizons.iter().map(|h| ((h / history.step).round() as usize).max(1)).collect();
+    let mut order: Vec<usize> = ahead.clone();
+    order.sort_unstable();
+    order.dedup();
+    let furthest = order.last().copied().ok_or("no horizon to score: give at least one")?;
+    let first = ((n as f64 * WARM_UP.0) as usize).max(WARM_UP.1);
+    let nearest = order[0];
+    if first + nearest >= n {
+        return Err(format!("{n} values are too few: {} and the horizon's {nearest} are needed", WARM_UP.1));
+    }
+    // Spread so that the furthest horizon has targets too, where the series is long enough.
+    let last = n.saturating_sub(furthest + 1).max(first);
+    let count = (last - first + 1).min(ORIGINS);
+    let origins = (0..count).map(|i| first + (last - first) * i / (count - 1).max(1));
+    let mut sums = vec![Sums::default(); order.len()];
+    let mut weights: BTreeMap<String, f64> = BTreeMap::new();
+    let mut used = 0;
+    for origin in origins {
+        if history.values[origin].is_none() {
+            continue;
+        }
+        let Ok(window) = Window::new(history, history.at(origin), furthest as f64 * history.step) else { continue };
+        used += 1;
+        let (pools, naives) = (pools(&window, &order, true), naive(&window, &order));
+        for (name, weight) in pools.get(order.len() / 2).map_or(&[][..], |p| &p.weights) {
+            *weights.entry((*name).to_owned()).or_default() += weight;
+        }
+        for (i, k) in order.iter().enumerate() {
+            if let Some(target) = history.values.get(origin + k).copied().flatten().filter(|v| v.is_finite()) {
+                sums[i].add(&pools[i], &naives[i], target / window.scale, window.y[window.len() - 1], window.scale);
+            }
+        }
+    }
+    if used == 0 {
+        return Err("no origin with enough history before it".to_owned());
+    }
+    for weight in weights.values_mut() {
+        *weight /= f64::from(used);
+    }
+    let score = |(k, horizon): (&usize, &f64)| sums[order.binary_search(k).unwrap_or(0)].score(*horizon);
+    let scores = ahead.iter().zip(horizons).map(score).collect();
+    Ok(Backtest { step: history.step, origins: used as usize, horizons: scores, weights })
+}
+
+/// "Last value" with the quantiles of its own past errors.
+fn naive(window: &Window, ahead: &[usize]) -> Vec<Pooled> {
+    let flat = vec![1.0; window.len()];
+    let track = [Track { name: "last value", values: window.y.clone() }];
+    ahead.iter().map(|k| Pooled::new(window, &track, &flat, *k)).collect()
+}
+
+impl Sums {
+    /// Adds one origin; everything but `scale` in the window's units.
+    fn add(&mut self, pool: &Pooled, naive: &Pooled, target: f64, last: f64, scale: f64) {
+        let (own, theirs) = (sorted(pool.quantiles(&SCORED)), sorted(naive.quantiles(&SCORED)));
+        let within = |low: usize, high: usize| f64::from(u8::from(own[low] <= target && target <= own[high]));
+        let below = |i: usize| f64::from(u8::from(target <= own[i]));
+        self.count += 1.0;
+        self.error += (target - own[2]).abs() * scale;
+        self.naive_error += (target - last).abs() * scale;
+        self.pinball += [2, 4, 7].iter().map(|i| pinball(target, own[*i], SCORED[*i])).sum::<f64>() * scale;
+        self.naive_pinball += [2, 4, 7].iter().map(|i| pinball(target, theirs[*i], SCORED[*i])).sum::<f64>() * scale;
+        self.within = [self.within[0] + within(1, 4), self.within[1] + within(0, 6)];
+        self.below = [self.below[0] + below(3), self.below[1] + below(5)];
+    }
+
+    fn score(&self, horizon: f64) -> HorizonScore {
+        let share = |v: f64, of: f64| (of > 0.0).then(|| v / of);
+        let coverage =
+            |[at_80, at_95]: [f64; 2]| Coverage { at_80: share(at_80, self.count), at_95: share(at_95, self.count) };
+        HorizonScore {
+            horizon,
+            relative_mase: share(self.error, self.naive_error),
+            relative_pinball: share(self.pinball, self.naive_pinball),
+            coverage: coverage(self.within),
+            upper_coverage: coverage(self.below),
+        }
+    }
+}
+
+/// The loss whose expectation is least at the quantile.
+fn pinball(target: f64, forecast: f64, level: f64) -> f64 {
+    let over = target - forecast;
+    (level * over).max((level - 1.0) * over)
+}

@@ -1,0 +1,143 @@
+//! What a reader of a forecast counts on: the future is never used, units do not matter, nothing odd breaks it.
+
+use super::*;
+use proptest::prelude::*;
+
+fn grid(step: f64, values: Vec<Option<f64>>) -> Grid {
+    Grid { start: Time::from_secs(0.0), step, values }
+}
+
+/// Numbers in 0–1 that look random and are the same on every machine.
+fn noise(n: usize) -> Vec<f64> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1_u32 << 24)
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn is_proper(f: &Forecast) -> bool {
+    f.points.iter().all(|q| {
+        let v = [q.p10, q.p50, q.p80, q.p95];
+        v.iter().all(|v| v.is_finite() && *v >= 0.0) && v.windows(2).all(|w| w[0] <= w[1])
+    })
+}
+
+#[test]
+fn too_little_history_is_said_in_a_sentence() {
+    let short = grid(60.0, vec![Some(5.0); 4]);
+    assert_eq!(forecast(&short, short.at(3), 600.0).unwrap_err(), "4 minutes of history; 10 minutes are needed");
+    let old = grid(60.0, vec![Some(5.0); 50]);
+    let error = forecast(&old, old.at(49).plus(7_200.0), 600.0).unwrap_err();
+    assert!(error.contains("2 hours old") || error.contains("120 minutes old"), "{error}");
+    assert!(forecast(&old, old.at(49), 0.0).is_err());
+    assert!(forecast(&Grid::default(), Time::from_secs(0.0), 600.0).is_err());
+}
+
+#[test]
+fn a_trend_is_followed_and_a_daily_peak_is_seen_coming() {
+    // Three and a half days at 5 min with a peak at noon; now is an hour before a peak.
+    let day = |i: usize| 100.0 + 80.0 * (i as f64 / 288.0 * std::f64::consts::TAU).sin();
+    let wobble = noise(1_008);
+    let values = (0..1_008).map(|i| Some(day(i) + 5.0 * wobble[i])).collect();
+    let history = grid(300.0, values);
+    let f = forecast(&history, history.at(1_007), 6.0 * 3_600.0).unwrap();
+    for (k, q) in f.points.iter().enumerate() {
+        let truth = day(1_008 + k) + 2.5;
+        assert!((q.p50 - truth).abs() < 20.0, "step {k}: {q:?} but {truth}");
+    }
+    assert!(f.relative_error.unwrap() < 0.5, "{f:?}");
+}
+
+#[test]
+fn an_outage_is_not_taken_for_demand() {
+    let mut values: Vec<Option<f64>> = noise(300).iter().map(|n| Some(100.0 + 10.0 * n)).collect();
+    values[200..240].fill(Some(0.0));
+    let history = grid(15.0, values);
+    let f = forecast(&history, history.at(299), 600.0).unwrap();
+    assert!(f.warnings.iter().any(|w| w == "an outage of 10 minutes was skipped"), "{:?}", f.warnings);
+    assert!(f.points.iter().all(|q| q.p10 > 90.0), "{:?}", f.points[0]);
+}
+
+#[test]
+fn gaps_are_named_and_skipped() {
+    let mut values: Vec<Option<f64>> = noise(300).iter().map(|n| Some(100.0 + 10.0 * n)).collect();
+    values[100..180].fill(None);
+    let history = grid(15.0, values);
+    let f = forecast(&history, history.at(299), 600.0).unwrap();
+    assert!(f.warnings.iter().any(|w| w == "a gap of 20 minutes was skipped"), "{:?}", f.warnings);
+    assert!(is_proper(&f));
+}
+
+#[test]
+fn quantiles_cover_what_they_say() {
+    let values: Vec<Option<f64>> = noise(900).iter().map(|n| Some(100.0 + 50.0 * n)).collect();
+    let report = backtest(&grid(60.0, values), &[300.0]).unwrap();
+    let score = &report.horizons[0];
+    assert!((0.7..0.9).contains(&score.coverage.at_80.unwrap()), "{score:?}");
+    assert!((0.9..=1.0).contains(&score.coverage.at_95.unwrap()), "{score:?}");
+    assert!(score.relative_mase.unwrap() < 0.85, "noise around a level: its mean beats the last value: {score:?}");
+}
+
+#[test]
+fn a_backtest_of_nearly_nothing_is_a_sentence() {
+    assert!(backtest(&grid(60.0, vec![Some(1.0); 20]), &[300.0]).unwrap_err().contains("too few"));
+    assert!(backtest(&grid(60.0, vec![Some(1.0); 200]), &[]).is_err());
+    assert!(backtest(&Grid::default(), &[300.0]).is_err());
+}
+
+fn series() -> impl Strategy<Value = Vec<Option<f64>>> {
+    let value = prop_oneof![
+        8 => (0.0..1e5_f64).prop_map(Some),
+        1 => Just(None),
+        1 => Just(Some(0.0)),
+        1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, -5.0, 1e300, 5e-324]).prop_map(Some),
+    ];
+    let runs = (value.clone(), 1_usize..15).prop_map(|(v, n)| vec![v; n]);
+    let pieces = prop_oneof![3 => prop::collection::vec(value, 1..30), 1 => runs];
+    prop::collection::vec(pieces, 1..8).prop_map(|p| p.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn nothing_odd_breaks_it(values in series(), step in 1.0..3_600.0_f64, horizon in 1.0..1e5_f64) {
+        let history = grid(step, values);
+        if let Ok(f) = forecast(&history, history.end(), horizon) {
+            prop_assert!(is_proper(&f), "{:?}", f.points);
+            prop_assert!((f.weights.iter().map(|w| w.1).sum::<f64>() - 1.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_future_is_never_used(mut values in series(), now in 15_usize..100, seed in 0_usize..97) {
+        prop_assume!(values.len() > now + 2);
+        let before = grid(15.0, values.clone());
+        let len = values.len() - now - 1;
+        values[now + 1..].rotate_left(seed % len);
+        values[now + 1..].reverse();
+        let after = grid(15.0, values);
+        prop_assert_eq!(forecast(&before, before.at(now), 600.0), forecast(&after, after.at(now), 600.0));
+    }
+
+    #[test]
+    fn units_do_not_matter(values in prop::collection::vec(0.1..1e3_f64, 12..90), factor in prop::sample::select(vec![0.001, 0.5, 8.0, 1e6])) {
+        let one = grid(15.0, values.iter().copied().map(Some).collect());
+        let other = grid(15.0, values.iter().map(|v| Some(v * factor)).collect());
+        let (one, other) = (forecast(&one, one.end(), 600.0).unwrap(), forecast(&other, other.end(), 600.0).unwrap());
+        for (a, b) in one.points.iter().zip(&other.points) {
+            prop_assert!((a.p80 * factor - b.p80).abs() <= 1e-3 * (1.0 + b.p80.abs()).max(factor), "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn a_constant_stays_constant(value in 0.0..1e9_f64, len in 10_usize..200) {
+        let history = grid(15.0, vec![Some(value); len]);
+        let f = forecast(&history, history.end(), 900.0).unwrap();
+        for q in &f.points {
+            prop_assert!((q.p10 - value).abs() <= 1e-4 * value && (q.p95 - value).abs() <= 1e-4 * value, "{q:?}");
+        }
+    }
+}
