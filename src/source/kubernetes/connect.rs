@@ -1,0 +1,155 @@
+//! Makes a client of the pinned context. What a plug-in or a key says never reaches an error.
+
+use crate::model::{KubernetesSettings, Label};
+use kube::{
+    Client, Config,
+    config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+use std::{io, time::Duration};
+use tokio::time::timeout;
+
+const CONNECT: Duration = Duration::from_secs(5);
+const WRITE: Duration = Duration::from_secs(15);
+/// For everything that happens before the first request: files, and a plug-in that logs in.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A client of the context in the configuration, or in a pod of its service account.
+///
+/// It retries nothing by itself: `kube` would send a write again after a 503 or 504, when the first may have been done.
+/// It has no read time-out either, since watches are silent for long; every request brings its own deadline.
+///
+/// # Errors
+/// A sentence with the mend: no such context, an unreadable file, a plug-in that fails.
+pub async fn connect(settings: &KubernetesSettings) -> Result<Client, String> {
+    let config = config(settings).await?;
+    // Making the client runs the log-in plug-in, which blocks.
+    let made = tokio::task::spawn_blocking(move || Client::try_from(config).map_err(|error| words(&error)));
+    match timeout(DEADLINE, made).await {
+        Ok(Ok(client)) => client,
+        Ok(Err(_)) => Err("the client could not be made: the log-in ended unexpectedly".to_owned()),
+        Err(_) => Err(format!("the log-in plug-in of the context did not end within {DEADLINE:?}: log in outside")),
+    }
+}
+
+/// As [`connect`], for changing things: refuses a context that does not verify the server's certificate, since an
+/// approval must not be given to whoever answers.
+pub async fn connect_to_change(settings: &KubernetesSettings) -> Result<Client, String> {
+    if config(settings).await?.accept_invalid_certs {
+        let context = super::name(settings);
+        return Err(format!(
+            "context {context} has insecure-skip-tls-verify: nothing is changed over it; give certificate-authority instead"
+        ));
+    }
+    connect(settings).await
+}
+
+/// Whether the server's certificate is verified.
+pub(super) async fn is_verified(settings: &KubernetesSettings) -> bool {
+    config(settings).await.is_ok_and(|c| !c.accept_invalid_certs)
+}
+
+async fn config(settings: &KubernetesSettings) -> Result<Config, String> {
+    let mut config = match &settings.context {
+        Some(context) => pinned(settings, context).await?,
+        None => in_cluster()?,
+    };
+    config.connect_timeout = Some(CONNECT);
+    config.write_timeout = Some(WRITE);
+    config.read_timeout = None;
+    config.default_retry = false;
+    Ok(config)
+}
+
+fn in_cluster() -> Result<Config, String> {
+    Config::incluster().map_err(|_| {
+        "no context is named and this is no pod with a service account: set [kubernetes] context, or --kube-context"
+            .to_owned()
+    })
+}
+
+async fn pinned(settings: &KubernetesSettings, context: &str) -> Result<Config, String> {
+    let path = settings.kubeconfig.clone();
+    let read = move || path.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+    let read = tokio::task::spawn_blocking(read).await;
+    let mut file = read.map_err(|_| "reading the kubeconfig ended unexpectedly".to_owned())?.map_err(file_words)?;
+    if !file.contexts.iter().any(|c| c.name == context) {
+        let known: Vec<String> = file.contexts.iter().map(|c| Label::new(&c.name).to_string()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(format!("the kubeconfig has no context {:?}; it has: {known}", Label::new(context).as_str()));
+    }
+    for user in &mut file.auth_infos {
+        // A plug-in that may talk to the terminal would garble the screen and take the operator's keys.
+        if let Some(exec) = user.auth_info.as_mut().and_then(|a| a.exec.as_mut()) {
+            exec.interactive_mode = Some(ExecInteractiveMode::Never);
+        }
+    }
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    match timeout(DEADLINE, Config::from_custom_kubeconfig(file, &options)).await {
+        Ok(config) => config.map_err(file_words),
+        Err(_) => Err(format!("the kubeconfig's files could not be read within {DEADLINE:?}")),
+    }
+}
+
+/// A kubeconfig error without the file's content, where tokens and keys stand.
+fn file_words(error: KubeconfigError) -> String {
+    use KubeconfigError as E;
+    match error {
+        E::ReadConfig(error, path) => format!("cannot read the kubeconfig {}: {error}", path.display()),
+        E::FindPath => "there is no kubeconfig: set [kubernetes] kubeconfig or $KUBECONFIG".to_owned(),
+        E::Parse(_) => "the kubeconfig is not valid YAML of kind Config: see `kubectl config view`".to_owned(),
+        E::KindMismatch | E::ApiVersionMismatch => {
+            "the files of $KUBECONFIG are of different kinds and cannot be merged".to_owned()
+        }
+        E::LoadContext(name) | E::LoadClusterOfContext(name) => {
+            format!("the kubeconfig has no complete context or cluster {:?}", Label::new(&name).as_str())
+        }
+        E::MissingClusterUrl | E::ParseClusterUrl(_) => "the context's cluster has no valid server URL".to_owned(),
+        E::ParseProxyUrl(_) => "the context's cluster has no valid proxy-url".to_owned(),
+        E::LoadCertificateAuthority(_) | E::ParseCertificates(_) => {
+            "the context's certificate authority cannot be read".to_owned()
+        }
+        E::LoadClientCertificate(_) => "the context's client certificate cannot be read".to_owned(),
+        E::LoadClientKey(_) => "the context's client key cannot be read".to_owned(),
+        E::CurrentContextNotSet => {
+            "the kubeconfig's context is not complete: see `kubectl config view --minify`".to_owned()
+        }
+    }
+}
+
+/// A request's error in words. `kube::Error` is never shown as it is: an authentication plug-in's error holds its
+/// environment and its output.
+pub(super) fn words(error: &kube::Error) -> String {
+    use kube::Error as E;
+    match error {
+        E::Api(status) => match status.code {
+            401 => "the server does not know who we are (401): log in again".to_owned(),
+            403 => format!("not allowed (403): {}", status.message),
+            code => format!("the server answered {code}: {}", status.message),
+        },
+        E::Auth(_) => {
+            "cannot sign in: the context's credentials cannot be had; log in outside and try again".to_owned()
+        }
+        E::HyperError(error) => transport(error),
+        E::Service(error) => transport(&**error),
+        E::SerdeError(error) => format!("the answer is not what Kubernetes sends: {error}"),
+        E::RustlsTls(_) | E::TlsRequired => {
+            "TLS cannot be set up with the context's certificates: see `kubectl config view --minify`".to_owned()
+        }
+        _ => "the server could not be asked".to_owned(),
+    }
+}
+
+/// The deepest cause is the one that names what happened.
+fn transport(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    match deepest.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            "nothing listens at the server's address (connection refused)".to_owned()
+        }
+        Some(io::ErrorKind::TimedOut) => format!("the server did not answer within {CONNECT:?}"),
+        _ => format!("the connection failed: {deepest}"),
+    }
+}

@@ -1,0 +1,297 @@
+//! What the watches have said so far, as one [`KubeState`].
+
+use super::{connect::words, objects};
+use crate::model::{Health, Hpa, KubeState, KubeWorkload, Label, ScaledObject, Time};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
+};
+use kube::{
+    ResourceExt as _,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::watcher::{self, Event},
+};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::Instant;
+
+/// A watch that broke and gave no other error for this long runs again: a resumed watch is silent until something
+/// changes, and `kube` waits at most 30 s before it tries.
+const MENDED: Duration = Duration::from_secs(40);
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Deployment,
+    StatefulSet,
+    Hpa,
+    ScaledObject,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject];
+
+    pub(super) fn resource(self) -> ApiResource {
+        match self {
+            Self::Deployment => ApiResource::erase::<Deployment>(&()),
+            Self::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+            Self::Hpa => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+            Self::ScaledObject => {
+                let kind = GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject");
+                ApiResource::from_gvk_with_plural(&kind, "scaledobjects")
+            }
+        }
+    }
+
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployments",
+            Self::StatefulSet => "statefulsets",
+            Self::Hpa => "horizontalpodautoscalers",
+            Self::ScaledObject => "scaledobjects",
+        }
+    }
+}
+
+/// An object in the model's words.
+#[derive(Clone, Debug)]
+enum Known {
+    Workload(KubeWorkload),
+    Hpa(Hpa),
+    ScaledObject(ScaledObject),
+}
+
+/// How the watch of one kind in one namespace is.
+#[derive(Clone, Debug, PartialEq)]
+enum Condition {
+    /// The first list is under way.
+    Waiting,
+    /// Listed and followed.
+    Followed,
+    /// The API has no such kind: KEDA is not installed.
+    Absent,
+    /// Not allowed.
+    Forbidden(String),
+    /// It broke, when, and is being begun again.
+    Broken(String, Instant),
+    /// The credentials are no longer good.
+    SignedOut(String),
+}
+
+/// The key of an object: the watch carries raw names, the model scrubbed ones.
+type Key = (String, String);
+
+#[derive(Debug)]
+struct Slot {
+    kind: Kind,
+    namespace: Option<String>,
+    condition: Condition,
+    known: BTreeMap<Key, Known>,
+    /// Objects of a list that is under way: they replace `known` when it is complete.
+    listing: BTreeMap<Key, Known>,
+    listed: bool,
+}
+
+/// Everything known of one cluster.
+#[derive(Debug)]
+pub(super) struct Store {
+    context: Label,
+    slots: Vec<Slot>,
+    at: Time,
+}
+
+impl Store {
+    /// One slot per kind and namespace, or per kind when all namespaces are watched.
+    pub(super) fn new(context: Label, namespaces: &[String]) -> Self {
+        let scopes: Vec<Option<String>> =
+            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+        let slot = |kind, namespace| Slot {
+            kind,
+            namespace,
+            condition: Condition::Waiting,
+            known: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            listed: false,
+        };
+        let slots = Kind::ALL.iter().flat_map(|kind| scopes.iter().map(|s| slot(*kind, s.clone()))).collect();
+        Self { context, slots, at: Time::default() }
+    }
+
+    /// Kind and namespace of each slot, in the order of their numbers.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (Kind, Option<&str>)> {
+        self.slots.iter().map(|s| (s.kind, s.namespace.as_deref()))
+    }
+
+    /// Takes what a watch said. `true`: it was an answer.
+    pub(super) fn take(&mut self, slot: usize, event: watcher::Result<Event<DynamicObject>>, now: Time) -> bool {
+        let Some(slot) = self.slots.get_mut(slot) else { return false };
+        match event {
+            Ok(event) => {
+                slot.take(event, now);
+                self.at = now;
+                true
+            }
+            Err(error) => {
+                slot.condition = condition(&error);
+                if slot.condition == Condition::Absent {
+                    slot.known.clear();
+                }
+                false
+            }
+        }
+    }
+
+    /// The server gave a sign of life: what the watches said last is still so.
+    pub(super) fn confirm(&mut self, now: Time) {
+        self.at = now;
+        for slot in &mut self.slots {
+            if matches!(&slot.condition, Condition::Broken(_, since) if slot.listed && since.elapsed() > MENDED) {
+                slot.condition = Condition::Followed;
+            }
+        }
+    }
+
+    /// Whether every kind was listed once, or is known not to be to be had.
+    pub(super) fn is_complete(&self) -> bool {
+        self.slots.iter().all(|s| s.listed || !matches!(s.condition, Condition::Waiting | Condition::Broken(..)))
+    }
+
+    /// The kinds that no list has come of yet.
+    pub(super) fn waiting_for(&self) -> String {
+        let waiting = self.slots.iter().filter(|s| !s.listed && s.condition == Condition::Waiting);
+        waiting.map(|s| s.kind.plural()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The sentence, when the server no longer knows who we are.
+    pub(super) fn signed_out(&self) -> Option<String> {
+        self.slots.iter().find_map(|s| match &s.condition {
+            Condition::SignedOut(why) => Some(why.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn state(&self) -> KubeState {
+        let mut state = KubeState {
+            context: self.context.clone(),
+            at: self.at,
+            notices: self.problems().iter().map(|p| Label::new(p)).collect(),
+            ..KubeState::default()
+        };
+        for known in self.slots.iter().flat_map(|s| s.known.values()) {
+            match known.clone() {
+                Known::Workload(workload) => state.workloads.push(workload),
+                Known::Hpa(hpa) => state.hpas.push(hpa),
+                Known::ScaledObject(object) => state.scaled_objects.push(object),
+            }
+        }
+        state
+    }
+
+    /// Health and a sentence.
+    pub(super) fn health(&self) -> (Health, String) {
+        let problems = self.problems();
+        if let Some(first) = problems.first() {
+            let more = if problems.len() > 1 { format!(" (and {} more)", problems.len() - 1) } else { String::new() };
+            return (Health::Degraded, format!("{first}{more}"));
+        }
+        let count = |kind| self.slots.iter().filter(|s| s.kind == kind).map(|s| s.known.len()).sum::<usize>();
+        let words = [
+            (Kind::Deployment, "deployments"),
+            (Kind::StatefulSet, "statefulsets"),
+            (Kind::Hpa, "HPAs"),
+            (Kind::ScaledObject, "ScaledObjects"),
+        ];
+        let words: Vec<String> = words
+            .iter()
+            .map(|(kind, word)| (count(*kind), word))
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, word)| format!("{n} {word}"))
+            .collect();
+        let detail =
+            if words.is_empty() { "nothing to scale in the watched namespaces".into() } else { words.join(", ") };
+        (Health::Ok, detail)
+    }
+
+    /// What cannot be read, as sentences.
+    fn problems(&self) -> Vec<String> {
+        let sentence = |slot: &Slot| {
+            let place = slot.namespace.as_ref().map_or("in all namespaces".to_owned(), |n| format!("in {n}"));
+            let plural = slot.kind.plural();
+            match &slot.condition {
+                Condition::Forbidden(why) => {
+                    Some(format!("{plural} {place} cannot be read: {why}; grant get, list and watch on them"))
+                }
+                Condition::Broken(why, _) => Some(format!("the watch of {plural} {place} broke: {why}")),
+                _ => None,
+            }
+        };
+        self.slots.iter().filter_map(sentence).collect()
+    }
+}
+
+impl Slot {
+    fn take(&mut self, event: Event<DynamicObject>, now: Time) {
+        match event {
+            Event::Init => self.listing.clear(),
+            Event::InitApply(object) => {
+                let (key, known) = self.read(&object, now);
+                self.listing.insert(key, known);
+            }
+            Event::InitDone => {
+                self.known = std::mem::take(&mut self.listing);
+                self.listed = true;
+                self.condition = Condition::Followed;
+            }
+            Event::Apply(object) => {
+                let (key, known) = self.read(&object, now);
+                self.known.insert(key, known);
+                self.condition = Condition::Followed;
+            }
+            Event::Delete(object) => {
+                self.known.remove(&key_of(&object));
+                self.condition = Condition::Followed;
+            }
+        }
+    }
+
+    fn read(&self, object: &DynamicObject, now: Time) -> (Key, Known) {
+        let key = key_of(object);
+        let known = match self.kind {
+            Kind::Deployment | Kind::StatefulSet => {
+                let mut seen = objects::workload(object, self.kind == Kind::StatefulSet, now);
+                if let Some(Known::Workload(before)) = self.known.get(&key)
+                    && same(before, &seen)
+                {
+                    seen.at = before.at; // listed again, not changed
+                }
+                Known::Workload(seen)
+            }
+            Kind::Hpa => Known::Hpa(objects::hpa(object)),
+            Kind::ScaledObject => Known::ScaledObject(objects::scaled_object(object)),
+        };
+        (key, known)
+    }
+}
+
+fn key_of(object: &DynamicObject) -> Key {
+    (object.metadata.namespace.clone().unwrap_or_default(), object.name_any())
+}
+
+fn same(a: &KubeWorkload, b: &KubeWorkload) -> bool {
+    (&a.uid, a.desired, a.current, a.ready, a.observed) == (&b.uid, b.desired, b.current, b.ready, b.observed)
+}
+
+fn condition(error: &watcher::Error) -> Condition {
+    use watcher::Error as E;
+    match error {
+        E::InitialListFailed(error) | E::WatchStartFailed(error) | E::WatchFailed(error) => match error {
+            kube::Error::Api(status) if status.code == 403 => Condition::Forbidden(status.message.clone()),
+            kube::Error::Api(status) if status.code == 404 => Condition::Absent,
+            kube::Error::Api(status) if status.code == 401 => Condition::SignedOut(words(error)),
+            error => Condition::Broken(words(error), Instant::now()),
+        },
+        // 410 Gone: the server forgot where we were, and the watcher is already listing again.
+        E::WatchError(status) if status.code == 410 => Condition::Followed,
+        E::WatchError(status) => Condition::Broken(format!("{} ({})", status.message, status.code), Instant::now()),
+        E::NoResourceVersion => Condition::Broken("the server gives no resourceVersion".to_owned(), Instant::now()),
+    }
+}
