@@ -1,1 +1,22 @@
-//! Reads GPU, queue and latency series over the Prometheus HTTP API.
+//! Reads GPU, queue and latency series, and brokers' own metrics, over the Prometheus HTTP API.
+//!
+//! [`packs`] say what to ask (one TOML file per exporter family under `config/packs/`), [`Client`] asks it, [`run`]
+//! keeps asking. An empty answer is *missing*, never 0.
+
+mod assemble;
+mod backfill;
+mod check;
+mod client;
+mod decode;
+mod detect;
+mod failure;
+pub mod packs;
+mod run;
+mod slots;
+mod tls;
+
+pub use check::check;
+pub use client::Client;
+pub use decode::{Answer, NativeHistogram, Series};
+pub use failure::{Failure, FailureKind};
+pub use run::run;

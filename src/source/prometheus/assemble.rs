@@ -1,0 +1,187 @@
+//! Joins the answers of one refresh into an [`MlState`]. Pure.
+
+use super::{
+    decode::{Answer, Series},
+    detect::Question,
+    packs::Templates,
+    slots::Slot,
+};
+use crate::model::{
+    BrokerMetrics, Gpu, Label, MlState, Quality, Queue, Reading, SignalKey, Training, WorkloadKind, {Entity, Service},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The state while it is put together: earlier answers win where two fill the same field of the same thing.
+pub(super) struct Assembly {
+    source: Label,
+    gpus: BTreeMap<(Label, Label), Gpu>,
+    /// GPU by UUID, so that two exporters of one GPU fill one entry.
+    uuids: BTreeMap<Label, (Label, Label)>,
+    services: BTreeMap<Label, Service>,
+    queues: BTreeMap<Label, Queue>,
+    trainings: BTreeMap<Label, Training>,
+    brokers: BTreeMap<Label, BrokerMetrics>,
+    warnings: BTreeSet<Label>,
+}
+
+impl Assembly {
+    /// Nothing known yet.
+    pub(super) fn new(source: &Label) -> Self {
+        Self {
+            source: source.clone(),
+            gpus: BTreeMap::new(),
+            uuids: BTreeMap::new(),
+            services: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            trainings: BTreeMap::new(),
+            brokers: BTreeMap::new(),
+            warnings: BTreeSet::new(),
+        }
+    }
+
+    /// Keeps a sentence for the operator, each once.
+    pub(super) fn warn(&mut self, text: Label) {
+        self.warnings.insert(text);
+    }
+
+    /// Adds the rows of one answer.
+    pub(super) fn add(&mut self, question: &Question, answer: &Answer) {
+        let hidden = hidden_labels(&answer.series);
+        let templates = question.pack.templates(question.slot);
+        for series in &answer.series {
+            let part = |name: &str| part(templates, name, series, &hidden);
+            let Some(reading) = self.reading(question, answer, series) else { continue };
+            let pack = Label::new(&question.pack.name);
+            let name = || part("name").unwrap_or_else(|| pack.clone());
+            let field = match question.slot {
+                Slot::Gpu(field) => field(self.gpu(&part)),
+                Slot::Service(field, _) => {
+                    let new = || Service { name: name(), pack: pack.clone(), ..Service::default() };
+                    field(self.services.entry(name()).or_insert_with(new))
+                }
+                Slot::Queue(field, _) => {
+                    let new =
+                        || Queue { name: name(), pack: pack.clone(), waiting: None, running: None, workers: None };
+                    field(self.queues.entry(name()).or_insert_with(new))
+                }
+                Slot::Training(field) => field(self.trainings.entry(name()).or_insert_with(|| training(name()))),
+                Slot::Broker(field) => field(self.brokers.entry(name()).or_insert_with(|| broker(name()))),
+            };
+            field.get_or_insert(reading);
+        }
+        for warning in answer.warnings.iter().chain(&answer.infos) {
+            self.warn(warning.clone());
+        }
+    }
+
+    /// The finished lists, written into `state`.
+    pub(super) fn finish(self, state: &mut MlState) {
+        state.gpus = self.gpus.into_values().collect();
+        state.services = self.services.into_values().collect();
+        state.queues = self.queues.into_values().collect();
+        state.trainings = self.trainings.into_values().collect();
+        state.brokers = self.brokers.into_values().collect();
+        state.warnings = self.warnings.into_iter().collect();
+    }
+
+    /// NaN and infinities are no readings: a quantile of an empty histogram is *missing*.
+    fn reading(&self, question: &Question, answer: &Answer, series: &Series) -> Option<Reading> {
+        let (at, value) = series.last()?;
+        let reading =
+            Reading::new(value * question.scale, at, format!("prometheus {}: {}", self.source, question.promql))?;
+        Some(if !answer.warnings.is_empty() {
+            reading.with_quality(Quality::Partial)
+        } else if question.promql.contains("histogram_quantile") {
+            reading.with_quality(Quality::Estimated) // interpolated inside a bucket
+        } else {
+            reading
+        })
+    }
+
+    fn gpu(&mut self, part: &dyn Fn(&str) -> Option<Label>) -> &mut Gpu {
+        let own = (part("host").unwrap_or_default(), part("gpu").unwrap_or_default());
+        let key = match part("uuid") {
+            Some(uuid) => self.uuids.entry(uuid).or_insert(own).clone(),
+            None => own,
+        };
+        let gpu = self.gpus.entry(key.clone()).or_insert_with(|| Gpu {
+            host: key.0,
+            gpu: key.1,
+            model: None,
+            pod: None,
+            utilisation: None,
+            memory_used: None,
+            memory_total: None,
+            power: None,
+            temperature: None,
+            xid: None,
+        });
+        gpu.model = gpu.model.take().or_else(|| part("model"));
+        gpu.pod = gpu.pod.take().or_else(|| part("pod"));
+        gpu
+    }
+}
+
+/// The series of the history that an answer's rows belong to.
+pub(super) fn keys(source: &Label, question: &Question, answer: &Answer) -> Vec<Option<Entity>> {
+    let kind = match question.slot {
+        Slot::Service(..) => WorkloadKind::Inference,
+        Slot::Queue(..) => WorkloadKind::Batch,
+        Slot::Broker(_) => WorkloadKind::Brokers,
+        Slot::Gpu(_) | Slot::Training(_) => return vec![None; answer.series.len()],
+    };
+    let hidden = hidden_labels(&answer.series);
+    let templates = question.pack.templates(question.slot);
+    let id =
+        |series: &Series| part(templates, "name", series, &hidden).unwrap_or_else(|| Label::new(&question.pack.name));
+    answer.series.iter().map(|s| Some(Entity { kind, source: source.clone(), id: id(s) })).collect()
+}
+
+/// Signal keys of an entity under every role of a slot.
+pub(super) fn signals(entity: &Entity, slot: Slot) -> impl Iterator<Item = SignalKey> + '_ {
+    slot.roles().iter().map(|role| SignalKey { entity: entity.clone(), role: *role })
+}
+
+/// Labels whose `exported_` twin occurs: they belong to the exporter, not to the thing that it tells of.
+fn hidden_labels(series: &[Series]) -> BTreeSet<String> {
+    let names = series.iter().flat_map(|s| s.labels.iter()).filter(|(_, value)| !value.is_empty());
+    names.filter_map(|(name, _)| name.as_str().strip_prefix("exported_")).map(str::to_owned).collect()
+}
+
+/// One part of an identity: the first template whose labels are all there.
+fn part(templates: &Templates, name: &str, series: &Series, hidden: &BTreeSet<String>) -> Option<Label> {
+    templates.get(name)?.iter().find_map(|template| fill(template, series, hidden))
+}
+
+fn fill(template: &str, series: &Series, hidden: &BTreeSet<String>) -> Option<Label> {
+    let mut pieces = template.split('{');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (label, rest) = piece.split_once('}')?;
+        if hidden.contains(label) {
+            return None;
+        }
+        out += series.label(label)?.as_str();
+        out += rest;
+    }
+    Some(Label::new(&out))
+}
+
+fn training(name: Label) -> Training {
+    Training { name, step: None, total_steps: None, loss: None, eta: None }
+}
+
+fn broker(broker: Label) -> BrokerMetrics {
+    BrokerMetrics {
+        broker,
+        cpu: None,
+        heap: None,
+        memory: None,
+        bytes_in: None,
+        bytes_out: None,
+        messages_in: None,
+        under_replicated: None,
+        offline: None,
+        handler_idle: None,
+    }
+}

@@ -1,0 +1,117 @@
+//! `highwater check`: everything that a refresh would ask, one line each.
+
+use super::{
+    client::Client,
+    detect::{Plan, detect, server_time},
+    failure::{Failure, FailureKind},
+    packs,
+};
+use crate::model::{CheckLine, Label, PrometheusSettings, Time};
+use futures_util::{StreamExt, stream};
+use std::sync::Arc;
+
+/// Tries the source, its packs and every query; nothing is changed anywhere.
+pub async fn check(settings: &PrometheusSettings) -> Vec<CheckLine> {
+    let name = |what: &str| Label::new(&format!("prometheus {}: {what}", settings.name));
+    let mut lines = Vec::new();
+    if settings.tls.insecure {
+        let mend = Some(Label::new("remove `tls.insecure` and name the authority with `tls.ca`"));
+        let detail = Label::new("any certificate is accepted");
+        lines.push(CheckLine { what: name("TLS"), ok: false, detail, mend, unreachable: false });
+    }
+    match reach(settings).await {
+        Err(failure) => lines.push(refused(name("answers"), &failure)),
+        Ok((client, detail)) => {
+            lines.push(good(name("answers"), &detail));
+            match plan(&client, settings).await {
+                Err(failure) => lines.push(refused(name("metric packs"), &failure)),
+                Ok(plan) => {
+                    lines.push(found(name("metric packs"), &plan));
+                    lines.extend(queries(&client, &plan, &name).await);
+                }
+            }
+        }
+    }
+    lines
+}
+
+async fn reach(settings: &PrometheusSettings) -> Result<(Client, String), Failure> {
+    let client = Client::new(settings).await?;
+    let begun = std::time::Instant::now();
+    let ahead = server_time(&client).await?.map(|at| at.since(Time::now()));
+    let took = begun.elapsed().as_secs_f64() * 1000.0;
+    // A server that does not say its version still answers queries.
+    let version = client.version().await.ok().flatten().map_or_else(String::new, |v| format!(", version {v}"));
+    let skew =
+        ahead.filter(|s| s.abs() > 30.0).map_or_else(String::new, |s| format!(", its clock differs by {s:.0} s"));
+    Ok((client, format!("{} in {took:.0} ms{version}{skew}", settings.url)))
+}
+
+async fn plan(client: &Client, settings: &PrometheusSettings) -> Result<Plan, Failure> {
+    let folder = settings.packs.clone();
+    let packs = tokio::task::spawn_blocking(move || packs::load(folder.as_deref())).await;
+    let packs = packs.map_err(|e| Failure::settings(e.to_string()))?.map_err(Failure::settings)?;
+    let packs: Vec<_> = packs.into_iter().map(Arc::new).collect();
+    detect(client, &packs, settings, Time::now()).await
+}
+
+/// Asks every query once: one line for all that answer, one for each that does not.
+async fn queries(client: &Client, plan: &Plan, name: &impl Fn(&str) -> Label) -> Vec<CheckLine> {
+    let packs = plan.questions.iter().map(|q| (format!("{} {}", q.pack.name, q.concept), q.promql.as_str(), false));
+    let custom =
+        plan.custom.iter().map(|c| (format!("{} of {}", c.key.role.name(), c.key.entity.id), c.promql.as_str(), true));
+    let asks: Vec<_> = packs.chain(custom).collect();
+    let mut answers = stream::iter(&asks)
+        .map(|(what, promql, one)| async move { (what, promql, one, client.instant(promql).await) })
+        .buffered(4);
+    let (mut lines, mut empty) = (Vec::new(), Vec::new());
+    while let Some((what, promql, one, result)) = answers.next().await {
+        match result {
+            Ok(answer) if *one && answer.series.len() != 1 => lines.push(CheckLine {
+                what: name(what),
+                ok: false,
+                detail: Label::new(&format!("{} series where one is needed: {promql}", answer.series.len())),
+                mend: Some(Label::new("correct the query of `signals`; put sum(…) or max(…) around it")),
+                unreachable: false,
+            }),
+            Ok(answer) if answer.series.is_empty() => empty.push(what.as_str()),
+            Ok(_) => {}
+            Err(failure) => lines.push(refused(name(what), &failure)),
+        }
+    }
+    drop(answers);
+    if lines.is_empty() && !asks.is_empty() {
+        let quiet = if empty.is_empty() { String::new() } else { format!(", no data for {}", empty.join(", ")) };
+        lines.push(good(name("queries"), &format!("{} answer{quiet}", asks.len())));
+    }
+    lines
+}
+
+fn found(what: Label, plan: &Plan) -> CheckLine {
+    let names: Vec<&str> = plan.packs.iter().map(Label::as_str).collect();
+    if names.is_empty() {
+        return CheckLine {
+            what,
+            ok: false,
+            detail: Label::new("no metric that a pack knows was found in the last 10 minutes"),
+            mend: Some(Label::new("see `highwater packs`; wrapped names need `prefix`, own ones a folder of `packs`")),
+            unreachable: false,
+        };
+    }
+    good(what, &names.join(", "))
+}
+
+fn good(what: Label, detail: &str) -> CheckLine {
+    CheckLine { what, ok: true, detail: Label::new(detail), mend: None, unreachable: false }
+}
+
+fn refused(what: Label, failure: &Failure) -> CheckLine {
+    use FailureKind::{Connect, ConnectionRefused, Dns, Timeout, Tls};
+    CheckLine {
+        what,
+        ok: false,
+        detail: failure.reason.clone(),
+        mend: failure.mend.clone(),
+        unreachable: matches!(failure.kind, Connect | ConnectionRefused | Dns | Timeout | Tls),
+    }
+}

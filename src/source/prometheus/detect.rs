@@ -1,0 +1,156 @@
+//! Finds out which exporters there are and makes the list of questions of a refresh from their packs.
+
+use super::{
+    client::Client,
+    decode::Series,
+    failure::Failure,
+    packs::{Ask, Pack, fill},
+    slots::Slot,
+};
+use crate::model::{Label, PrometheusSettings, SignalKey, Time};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+
+/// Seconds back that a series must have had a sample in, to count as present; also the span that scrapes are counted in.
+const RECENT: f64 = 600.0;
+/// Bounds of `$w`, seconds: shorter windows hold fewer than four scrapes, longer ones react too late.
+const WINDOW: (f64, f64) = (60.0, 600.0);
+
+/// One query of every refresh.
+#[derive(Clone)]
+pub(super) struct Question {
+    pub pack: Arc<Pack>,
+    pub concept: String,
+    pub slot: Slot,
+    pub scale: f64,
+    pub promql: String,
+}
+
+/// A user's own series.
+#[derive(Clone)]
+pub(super) struct Custom {
+    pub key: SignalKey,
+    pub promql: String,
+}
+
+/// What to ask in every refresh until the next detection.
+#[derive(Clone, Default)]
+pub(super) struct Plan {
+    pub packs: Vec<Label>,
+    pub questions: Vec<Question>,
+    pub custom: Vec<Custom>,
+    /// How far the server's clock is ahead of ours, seconds.
+    pub ahead: f64,
+}
+
+/// The server's own present.
+pub(super) async fn server_time(client: &Client) -> Result<Option<Time>, Failure> {
+    let answer = client.instant("time()").await?;
+    Ok(answer.series.first().and_then(Series::last).map(|(_, now)| Time::from_secs(now)))
+}
+
+/// Detects packs: the server's time, the names, the scrape intervals: three requests.
+pub(super) async fn detect(
+    client: &Client,
+    packs: &[Arc<Pack>],
+    settings: &PrometheusSettings,
+    now: Time,
+) -> Result<Plan, Failure> {
+    let at = server_time(client).await?.unwrap_or(now);
+    let candidates = candidates(packs, settings);
+    let wanted: Vec<&str> = candidates.iter().map(|c| c.name.as_str()).collect();
+    let found = client.names(&wanted, at.plus(-RECENT), at).await?;
+    let present: Vec<&Candidate> = candidates.iter().filter(|c| found.contains(&c.name)).collect();
+    let windows = windows(client, &present, settings).await?;
+    let mut plan = Plan { ahead: at.since(now), ..Plan::default() };
+    for candidate in present {
+        let pack = &packs[candidate.pack];
+        let label = Label::new(&format!("{}{}", candidate.prefix, pack.name));
+        if plan.packs.contains(&label) {
+            continue; // two of its names were found
+        }
+        plan.packs.push(label);
+        let window = windows.get(&candidate.name).copied().unwrap_or(WINDOW.0);
+        plan.questions.extend(pack.asks().filter_map(|ask| question(pack, &ask, &candidate.prefix, window, settings)));
+    }
+    let window = windows.values().copied().fold((4.0 * settings.step).max(WINDOW.0), f64::max);
+    plan.custom = settings
+        .custom
+        .iter()
+        .map(|c| Custom { key: c.key.clone(), promql: fill(&c.query, window, &settings.select) })
+        .collect();
+    Ok(plan)
+}
+
+/// A metric name that would tell of a pack.
+struct Candidate {
+    name: String,
+    prefix: String,
+    pack: usize,
+}
+
+fn candidates(packs: &[Arc<Pack>], settings: &PrometheusSettings) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (i, pack) in packs.iter().enumerate() {
+        for prefix in pack.all_prefixes(settings) {
+            for name in &pack.detect {
+                candidates.push(Candidate { name: format!("{prefix}{name}"), prefix: prefix.to_owned(), pack: i });
+            }
+        }
+    }
+    candidates
+}
+
+/// `$w` by metric name: four scrape intervals, which are counted, since no setting tells them.
+async fn windows(
+    client: &Client,
+    present: &[&Candidate],
+    settings: &PrometheusSettings,
+) -> Result<BTreeMap<String, f64>, Failure> {
+    let mut names = String::new();
+    for candidate in present {
+        let _ = write!(names, "{}{}", if names.is_empty() { "" } else { "|" }, candidate.name); // to a String: cannot fail
+    }
+    let mut windows: BTreeMap<_, _> =
+        present.iter().map(|c| (c.name.clone(), (4.0 * settings.step).max(WINDOW.0))).collect();
+    if names.is_empty() {
+        return Ok(windows);
+    }
+    let query = format!("max by (__name__) (count_over_time({{__name__=~\"{names}\"}}[{RECENT}s]))");
+    match client.instant(&query).await {
+        Ok(answer) => {
+            for series in &answer.series {
+                if let (Some(name), Some((_, count))) = (series.label("__name__"), series.last()) {
+                    let window = (4.0 * RECENT / count.max(1.0)).clamp(WINDOW.0, WINDOW.1);
+                    windows.insert(name.as_str().to_owned(), window);
+                }
+            }
+        }
+        Err(failure) if failure.kind.is_fatal() => return Err(failure),
+        Err(failure) => tracing::debug!("scrape intervals stay unknown: {failure}"),
+    }
+    Ok(windows)
+}
+
+fn question(
+    pack: &Arc<Pack>,
+    ask: &Ask<'_>,
+    prefix: &str,
+    window: f64,
+    settings: &PrometheusSettings,
+) -> Option<Question> {
+    let promql = ask.promql(prefix, window, &settings.select);
+    match (promql, ask.slot) {
+        (Ok(promql), Some(slot)) => Some(Question {
+            pack: Arc::clone(pack),
+            concept: ask.name.to_owned(),
+            slot,
+            scale: ask.concept.scale,
+            promql,
+        }),
+        (Err(e), _) => {
+            tracing::warn!("pack {}: {} is left out: {e}", pack.name, ask.name);
+            None
+        }
+        (Ok(_), None) => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! The fields of the model that packs can fill, by name.
+
+use crate::model::{BrokerMetrics, Gpu, Queue, Reading, Role, Service, Training};
+
+/// A field of one kind of thing.
+pub(super) type Field<T> = fn(&mut T) -> &mut Option<Reading>;
+
+/// Where a concept's readings go, and the roles under which they are history too.
+#[derive(Clone, Copy)]
+pub(super) enum Slot {
+    Gpu(Field<Gpu>),
+    Service(Field<Service>, &'static [Role]),
+    Queue(Field<Queue>, &'static [Role]),
+    Training(Field<Training>),
+    Broker(Field<BrokerMetrics>),
+}
+
+const SLOTS: [(&str, Slot); 32] = [
+    ("gpu.utilisation", Slot::Gpu(|g| &mut g.utilisation)),
+    ("gpu.memory_used", Slot::Gpu(|g| &mut g.memory_used)),
+    ("gpu.memory_total", Slot::Gpu(|g| &mut g.memory_total)),
+    ("gpu.power", Slot::Gpu(|g| &mut g.power)),
+    ("gpu.temperature", Slot::Gpu(|g| &mut g.temperature)),
+    ("gpu.xid", Slot::Gpu(|g| &mut g.xid)),
+    ("service.waiting", Slot::Service(|s| &mut s.waiting, &[Role::Backlog])),
+    ("service.running", Slot::Service(|s| &mut s.running, &[])),
+    ("service.request_rate", Slot::Service(|s| &mut s.request_rate, &[Role::Demand, Role::Throughput])),
+    ("service.token_rate", Slot::Service(|s| &mut s.token_rate, &[])),
+    ("service.ttft_p95", Slot::Service(|s| &mut s.ttft_p95, &[Role::Latency])),
+    ("service.inter_token_p95", Slot::Service(|s| &mut s.inter_token_p95, &[])),
+    ("service.latency_p95", Slot::Service(|s| &mut s.latency_p95, &[Role::Latency])),
+    ("service.queue_p95", Slot::Service(|s| &mut s.queue_p95, &[])),
+    ("service.kv_cache", Slot::Service(|s| &mut s.kv_cache, &[Role::Utilisation])),
+    ("service.replicas", Slot::Service(|s| &mut s.replicas, &[Role::Replicas])),
+    ("queue.waiting", Slot::Queue(|q| &mut q.waiting, &[Role::Backlog, Role::Queue])),
+    ("queue.running", Slot::Queue(|q| &mut q.running, &[])),
+    ("queue.workers", Slot::Queue(|q| &mut q.workers, &[])),
+    ("training.step", Slot::Training(|t| &mut t.step)),
+    ("training.total_steps", Slot::Training(|t| &mut t.total_steps)),
+    ("training.loss", Slot::Training(|t| &mut t.loss)),
+    ("training.eta", Slot::Training(|t| &mut t.eta)),
+    ("broker.cpu", Slot::Broker(|b| &mut b.cpu)),
+    ("broker.heap", Slot::Broker(|b| &mut b.heap)),
+    ("broker.memory", Slot::Broker(|b| &mut b.memory)),
+    ("broker.bytes_in", Slot::Broker(|b| &mut b.bytes_in)),
+    ("broker.bytes_out", Slot::Broker(|b| &mut b.bytes_out)),
+    ("broker.messages_in", Slot::Broker(|b| &mut b.messages_in)),
+    ("broker.under_replicated", Slot::Broker(|b| &mut b.under_replicated)),
+    ("broker.offline", Slot::Broker(|b| &mut b.offline)),
+    ("broker.handler_idle", Slot::Broker(|b| &mut b.handler_idle)),
+];
+
+impl Slot {
+    /// The slot of a name such as `service.waiting`.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Self::place(name).map(|(_, slot)| slot)
+    }
+
+    /// The slot of a name with its place in the list, which says which of two sources of one history is the better.
+    pub(super) fn place(name: &str) -> Option<(usize, Self)> {
+        SLOTS.iter().enumerate().find(|(_, (n, _))| *n == name).map(|(i, (_, slot))| (i, *slot))
+    }
+
+    /// Every name, for an error.
+    pub(super) fn names() -> String {
+        SLOTS.map(|(name, _)| name).join(", ")
+    }
+
+    /// The table of a pack that tells its rows apart.
+    pub(super) fn entity(self) -> &'static str {
+        match self {
+            Self::Gpu(_) => "gpu",
+            Self::Service(..) => "service",
+            Self::Queue(..) => "queue",
+            Self::Training(_) => "training",
+            Self::Broker(_) => "broker",
+        }
+    }
+
+    /// The history that it also is.
+    pub(super) fn roles(self) -> &'static [Role] {
+        match self {
+            Self::Service(_, roles) | Self::Queue(_, roles) => roles,
+            Self::Gpu(_) | Self::Training(_) | Self::Broker(_) => &[],
+        }
+    }
+}
