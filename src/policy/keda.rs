@@ -93,7 +93,7 @@ pub struct Metric {
 /// ```
 pub fn metric(partitions: &[Partition], trigger: &Trigger) -> Metric {
     let threshold = trigger.lag_threshold.max(1);
-    let count = partitions.len() as i64;
+    let count = i64::try_from(partitions.len()).unwrap_or(i64::MAX);
     let (mut total, mut with_persistent, mut lagging) = (0_i64, 0_i64, 0_i64);
     for partition in partitions {
         let (lag, persistent) = partition_lag(partition, trigger);
@@ -133,10 +133,7 @@ fn partition_lag(partition: &Partition, trigger: &Trigger) -> (i64, i64) {
 /// The first divisor of `partitions` that carries `lag` at `threshold` each
 /// (`getNextFactorThatBalancesConsumersToTopicPartitions`); all of them when none does.
 pub fn even_consumers(lag: i64, partitions: i64, threshold: i64) -> i64 {
-    (1..=partitions)
-        .filter(|f| partitions % f == 0)
-        .find(|f| f.saturating_mul(threshold) >= lag)
-        .unwrap_or(partitions)
+    (1..=partitions).filter(|f| partitions % f == 0).find(|f| f.saturating_mul(threshold) >= lag).unwrap_or(partitions)
 }
 
 /// Where the ScaledObject's HPA settles on these offsets, within its bounds; stabilisation and rates aside.

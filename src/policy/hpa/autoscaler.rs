@@ -118,7 +118,7 @@ impl Autoscaler {
         &mut self,
         now: Time,
         spec_replicas: u32,
-        proposal: Result<u32, String>,
+        proposal: &Result<u32, String>,
         bounds: &Bounds,
         controller: &Controller,
     ) -> Decision {
@@ -133,7 +133,7 @@ impl Autoscaler {
         } else if spec_replicas < bounds.min {
             Decision { replicas: bounds.min, reason: "TooFewReplicas" }
         } else {
-            let Ok(proposal) = proposal else { return held("FailedGetMetrics") };
+            let Ok(proposal) = *proposal else { return held("FailedGetMetrics") };
             match &bounds.behavior {
                 None => self.normalise(now, spec_replicas, proposal, bounds, controller),
                 Some(b) => self.normalise_with(now, spec_replicas, proposal, bounds, b, controller),
@@ -145,7 +145,14 @@ impl Autoscaler {
         decision
     }
 
-    fn normalise(&mut self, now: Time, current: u32, desired: u32, bounds: &Bounds, controller: &Controller) -> Decision {
+    fn normalise(
+        &mut self,
+        now: Time,
+        current: u32,
+        desired: u32,
+        bounds: &Bounds,
+        controller: &Controller,
+    ) -> Decision {
         let cutoff = now.plus(-controller.downscale_stabilization);
         self.recommendations.retain(|(at, _)| *at >= cutoff);
         let highest = self.recommendations.iter().map(|(_, n)| *n).fold(desired, u32::max);
@@ -190,7 +197,14 @@ impl Autoscaler {
     }
 
     /// `stabilizeRecommendationWithBehaviors`: up to the least of the up window, down to the most of the down window.
-    fn stabilise(&mut self, now: Time, current: u32, desired: u32, behavior: &Behavior, controller: &Controller) -> u32 {
+    fn stabilise(
+        &mut self,
+        now: Time,
+        current: u32,
+        desired: u32,
+        behavior: &Behavior,
+        controller: &Controller,
+    ) -> u32 {
         let up_cutoff = now.plus(-behavior.up.window.unwrap_or(0.0));
         let down_cutoff = now.plus(-behavior.down.window.unwrap_or(controller.downscale_stabilization));
         let within = |cutoff: Time| self.recommendations.iter().filter(move |(at, _)| *at > cutoff).map(|(_, n)| *n);

@@ -109,6 +109,3 @@ pub fn combine(proposals: &[Result<u32, String>], spec_replicas: u32) -> Result<
 fn ceil(x: f64) -> u32 {
     x.ceil().clamp(0.0, f64::from(i32::MAX)) as u32 // not-a-number (0/0) becomes 0
 }
-
-#[cfg(test)]
-mod tests;

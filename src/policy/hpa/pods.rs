@@ -100,7 +100,7 @@ pub fn utilisation(
         Ok(percent as f64 / target_percent as f64)
     };
     let stand_in = |pod: &Pod| pod.request.unwrap_or(0) * target_percent.max(100) / 100;
-    propose(pods, spec_replicas, cpu, controller, tolerance, Missing { at_one: false, down: &stand_in }, ratio)
+    propose(pods, spec_replicas, cpu, controller, tolerance, &Missing { at_one: false, down: &stand_in }, ratio)
 }
 
 /// A pods metric, or a resource metric with an `AverageValue` target (`calcPlainMetricReplicas`): the mean over the target,
@@ -115,10 +115,10 @@ pub fn pods_average(
 ) -> Result<u32, String> {
     let ratio = |counted: &[(i64, &Pod)]| {
         let used: i64 = counted.iter().map(|(usage, _)| usage).sum();
-        Ok((used / (counted.len().max(1) as i64)) as f64 / target as f64)
+        Ok((used / i64::try_from(counted.len().max(1)).unwrap_or(i64::MAX)) as f64 / target as f64)
     };
     let stand_in = |_: &Pod| target;
-    propose(pods, spec_replicas, cpu, controller, tolerance, Missing { at_one: true, down: &stand_in }, ratio)
+    propose(pods, spec_replicas, cpu, controller, tolerance, &Missing { at_one: true, down: &stand_in }, ratio)
 }
 
 /// What stands in for pods without a metric.
@@ -137,7 +137,7 @@ fn propose(
     cpu: bool,
     controller: &Controller,
     tolerance: Tolerance,
-    missing: Missing<'_>,
+    missing: &Missing<'_>,
     ratio_of: impl Fn(&[(i64, &Pod)]) -> Result<f64, &'static str>,
 ) -> Result<u32, String> {
     if pods.is_empty() {
