@@ -9,14 +9,22 @@
 //! [`State`] is plain data, `update` the one function that changes it, [`draw`] a pure function of picture and state.
 //! `run` is the only place that waits.
 
+pub mod action;
+pub mod dialog;
+pub mod filter;
 pub mod format;
+pub mod input;
+pub mod keymap;
+pub mod palette;
 pub mod rows;
 pub mod state;
 pub mod theme;
+pub mod update;
 pub mod view;
 
 pub use state::{State, View};
 pub use theme::Theme;
+pub use update::{Effect, Event, Moment, update};
 
 use crate::model::{Picture, Time};
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -36,6 +44,6 @@ pub struct Cx<'a> {
 
 /// Draws the whole screen: header, the current view, footer, dialogs above them.
 pub fn draw(picture: &Picture, state: &State, theme: &Theme, now: Time, area: Rect, buf: &mut Buffer) {
-    let picture = state.frozen.as_deref().unwrap_or(picture);
+    let picture = state.shown(picture);
     view::draw(&Cx { picture, state, theme, now }, area, buf);
 }

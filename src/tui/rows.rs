@@ -2,10 +2,13 @@
 //!
 //! Views draw exactly these rows and `update` moves over exactly these, so that the two cannot differ.
 
-use super::state::{Pane, Sort, State};
+use super::{
+    filter::{Facts, Filter},
+    state::{Pane, Sort, State},
+};
 use crate::model::{
     Action, Broker, Gpu, Group, GroupPartition, KafkaCluster, Label, Picture, Queue, Role, Service, Topic, Training,
-    WorkloadView,
+    WorkloadKind, WorkloadView,
 };
 use std::sync::Arc;
 
@@ -26,7 +29,8 @@ fn id(parts: &[&str]) -> Label {
 
 /// Workloads.
 pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<WorkloadView>> {
-    let mut rows: Vec<_> = picture.workloads.iter().collect();
+    let filter = Filter::parse(&state.filter);
+    let mut rows: Vec<_> = picture.workloads.iter().filter(|w| filter.matches(&Facts::of(w))).collect();
     let by = |role: Role| {
         move |w: &&Arc<WorkloadView>| {
             std::cmp::Reverse(w.signal(role).and_then(|s| s.now.as_ref()).map_or(-1, |r| r.value as i64))
@@ -43,25 +47,31 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
 }
 
 /// Brokers of every cluster.
-pub fn brokers<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Broker>> {
-    each_cluster(picture, |c| {
+pub fn brokers<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Broker>> {
+    let rows = each_cluster(picture, |c| {
         c.brokers.iter().map(|b| Row { id: id(&[c.name.as_str(), &b.id.to_string()]), source: &c.name, item: b })
-    })
+    });
+    named(rows, state)
 }
 
 /// Topics of every cluster; internal ones last.
-pub fn topics<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Topic>> {
+pub fn topics<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Topic>> {
     let mut rows = each_cluster(picture, |c| {
         c.topics.iter().map(|t| Row { id: id(&[c.name.as_str(), t.name.as_str()]), source: &c.name, item: t })
     });
     rows.sort_by_key(|r| r.item.internal);
-    rows
+    named(rows, state)
 }
 
 /// Consumer groups of every cluster, the largest lag first.
-pub fn groups<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Group>> {
+pub fn groups<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Group>> {
     let mut rows = each_cluster(picture, |c| {
         c.groups.iter().map(|g| Row { id: id(&[c.name.as_str(), g.group.as_str()]), source: &c.name, item: g })
+    });
+    let filter = Filter::parse(&state.filter);
+    rows.retain(|r| {
+        let (lag, behind) = (r.item.lag.map(|l| l as f64), r.item.time_lag);
+        filter.matches(&Facts { lag, behind, kind: Some(WorkloadKind::ConsumerGroup), ..Facts::named(r.id.as_str()) })
     });
     rows.sort_by_key(|r| std::cmp::Reverse(r.item.lag));
     rows
@@ -82,11 +92,12 @@ pub fn partitions<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, GroupP
         source: group.source,
         item: p,
     };
+    // Not filtered: the filter chose the group.
     group.item.partitions.iter().map(row).collect()
 }
 
 /// GPUs of every source.
-pub fn gpus<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Gpu>> {
+pub fn gpus<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Gpu>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.gpus.iter().map(move |g| Row {
             id: id(&[m.source.as_str(), g.host.as_str(), g.gpu.as_str()]),
@@ -94,11 +105,11 @@ pub fn gpus<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Gpu>> {
             item: g,
         })
     });
-    rows.collect()
+    named(rows.collect(), state)
 }
 
 /// Inference services of every source.
-pub fn services<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Service>> {
+pub fn services<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Service>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.services.iter().map(move |s| Row {
             id: id(&[m.source.as_str(), s.name.as_str()]),
@@ -106,19 +117,19 @@ pub fn services<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Service
             item: s,
         })
     });
-    rows.collect()
+    named(rows.collect(), state)
 }
 
 /// Work queues of every source.
-pub fn queues<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Queue>> {
+pub fn queues<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Queue>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.queues.iter().map(move |q| Row { id: id(&[m.source.as_str(), q.name.as_str()]), source: &m.source, item: q })
     });
-    rows.collect()
+    named(rows.collect(), state)
 }
 
 /// Training runs of every source.
-pub fn trainings<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Training>> {
+pub fn trainings<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Training>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.trainings.iter().map(move |t| Row {
             id: id(&[m.source.as_str(), t.name.as_str()]),
@@ -126,12 +137,14 @@ pub fn trainings<'a>(picture: &'a Picture, _state: &State) -> Vec<Row<'a, Traini
             item: t,
         })
     });
-    rows.collect()
+    named(rows.collect(), state)
 }
 
 /// Actions: those under way first, then the newest.
-pub fn actions<'a>(picture: &'a Picture, _state: &State) -> Vec<&'a Action> {
-    let mut rows: Vec<_> = picture.actions.iter().collect();
+pub fn actions<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Action> {
+    let filter = Filter::parse(&state.filter);
+    let mut rows: Vec<_> =
+        picture.actions.iter().filter(|a| filter.matches(&Facts::named(a.workload.as_str()))).collect();
     rows.sort_by_key(|a| a.state.is_final());
     rows
 }
@@ -171,6 +184,13 @@ pub fn current_workload<'a>(picture: &'a Picture, state: &State) -> Option<&'a A
 pub fn window(cursor: usize, len: usize, height: usize) -> std::ops::Range<usize> {
     let first = cursor.saturating_sub(height / 2).min(len.saturating_sub(height));
     first..(first + height).min(len)
+}
+
+/// The rows whose id the filter lets through.
+fn named<'a, T>(mut rows: Vec<Row<'a, T>>, state: &State) -> Vec<Row<'a, T>> {
+    let filter = Filter::parse(&state.filter);
+    rows.retain(|r| filter.matches(&Facts::named(r.id.as_str())));
+    rows
 }
 
 fn each_cluster<'a, T, I>(picture: &'a Picture, rows: impl Fn(&'a KafkaCluster) -> I) -> Vec<Row<'a, T>>

@@ -1,7 +1,11 @@
 //! Where the operator is: the view, the rows under the cursors, what is filtered, frozen, zoomed and asked. Plain data.
 
-use crate::model::{Label, Picture, Time};
-use std::{collections::BTreeMap, sync::Arc};
+use super::{
+    dialog::Dialog,
+    keymap::{Chord, Keymap},
+};
+use crate::model::{ActionId, Label, Picture, Severity, Time};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A page of the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,9 +171,33 @@ pub struct State {
     pub zoom: Zoom,
     /// Terminal's columns and lines.
     pub size: (u16, u16),
+    /// What lies above the page, the topmost last.
+    pub dialogs: Vec<Dialog>,
+    /// Sentences that are shown for a while, newest last.
+    pub toasts: Vec<Toast>,
+    /// The newest of the picture's notices that became a toast.
+    pub noticed: Option<Time>,
+    /// The last key and when it was pressed, on the monotonic clock: tells a held key from a second press.
+    pub last_key: Option<(Chord, Duration)>,
+    /// The prepared change that we confirmed or let go, so that neither is said twice.
+    pub settled: Option<ActionId>,
+    /// Time since the start, on the monotonic clock, at the last event.
+    pub uptime: Duration,
+    /// Which key does what.
+    pub keymap: Arc<Keymap>,
 }
 
+/// How long a toast stays.
+const TOAST: Duration = Duration::from_secs(8);
+/// Toasts kept; older ones go first.
+const TOASTS: usize = 3;
+
 impl State {
+    /// The start: the overview with these keys.
+    pub fn new(keymap: Keymap) -> Self {
+        Self { keymap: Arc::new(keymap), ..Self::default() }
+    }
+
     /// The table with the cursor in the current view.
     pub fn pane(&self) -> Pane {
         self.focus.get(&self.view).copied().unwrap_or_else(|| self.view.panes()[0])
@@ -179,13 +207,30 @@ impl State {
     pub fn selected(&self, pane: Pane) -> Option<&Label> {
         self.selected.get(&pane)
     }
+
+    /// The picture that is on screen: the frozen one, else `live`.
+    pub fn shown<'a>(&'a self, live: &'a Picture) -> &'a Picture {
+        self.frozen.as_deref().unwrap_or(live)
+    }
+
+    /// Shows a sentence for a while. Said again while it stands, it only stays longer.
+    pub fn say(&mut self, severity: Severity, text: impl Into<String>) {
+        let text = text.into();
+        self.toasts.retain(|t| t.text != text);
+        if self.toasts.len() >= TOASTS {
+            self.toasts.remove(0);
+        }
+        self.toasts.push(Toast { severity, text, until: self.uptime + TOAST });
+    }
 }
 
-/// A sentence that the screen itself says, for a while.
+/// A sentence that is shown for a while.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Toast {
+    /// How bad.
+    pub severity: Severity,
     /// What.
     pub text: String,
-    /// Shown until.
-    pub until: Time,
+    /// Shown until, on the monotonic clock.
+    pub until: Duration,
 }

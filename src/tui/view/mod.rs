@@ -1,6 +1,19 @@
 //! One panel a file; every one a pure function `draw(cx, area, buf)`.
 
-use super::{Cx, View};
+mod actions;
+mod approve;
+mod dialog;
+mod explain;
+mod footer;
+mod header;
+mod help;
+mod palette;
+mod text;
+mod toasts;
+
+pub(super) use dialog::last_line;
+
+use super::{Cx, View, theme::Slot};
 use ratatui::{
     buffer::Buffer,
     layout::{Constraint, Layout, Rect},
@@ -11,20 +24,58 @@ pub const SMALLEST: (u16, u16) = (60, 15);
 
 /// Header, the current view, footer, dialogs above them.
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    if area.is_empty() {
+        return; // a terminal may say that it has no lines at all
+    }
+    buf.set_style(area, cx.theme.style(Slot::Background));
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let text = format!("too small: {}×{} (needs 60×15)", area.width, area.height);
-        buf.set_stringn(area.x, area.y, text, usize::from(area.width), ratatui::style::Style::default());
+        let text = format!("{}x{} is too small: 60x15 is needed", area.width, area.height);
+        buf.set_stringn(area.x, area.y, text, usize::from(area.width), cx.theme.style(Slot::Look));
         return;
     }
-    let [_header, body, _footer] =
-        Layout::vertical([Constraint::Length(2), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    let [head, body, foot] =
+        Layout::vertical([Constraint::Length(header::LINES), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    header::draw(cx, head, buf);
     page(cx, body, buf);
+    toasts::draw(cx, body, buf);
+    footer::draw(cx, foot, buf);
+    for dialog in &cx.state.dialogs {
+        dialog::draw(cx, dialog, area, buf);
+    }
+    if cx.theme.glyphs().is_ascii() {
+        to_ascii(area, buf);
+    }
 }
 
 /// The current view.
-fn page(cx: &Cx<'_>, _area: Rect, _buf: &mut Buffer) {
+fn page(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     match cx.state.view {
+        View::Actions => actions::draw(cx, area, buf),
         // Each arm is one call: `View::Overview => overview::draw(cx, area, buf)`.
-        View::Overview | View::Workload | View::Kafka | View::Ml | View::Actions => {}
+        View::Overview | View::Workload | View::Kafka | View::Ml => {}
+    }
+}
+
+/// Terminals that show ASCII only also get sentences from outside: what they cannot show becomes what is nearest, here
+/// once for every panel.
+fn to_ascii(area: Rect, buf: &mut Buffer) {
+    for position in area.positions() {
+        let Some(cell) = buf.cell_mut(position) else { continue };
+        if cell.symbol().is_ascii() {
+            continue;
+        }
+        let near = match cell.symbol() {
+            "→" | "›" | "»" | "≥" => ">",
+            "←" | "‹" | "«" | "≤" => "<",
+            "−" | "–" | "—" | "─" => "-",
+            "…" | "·" => ".",
+            "×" => "x",
+            "µ" => "u",
+            "°" | "’" | "‘" => "'",
+            "“" | "”" => "\"",
+            "│" => "|",
+            _ => "?",
+        };
+        cell.set_symbol(near);
     }
 }

@@ -1,0 +1,117 @@
+//! Everything that a key or the palette can do. One table makes the enum, its names in files, its help and its default keys.
+
+use crate::model::Mode;
+
+/// The heading that an action stands under in the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// Views, in and out.
+    Go,
+    /// The cursor.
+    Move,
+    /// What is shown and how.
+    Show,
+    /// Decisions; they exist in operate mode only.
+    Decide,
+    /// The program itself.
+    Program,
+}
+
+impl Section {
+    /// Every section, in the order of the help.
+    pub const ALL: [Self; 5] = [Self::Go, Self::Decide, Self::Show, Self::Move, Self::Program];
+
+    /// The heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Go => "Go",
+            Self::Move => "Move",
+            Self::Show => "Show",
+            Self::Decide => "Decide",
+            Self::Program => "Program",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($variant:ident $name:literal $short:literal $section:ident $keys:tt $doc:literal;)*) => {
+        /// What a key does. The doc line of each is its line in the help.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action { $(#[doc = $doc] $variant,)* }
+
+        impl Action {
+            /// Every action, in the order of help and footer.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in key files, the palette and `highwater keys`; it never changes.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// One or two words for the footer.
+            pub fn short(self) -> &'static str {
+                match self { $(Self::$variant => $short,)* }
+            }
+
+            /// What it does, one line.
+            pub fn doc(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)* }
+            }
+
+            /// Its heading in the help.
+            pub fn section(self) -> Section {
+                match self { $(Self::$variant => Section::$section,)* }
+            }
+
+            /// Its keys, as a key file would write them, before the operator changes them.
+            pub fn default_keys(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => &$keys,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    Open         "open"          "open"      Go      ["enter"]            "Open what is under the cursor.";
+    Back         "back"          "back"      Go      ["esc"]              "Leave the dialog, the filter or the page.";
+    Approve      "approve"       "approve"   Decide  ["a"]                "Check the recommended change and show what would be done.";
+    Reject       "reject"        "reject"    Decide  ["x"]                "Reject the recommendation, with a reason.";
+    ChangeCount  "change-count"  "change"    Decide  ["c"]                "Ask for another count than the recommended one.";
+    Snooze       "snooze"        "snooze"    Decide  ["z"]                "Do not ask again for a while.";
+    Confirm      "confirm"       "do it"     Decide  ["y"]                "In the approval dialog: do what is shown.";
+    Explain      "explain"       "explain"   Show    ["e"]                "Show where every number of the recommendation comes from.";
+    Filter       "filter"        "filter"    Show    ["/"]                "Show only the rows that match: words, kind:group, state:act, lag>10k.";
+    Sort         "sort"          "sort"      Show    ["s"]                "Sort by the next column.";
+    Freeze       "freeze"        "freeze"    Show    ["space"]            "Freeze the screen, and go on.";
+    ZoomOut      "zoom-out"      "longer"    Show    ["["]                "Show a longer past in the charts.";
+    ZoomIn       "zoom-in"       "shorter"   Show    ["]"]                "Show a shorter past in the charts.";
+    NextPane     "next-pane"     "next table" Move   ["tab"]              "Move the cursor to the next table.";
+    PreviousPane "previous-pane" "last table" Move   ["shift-tab"]        "Move the cursor to the previous table.";
+    Palette      "palette"       "command"   Program [":"]                "Run any of these by name, or jump to a workload.";
+    Overview     "view-overview" "overview"  Go      ["1"]                "Go to the overview of every workload.";
+    Kafka        "view-kafka"    "kafka"     Go      ["2"]                "Go to brokers, topics and consumer groups.";
+    Ml           "view-ml"       "ml"        Go      ["3"]                "Go to GPUs, inference services and queues.";
+    Actions      "view-actions"  "actions"   Go      ["4"]                "Go to the actions under way and done.";
+    Down         "down"          "down"      Move    ["j", "down"]        "Move down.";
+    Up           "up"            "up"        Move    ["k", "up"]          "Move up.";
+    PageDown     "page-down"     "page down" Move    ["pgdn"]             "Move down by a page.";
+    PageUp       "page-up"       "page up"   Move    ["pgup"]             "Move up by a page.";
+    Top          "top"           "first"     Move    ["g", "home"]        "Move to the first row.";
+    Bottom       "bottom"        "last"      Move    ["G", "end"]         "Move to the last row.";
+    Redraw       "redraw"        "redraw"    Program ["r", "ctrl-l"]      "Draw the whole screen anew.";
+    Suspend      "suspend"       "suspend"   Program ["ctrl-z"]           "Give the terminal back to the shell; fg comes back.";
+    Help         "help"          "help"      Program ["?", "f1"]          "Show the keys.";
+    Quit         "quit"          "quit"      Program ["q", "ctrl-c"]      "Leave.";
+}
+
+impl Action {
+    /// Reads a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|a| a.name() == name)
+    }
+
+    /// Whether there is such an action at all: in watch mode nothing can be decided, so nothing is offered.
+    pub fn exists_in(self, mode: Mode) -> bool {
+        mode == Mode::Operate || self.section() != Section::Decide
+    }
+}

@@ -1,0 +1,311 @@
+//! Keys, pasted text and answers while a dialog lies above the page.
+
+use super::{
+    super::{
+        action::Action,
+        dialog::{Approve, Dialog, SNOOZES, Shown},
+        palette::{self, Item},
+        state::{Pane, State, View},
+        view,
+    },
+    DEAD_TIME, Effect, Moment, Press, act, ask, distance, page,
+};
+use crate::model::{Confirm, Intent, Label, Limits, Picture, Prepared, Severity};
+use crossterm::event::KeyCode;
+use std::{sync::Arc, time::Duration};
+
+/// A key for the topmost dialog, which was taken off the stack; it is put back unless the key ends it.
+pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, press: Press<'_>) -> Vec<Effect> {
+    let effects = match dialog {
+        Dialog::Approve(approve) => approve_key(state, *approve, action, press),
+        dialog if leaves(&dialog, action, press) => {
+            if let Dialog::Filter { before, .. } = dialog {
+                state.filter = before;
+            }
+            Vec::new()
+        }
+        Dialog::Palette { .. } => palette_key(state, dialog, press),
+        Dialog::Filter { mut input, before } => {
+            if press.chord.code() == KeyCode::Enter {
+                return Vec::new(); // the filter stays as typed
+            }
+            input.key(press.chord);
+            state.filter = input.text();
+            state.dialogs.push(Dialog::Filter { input, before });
+            Vec::new()
+        }
+        Dialog::Reject { .. } | Dialog::Count { .. } => typed_key(state, dialog, press),
+        Dialog::Snooze { .. } => snooze_key(state, dialog, action, press),
+        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::Action { .. } => {
+            let lines = action.map_or(0, |a| distance(a, page(state)));
+            scroll(state, dialog, lines, press.picture, press.at);
+            Vec::new()
+        }
+    };
+    uncover(state, press.at.uptime);
+    effects
+}
+
+/// An approval that lay under another dialog is read anew: its dead time starts again.
+fn uncover(state: &mut State, uptime: Duration) {
+    if let Some(Dialog::Approve(approve)) = state.dialogs.last_mut()
+        && let Some(shown) = &mut approve.shown
+        && approve.covered
+    {
+        approve.covered = false;
+        shown.since = uptime;
+    }
+}
+
+/// Whether a key leaves a dialog without doing anything: Esc always; in dialogs without a text also what means back or
+/// quit, and the key that opened it where it only shows something.
+fn leaves(dialog: &Dialog, action: Option<Action>, press: Press<'_>) -> bool {
+    let has_text =
+        matches!(dialog, Dialog::Palette { .. } | Dialog::Filter { .. } | Dialog::Reject { .. } | Dialog::Count { .. });
+    match action {
+        _ if press.chord.code() == KeyCode::Esc => true,
+        _ if has_text => false,
+        Some(Action::Back | Action::Quit) => true,
+        Some(Action::Help) => matches!(dialog, Dialog::Help(_)),
+        Some(Action::Explain) => matches!(dialog, Dialog::Explain { .. }),
+        _ => false,
+    }
+}
+
+fn palette_key(state: &mut State, dialog: Dialog, press: Press<'_>) -> Vec<Effect> {
+    let Dialog::Palette { mut input, mut cursor } = dialog else { return Vec::new() };
+    let items = palette::matching(&input.text(), press.picture);
+    match press.chord.code() {
+        KeyCode::Enter => {
+            return items.get(cursor).map_or_else(Vec::new, |item| choose(state, item, press));
+        }
+        KeyCode::Up => cursor = cursor.saturating_sub(1),
+        KeyCode::Down | KeyCode::Tab => cursor = (cursor + 1).min(items.len().saturating_sub(1)),
+        _ => {
+            if input.key(press.chord) {
+                cursor = 0;
+            }
+        }
+    }
+    state.dialogs.push(Dialog::Palette { input, cursor });
+    Vec::new()
+}
+
+fn choose(state: &mut State, item: &Item, press: Press<'_>) -> Vec<Effect> {
+    match item {
+        Item::Action(action) => return act(state, *action, press),
+        Item::View(view) => state.view = *view,
+        Item::Workload(name) => {
+            state.filter.clear(); // it may hide the one that was asked for
+            state.selected.insert(Pane::Workloads, name.clone());
+            state.back = if state.view == View::Workload { state.back } else { state.view };
+            state.view = View::Workload;
+        }
+    }
+    Vec::new()
+}
+
+/// Keys of the reason and of the count.
+fn typed_key(state: &mut State, mut dialog: Dialog, press: Press<'_>) -> Vec<Effect> {
+    if press.chord.code() == KeyCode::Enter {
+        match &mut dialog {
+            Dialog::Reject { plan, input } if !input.text().trim().is_empty() => {
+                let reason = Label::new(input.text().trim());
+                state.say(Severity::Ok, format!("{}: rejected", plan.workload));
+                let (workload, plan_hash) = (plan.workload.clone(), plan.hash.clone());
+                return vec![Effect::Send(Intent::Reject { workload, plan_hash, reason })];
+            }
+            Dialog::Count { plan, current, limits, input, problem } => match count(&input.text(), *current, *limits) {
+                Ok(to) => return ask(state, plan.clone(), to, press),
+                Err(why) => *problem = Some(why),
+            },
+            _ => {}
+        }
+    } else if let Dialog::Reject { input, .. } | Dialog::Count { input, .. } = &mut dialog
+        && input.key(press.chord)
+        && let Dialog::Count { problem, .. } = &mut dialog
+    {
+        *problem = None;
+    }
+    state.dialogs.push(dialog);
+    Vec::new()
+}
+
+/// Reads a count within its limits; the error is a sentence.
+fn count(text: &str, current: u32, limits: Limits) -> Result<u32, String> {
+    let bounds = format!("{} to {}", limits.min, limits.max);
+    match text.trim().parse::<u32>() {
+        Err(_) => Err(format!("write a whole number, {bounds}")),
+        Ok(n) if n < limits.min || n > limits.max => Err(format!("{n} is outside of {bounds}")),
+        Ok(n) if n == current => Err(format!("it has {n} already")),
+        Ok(n) => Ok(n),
+    }
+}
+
+fn snooze_key(state: &mut State, dialog: Dialog, action: Option<Action>, press: Press<'_>) -> Vec<Effect> {
+    let Dialog::Snooze { plan, mut cursor } = dialog else { return Vec::new() };
+    let number = press.chord.typed().and_then(|c| c.to_digit(10)).map_or(0, |d| d as usize);
+    let chosen = match (press.chord.code(), action) {
+        _ if (1..=SNOOZES.len()).contains(&number) => Some(number - 1),
+        (KeyCode::Enter, _) => Some(cursor),
+        (_, Some(moving)) => {
+            let to = cursor.saturating_add_signed(distance(moving, 1));
+            cursor = to.min(SNOOZES.len() - 1);
+            None
+        }
+        _ => None,
+    };
+    let Some((words, seconds)) = chosen.and_then(|i| SNOOZES.get(i)) else {
+        state.dialogs.push(Dialog::Snooze { plan, cursor });
+        return Vec::new();
+    };
+    state.say(Severity::Ok, format!("{}: not asked again for {words}", plan.workload));
+    let until = press.at.now.plus(*seconds);
+    vec![Effect::Send(Intent::Snooze { workload: plan.workload, plan_hash: plan.hash, until })]
+}
+
+/// Keys of the approval: confirm, another number, leave. Everything else is ignored.
+fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, press: Press<'_>) -> Vec<Effect> {
+    let confirm = approve.shown.as_ref().map(|s| s.prepared.confirm);
+    let types_name = confirm == Some(Confirm::TypeName);
+    let wants = match (press.chord.code(), action) {
+        (KeyCode::Esc, _) => return let_go(state, &approve),
+        (KeyCode::Enter, _) => types_name || confirm == Some(Confirm::None),
+        _ if types_name => {
+            approve.typed.key(press.chord);
+            false
+        }
+        (_, Some(Action::Back | Action::Quit)) => return let_go(state, &approve),
+        (_, Some(Action::ChangeCount)) => return another_count(state, &approve, press.picture),
+        (_, Some(Action::Help)) => {
+            approve.covered = true;
+            state.dialogs.push(Dialog::Approve(Box::new(approve)));
+            state.dialogs.push(Dialog::Help(0));
+            return Vec::new();
+        }
+        (_, Some(Action::Confirm)) => true,
+        _ => false,
+    };
+    if wants {
+        match confirmable(&approve, press) {
+            Ok(intent) => {
+                if let Intent::Confirm { action, .. } = &intent {
+                    state.settled = Some(action.clone());
+                }
+                let hint = state.keymap.hint(Action::Actions).unwrap_or_else(|| ":actions".into());
+                state.say(Severity::Ok, format!("{}: approved; {hint} shows how it goes", approve.plan.workload));
+                return vec![Effect::Send(intent)];
+            }
+            Err(why) => state.say(Severity::Unknown, why),
+        }
+    }
+    state.dialogs.push(Dialog::Approve(Box::new(approve)));
+    Vec::new()
+}
+
+/// The intent that the confirming key stands for, or why it does nothing. The only place that makes one.
+fn confirmable(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
+    let Some(shown) = &approve.shown else { return Err("the server has not answered yet".into()) };
+    let prepared = &shown.prepared;
+    if press.chord == approve.opener {
+        return Err("the key that opened this does not confirm it".into());
+    }
+    if shown.gone {
+        return Err("this change is no longer held ready: leave and ask again".into());
+    }
+    if press.at.now >= prepared.expires {
+        return Err("this plan has expired: leave and ask again".into());
+    }
+    if let Err(why) = &prepared.dry_run {
+        return Err(format!("the dry run was refused: {why}"));
+    }
+    if let Some(why) = prepared.refused.first() {
+        return Err(format!("refused: {why}"));
+    }
+    if prepared.confirm == Confirm::TypeName && approve.typed.text().trim() != shown.name_to_type().as_str() {
+        return Err(format!("type {} to confirm", shown.name_to_type()));
+    }
+    if press.held || press.at.uptime.saturating_sub(shown.since) < DEAD_TIME {
+        return Err("too quick: read it, then press once".into());
+    }
+    Ok(Intent::Confirm { action: prepared.action.clone(), plan_hash: prepared.plan_hash.clone() })
+}
+
+/// Leaves the approval; what was prepared is given back.
+fn let_go(state: &mut State, approve: &Approve) -> Vec<Effect> {
+    let Some(shown) = approve.shown.as_ref().filter(|s| !s.gone) else { return Vec::new() };
+    let action = shown.prepared.action.clone();
+    state.settled = Some(action.clone());
+    vec![Effect::Send(Intent::Abandon { action })]
+}
+
+fn another_count(state: &mut State, approve: &Approve, picture: &Picture) -> Vec<Effect> {
+    let view = picture.workload(approve.plan.workload.as_str());
+    let Some(Ok(recommendation)) = view.map(|v| &v.advice.recommendation) else { return let_go(state, approve) };
+    let effects = let_go(state, approve);
+    state.dialogs.push(Dialog::Count {
+        plan: approve.plan.clone(),
+        current: recommendation.current.desired,
+        limits: recommendation.limits,
+        input: super::Input::new(&approve.to.to_string()),
+        problem: None,
+    });
+    effects
+}
+
+/// Takes the engine's answer into an approval; whether the prepared change belongs to it.
+pub(super) fn answer(approve: &mut Approve, prepared: Option<&Arc<Prepared>>, uptime: Duration) -> bool {
+    let ours = prepared.filter(|p| {
+        p.workload == approve.plan.workload && p.to == approve.to && approve.before.as_ref() != Some(&p.action)
+    });
+    match (&mut approve.shown, ours) {
+        (None, None) => {}
+        (None, Some(p)) => {
+            approve.shown = Some(Shown { prepared: p.clone(), since: uptime, gone: false });
+        }
+        (Some(shown), None) => shown.gone = true,
+        (Some(shown), Some(p)) => {
+            if !same(&shown.prepared, p) || shown.gone {
+                shown.since = uptime;
+                approve.typed = super::Input::default();
+            }
+            shown.prepared = p.clone();
+            shown.gone = false;
+        }
+    }
+    ours.is_some()
+}
+
+/// Whether two answers say the same to the eye, the age of their evidence aside.
+fn same(a: &Prepared, b: &Prepared) -> bool {
+    let b = Prepared { evidence_age: a.evidence_age, ..b.clone() };
+    *a == b
+}
+
+/// Pasted text goes into a line that is being typed, never into an approval.
+pub(super) fn paste(state: &mut State, text: &str, picture: &Picture) {
+    match state.dialogs.last_mut() {
+        Some(Dialog::Reject { input, .. } | Dialog::Palette { input, .. }) => input.paste(text),
+        Some(Dialog::Count { input, problem, .. }) => {
+            input.paste(text);
+            *problem = None;
+        }
+        Some(Dialog::Filter { input, .. }) => {
+            input.paste(text);
+            state.filter = input.text();
+        }
+        _ => {}
+    }
+    if let Some(Dialog::Palette { input, cursor }) = state.dialogs.last_mut() {
+        *cursor = (*cursor).min(palette::matching(&input.text(), picture).len().saturating_sub(1));
+    }
+}
+
+/// Scrolls a dialog that only shows something, within its text, and puts it back.
+pub(super) fn scroll(state: &mut State, mut dialog: Dialog, lines: isize, picture: &Picture, at: Moment) {
+    let last = view::last_line(&dialog, state, state.shown(picture), at.now);
+    if let Dialog::Help(top) | Dialog::Explain { scroll: top, .. } | Dialog::Action { scroll: top, .. } = &mut dialog {
+        *top = (*top).min(last).saturating_add_signed(lines).min(last);
+    }
+    state.dialogs.push(dialog);
+}

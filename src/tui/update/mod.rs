@@ -1,0 +1,317 @@
+//! The one function that changes the screen's state: event in, effects out. No I/O, no clock, no widget.
+
+mod dialogs;
+mod possible;
+#[cfg(test)]
+mod tests;
+
+pub use possible::possible;
+
+use super::{
+    action::Action,
+    dialog::{Approve, Dialog, Plan},
+    input::Input,
+    keymap::Chord,
+    rows,
+    state::{Pane, State, View},
+};
+use crate::model::{Intent, Mode, Picture, Severity, Time};
+use crossterm::event::{KeyEvent, KeyEventKind};
+use std::{sync::Arc, time::Duration};
+
+/// The confirming key does nothing for so long after what it would confirm came on screen.
+pub const DEAD_TIME: Duration = Duration::from_millis(400);
+/// The same key again within this is taken for a held key: the longest delay before auto-repeat that is a default
+/// somewhere (X.Org's 660 ms).
+const HELD: Duration = Duration::from_millis(700);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A key.
+    Key(KeyEvent),
+    /// Pasted text. It is never keys: only a line that is being typed takes it.
+    Paste(String),
+    /// The mouse wheel, lines downward.
+    Scroll(isize),
+    /// The terminal has this many columns and lines.
+    Resize(u16, u16),
+    /// The engine published a picture.
+    Picture,
+    /// Time went by.
+    Tick,
+}
+
+/// When it happened, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// The clock that observations are stamped with; simulated worlds run fast.
+    pub now: Time,
+    /// Time since the start on the monotonic clock, for what hands and eyes need.
+    pub uptime: Duration,
+}
+
+/// What the loop has to do about it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the engine.
+    Send(Intent),
+    /// Leave.
+    Quit,
+    /// Draw every cell anew.
+    Redraw,
+    /// Give the terminal back and stop, until somebody sends SIGCONT.
+    Suspend,
+}
+
+/// Takes one event. `picture` is the live one; for keys it must be the one that was drawn when the key was pressed.
+pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Moment) -> Vec<Effect> {
+    state.uptime = at.uptime;
+    state.toasts.retain(|t| t.until > at.uptime);
+    match event {
+        Event::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
+        Event::Key(key) => on_key(state, &key, picture, at),
+        Event::Paste(text) => {
+            dialogs::paste(state, &text, picture);
+            Vec::new()
+        }
+        Event::Scroll(lines) => {
+            match state.dialogs.pop() {
+                Some(dialog) => dialogs::scroll(state, dialog, lines, picture, at),
+                None => move_cursor(state, picture, lines),
+            }
+            Vec::new()
+        }
+        Event::Resize(columns, lines) => {
+            state.size = (columns, lines);
+            Vec::new()
+        }
+        Event::Picture => on_picture(state, picture),
+        Event::Tick => Vec::new(),
+    }
+}
+
+/// What a key handler needs to know of the key and the world.
+#[derive(Clone, Copy)]
+struct Press<'a> {
+    chord: Chord,
+    /// Auto-repeat, or as good as.
+    held: bool,
+    picture: &'a Arc<Picture>,
+    at: Moment,
+}
+
+fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment) -> Vec<Effect> {
+    let chord = Chord::of(key);
+    let again = state.last_key.is_some_and(|(last, then)| last == chord && at.uptime.saturating_sub(then) < HELD);
+    state.last_key = Some((chord, at.uptime));
+    let press = Press { chord, held: again || key.kind == KeyEventKind::Repeat, picture, at };
+    pin(state, picture);
+    let action = state.keymap.action(chord);
+    // These three work above any dialog, as long as they are no letter that a text may want.
+    if chord.is_modified()
+        && let Some(action @ (Action::Quit | Action::Redraw | Action::Suspend)) = action
+    {
+        return act(state, action, press);
+    }
+    match (state.dialogs.pop(), action) {
+        (Some(dialog), action) => dialogs::key(state, dialog, action, press),
+        (None, Some(action)) => act(state, action, press),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Nobody moved the cursor yet: from the first key on it stays with what is under it.
+fn pin(state: &mut State, picture: &Arc<Picture>) {
+    let pane = state.pane();
+    if state.selected(pane).is_none()
+        && let Some(first) = rows::ids(pane, state.shown(picture), state).into_iter().next()
+    {
+        state.selected.insert(pane, first);
+    }
+}
+
+/// Does what an action says, or says why it is not possible here and now.
+fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
+    if let Err(reason) = possible(action, state, press.picture, press.at.now) {
+        if !reason.is_empty() {
+            state.say(Severity::Unknown, reason);
+        }
+        return Vec::new();
+    }
+    match action {
+        Action::Open => open(state, press.picture),
+        Action::Back => back(state),
+        Action::Approve | Action::Reject | Action::ChangeCount | Action::Snooze => return decide(state, action, press),
+        Action::Confirm => {}
+        Action::Explain => {
+            if let Some(view) = rows::current_workload(state.shown(press.picture), state) {
+                let workload = view.workload.name.clone();
+                state.dialogs.push(Dialog::Explain { workload, scroll: 0 });
+            }
+        }
+        Action::Filter => {
+            let before = state.filter.clone();
+            state.dialogs.push(Dialog::Filter { input: Input::new(&before), before });
+        }
+        Action::Sort => state.sort = state.sort.next(),
+        Action::Freeze => {
+            state.frozen = if state.frozen.is_some() { None } else { Some(press.picture.clone()) };
+        }
+        Action::ZoomOut => state.zoom = state.zoom.farther(),
+        Action::ZoomIn => state.zoom = state.zoom.nearer(),
+        Action::NextPane => turn(state, 1),
+        Action::PreviousPane => turn(state, -1),
+        Action::Palette => state.dialogs.push(Dialog::Palette { input: Input::default(), cursor: 0 }),
+        Action::Overview => go(state, View::Overview),
+        Action::Kafka => go(state, View::Kafka),
+        Action::Ml => go(state, View::Ml),
+        Action::Actions => go(state, View::Actions),
+        Action::Down | Action::Up | Action::PageDown | Action::PageUp | Action::Top | Action::Bottom => {
+            let lines = distance(action, page(state));
+            move_cursor(state, press.picture, lines);
+        }
+        Action::Redraw => return vec![Effect::Redraw],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Help => state.dialogs.push(Dialog::Help(0)),
+        Action::Quit => return vec![Effect::Quit],
+    }
+    Vec::new()
+}
+
+/// Opens the dialog of a decision; `possible` said that there is a recommendation.
+fn decide(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
+    let Some(view) = rows::current_workload(press.picture, state) else { return Vec::new() };
+    let Ok(recommendation) = &view.advice.recommendation else { return Vec::new() };
+    let plan = Plan { workload: view.workload.name.clone(), hash: recommendation.plan_hash.clone() };
+    match action {
+        Action::Approve => return ask(state, plan, recommendation.recommended, press),
+        Action::Reject => state.dialogs.push(Dialog::Reject { plan, input: Input::default() }),
+        Action::Snooze => state.dialogs.push(Dialog::Snooze { plan, cursor: 0 }),
+        _ => state.dialogs.push(Dialog::Count {
+            plan,
+            current: recommendation.current.desired,
+            limits: recommendation.limits,
+            input: Input::new(&recommendation.recommended.to_string()),
+            problem: None,
+        }),
+    }
+    Vec::new()
+}
+
+/// Opens the approval dialog and asks the engine to check and dry-run the change.
+fn ask(state: &mut State, plan: Plan, to: u32, press: Press<'_>) -> Vec<Effect> {
+    let intent = Intent::Prepare { workload: plan.workload.clone(), to, plan_hash: plan.hash.clone() };
+    state.dialogs.push(Dialog::Approve(Box::new(Approve {
+        plan,
+        to,
+        opener: press.chord,
+        asked: press.at.uptime,
+        before: press.picture.prepared.as_ref().map(|p| p.action.clone()),
+        shown: None,
+        typed: Input::default(),
+        covered: false,
+    })));
+    vec![Effect::Send(intent)]
+}
+
+fn open(state: &mut State, picture: &Arc<Picture>) {
+    match (state.view, state.pane()) {
+        (View::Overview, _) => {
+            state.back = state.view;
+            state.view = View::Workload;
+        }
+        (_, Pane::Groups) => {
+            state.focus.insert(state.view, Pane::Partitions);
+        }
+        (_, Pane::Actions) => {
+            let live = state.shown(picture);
+            let actions = rows::actions(live, state);
+            let at = rows::position(actions.iter().map(|a| &a.id.0), state.selected(Pane::Actions));
+            if let Some(action) = actions.get(at) {
+                let id = action.id.clone();
+                state.dialogs.push(Dialog::Action { id, scroll: 0 });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn back(state: &mut State) {
+    if !state.filter.is_empty() {
+        state.filter.clear();
+    } else if state.pane() == Pane::Partitions {
+        state.focus.insert(state.view, Pane::Groups);
+    } else if state.view == View::Workload {
+        state.view = state.back;
+    } else {
+        state.view = View::Overview;
+    }
+}
+
+fn go(state: &mut State, view: View) {
+    state.view = view;
+}
+
+/// Moves the cursor to another table of the view.
+fn turn(state: &mut State, by: isize) {
+    let panes = state.view.panes();
+    let at = panes.iter().position(|p| *p == state.pane()).unwrap_or(0);
+    let next = (at.cast_signed() + by).rem_euclid(panes.len().cast_signed());
+    state.focus.insert(state.view, panes[next.cast_unsigned()]);
+}
+
+/// Lines that PgUp and PgDn move: about what a table shows.
+fn page(state: &State) -> isize {
+    isize::from((state.size.1 / 2).cast_signed()).max(1)
+}
+
+/// Lines that an action moves downward; the ends are farther than any table is long.
+fn distance(action: Action, page: isize) -> isize {
+    match action {
+        Action::Down => 1,
+        Action::Up => -1,
+        Action::PageDown => page,
+        Action::PageUp => -page,
+        Action::Bottom => isize::MAX / 2,
+        Action::Top => isize::MIN / 2,
+        _ => 0,
+    }
+}
+
+/// Moves the cursor of the current table and remembers what is under it.
+fn move_cursor(state: &mut State, picture: &Arc<Picture>, lines: isize) {
+    let pane = state.pane();
+    let ids = rows::ids(pane, state.shown(picture), state);
+    let at = rows::position(ids.iter(), state.selected(pane)).cast_signed();
+    let to = at.saturating_add(lines).clamp(0, ids.len().cast_signed().max(1) - 1);
+    if let Some(id) = ids.get(to.cast_unsigned()) {
+        state.selected.insert(pane, id.clone());
+    }
+}
+
+/// New notices become toasts, dialogs see the engine's answers, and what nobody looks at is let go.
+fn on_picture(state: &mut State, picture: &Arc<Picture>) -> Vec<Effect> {
+    let seen = state.noticed;
+    for notice in picture.notices.iter().filter(|n| seen.is_none_or(|s| n.at > s)) {
+        state.say(notice.severity, notice.text.as_str());
+        state.noticed = state.noticed.max(Some(notice.at));
+    }
+    let uptime = state.uptime;
+    let mut wanted = false;
+    for dialog in &mut state.dialogs {
+        if let Dialog::Approve(approve) = dialog {
+            wanted |= dialogs::answer(approve, picture.prepared.as_ref(), uptime);
+        }
+    }
+    match &picture.prepared {
+        // The dialog was left before the answer came.
+        Some(prepared)
+            if picture.mode == Mode::Operate && !wanted && state.settled.as_ref() != Some(&prepared.action) =>
+        {
+            state.settled = Some(prepared.action.clone());
+            vec![Effect::Send(Intent::Abandon { action: prepared.action.clone() })]
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,111 @@
+//! What can be done here and now. Footer, help and `update` ask the same question, so they cannot differ.
+
+use super::super::{
+    action::{Action, Section},
+    rows,
+    state::{Pane, State, View},
+};
+use crate::model::{Label, Mode, Picture, Recommendation, Time, WorkloadView};
+
+/// Whether an action can be done on the page (dialogs aside); the error is a sentence for the operator, or empty where
+/// there is nothing worth saying. `picture` is the live one.
+pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> Result<(), String> {
+    let nothing = || Err(String::new());
+    match action {
+        _ if action.section() == Section::Decide => decidable(action, state, picture, now),
+        Action::Open => match state.pane() {
+            Pane::Workloads if state.view == View::Overview => some_row(state, picture),
+            Pane::Groups | Pane::Actions => some_row(state, picture),
+            _ => nothing(),
+        },
+        Action::Back if state.view == View::Overview && state.filter.is_empty() => nothing(),
+        Action::Explain if !on_workloads(state) => Err("explain works on a workload: go to the overview first".into()),
+        Action::Explain => some_row(state, picture),
+        Action::Sort if state.view != View::Overview => Err("only the overview can be sorted".into()),
+        Action::ZoomIn if state.zoom == state.zoom.nearer() => Err("this is the shortest span".into()),
+        Action::ZoomOut if state.zoom == state.zoom.farther() => Err("this is the longest span".into()),
+        Action::ZoomIn | Action::ZoomOut if !on_workloads(state) => nothing(),
+        Action::NextPane | Action::PreviousPane if state.view.panes().len() < 2 => nothing(),
+        Action::Overview if state.view == View::Overview => nothing(),
+        Action::Kafka if state.view == View::Kafka => nothing(),
+        Action::Ml if state.view == View::Ml => nothing(),
+        Action::Actions if state.view == View::Actions => nothing(),
+        _ => Ok(()),
+    }
+}
+
+fn on_workloads(state: &State) -> bool {
+    state.pane() == Pane::Workloads
+}
+
+fn some_row(state: &State, picture: &Picture) -> Result<(), String> {
+    if rows::ids(state.pane(), state.shown(picture), state).is_empty() { Err(String::new()) } else { Ok(()) }
+}
+
+/// The one place where the screen asks whether it may decide. (The engine asks again: in watch mode it has nobody who
+/// could carry anything out.)
+fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Result<(), String> {
+    if picture.mode == Mode::Watch {
+        return Err("watch is read-only: decisions are made in `highwater operate`".into());
+    }
+    if action == Action::Confirm {
+        return Err(String::new()); // it belongs to the approval dialog
+    }
+    if state.frozen.is_some() {
+        return Err("the screen is frozen: go on before you decide, so that you decide on what is true now".into());
+    }
+    if !on_workloads(state) {
+        return Err("decisions are made on a workload: go to the overview first".into());
+    }
+    let view = rows::current_workload(picture, state).ok_or("there is no workload under the cursor")?;
+    let name = &view.workload.name;
+    let recommendation = match &view.advice.recommendation {
+        Ok(recommendation) => recommendation,
+        Err(reason) => return Err(format!("{name}: no recommendation: {reason}")),
+    };
+    match action {
+        Action::Approve | Action::ChangeCount => changeable(view, recommendation, picture, now)?,
+        Action::Reject if !recommendation.is_change() => return Err(no_change(name, recommendation)),
+        _ => {}
+    }
+    if action == Action::Approve {
+        if !recommendation.is_change() {
+            return Err(no_change(name, recommendation));
+        }
+        if let Some(blocked) = recommendation.blocked_by.first() {
+            return Err(format!("{name}: held back by {}: {}", blocked.guard, blocked.detail));
+        }
+    }
+    Ok(())
+}
+
+fn no_change(name: &Label, recommendation: &Recommendation) -> String {
+    format!("{name}: nothing to decide, {} is what it needs", recommendation.recommended)
+}
+
+fn changeable(
+    view: &WorkloadView,
+    recommendation: &Recommendation,
+    picture: &Picture,
+    now: Time,
+) -> Result<(), String> {
+    let name = &view.workload.name;
+    if recommendation.target.is_none() {
+        return Err(format!("{name}: recommendation only: no target is configured for it"));
+    }
+    if let Some(action) = &view.action {
+        return Err(format!(
+            "{name}: a change is under way ({} → {}, {})",
+            action.from,
+            action.to,
+            action.state.name()
+        ));
+    }
+    if !picture.ledger.writable {
+        return Err(format!("nothing can be approved: the ledger cannot be written ({})", picture.ledger.detail));
+    }
+    if now >= recommendation.expires {
+        return Err(format!("{name}: this recommendation has expired; a new one comes with fresh data"));
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Actions: what is under way with its progress, what was done, and everything about the selected one.
+
+use super::{
+    super::{Cx, format, rows, state::Pane, theme::Slot},
+    text::{Line, lines, panel, plain, put_on, wrap},
+};
+use crate::model::{Action, ActionState, Mode, Time};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    style::Style,
+};
+
+pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let actions = rows::actions(cx.picture, cx.state);
+    let cursor = rows::position(actions.iter().map(|a| &a.id.0), cx.state.selected(Pane::Actions));
+    let Some(selected) = actions.get(cursor) else {
+        let inner = panel(cx, area, buf, "Actions", true);
+        lines(cx, inner, buf, &empty(cx, usize::from(inner.width)), 0);
+        return;
+    };
+    let detail = detail(selected, cx.now, usize::from(area.width.saturating_sub(4)));
+    let below = (detail.len() as u16 + 2).min(area.height / 2);
+    let [list, page] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(area);
+    table(cx, list, buf, &actions, cursor);
+    let inner = panel(cx, page, buf, &format!("{} {}", selected.workload, selected.id), false);
+    lines(cx, inner, buf, &detail, 0);
+}
+
+fn empty(cx: &Cx<'_>, columns: usize) -> Vec<Line> {
+    let why = match (cx.state.filter.is_empty(), cx.picture.mode) {
+        (false, _) => format!("no action matches the filter {}", cx.state.filter),
+        (true, Mode::Operate) => {
+            "no actions yet: approve a recommendation in the overview, and what becomes of it is told here".to_owned()
+        }
+        (true, Mode::Watch) => "no actions: this screen watches and can do none".to_owned(),
+    };
+    wrap(" ", Slot::Dim, &why, columns)
+}
+
+fn table(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, actions: &[&Action], cursor: usize) {
+    let under_way = actions.iter().filter(|a| !a.state.is_final()).count();
+    let title = format!("Actions  {under_way} under way, {} in all", actions.len());
+    let inner = panel(cx, area, buf, &title, true);
+    let head =
+        format!("  {:<12}{:<24}{:>11}  {:<20}{:>5}  {}", "STATE", "WORKLOAD", "REPLICAS", "WHO", "AGE", "PROGRESS");
+    put_on(buf, cx.theme, (inner.x, inner.y), inner.width, &vec![(Slot::Head, head)], Style::new());
+    let room = usize::from(inner.height.saturating_sub(1));
+    for (i, y) in rows::window(cursor, actions.len(), room).zip(inner.y + 1..inner.bottom()) {
+        let Some(action) = actions.get(i) else { break };
+        let over = if i == cursor { cx.theme.style(Slot::Selection) } else { Style::new() };
+        buf.set_style(Rect { y, height: 1, ..inner }, over);
+        put_on(buf, cx.theme, (inner.x, y), inner.width, &row(cx, action, i == cursor), over);
+    }
+}
+
+fn row(cx: &Cx<'_>, action: &Action, selected: bool) -> Line {
+    let glyphs = cx.theme.glyphs();
+    let change = format!("{} {} {}", action.from, glyphs.arrow, action.to);
+    let age = format::age(cx.now.since(action.updated).max(0.0));
+    let cut = |text: &str, columns: usize| -> String { text.chars().take(columns - 1).collect() };
+    vec![
+        (Slot::Accent, if selected { format!("{} ", glyphs.cursor) } else { "  ".to_owned() }),
+        (slot(action.state), format!("{:<12}", action.state.name())),
+        (Slot::Text, format!("{:<24}", cut(action.workload.as_str(), 24))),
+        (Slot::Text, format!("{change:>11}  ")),
+        (Slot::Text, format!("{:<20}", cut(&action.actor.to_string(), 20))),
+        (Slot::Dim, format!("{age:>5}  ")),
+        (Slot::Text, progress(action, cx.now)),
+    ]
+}
+
+fn slot(state: ActionState) -> Slot {
+    match state {
+        ActionState::Verified => Slot::Good,
+        ActionState::Failed => Slot::Act,
+        ActionState::Unknown => Slot::Unknown,
+        ActionState::Proposed | ActionState::Approved | ActionState::Applying | ActionState::Applied => Slot::Accent,
+        _ => Slot::Dim,
+    }
+}
+
+/// What is being waited for, or why it ended as it did.
+fn progress(action: &Action, now: Time) -> String {
+    match action.state {
+        ActionState::Proposed => "waits for a decision".to_owned(),
+        ActionState::Approved => "intent recorded, not begun".to_owned(),
+        ActionState::Applying => "writing".to_owned(),
+        ActionState::Applied => match action.verify_by {
+            Some(by) if by > now => format!("accepted, ready within {}", format::countdown(by.since(now))),
+            _ => "accepted, waits until it is ready".to_owned(),
+        },
+        ActionState::Verified => "ready at the count asked for".to_owned(),
+        ActionState::Unknown => format!("outcome not known, being observed: {}", action.reason),
+        _ => action.reason.to_string(),
+    }
+}
+
+/// Everything about one action, for the panel below the table and the dialog.
+pub(super) fn detail(action: &Action, now: Time, columns: usize) -> Vec<Line> {
+    let mut text = Vec::new();
+    let mut row = |label: &str, slot: Slot, words: &str| {
+        if !words.is_empty() {
+            text.extend(wrap(&format!(" {label:<10}"), slot, words, columns));
+        }
+    };
+    let since = |t: Time| format!("{} UTC ({} ago)", format::clock_seconds(t), format::age(now.since(t).max(0.0)));
+    row("state", slot(action.state), &format!("{}: {}", action.state.name(), progress(action, now)));
+    row("change", Slot::Text, &format!("{} from {} to {} replicas", action.target, action.from, action.to));
+    row("request", Slot::Text, action.request.as_str());
+    row("who", Slot::Text, &who(action));
+    row("why", Slot::Text, action.reason.as_str());
+    row("when", Slot::Text, &format!("first {}, last {}", since(action.created), since(action.updated)));
+    row("evidence", Slot::Text, action.evidence.as_str());
+    row(
+        "plan",
+        Slot::Dim,
+        &format!("{}, not to be begun after {} UTC", action.plan_hash, format::clock_seconds(action.expires)),
+    );
+    row("id", Slot::Dim, &action.id.to_string());
+    if text.is_empty() { vec![plain("")] } else { text }
+}
+
+/// The server's word for us first, then the person at the keyboard.
+fn who(action: &Action) -> String {
+    let actor = &action.actor;
+    let here = format!("{}@{} (process {})", actor.os_user, actor.host, actor.pid);
+    let ssh = actor.ssh.as_ref().map(|s| format!(", ssh {s}")).unwrap_or_default();
+    match &actor.server_user {
+        Some(user) => format!("{user}; {here}{ssh}"),
+        None => format!("{here}{ssh}"),
+    }
+}

@@ -1,0 +1,108 @@
+//! Dialogs: which one is drawn how, and how far those that show a long text can be scrolled.
+
+use super::{
+    super::{
+        Cx,
+        dialog::{Dialog, SNOOZES},
+        state::State,
+        theme::Slot,
+    },
+    actions, approve, explain,
+    footer::field,
+    help, palette,
+    text::{Line, lines, plain, popup, wrap},
+};
+use crate::model::{Picture, Time};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// Columns of a dialog with much text.
+const WIDE: u16 = 100;
+
+/// Columns of text inside a wide dialog.
+fn text_columns(columns: u16) -> usize {
+    usize::from(WIDE.min(columns.saturating_sub(2)).saturating_sub(4))
+}
+
+/// The text of a dialog that only shows something.
+fn text(dialog: &Dialog, state: &State, picture: &Picture, now: Time, columns: u16) -> Vec<Line> {
+    let columns = text_columns(columns);
+    match dialog {
+        Dialog::Help(_) => help::lines(state, picture, now),
+        Dialog::Explain { workload, .. } => match picture.workload(workload.as_str()) {
+            Some(view) => explain::lines(view, now, columns),
+            None => wrap("", Slot::Unknown, &format!("{workload} is not in the picture any more"), columns),
+        },
+        Dialog::Action { id, .. } => match picture.actions.iter().find(|a| a.id == *id) {
+            Some(action) => actions::detail(action, now, columns),
+            None => wrap("", Slot::Unknown, "this action is not in the picture any more", columns),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// The first line that can be scrolled to the top.
+pub(crate) fn last_line(dialog: &Dialog, state: &State, picture: &Picture, now: Time) -> usize {
+    let (columns, height) = state.size;
+    text(dialog, state, picture, now, columns).len().saturating_sub(usize::from(height.saturating_sub(4)))
+}
+
+pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
+    match dialog {
+        Dialog::Help(top) => scrolled(cx, dialog, area, buf, "Keys", *top),
+        Dialog::Explain { workload, scroll } => {
+            scrolled(cx, dialog, area, buf, &format!("Explain {workload}"), *scroll);
+        }
+        Dialog::Action { scroll, .. } => scrolled(cx, dialog, area, buf, "Action", *scroll),
+        Dialog::Palette { input, cursor } => palette::draw(cx, area, buf, input, *cursor),
+        Dialog::Filter { .. } => {} // it is the footer's line
+        Dialog::Approve(approve) => approve::draw(cx, area, buf, approve),
+        Dialog::Reject { plan, input } => {
+            let mut reason = vec![(Slot::Dim, "why: ".to_owned())];
+            reason.extend(field(input));
+            let text = [plain(format!("{}, plan {}", plan.workload, plan.hash)), Line::new(), reason];
+            small(cx, area, buf, "Reject", &text);
+        }
+        Dialog::Count { plan, current, limits, input, problem } => {
+            let mut count = vec![(Slot::Dim, "replicas: ".to_owned())];
+            count.extend(field(input));
+            let now = format!("{}: {current} now, {} to {} allowed", plan.workload, limits.min, limits.max);
+            let said = match problem {
+                Some(problem) => vec![(Slot::Act, problem.clone())],
+                None => vec![(Slot::Dim, "it is checked and dry-run before anything is asked of you".to_owned())],
+            };
+            small(cx, area, buf, "Change the count", &[plain(now), Line::new(), count, said]);
+        }
+        Dialog::Snooze { plan, cursor } => {
+            let mut text = vec![plain(format!("{}: do not ask again for", plan.workload)), Line::new()];
+            for (i, (words, _)) in SNOOZES.iter().enumerate() {
+                let (slot, mark) =
+                    if i == *cursor { (Slot::Accent, cx.theme.glyphs().cursor) } else { (Slot::Text, " ") };
+                text.push(vec![
+                    (slot, format!("{mark} ")),
+                    (Slot::Key, (i + 1).to_string()),
+                    (slot, format!(" {words}")),
+                ]);
+            }
+            small(cx, area, buf, "Snooze", &text);
+        }
+    }
+}
+
+fn small(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, title: &str, text: &[Line]) {
+    let inner = popup(cx, area, buf, title, 72, text.len());
+    lines(cx, inner, buf, text, 0);
+}
+
+/// A long text with how much of it is above and below.
+fn scrolled(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer, title: &str, top: usize) {
+    let text = text(dialog, cx.state, cx.picture, cx.now, area.width);
+    let height = usize::from(area.height.saturating_sub(4));
+    let top = top.min(text.len().saturating_sub(height));
+    let title = if text.len() > height {
+        format!("{title}  {}-{}/{}", top + 1, (top + height).min(text.len()), text.len())
+    } else {
+        title.to_owned()
+    };
+    let inner = popup(cx, area, buf, &title, WIDE, text.len());
+    lines(cx, inner, buf, &text, top);
+}

@@ -1,0 +1,116 @@
+//! The keys that can be used here and now; or the line that is being typed.
+
+use super::{
+    super::{Cx, action::Action, dialog::Dialog, filter::Filter, input::Input, theme::Slot, update::possible},
+    text::{Line, put, width},
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// What the footer offers on a page, in this order, as far as it is possible and fits.
+const OFFERED: [Action; 20] = [
+    Action::Open,
+    Action::Back,
+    Action::Approve,
+    Action::Reject,
+    Action::ChangeCount,
+    Action::Snooze,
+    Action::Explain,
+    Action::Filter,
+    Action::Palette,
+    Action::NextPane,
+    Action::Overview,
+    Action::Kafka,
+    Action::Ml,
+    Action::Actions,
+    Action::Sort,
+    Action::Freeze,
+    Action::ZoomOut,
+    Action::ZoomIn,
+    Action::Redraw,
+    Action::Suspend,
+];
+
+pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    if let Some(Dialog::Filter { input, .. }) = cx.state.dialogs.last() {
+        filter_line(cx, area, buf, input);
+        return;
+    }
+    let always = match cx.state.dialogs.last() {
+        Some(_) => Line::new(),
+        None => hints(cx, &[Action::Help, Action::Quit]),
+    };
+    let room = area.width.saturating_sub(width(&always) as u16 + 2);
+    let offered = match cx.state.dialogs.last() {
+        Some(dialog) => dialog_hints(cx, dialog),
+        None => page_hints(cx, usize::from(room)),
+    };
+    put(buf, cx.theme, (area.x + 1, area.y), room, &offered);
+    put(buf, cx.theme, (area.right().saturating_sub(width(&always) as u16), area.y), area.width, &always);
+}
+
+/// The filter that hides rows, then what is possible, as far as it fits.
+fn page_hints(cx: &Cx<'_>, room: usize) -> Line {
+    let mut line = Line::new();
+    if !cx.state.filter.is_empty() {
+        line.push((Slot::Look, format!("filter {}  ", cx.state.filter)));
+    }
+    for action in OFFERED.into_iter().filter(|a| possible(*a, cx.state, cx.picture, cx.now).is_ok()) {
+        let hint = hints(cx, &[action]);
+        if width(&line) + width(&hint) > room {
+            break;
+        }
+        line.extend(hint);
+    }
+    line
+}
+
+/// `key word` of each action that has a key.
+fn hints(cx: &Cx<'_>, actions: &[Action]) -> Line {
+    let mut line = Line::new();
+    for action in actions {
+        if let Some(key) = cx.state.keymap.hint(*action) {
+            line.extend(hint(&key, action.short()));
+        }
+    }
+    line
+}
+
+fn hint(key: &str, word: &str) -> Line {
+    vec![(Slot::Key, key.to_owned()), (Slot::Dim, format!(" {word}  "))]
+}
+
+/// The keys of a dialog. What its own text already says stands here too: the footer is where one looks.
+fn dialog_hints(cx: &Cx<'_>, dialog: &Dialog) -> Line {
+    let keys: &[(&str, &str)] = match dialog {
+        Dialog::Palette { .. } => &[("enter", "do it"), ("up down", "choose"), ("esc", "leave")],
+        Dialog::Reject { .. } => &[("enter", "reject with this reason"), ("esc", "leave")],
+        Dialog::Count { .. } => &[("enter", "check this count"), ("esc", "leave")],
+        Dialog::Snooze { .. } => &[("enter", "snooze"), ("1 2 3", "choose"), ("esc", "leave")],
+        Dialog::Approve(_) | Dialog::Filter { .. } => &[("esc", "leave, nothing is done")],
+        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::Action { .. } => &[("esc", "leave")],
+    };
+    let mut line: Line = keys.iter().flat_map(|(key, word)| hint(key, word)).collect();
+    if matches!(dialog, Dialog::Help(_) | Dialog::Explain { .. } | Dialog::Action { .. }) {
+        line.extend(hints(cx, &[Action::Down, Action::Up, Action::PageDown, Action::PageUp]));
+    }
+    line
+}
+
+/// The text field: what is before the cursor, the cursor, what is after it.
+pub(super) fn field(input: &Input) -> Line {
+    let (before, under, after) = input.split();
+    vec![(Slot::Text, before), (Slot::Operate, under.to_string()), (Slot::Text, after)]
+}
+
+fn filter_line(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, input: &Input) {
+    let mut line = vec![(Slot::Key, " /".to_owned())];
+    line.extend(field(input));
+    let filter = Filter::parse(&input.text());
+    match filter.problem() {
+        Some(problem) => line.push((Slot::Look, format!("   {problem}"))),
+        None => {
+            line.push((Slot::Dim, "   words, kind:group, state:act, lag>10k, !not   enter keep   esc leave".into()));
+        }
+    }
+    put(buf, cx.theme, (area.x, area.y), area.width, &line);
+}

@@ -1,0 +1,154 @@
+//! The two lines at the top: what this is, whether it can be trusted, whether it can change anything.
+
+use super::{
+    super::{Cx, format, theme::Slot},
+    text::{Line, put, width},
+};
+use crate::model::{Health, Mode, Severity, SourceKind, SourceStatus, Time};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// Lines that it takes.
+pub(super) const LINES: u16 = 2;
+
+/// How much a source says of itself, from everything to the least.
+const LEVELS: usize = 5;
+
+pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let right = mode(cx, area.width >= 100);
+    let room = usize::from(area.width).saturating_sub(width(&right) + 2);
+    let left =
+        (0..LEVELS).map(|level| sources(cx, level)).find(|line| width(line) <= room).unwrap_or_else(|| tally(cx));
+    put(buf, cx.theme, (area.x, area.y), room as u16, &left);
+    let x = area.right().saturating_sub(width(&right) as u16 + 1);
+    put(buf, cx.theme, (x, area.y), area.width, &right);
+    put(buf, cx.theme, (area.x, area.y + 1), area.width.saturating_sub(1), &counts(cx));
+}
+
+/// Who may do what, and the time. The words stand out by colour and by being words.
+fn mode(cx: &Cx<'_>, with_identity: bool) -> Line {
+    let mut line = Line::new();
+    if cx.state.frozen.is_some() {
+        let age = format::age(cx.now.since(cx.picture.at).max(0.0));
+        line.push((Slot::Look, format!(" FROZEN {} ({age} ago) ", format::clock_seconds(cx.picture.at))));
+        line.push((Slot::Text, " ".into()));
+    }
+    match cx.picture.mode {
+        Mode::Operate => line.push((Slot::Operate, " OPERATE ".into())),
+        Mode::Watch => line.push((Slot::Watch, " WATCH ".into())),
+    }
+    if let Some(identity) = cx.picture.identity.as_ref().filter(|_| with_identity) {
+        line.push((Slot::Text, format!("  {identity}")));
+    }
+    line.push((Slot::Dim, format!("  {} UTC", format::clock_seconds(cx.now))));
+    line
+}
+
+/// The title and each source with its state and age.
+fn sources(cx: &Cx<'_>, level: usize) -> Line {
+    let mut line = title(cx);
+    let many = |kind: SourceKind| cx.picture.sources.iter().filter(|s| s.kind == kind).count() > 1;
+    for source in &cx.picture.sources {
+        let kind = if level < 3 { source.kind.name() } else { short(source.kind) };
+        let name = if many(source.kind) { format!("{kind} {}", source.name) } else { kind.to_owned() };
+        let (glyph, slot, word) = health(cx, source);
+        let word = if level >= 2 && slot == Slot::Good { String::new() } else { format!(" {word}") };
+        let detail = if level == 0 && slot == Slot::Good { format!(" {}", source.detail) } else { String::new() };
+        let age = match source.age(at(cx)) {
+            Some(age) if level < 4 || slot != Slot::Good => format!(" {}", format::age(age)),
+            _ => String::new(),
+        };
+        line.push((Slot::Text, format!("  {name} ")));
+        line.push((slot, format!("{glyph}{word}")));
+        line.push((Slot::Dim, format!("{detail}{age}")));
+    }
+    if cx.picture.sources.is_empty() {
+        line.push((Slot::Unknown, "  no source is configured".into()));
+    }
+    line
+}
+
+/// When there are too many sources for a line.
+fn tally(cx: &Cx<'_>) -> Line {
+    let mut line = title(cx);
+    let bad = cx.picture.sources.iter().filter(|s| health(cx, s).1 != Slot::Good).count();
+    let (glyph, slot) = if bad == 0 { (cx.theme.glyphs().up, Slot::Good) } else { (cx.theme.glyphs().half, Slot::Act) };
+    line.push((
+        slot,
+        format!("  {glyph} {} of {} sources ok", cx.picture.sources.len() - bad, cx.picture.sources.len()),
+    ));
+    line
+}
+
+fn title(cx: &Cx<'_>) -> Line {
+    vec![(Slot::Accent, " highwater ".into()), (Slot::Title, cx.picture.title.to_string())]
+}
+
+fn short(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Kafka => "kafka",
+        SourceKind::Prometheus => "prom",
+        SourceKind::Kubernetes => "k8s",
+        SourceKind::Command => "cmd",
+    }
+}
+
+/// Against which instant sources are judged: on a frozen screen, the instant of the picture.
+fn at(cx: &Cx<'_>) -> Time {
+    if cx.state.frozen.is_some() { cx.picture.at } else { cx.now }
+}
+
+/// State as glyph, colour and word.
+fn health(cx: &Cx<'_>, source: &SourceStatus) -> (&'static str, Slot, &'static str) {
+    let glyphs = cx.theme.glyphs();
+    match source.health {
+        Health::Connecting => (glyphs.half, Slot::Unknown, "connecting"),
+        Health::Down => (glyphs.down, Slot::Act, "down"),
+        _ if source.is_stale(at(cx)) => (glyphs.half, Slot::Unknown, "stale"),
+        Health::Degraded => (glyphs.half, Slot::Look, "degraded"),
+        Health::Ok => (glyphs.up, Slot::Good, "ok"),
+    }
+}
+
+/// How many need the operator, what is under way, whether decisions are recorded; then what is wrong with a source.
+fn counts(cx: &Cx<'_>) -> Line {
+    let picture = cx.picture;
+    let dot = cx.theme.glyphs().dot;
+    let n = picture.workloads.len();
+    let mut line = vec![(Slot::Text, format!(" {n} workload{}", if n == 1 { "" } else { "s" }))];
+    let mut part = |slot: Slot, text: String| {
+        line.push((Slot::Dim, format!(" {dot} ")));
+        line.push((slot, text));
+    };
+    let bad = |s: Severity| picture.workloads.iter().filter(|w| w.severity == s && w.snoozed.is_none()).count();
+    match bad(Severity::Act) {
+        0 if n > 0 => part(Slot::Good, "none needs you".into()),
+        0 => {}
+        1 => part(Slot::Act, "1 needs you".into()),
+        many => part(Slot::Act, format!("{many} need you")),
+    }
+    if bad(Severity::Look) > 0 {
+        part(Slot::Look, format!("{} to look at", bad(Severity::Look)));
+    }
+    if bad(Severity::Unknown) > 0 {
+        part(Slot::Unknown, format!("{} not known", bad(Severity::Unknown)));
+    }
+    let under_way = picture.actions.iter().filter(|a| !a.state.is_final()).count();
+    if under_way > 0 {
+        part(Slot::Accent, format!("{under_way} under way"));
+    }
+    if picture.mode == Mode::Operate {
+        if picture.ledger.writable {
+            part(Slot::Dim, "ledger ok".into());
+        } else {
+            part(Slot::Act, format!("ledger: {}", picture.ledger.detail));
+        }
+    }
+    let ill = |s: &&SourceStatus| matches!(s.health, Health::Down | Health::Degraded) && !s.detail.is_empty();
+    let worst = picture.sources.iter().filter(ill).min_by_key(|s| s.health != Health::Down);
+    if let Some(source) = worst {
+        let (_, slot, word) = health(cx, source);
+        let since = format::clock(source.since);
+        part(slot, format!("{} {} {word} since {since}: {}", source.kind.name(), source.name, source.detail));
+    }
+    line
+}
