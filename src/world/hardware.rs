@@ -12,7 +12,6 @@ const CAUGHT_UP_AFTER: f64 = 20.0;
 #[derive(Clone, Debug)]
 pub(super) struct Broker {
     pub(super) id: i32,
-    #[allow(dead_code)] // until the Kafka face reads it
     pub(super) rack: &'static str,
     /// When it stopped answering, and when it answered again.
     pub(super) frozen: Option<Time>,

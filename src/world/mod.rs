@@ -12,6 +12,7 @@ mod build;
 mod exporters;
 mod hardware;
 mod objects;
+mod offsets;
 mod scenario;
 mod series;
 mod state;

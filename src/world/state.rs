@@ -22,7 +22,6 @@ const REPLICATION: usize = 3;
 const BACK_PRESSURE: f64 = 20.0;
 
 /// A topic as the brokers have it.
-#[allow(dead_code)] // until the Kafka face reads it
 #[derive(Clone, Debug)]
 pub(super) struct TopicState {
     pub(super) name: &'static str,
@@ -41,7 +40,6 @@ pub(super) struct TopicState {
 }
 
 /// A consumer group as the brokers have it.
-#[allow(dead_code)] // until the Kafka face reads it
 #[derive(Clone, Debug)]
 pub(super) struct GroupState {
     pub(super) id: &'static str,
@@ -222,7 +220,6 @@ impl State {
         self.replicas(topic, partition).find(|b| self.brokers.get(*b).is_some_and(|x| x.is_registered(self.at)))
     }
 
-    #[allow(dead_code)] // until the Kafka face reads it
     /// The broker that coordinates a group: the leader of its partition of `__consumer_offsets`.
     pub(super) fn coordinator(&self, group: usize) -> Option<usize> {
         self.leader(0, group)
