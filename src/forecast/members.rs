@@ -16,6 +16,9 @@ const SHORTEST_PERIOD: usize = 12;
 /// Cycles that a window needs before a profile is used, and cycles that it is made of.
 const CYCLES: (f64, usize) = (2.0, 5);
 
+/// Values before the present one that the regression sees: how the series is moving.
+const LAGS: [usize; 3] = [1, 2, 5];
+
 /// What does not depend on the horizon, worked out once.
 pub(super) struct Members<'a> {
     window: &'a Window,
@@ -78,10 +81,17 @@ impl<'a> Members<'a> {
         out.push(self.means[0].clone());
         out.extend(self.means[2..].iter().cloned());
         out.push(self.medians[1].clone());
+        let y = &self.window.y;
+        out.extend(LAGS.map(|lag| (0..n).map(|t| y[t.saturating_sub(lag)]).collect()));
         for (season, ahead) in self.seasons.iter().zip(profiles) {
             let or_slow = |t: usize, v: f64| if v.is_nan() { self.means[3][t] } else { v };
             out.push((0..n).map(|t| or_slow(t, ahead[t + k])).collect());
             out.push((0..n).map(|t| or_slow(t, season.profile[t])).collect());
+            // The last cycle itself, beside the profile of several: at the target's phase and at the present one.
+            let cycle_back = |t: usize, back: usize| t.checked_sub(back).map_or(self.means[3][t], |i| y[i]);
+            let whole = k.div_ceil(season.period) * season.period;
+            out.push((0..n).map(|t| cycle_back(t, whole - k)).collect());
+            out.push((0..n).map(|t| cycle_back(t, season.period)).collect());
         }
         out
     }

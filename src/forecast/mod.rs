@@ -23,7 +23,10 @@ const LEVELS: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
 /// Steps that are forecast at most.
 const MOST_STEPS: usize = 2_000;
 /// Scores below which a horizon borrows those of a shorter one.
-const FEW_SCORES: usize = 20;
+const FEW_SCORES: usize = 30;
+/// Errors grow with the horizon to the power of this where it must be guessed: a random walk has 1/2, noise around a
+/// level 0.
+const GROWTH: f64 = 0.25;
 /// Values of history below which quantiles are called wide.
 const SHORT: usize = 60;
 
@@ -83,7 +86,7 @@ fn pools(window: &Window, ahead: &[usize], with_ets: bool) -> Vec<Pooled> {
             if pool.scores.len() >= FEW_SCORES {
                 lender = Some((*k, pool.scores.clone()));
             } else if let Some((shorter, scores)) = &lender {
-                pool.borrow(scores, (*k as f64 / *shorter as f64).sqrt());
+                pool.borrow(scores, (*k as f64 / *shorter as f64).powf(GROWTH));
             }
             pool
         })

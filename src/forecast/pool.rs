@@ -9,7 +9,7 @@ use super::{members::Track, window::Window};
 /// Origins that are looked back on.
 const ORIGINS: usize = 500;
 /// Weight of a member: its mean absolute error to the power of minus this.
-const POWER: i32 = 4;
+const POWER: i32 = 6;
 /// Share of the newest error in a member's mean error, once there are enough.
 const FORGET: f64 = 0.01;
 /// Errors that a member must have shown before it is weighed.
@@ -120,7 +120,7 @@ impl Pooled {
         moved.iter().map(|level| value(*level).clamp(0.0, self.ceiling)).collect()
     }
 
-    /// Takes scores from a shorter horizon where there are too few at this one: errors grow with the root of time.
+    /// Takes scores from a shorter horizon where there are too few at this one, `factor` times as large.
     pub(super) fn borrow(&mut self, scores: &[f64], factor: f64) {
         self.scores.splice(0..0, scores.iter().map(|s| s * factor));
     }

@@ -7,7 +7,7 @@
 use super::window::Window;
 
 /// Shrinkage towards the first feature, as a share of the features' own size.
-const SHRINK: f64 = 0.02;
+const SHRINK: f64 = 0.001;
 /// The coefficients are solved again each time this share of the window has passed.
 const SOLVES: usize = 24;
 /// Targets seen before the first solution.

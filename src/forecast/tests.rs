@@ -100,7 +100,7 @@ fn series() -> impl Strategy<Value = Vec<Option<f64>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn nothing_odd_breaks_it(values in series(), step in 1.0..3_600.0_f64, horizon in 1.0..1e5_f64) {
