@@ -2,4 +2,5 @@
 
 pub mod hpa;
 pub mod keda;
+pub mod planner;
 pub mod threshold;
