@@ -85,6 +85,13 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
             per_second(rate.value)
         ));
     }
+    if let Some((n, total)) = rate.held_back {
+        assumptions.push(format!(
+            "{n} replicas brought {} in all instead of {}: a hot partition or what lies downstream holds them back",
+            per_second(total),
+            per_second(n as f64 * rate.value)
+        ));
+    }
     let start_up = changes::start_up(&slots, step).unwrap_or_else(|| {
         assumptions.push(format!("no start-up seen: {START_UP} s from asking to ready assumed"));
         START_UP
@@ -105,6 +112,12 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
         rebalance,
         assumptions,
     })
+}
+
+/// The highest flow that more replicas were seen to bring when they should have brought more: what a hot partition or
+/// something downstream allows, records or requests per second. `None`: nothing held them back so far.
+pub fn ceiling(observed: &Observed<'_>) -> Option<f64> {
+    Some(rate::estimate(&slots(observed), observed.kind)?.held_back?.1)
 }
 
 /// The grids as one list of slots from the first to the last instant of the throughput, none after `now`.

@@ -13,6 +13,11 @@ const FLOOR: f64 = 15.0;
 const BUCKET: usize = 5;
 /// Counts whose median is below this share of the best are held back by something else (skew, downstream).
 const POOL: f64 = 0.8;
+/// Saturated slots that such a count needs before it is believed to be held back.
+const CAPPED: usize = 8;
+/// Slots in a row that are averaged: commits come in batches, so a single slot looks up to a third faster or slower
+/// than the work is.
+const TOGETHER: usize = 4;
 /// Slots outside of this band around the pooled median (a rebalance, a batch of commits) are not counted.
 const BAND: (f64, f64) = (0.7, 1.3);
 /// Quantile of the band that is taken: half of the pods are slower than the median.
@@ -29,29 +34,43 @@ pub(super) struct Rate {
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) samples: usize,
+    /// More replicas than the pool's that brought less than they should: how many, and the flow of all together.
+    pub(super) held_back: Option<(u64, f64)>,
 }
 
 /// The rate of one replica; `None` when nothing flowed.
 pub(super) fn estimate(slots: &[Slot], kind: WorkloadKind) -> Option<Rate> {
     let waiting = waiting(slots, kind);
-    let (mut saturated, mut proven) = (Vec::new(), Vec::new());
+    // Runs of slots in a row, saturated or not, at one count.
+    let (mut runs, mut open): (Vec<(bool, u64, Vec<f64>)>, bool) = (Vec::new(), false);
     for i in 1..slots.len() {
         let (before, now) = (&slots[i - 1], &slots[i]);
-        let (Some(was), Some(rate)) = (before.rate(), now.rate()) else { continue };
-        if before.replicas != now.replicas {
+        let (Some(was), Some(rate), true) = (before.rate(), now.rate(), settled(slots, i)) else {
+            open = false;
             continue;
+        };
+        let saturated = waiting[i - 1] && waiting[i] && was > 0.0 && rate > 0.0;
+        match runs.last_mut().filter(|(kind, ..)| open && *kind == saturated) {
+            Some((.., rates)) => rates.push(rate),
+            None => runs.push((saturated, now.replicas.unwrap_or(1.0) as u64, vec![rate])),
         }
-        if waiting[i - 1] && waiting[i] && was > 0.0 && rate > 0.0 && settled(slots, i) {
-            saturated.push((now.replicas.unwrap_or(1.0) as u64, rate));
-        } else if settled(slots, i) {
-            // Two slots together: commits in batches make single slots look faster than the work is.
-            proven.push(f64::midpoint(was, rate));
+        open = true;
+    }
+    let (mut saturated, mut proven) = (Vec::new(), Vec::new());
+    for (is_saturated, n, rates) in runs {
+        for part in rates.chunks(TOGETHER) {
+            let mean = part.iter().sum::<f64>() / part.len() as f64;
+            if is_saturated {
+                saturated.extend(part.iter().map(|_| (n, mean)));
+            } else if part.len() > 1 {
+                proven.push(mean);
+            }
         }
     }
     let proven = quantile(&mut proven, 0.95).filter(|r| *r > 0.0);
     let saturated = &saturated[saturated.len().saturating_sub(NEWEST)..];
     pooled(saturated, proven.unwrap_or(0.0))
-        .or_else(|| proven.map(|value| Rate { value, low: value, high: value * PROBE, samples: 0 }))
+        .or_else(|| proven.map(|value| Rate { value, low: value, high: value * PROBE, samples: 0, held_back: None }))
 }
 
 /// Whether the count had been the same for two slots before `i`: partitions that just moved drain what piled up.
@@ -84,12 +103,21 @@ fn pooled(saturated: &[(u64, f64)], proven: f64) -> Option<Rate> {
         by_count.retain(|_, rates| rates.len() >= BUCKET);
     }
     let best = by_count.values_mut().filter_map(|rates| quantile(rates, 0.5)).fold(0.0, f64::max);
+    let all = by_count.clone();
     by_count.retain(|_, rates| quantile(rates, 0.5).is_some_and(|m| m > POOL * best));
+    let held_back = held_back(all, by_count.keys().next_back().copied());
     let mut pool: Vec<f64> = by_count.into_values().flatten().collect();
     let middle = quantile(&mut pool, 0.5)?.max(PROVEN * proven);
     pool.retain(|r| (BAND.0 * middle..=BAND.1 * middle).contains(r));
     let samples = pool.len();
     let at = |share: f64, pool: &mut Vec<f64>| quantile(pool, share).unwrap_or(middle).max(PROVEN * proven);
     let (low, value, high) = (at(0.1, &mut pool), at(CAREFUL, &mut pool), at(0.9, &mut pool));
-    Some(Rate { value, low, high, samples })
+    Some(Rate { value, low, high, samples, held_back })
+}
+
+/// The count above `most` (the highest of the pool) that brought the most together, if any was seen for long.
+fn held_back(by_count: BTreeMap<u64, Vec<f64>>, most: Option<u64>) -> Option<(u64, f64)> {
+    let beyond = by_count.into_iter().filter(|(n, rates)| most.is_some_and(|most| *n > most) && rates.len() >= CAPPED);
+    let totals = beyond.filter_map(|(n, mut rates)| Some((n, n as f64 * quantile(&mut rates, 0.75)?)));
+    totals.max_by(|a, b| a.1.total_cmp(&b.1))
 }

@@ -64,6 +64,32 @@ fn a_count_that_something_else_holds_back_does_not_lower_the_rate() {
     slots.extend(vec![(4_000.0, 400_000.0, 8.0, 8.0); 60]); // downstream allows 4,000/s in all
     let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
     assert!((capacity.per_replica - 900.0).abs() < 1.0, "{capacity:?}");
+    assert!(capacity.assumptions[0].starts_with("8 replicas brought 4000/s in all instead of 7200/s"), "{capacity:?}");
+}
+
+/// A consumer group of six at 1000/s each through a day with two surges above its capacity, seen as in reality: a
+/// scrape every 15 s, commits every 5 s (so that lag is always visible and flow comes in batches), 6 % noise per slot.
+#[test]
+fn two_surges_through_noisy_eyes_give_the_rate_within_ten_percent() {
+    let mut state = 1_u32;
+    let mut random = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1_u32 << 24)
+    };
+    let (mut backlog, mut uncommitted, mut slots) = (0.0_f64, 0.0_f64, Vec::new());
+    for i in 0..1_920 {
+        let surge = if (400..440).contains(&i) || (1_200..1_260).contains(&i) { 1.9 } else { 1.0 };
+        let demand = surge * (3_600.0 + 900.0 * (f64::from(i) / 300.0).sin()) * (0.9 + 0.2 * random());
+        let able = 6_000.0 * (0.94 + 0.12 * random());
+        let done = (backlog + demand * STEP).min(able * STEP);
+        backlog += demand * STEP - done;
+        let late = done / STEP * 5.0 * random();
+        slots.push(((done + uncommitted - late) / STEP, backlog + late, 6.0, 6.0));
+        uncommitted = late;
+    }
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert!((900.0..=1_100.0).contains(&capacity.per_replica), "{capacity:?}");
+    assert!(capacity.samples >= 60, "{capacity:?}");
 }
 
 #[test]
