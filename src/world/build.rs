@@ -1,6 +1,7 @@
 //! Puts a scenario's parts together and lives through the history before the show.
 
 use super::{
+    autoscalers::{Metric, Sync},
     hardware::{Broker, Gpu},
     objects::{Deployment, Meta, Object, Part},
     scenario::SCENARIOS,
@@ -8,6 +9,7 @@ use super::{
 };
 use crate::{
     model::{Hpa, KafkaTrigger, Label, ScaledObject, Time},
+    policy::{hpa::Autoscaler, keda},
     simulate::{
         Random,
         batch::{Batch, BatchSettings},
@@ -44,15 +46,6 @@ pub(super) fn build(name: &str, seed: u64, start: Time, changes: watch::Sender<u
     state.events.make_contiguous().sort_by(|a, b| a.0.total_cmp(&b.0));
     state.advance_to(start);
     Ok(state)
-}
-
-/// Who made an HPA.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Owner {
-    /// A person or a chart.
-    Team,
-    /// KEDA, for the ScaledObject of this name.
-    Keda(&'static str),
 }
 
 /// Puts parts together; every part draws its seed in the order in which parts are added.
@@ -138,17 +131,28 @@ impl Builder {
         self.state.events.push_back((at, event));
     }
 
-    /// An HPA on the deployment of the same name (KEDA's: of the ScaledObject's).
-    pub(super) fn hpa(&mut self, namespace: &str, name: &str, min: u32, max: u32, metric: &str, owner: Owner) {
-        let (target, keda) = match owner {
-            Owner::Team => (name, None),
-            Owner::Keda(scaled_object) => (scaled_object, Some(scaled_object)),
-        };
-        let mut labels = BTreeMap::new();
-        if let Some(scaled_object) = keda {
-            labels.insert("app.kubernetes.io/managed-by".to_owned(), "keda-operator".to_owned());
-            labels.insert("scaledobject.keda.sh/name".to_owned(), scaled_object.to_owned());
-        }
+    /// An HPA on the deployment of the same name that aims at `target` records of lag per replica.
+    pub(super) fn hpa(&mut self, namespace: &str, name: &str, group: usize, (min, max): (u32, u32), target: i64) {
+        let metric = format!("external kafka_consumergroup_lag AverageValue {target}");
+        self.autoscaler(namespace, name, name, (min, max), &metric, BTreeMap::new());
+        self.sync(group, Metric::Lag(target));
+    }
+
+    fn sync(&mut self, group: usize, metric: Metric) {
+        let hpa = self.state.hpas.len().saturating_sub(1);
+        self.state.syncs.push(Sync { hpa, group, metric, memory: Autoscaler::default() });
+    }
+
+    fn autoscaler(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        target: &str,
+        (min, max): (u32, u32),
+        metric: &str,
+        labels: BTreeMap<String, String>,
+    ) {
+        let keda = labels.contains_key("scaledobject.keda.sh/name");
         let desired = self.state.deployment(namespace, target).map(|d| d.desired);
         let value = Hpa {
             namespace: Label::new(namespace),
@@ -158,25 +162,36 @@ impl Builder {
             min,
             max,
             desired,
-            keda: keda.is_some(),
+            keda,
             metrics: vec![Label::new(metric)],
         };
         let meta = self.meta(labels);
         self.state.hpas.push(Object { meta, value });
     }
 
-    /// A ScaledObject with one Kafka trigger on the deployment of the same name.
+    /// A ScaledObject with one Kafka trigger on the deployment of the same name, and the HPA that KEDA makes of it.
     pub(super) fn scaled_object(
         &mut self,
         namespace: &str,
         name: &str,
+        group: usize,
         (min, max): (u32, u32),
-        (group, topic, lag_threshold): (&str, &str, f64),
+        lag_threshold: i64,
     ) {
+        let Some(read) = self.state.groups.get(group) else { return };
+        let topic = self.state.topics.get(read.topic).map_or("", |t| t.name);
+        let labels = BTreeMap::from([
+            ("app.kubernetes.io/managed-by".to_owned(), "keda-operator".to_owned()),
+            ("scaledobject.keda.sh/name".to_owned(), name.to_owned()),
+        ]);
+        let metric = format!("external s0-kafka-{topic} AverageValue {lag_threshold}");
+        let (group_id, group_topic) = (Label::new(read.id), Label::new(topic));
+        self.autoscaler(namespace, &format!("keda-hpa-{name}"), name, (min.max(1), max), &metric, labels);
+        self.sync(group, Metric::Keda(keda::Trigger { lag_threshold, ..keda::Trigger::default() }));
         let trigger = KafkaTrigger {
-            group: Label::new(group),
-            topic: Some(Label::new(topic)),
-            lag_threshold,
+            group: group_id,
+            topic: Some(group_topic),
+            lag_threshold: lag_threshold as f64,
             allow_idle: false,
             limit_to_partitions_with_lag: false,
             ensure_even: false,

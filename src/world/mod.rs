@@ -8,6 +8,7 @@ pub mod kafka;
 pub mod kubernetes;
 pub mod prometheus;
 
+mod autoscalers;
 mod build;
 mod exporters;
 mod hardware;

@@ -139,6 +139,17 @@ impl State {
         Some(())
     }
 
+    /// The HPA controller writes what it decided: the status alone, so the generation stays.
+    pub(super) fn update_hpa_status(&mut self, namespace: &str, name: &str, desired: u32) {
+        let version = self.version + 1;
+        let found = self.hpas.iter_mut().find(|o| o.value.namespace == *namespace && o.value.name == *name);
+        if let Some(hpa) = found {
+            hpa.value.desired = Some(desired);
+            hpa.meta.resource_version = version;
+            self.publish(version);
+        }
+    }
+
     /// Changes a ScaledObject (its bounds, its pause) and gives it a new version; `None`: there is none of that name.
     pub fn update_scaled_object(
         &mut self,

@@ -38,6 +38,14 @@ impl TopicState {
 }
 
 impl State {
+    /// Committed offset and log end of each partition that a group reads.
+    pub(super) fn partition_offsets(&self, group: usize) -> impl Iterator<Item = (i64, i64)> + '_ {
+        let group = self.groups.get(group);
+        let topic = group.and_then(|g| self.topics.get(g.topic));
+        let readings = group.map_or(&[][..], |g| g.group.readings()).iter().enumerate();
+        readings.map(move |(p, r)| (r.committed.floor() as i64, topic.map_or(0, |t| t.end(p))))
+    }
+
     /// Records of a group that lie unread behind each partition's log end, as committed offsets show it: what every
     /// reader of the Kafka face must come to. Empty for an unknown group.
     pub fn lags(&self, group: &str) -> Vec<i64> {

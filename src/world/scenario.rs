@@ -1,9 +1,6 @@
 //! What the scenarios are made of: their parts, and what happens when.
 
-use super::{
-    build::{Builder, Owner},
-    state::Event,
-};
+use super::{build::Builder, state::Event};
 use crate::simulate::{
     demand::{DemandSettings, Surge},
     fleet::FleetSettings,
@@ -43,21 +40,13 @@ fn house(b: &mut Builder, transactions: DemandSettings, scorers: u32) {
         consumer_rate: 900.0,
         ..cooperative.clone()
     };
-    b.consumers("orders-etl", orders, eager, 12, ("orders", "orders-etl"));
-    b.hpa("orders", "orders-etl", 12, 24, "external kafka_consumergroup_lag AverageValue 500", Owner::Team);
+    let etl = b.consumers("orders-etl", orders, eager, 12, ("orders", "orders-etl"));
+    b.hpa("orders", "orders-etl", etl, (12, 24), 2500); // never near its target: pinned by its min
 
     let clicks = b.topic("clickstream", 24, 0.25, steady(18_000.0), 350.0);
-    let modern = GroupSettings { protocol: Protocol::Consumer, rebalance: 2.0, consumer_rate: 2600.0, ..cooperative };
-    b.consumers("clickstream", clicks, modern, 12, ("web", "clickstream"));
-    b.scaled_object("web", "clickstream", (2, 30), ("clickstream", "clickstream", 5000.0));
-    b.hpa(
-        "web",
-        "keda-hpa-clickstream",
-        2,
-        30,
-        "external s0-kafka-clickstream AverageValue 5000",
-        Owner::Keda("clickstream"),
-    );
+    let modern = GroupSettings { protocol: Protocol::Consumer, rebalance: 2.0, consumer_rate: 3200.0, ..cooperative };
+    let clickstream = b.consumers("clickstream", clicks, modern, 14, ("web", "clickstream"));
+    b.scaled_object("web", "clickstream", clickstream, (2, 30), 3000);
 }
 
 /// The day before the show had two smaller rushes, so that what one consumer can do has been seen.

@@ -1,6 +1,7 @@
 //! The world's state and how it moves: one second at a time, a scrape every fifteen.
 
 use super::{
+    autoscalers::{self, Sync},
     hardware::{Broker, Gpu, Holder},
     objects::{Deployment, Object, Part},
     series::{STEP as SCRAPE, Scrapes},
@@ -90,6 +91,7 @@ pub struct State {
     pub(super) deployments: Vec<Deployment>,
     pub(super) hpas: Vec<Object<Hpa>>,
     pub(super) scaled_objects: Vec<Object<ScaledObject>>,
+    pub(super) syncs: Vec<Sync>,
     pub(super) version: u64,
     pub(super) changes: watch::Sender<u64>,
     /// Seconds after `start` at which each event happens, soonest first.
@@ -116,6 +118,7 @@ impl State {
             deployments: Vec::new(),
             hpas: Vec::new(),
             scaled_objects: Vec::new(),
+            syncs: Vec::new(),
             version: 1,
             changes,
             events: VecDeque::new(),
@@ -164,6 +167,7 @@ impl State {
         self.follow();
         if self.at.millis() % (SCRAPE * 1000.0) as i64 == 0 {
             self.scrape();
+            autoscalers::sync(self); // the HPA controller's period is that of the scrapes
         }
     }
 

@@ -139,3 +139,42 @@ fn every_scraped_value_is_a_number_and_counters_never_fall() {
         }
     });
 }
+
+#[test]
+fn an_hpa_puts_back_what_somebody_else_wrote() {
+    let world = World::manual("quiet", 2, START).unwrap();
+    world.with(|s| s.set_replicas("orders", "orders-etl", 5, "kubectl")).unwrap();
+    world.advance(40.0);
+    let orders = |w: &World| w.with(|s| s.deployment("orders", "orders-etl").cloned()).unwrap();
+    let back = orders(&world);
+    assert!(back.desired >= 12, "{}", back.desired);
+    assert_eq!(back.last_writer.0, "kube-controller-manager");
+    // Its bounds are the lever: lowered, it goes where its metric leads.
+    world.with(|s| s.update_hpa("orders", "orders-etl", |h| h.min = 8)).unwrap();
+    let mut fewest = back.desired;
+    for _ in 0..60 {
+        world.advance(20.0);
+        fewest = fewest.min(orders(&world).desired);
+    }
+    assert_eq!(fewest, 8);
+}
+
+#[test]
+fn a_scaled_object_leads_the_hpa_that_keda_made_of_it() {
+    let world = World::manual("quiet", 2, START).unwrap();
+    let hpa =
+        |w: &World| w.with(|s| s.hpas().iter().find(|h| h.value.keda).map(|h| (h.value.min, h.value.max))).unwrap();
+    assert_eq!(hpa(&world), (2, 30));
+    let counts = world.with(|s| {
+        let now = s.now();
+        let series =
+            s.scrapes().named("kube_deployment_spec_replicas").find(|x| x.label("deployment") == "clickstream");
+        series.unwrap().points(now.plus(-4.0 * 3600.0), now).map(|(_, v)| v as u32).collect::<Vec<_>>()
+    });
+    assert!(counts.iter().all(|n| (10..=24).contains(n)), "no more than there are partitions: {counts:?}");
+    let changes = counts.windows(2).filter(|w| w[0] != w[1]).count();
+    assert!(changes < 30, "{changes} changes in four quiet hours");
+    world.with(|s| s.update_scaled_object("web", "clickstream", |o| o.max = 16)).unwrap();
+    world.advance(20.0);
+    assert_eq!(hpa(&world), (2, 16));
+}
