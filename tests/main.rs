@@ -2,4 +2,5 @@
 
 #![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
 
+mod contract;
 mod floors;

@@ -31,21 +31,31 @@ pub async fn connect(settings: &KubernetesSettings) -> Result<Client, String> {
     }
 }
 
-/// As [`connect`], for changing things: refuses a context that does not verify the server's certificate, since an
-/// approval must not be given to whoever answers.
+/// As [`connect`], for changing things: refuses a server that does not prove who it is, since an approval must not go to
+/// whoever answers. Plain http is good enough on loopback, where there is nobody in between.
 pub async fn connect_to_change(settings: &KubernetesSettings) -> Result<Client, String> {
-    if config(settings).await?.accept_invalid_certs {
-        let context = super::name(settings);
-        return Err(format!(
-            "context {context} has insecure-skip-tls-verify: nothing is changed over it; give certificate-authority instead"
-        ));
+    match unproven(&config(settings).await?) {
+        Some(why) => Err(format!("nothing is changed over context {}: {why}", super::name(settings))),
+        None => connect(settings).await,
     }
-    connect(settings).await
 }
 
-/// Whether the server's certificate is verified.
-pub(super) async fn is_verified(settings: &KubernetesSettings) -> bool {
-    config(settings).await.is_ok_and(|c| !c.accept_invalid_certs)
+/// Why the server does not prove who it is, with the mend; `None`: it does.
+pub(super) async fn distrust(settings: &KubernetesSettings) -> Option<&'static str> {
+    unproven(&config(settings).await.ok()?)
+}
+
+fn unproven(config: &Config) -> Option<&'static str> {
+    let host = config.cluster_url.host().unwrap_or("");
+    let loopback = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
+    match config.cluster_url.scheme_str() {
+        Some("https") if config.accept_invalid_certs => {
+            Some("insecure-skip-tls-verify is set, so anybody could answer: give certificate-authority instead")
+        }
+        Some("https") => None,
+        _ if loopback => None,
+        _ => Some("its server is spoken to without TLS: give an https URL"),
+    }
 }
 
 async fn config(settings: &KubernetesSettings) -> Result<Config, String> {
