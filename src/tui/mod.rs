@@ -6,8 +6,8 @@
 //!                        draw(picture, state, theme, now) → Buffer → terminal, text, SVG
 //! ```
 //!
-//! [`State`] is plain data, `update` the one function that changes it, [`draw`] a pure function of picture and state.
-//! `run` is the only place that waits.
+//! [`State`] is plain data, [`update()`] the one function that changes it, [`draw`] a pure function of picture and state.
+//! [`run()`] is the only place that waits.
 
 pub mod action;
 pub mod dialog;
@@ -17,11 +17,15 @@ pub mod input;
 pub mod keymap;
 pub mod palette;
 pub mod rows;
+pub mod run;
 pub mod state;
+pub mod terminal;
 pub mod theme;
 pub mod update;
 pub mod view;
 
+pub use keymap::Keymap;
+pub use run::{Context, Exit, Options, run};
 pub use state::{State, View};
 pub use theme::Theme;
 pub use update::{Effect, Event, Moment, update};

@@ -10,7 +10,7 @@ use super::{
     },
     DEAD_TIME, Effect, Moment, Press, act, ask, distance, page,
 };
-use crate::model::{Confirm, Intent, Label, Limits, Picture, Prepared, Severity};
+use crate::model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Severity};
 use crossterm::event::KeyCode;
 use std::{sync::Arc, time::Duration};
 
@@ -253,9 +253,15 @@ fn another_count(state: &mut State, approve: &Approve, picture: &Picture) -> Vec
     effects
 }
 
-/// Takes the engine's answer into an approval; whether the prepared change belongs to it.
-pub(super) fn answer(approve: &mut Approve, prepared: Option<&Arc<Prepared>>, uptime: Duration) -> bool {
-    let ours = prepared.filter(|p| {
+/// Takes the engine's answer into an approval; whether the prepared change belongs to it. One that was confirmed or let
+/// go is no answer to anything.
+pub(super) fn answer(
+    approve: &mut Approve,
+    prepared: Option<&Arc<Prepared>>,
+    settled: Option<&ActionId>,
+    uptime: Duration,
+) -> bool {
+    let ours = prepared.filter(|p| settled != Some(&p.action)).filter(|p| {
         p.workload == approve.plan.workload && p.to == approve.to && approve.before.as_ref() != Some(&p.action)
     });
     match (&mut approve.shown, ours) {

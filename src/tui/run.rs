@@ -1,0 +1,322 @@
+//! The loop: keys, pictures, signals and the clock in; frames and intents out. It never waits for the engine, and the
+//! engine never waits for it.
+
+use super::{
+    Cx, Effect, Event, Keymap, Moment, State, Theme, View,
+    terminal::{self, SCREEN, Terminal},
+    update, view,
+};
+use crate::{
+    model::{Intent, Picture, Severity},
+    process::Clock,
+};
+use crossterm::event::{Event as Input, EventStream, MouseEventKind};
+use futures_util::StreamExt;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+/// Keys that wait while the loop is busy; more than a person types, less than a paste can fill memory with.
+const INPUTS: usize = 256;
+
+/// What the screen needs from those who start it.
+#[derive(Debug)]
+pub struct Context {
+    /// The newest picture.
+    pub pictures: watch::Receiver<Arc<Picture>>,
+    /// Where decisions go; `None` in watch mode.
+    pub intents: Option<mpsc::Sender<Intent>>,
+    /// Colours and glyphs, fitted to the terminal.
+    pub theme: Theme,
+    /// Which key does what.
+    pub keymap: Keymap,
+    /// How to draw.
+    pub options: Options,
+    /// The clock that observations are stamped with.
+    pub clock: Clock,
+}
+
+/// How to draw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Frames per second at most while nobody presses a key; a key is answered four times as fast.
+    pub frames_per_second: f64,
+    /// Take the mouse: the wheel moves the cursor. Off: the terminal's own selection works.
+    pub mouse: bool,
+    /// The page to begin with.
+    pub view: View,
+}
+
+impl Default for Options {
+    /// 10 frames per second, no mouse.
+    fn default() -> Self {
+        Self { frames_per_second: 10.0, mouse: false, view: View::Overview }
+    }
+}
+
+impl Options {
+    /// For slow lines: one frame per second.
+    #[must_use]
+    pub fn low_bandwidth(self) -> Self {
+        Self { frames_per_second: 1.0, ..self }
+    }
+}
+
+/// How the screen ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit code: 0 for the quit key, 128 + number for a signal, 129 also for a terminal that is gone.
+    pub code: u8,
+}
+
+/// Shows the screen until the operator quits, a signal ends it, or the terminal is gone. The terminal is put back
+/// before this returns, whichever way.
+///
+/// # Errors
+/// A sentence: there is no terminal, or the engine stopped.
+pub async fn run(cx: Context) -> Result<Exit, String> {
+    SCREEN.scope((), Loop::start(cx)?.run()).await
+}
+
+struct Loop {
+    cx: Context,
+    state: State,
+    terminal: Terminal,
+    inputs: mpsc::Receiver<Input>,
+    reader: JoinHandle<()>,
+    signals: Signals,
+    started: Instant,
+    /// The picture that is on screen: what a key was pressed at.
+    drawn: Arc<Picture>,
+    /// Something changed since the last frame.
+    dirty: bool,
+    /// The next frame is not made before.
+    next_frame: Instant,
+}
+
+impl Loop {
+    fn start(cx: Context) -> Result<Self, String> {
+        let signals = Signals::new().map_err(|e| format!("cannot listen for signals: {e}"))?;
+        let terminal = Terminal::take(cx.options.mouse)?;
+        crossterm::style::force_color_output(true); // the theme already knows how many colours there are
+        let (sender, inputs) = mpsc::channel(INPUTS);
+        let reader = tokio::spawn(read_inputs(sender));
+        let mut state = State::new(cx.keymap.clone());
+        state.view = cx.options.view;
+        state.size = crossterm::terminal::size().map_err(|e| format!("cannot tell the terminal's size: {e}"))?;
+        let drawn = cx.pictures.borrow().clone();
+        let now = Instant::now();
+        Ok(Self { cx, state, terminal, inputs, reader, signals, started: now, drawn, dirty: true, next_frame: now })
+    }
+
+    async fn run(mut self) -> Result<Exit, String> {
+        let mut tick = interval(Duration::from_secs(1)); // for ages and the clock on screen
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let exit = loop {
+            if self.dirty && self.terminal.is_ready() && Instant::now() >= self.next_frame && self.draw().is_err() {
+                break Ok(Exit { code: 129 });
+            }
+            let frame_due = self.dirty && self.terminal.is_ready();
+            let done = tokio::select! {
+                biased;
+                caught = self.signals.next() => self.signal(caught)?,
+                input = self.inputs.recv() => match input {
+                    Some(input) => self.input(input),
+                    None => Some(Exit { code: 129 }), // crossterm gave the terminal up
+                },
+                changed = self.cx.pictures.changed() => {
+                    if changed.is_err() {
+                        let why = terminal::take_panic().map(|p| format!(": {p}")).unwrap_or_default();
+                        break Err(format!("the engine stopped, so that nothing new can be shown{why}"));
+                    }
+                    self.happen(Event::Picture)
+                }
+                written = self.terminal.written() => written.is_err().then_some(Exit { code: 129 }),
+                () = sleep_until(self.next_frame), if frame_due => None,
+                _ = tick.tick() => self.tick(),
+            };
+            if let Some(exit) = done {
+                break Ok(exit);
+            }
+        };
+        self.reader.abort();
+        exit
+    }
+
+    /// Draws, unless nothing differs from what is on screen.
+    fn draw(&mut self) -> std::io::Result<()> {
+        let live = self.cx.pictures.borrow().clone();
+        let now = self.cx.clock.now();
+        let (state, theme) = (&self.state, &self.cx.theme);
+        self.terminal.draw(state.size, |area, buf| {
+            view::draw(&Cx { picture: state.shown(&live), state, theme, now }, area, buf);
+        })?;
+        self.drawn = live;
+        self.dirty = false;
+        self.next_frame = Instant::now() + self.frame();
+        Ok(())
+    }
+
+    /// Least time between two frames.
+    fn frame(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.cx.options.frames_per_second.clamp(0.1, 60.0))
+    }
+
+    /// A key, a paste, a new size: what waits behind it is taken too, before anything is drawn.
+    fn input(&mut self, first: Input) -> Option<Exit> {
+        let mut input = Some(first);
+        for _ in 0..INPUTS {
+            let event = match input {
+                Some(Input::Key(key)) => Some(Event::Key(key)),
+                Some(Input::Paste(text)) => Some(Event::Paste(text)),
+                Some(Input::Resize(columns, lines)) => Some(Event::Resize(columns, lines)),
+                Some(Input::Mouse(mouse)) => match mouse.kind {
+                    MouseEventKind::ScrollDown => Some(Event::Scroll(1)),
+                    MouseEventKind::ScrollUp => Some(Event::Scroll(-1)),
+                    _ => None,
+                },
+                Some(Input::FocusGained | Input::FocusLost) => None,
+                None => break,
+            };
+            if let Some(event) = event
+                && let Some(exit) = self.happen(event)
+            {
+                return Some(exit);
+            }
+            input = self.inputs.try_recv().ok();
+        }
+        // An answer to a key may come sooner than the next picture would.
+        self.next_frame = self.next_frame.min(Instant::now() + self.frame() / 4);
+        None
+    }
+
+    fn tick(&mut self) -> Option<Exit> {
+        if !terminal::is_alive() {
+            return Some(Exit { code: 129 });
+        }
+        if let Some(panic) = terminal::take_panic() {
+            self.state.say(Severity::Look, format!("an internal error was caught, see the log: {panic}"));
+        }
+        self.happen(Event::Tick)
+    }
+
+    /// Lets the state take an event and does what it asks for.
+    fn happen(&mut self, event: Event) -> Option<Exit> {
+        let picture = match event {
+            Event::Picture => self.cx.pictures.borrow_and_update().clone(),
+            _ => self.drawn.clone(),
+        };
+        self.dirty = true;
+        let at = Moment { now: self.cx.clock.now(), uptime: self.started.elapsed() };
+        for effect in update(&mut self.state, event, &picture, at) {
+            match effect {
+                Effect::Send(intent) => self.send(intent),
+                Effect::Quit => return Some(Exit { code: 0 }),
+                Effect::Redraw => self.terminal.forget(),
+                Effect::Suspend => return self.suspend(),
+            }
+        }
+        None
+    }
+
+    /// Hands an intent to the engine without waiting for it.
+    fn send(&mut self, intent: Intent) {
+        let Some(intents) = &self.cx.intents else {
+            self.state.say(Severity::Look, "watch is read-only: nothing was sent");
+            return;
+        };
+        if let Err(error) = intents.try_send(intent) {
+            let why = match error {
+                mpsc::error::TrySendError::Full(_) => "the engine is busy",
+                mpsc::error::TrySendError::Closed(_) => "the engine takes no more decisions",
+            };
+            self.state.toasts.clear(); // they say that it was done
+            self.state.settled = None;
+            self.state.say(Severity::Act, format!("{why}: nothing was done, try again"));
+        }
+    }
+
+    fn suspend(&mut self) -> Option<Exit> {
+        match self.terminal.suspend() {
+            Ok(true) => {}
+            Ok(false) => self.state.say(Severity::Unknown, "there is no shell here that could bring this screen back"),
+            Err(_) => return Some(Exit { code: 129 }), // the terminal went away meanwhile
+        }
+        None
+    }
+
+    fn signal(&mut self, caught: Caught) -> Result<Option<Exit>, String> {
+        Ok(match caught {
+            Caught::End(code) => Some(Exit { code }),
+            Caught::Stop => self.suspend(),
+            Caught::Continue => {
+                self.terminal.resume()?;
+                self.dirty = true;
+                None
+            }
+        })
+    }
+}
+
+/// Reads the terminal in a task of its own: whatever crossterm does there, the loop goes on.
+async fn read_inputs(sender: mpsc::Sender<Input>) {
+    let mut events = EventStream::new();
+    while let Some(Ok(event)) = events.next().await {
+        if sender.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A signal that concerns the screen.
+#[derive(Clone, Copy, Debug)]
+enum Caught {
+    /// Leave with this exit code.
+    End(u8),
+    /// Give the terminal back and stop.
+    Stop,
+    /// Somebody brought us back.
+    Continue,
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    terminate: Signal,
+    stop: Signal,
+    proceed: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use rustix::process::Signal as Number;
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            terminate: signal(SignalKind::terminate())?,
+            stop: signal(SignalKind::from_raw(Number::TSTP.as_raw()))?,
+            proceed: signal(SignalKind::from_raw(Number::CONT.as_raw()))?,
+        })
+    }
+
+    /// The next signal. Cancel-safe.
+    async fn next(&mut self) -> Caught {
+        tokio::select! {
+            _ = self.hangup.recv() => Caught::End(129),
+            _ = self.interrupt.recv() => Caught::End(130),
+            _ = self.quit.recv() => Caught::End(131),
+            _ = self.terminate.recv() => Caught::End(143),
+            _ = self.stop.recv() => Caught::Stop,
+            _ = self.proceed.recv() => Caught::Continue,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
