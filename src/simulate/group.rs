@@ -111,8 +111,9 @@ pub struct Group {
     next_serial: u64,
     rebalances: u64,
     processed: f64,
-    /// Backlog of each consumer, kept to save an allocation per step.
+    /// Backlog of each consumer, and whether it commits: kept to save allocations per step.
     scratch: Vec<f64>,
+    due: Vec<bool>,
 }
 
 impl Group {
@@ -136,6 +137,7 @@ impl Group {
             rebalances: 0,
             processed: 0.0,
             scratch: Vec::new(),
+            due: Vec::new(),
         };
         for _ in 0..consumers {
             let serial = group.serial();
@@ -379,13 +381,23 @@ impl Group {
     }
 
     fn commit_when_due(&mut self) {
-        for consumer in 0..self.consumers.len() {
-            let Some(c) = self.consumers.get_mut(consumer) else { continue };
-            c.commit_in -= STEP;
-            if c.commit_in <= 0.0 {
+        self.due.clear();
+        let mut any = false;
+        for consumer in &mut self.consumers {
+            consumer.commit_in -= STEP;
+            let due = consumer.commit_in <= 0.0;
+            if due {
                 // A commit goes out with the first poll after the interval, and polls do not keep time.
-                c.commit_in += self.settings.commit.max(STEP) + self.random.between(0.0, STEP);
-                self.commit(consumer);
+                consumer.commit_in += self.settings.commit.max(STEP) + self.random.between(0.0, STEP);
+            }
+            any |= due;
+            self.due.push(due);
+        }
+        if any {
+            for reading in &mut self.readings {
+                if reading.owner.is_some_and(|o| self.due.get(o) == Some(&true)) {
+                    reading.committed = reading.position;
+                }
             }
         }
     }

@@ -159,6 +159,11 @@ fn dcgm(state: &State, i: usize, gpu: &Gpu, out: &mut Scrapes) {
     }
 }
 
+/// Address of a replica's exporter.
+fn instance(n: usize, r: &Replica) -> String {
+    format!("10.8.{}.{}:8000", n % 2, 20 + r.serial)
+}
+
 /// The pod name of a replica: stable for its life.
 fn pod_name(model: &str, serial: u64) -> String {
     let mut random = crate::simulate::Random::new(serial);
@@ -182,7 +187,7 @@ fn vllm(service: &Service, key: Key, n: usize, r: &Replica, out: &mut Scrapes) {
             ("model_name", text(service.model)),
             ("namespace", text("ml")),
             ("pod", pod_name(service.model, r.serial)),
-            ("instance", format!("10.8.{}.{}:8000", n % 2, 20 + r.serial)),
+            ("instance", instance(n, r)),
             ("job", text("vllm")),
         ]
     };
@@ -290,6 +295,13 @@ fn up(state: &State, out: &mut Scrapes) {
         out.put("up", [0, i as u32], f64::from(u8::from(b.answers())), || {
             vec![("job", text("kafka-resources-metrics")), ("instance", format!("prod-broker-{}:9404", b.id))]
         });
+    }
+    for (i, service) in state.services.iter().enumerate() {
+        for (n, r) in service.fleet.replicas().iter().enumerate().filter(|(_, r)| r.is_ready()) {
+            out.put("up", [2 + i as u32, r.serial as u32], 1.0, || {
+                vec![("job", text("vllm")), ("instance", instance(n, r))]
+            });
+        }
     }
     for (i, job) in ["kube-state-metrics", "kueue", "training"].into_iter().enumerate() {
         out.put("up", [1, i as u32], 1.0, || vec![("job", text(job)), ("instance", format!("{job}:8080"))]);

@@ -3,6 +3,22 @@
 //! [`World`] is a cheap handle on one state behind one lock. Nothing runs on its own: whoever looks first brings the
 //! state forward to the clock's present, second by second, so a world needs no task and the same scenario, seed and
 //! start give the same state at the same instant, however often it was looked at in between.
+//!
+//! One house stands in every scenario: three brokers; `transactions` (24 partitions) read by `fraud-scorer` (whose pods
+//! are deploy/payments/fraud-scorer) and `payments-audit`; `orders` read by `orders-etl`, which an HPA's minimum keeps at
+//! twelve where eight would do; `clickstream`, a KIP-848 group that KEDA scales with a maximum above its 24 partitions;
+//! `fraud-dlq`, which nobody reads; `fraud-model` (deploy/ml/fraud-model), which fraud-scorer calls for 2.25 % of the
+//! records; eight GPUs on two hosts; a training queue with a quota of three. Eight hours of history lie before the show.
+//! Simulated times, in seconds of the show:
+//!
+//! - `fraud`: the nightly upload began seven minutes before. 0: `transactions` brings about 7000 records/s and six
+//!   consumers process 6000. 180: fraud-scorer is half a minute behind. 480: 9500/s until 3180. Twelve consumers catch up
+//!   within three minutes of their order, and while they do the model saturates: its queue grows until it has five
+//!   replicas. Two smaller rushes in the history (at −24000 and −9500) have shown what one consumer can do.
+//! - `quiet`: nobody is ever 15 s behind.
+//! - `incident`: since −600 partition 17 of clickstream stands before a poison record. From −300 to 900 a consumer of
+//!   orders-etl dies every 20 s: a rebalance storm. 45: broker 1 freezes (SIGSTOP); 55: fenced, leaders move, ISRs shrink;
+//!   225: it runs again, in sync at 245. 120: GPU 2 of gpu-node-2 reports XID 79.
 
 pub mod kafka;
 pub mod kubernetes;

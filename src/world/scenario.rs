@@ -22,8 +22,14 @@ fn steady(mean: f64) -> DemandSettings {
     DemandSettings { mean, daily: 0.2, peak: 7200.0, noise: 0.03, ..DemandSettings::default() }
 }
 
+/// Indices of the groups that an incident happens to.
+struct House {
+    etl: usize,
+    clickstream: usize,
+}
+
 /// The house's groups, with the demand on `transactions` that the scenario wants.
-fn house(b: &mut Builder, transactions: DemandSettings, scorers: u32) {
+fn house(b: &mut Builder, transactions: DemandSettings, scorers: u32) -> House {
     let topic = b.topic("transactions", 24, 0.12, transactions, 900.0);
     let cooperative = GroupSettings { rate_spread: 0.02, ..GroupSettings::default() };
     let scorer = b.consumers("fraud-scorer", topic, cooperative.clone(), scorers, ("payments", "fraud-scorer"));
@@ -47,6 +53,9 @@ fn house(b: &mut Builder, transactions: DemandSettings, scorers: u32) {
     let modern = GroupSettings { protocol: Protocol::Consumer, rebalance: 2.0, consumer_rate: 3200.0, ..cooperative };
     let clickstream = b.consumers("clickstream", clicks, modern, 14, ("web", "clickstream"));
     b.scaled_object("web", "clickstream", clickstream, (2, 30), 3000);
+    // Where fraud-scorer puts what it cannot read; nobody reads it.
+    b.topic("fraud-dlq", 3, 0.0, steady(0.3), 900.0);
+    House { etl, clickstream }
 }
 
 /// The day before the show had two smaller rushes, so that what one consumer can do has been seen.
@@ -72,13 +81,15 @@ fn quiet(b: &mut Builder) {
 }
 
 fn incident(b: &mut Builder) {
-    house(b, steady(3700.0), 8);
+    let house = house(b, steady(3700.0), 8);
     let (freeze, thaw) = (45.0, 225.0);
     b.event(freeze, Event::Freeze(1));
     b.event(thaw, Event::Thaw(1));
     // A consumer that runs out of memory every 20 s: nine rebalances in ten minutes, each stopping all of orders-etl.
     for crash in 0..60_u32 {
-        b.event(f64::from(crash) * 20.0 - 300.0, Event::Crash { group: 2, consumer: (crash % 3) as usize });
+        b.event(f64::from(crash) * 20.0 - 300.0, Event::Crash { group: house.etl, consumer: (crash % 3) as usize });
     }
-    b.event(-600.0, Event::Poison { group: 3, partition: 17, stuck: true });
+    b.event(-600.0, Event::Poison { group: house.clickstream, partition: 17, stuck: true });
+    // XID 79: the GPU has fallen off the bus.
+    b.event(120.0, Event::Xid { gpu: 6, code: 79 });
 }

@@ -73,6 +73,8 @@ pub(super) enum Event {
     Crash { group: usize, consumer: usize },
     /// A partition of a group meets a record that it cannot process, or the record is skipped.
     Poison { group: usize, partition: usize, stuck: bool },
+    /// The driver reports an error of a GPU.
+    Xid { gpu: usize, code: u16 },
 }
 
 /// Everything there is, at one instant.
@@ -187,6 +189,11 @@ impl State {
             Event::Crash { group, consumer } => {
                 if let Some(g) = self.groups.get_mut(group) {
                     g.group.crash(consumer);
+                }
+            }
+            Event::Xid { gpu, code } => {
+                if let Some(gpu) = self.gpus.get_mut(gpu) {
+                    gpu.xid = f64::from(code);
                 }
             }
             Event::Poison { group, partition, stuck } => {
