@@ -11,10 +11,11 @@
 //! records; eight GPUs on two hosts; a training queue with a quota of three. Eight hours of history lie before the show.
 //! Simulated times, in seconds of the show:
 //!
-//! - `fraud`: the nightly upload began seven minutes before. 0: `transactions` brings about 7000 records/s and six
-//!   consumers process 6000. 180: fraud-scorer is half a minute behind. 480: 9500/s until 3180. Twelve consumers catch up
-//!   within three minutes of their order, and while they do the model saturates: its queue grows until it has five
-//!   replicas. Two smaller rushes in the history (at −24000 and −9500) have shown what one consumer can do.
+//! - `fraud`: the nightly upload began seven minutes before. 0: `transactions` brings 6700 records/s, six consumers
+//!   process 6000, and fraud-scorer is ten seconds behind. 120: half a minute. From 480 to 3180: 9500/s. Twelve consumers
+//!   catch up within three minutes of their order, and while they do the model saturates: more than a thousand requests
+//!   wait until it has a fourth replica. Two smaller rushes in the history (at −24000 and −9500) have shown what one
+//!   consumer can do.
 //! - `quiet`: nobody is ever 15 s behind.
 //! - `incident`: since −600 partition 17 of clickstream stands before a poison record. From −300 to 900 a consumer of
 //!   orders-etl dies every 20 s: a rebalance storm. 45: broker 1 freezes (SIGSTOP); 55: fenced, leaders move, ISRs shrink;
