@@ -1,13 +1,28 @@
 //! History → forecast → capacity → policies → guards → a recommendation with its explanation. Pure.
 
+mod identity;
+mod rivals;
 mod signals;
+mod situation;
+mod words;
 
 use crate::{
     forecast,
+    guard::{self, Case, Judgement},
     history::History,
-    model::{Advice, Forecast, Recommendation, Time, Workload, WorkloadState},
+    model::{
+        Advice, Capacity, Forecast, Recommendation, Replicas, Rivals, Role, Time, Workload, WorkloadKind, WorkloadState,
+    },
+    policy::planner::{self, Plan},
 };
+use identity::Identity;
 use signals::Signals;
+use situation::Situation;
+
+/// Guards that say that what is known is not enough for advice: the count is shown as it is, and held.
+const HOLDING: [&str; 2] = ["coverage", "stale"];
+/// A count that was recommended stays while no other is cheaper by this share: the screen does not flicker.
+const SETTLED: f64 = 0.02;
 
 /// Everything that advice on one workload rests on.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +47,9 @@ pub struct Input<'a> {
 }
 
 /// What the workload should have, and why; or a sentence that says what is missing.
+///
+/// With partial or old inputs no count is computed: the recommendation stays at the present count, blocked by the
+/// guard that says why. Without a forecast the last value is planned on, and a reason says so.
 pub fn advise(input: &Input<'_>) -> Advice {
     let signals = Signals::of(input);
     let forecast = match input.forecast {
@@ -39,5 +57,112 @@ pub fn advise(input: &Input<'_>) -> Advice {
         None => forecast::forecast(signals.forecast_track(), input.now, input.horizon),
     };
     let capacity = signals.capacity(input.now);
-    Advice { forecast: forecast.ok(), capacity, recommendation: Err("not enough history to plan".to_owned()) }
+    let recommendation = recommend(input, &signals, &forecast, capacity.as_ref()).map(Box::new);
+    Advice { forecast: forecast.ok(), capacity, recommendation }
 }
+
+fn recommend(
+    input: &Input<'_>,
+    signals: &Signals,
+    forecast: &Result<Forecast, String>,
+    capacity: Option<&Capacity>,
+) -> Result<Recommendation, String> {
+    if input.workload.entity.kind == WorkloadKind::Brokers {
+        return Err("a broker pool is watched, not sized".to_owned());
+    }
+    let replicas = input.state.replicas.as_ref().ok_or_else(|| no_count(input.workload))?;
+    let held = judge(input, replicas.desired);
+    if held.blocked.iter().any(|b| HOLDING.contains(&b.guard)) {
+        let reasons = held.blocked.iter().map(|b| b.detail.clone()).collect();
+        let draft = Draft { reasons, rivals: Rivals::default(), plan: None, wanted: replicas.desired, judgement: held };
+        return Ok(finish(input, replicas, capacity, draft));
+    }
+    let situation = Situation::of(input, signals, forecast, capacity, replicas)?;
+    let problem = situation.problem(input);
+    let plan = planner::plan(&problem)
+        .ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
+    let wanted = settled(input, &plan);
+    let mut judgement = judge(input, wanted);
+    if judgement.recommended != wanted {
+        let reachable = cheapest_between(&plan, replicas.desired, judgement.recommended);
+        let again = judge(input, reachable.unwrap_or(judgement.recommended));
+        judgement = Judgement { notes: judgement.notes, ..again };
+    }
+    let rivals = rivals::of(input, signals, &situation);
+    let reasons = words::reasons(input, &situation, &plan, wanted, &judgement);
+    Ok(finish(input, replicas, capacity, Draft { reasons, rivals, plan: Some(plan), wanted, judgement }))
+}
+
+/// What is decided of a recommendation before it gets its identity.
+struct Draft {
+    reasons: Vec<String>,
+    rivals: Rivals,
+    plan: Option<Plan>,
+    wanted: u32,
+    judgement: Judgement,
+}
+
+fn finish(input: &Input<'_>, replicas: &Replicas, capacity: Option<&Capacity>, draft: Draft) -> Recommendation {
+    let Identity { at, expires, plan_hash } = identity::of(input, replicas, draft.judgement.recommended);
+    Recommendation {
+        workload: input.workload.name.clone(),
+        target: input.workload.target.clone(),
+        current: replicas.clone(),
+        recommended: draft.judgement.recommended,
+        wanted: draft.wanted,
+        limits: input.workload.limits,
+        at,
+        expires,
+        plan_hash,
+        reasons: draft.reasons,
+        blocked_by: draft.judgement.blocked,
+        alternatives: draft.plan.map_or_else(Vec::new, |p| p.alternatives),
+        others: draft.rivals,
+        capacity: capacity.cloned(),
+        coverage: input.state.coverage,
+    }
+}
+
+fn judge(input: &Input<'_>, wanted: u32) -> Judgement {
+    guard::judge(&Case { workload: input.workload, state: input.state, wanted, now: input.now })
+}
+
+/// The plan's count, or the one on screen while that is about as cheap.
+fn settled(input: &Input<'_>, plan: &Plan) -> u32 {
+    let price = |n: u32| plan.alternatives.iter().find(|a| a.replicas == n).map(|a| a.price);
+    let current = input.state.replicas.as_ref().map(|r| r.desired);
+    let shown = input.previous.filter(|p| Some(p.current.desired) == current && p.workload == input.workload.name);
+    match shown.map(|p| p.wanted).and_then(|n| Some((n, price(n)?, price(plan.replicas)?))) {
+        // Never below what the plan found to hold the p95 path.
+        Some((n, old, new)) if n >= plan.replicas && old <= new * (1.0 + SETTLED) => n,
+        _ => plan.replicas,
+    }
+}
+
+/// The cheapest count that was considered on the way from `from` to `to`; `None` when none lies there.
+fn cheapest_between(plan: &Plan, from: u32, to: u32) -> Option<u32> {
+    let (low, high) = (from.min(to), from.max(to));
+    let on_the_way = plan.alternatives.iter().filter(|a| (low..=high).contains(&a.replicas) && a.replicas != from);
+    on_the_way.min_by(|a, b| a.price.total_cmp(&b.price)).map(|a| a.replicas)
+}
+
+fn no_count(workload: &Workload) -> String {
+    match &workload.target {
+        Some(target) => format!("the present count of {target} is not known yet"),
+        None => "how many replicas there are is not known: give the workload a target".to_owned(),
+    }
+}
+
+/// What the kind's demand is called with its unit, for sentences: `15.1k/s`.
+fn per_second(value: f64) -> String {
+    format!("{}/s", crate::model::si(value))
+}
+
+/// The newest value of a role that is not older than a quarter of an hour.
+fn recent(signals: &Signals, role: Role, now: Time) -> Option<f64> {
+    let (at, value) = signals.track(role).last()?;
+    (now.since(at) <= 900.0).then_some(value)
+}
+
+#[cfg(test)]
+mod tests;

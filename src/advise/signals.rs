@@ -13,16 +13,15 @@ const BACK: f64 = 25.0 * 3600.0;
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
     kind: WorkloadKind,
-    pub demand: Grid,
-    pub throughput: Grid,
-    pub backlog: Grid,
-    pub time_lag: Grid,
-    #[allow(dead_code)] // read by the queue model of inference services
-    pub latency: Grid,
-    #[allow(dead_code)] // read by the rule on CPU
-    pub utilisation: Grid,
-    pub replicas: Grid,
-    pub desired: Grid,
+    demand: Grid,
+    throughput: Grid,
+    backlog: Grid,
+    time_lag: Grid,
+    latency: Grid,
+    utilisation: Grid,
+    replicas: Grid,
+    desired: Grid,
+    none: Grid,
 }
 
 impl Signals {
@@ -33,21 +32,34 @@ impl Signals {
             let key = SignalKey { entity: entity.clone(), role };
             input.history.grid(&key, from, input.now.plus(0.001), input.step)
         };
-        let queue_role = if entity.kind == WorkloadKind::Batch { Role::Queue } else { Role::Backlog };
-        let mut backlog = grid(queue_role);
-        if backlog.last().is_none() {
-            backlog = grid(Role::Backlog);
-        }
+        let queue = grid(Role::Queue);
+        let queued = entity.kind == WorkloadKind::Batch && queue.last().is_some();
         Self {
             kind: entity.kind,
             demand: grid(Role::Demand),
             throughput: grid(Role::Throughput),
-            backlog,
+            backlog: if queued { queue } else { grid(Role::Backlog) },
             time_lag: grid(Role::TimeLag),
             latency: grid(Role::Latency),
             utilisation: grid(Role::Utilisation),
             replicas: grid(Role::Replicas),
             desired: grid(Role::Desired),
+            none: Grid::default(),
+        }
+    }
+
+    /// The grid of a role that advice rests on (what waits, of a batch queue: its queue); an empty one for others.
+    pub fn track(&self, role: Role) -> &Grid {
+        match role {
+            Role::Demand => &self.demand,
+            Role::Throughput => &self.throughput,
+            Role::Backlog | Role::Queue => &self.backlog,
+            Role::TimeLag => &self.time_lag,
+            Role::Latency => &self.latency,
+            Role::Utilisation => &self.utilisation,
+            Role::Replicas => &self.replicas,
+            Role::Desired => &self.desired,
+            Role::Memory | Role::Progress => &self.none,
         }
     }
 

@@ -85,7 +85,8 @@ fn severity(value: f64, slo: f64) -> f64 {
     if value <= slo { 0.0 } else { (value / slo).min(WORST) }
 }
 
-/// What the horizon leaves behind: the pods that drain it, and half the minutes over the SLO until then.
+/// What the horizon leaves behind: the pods that drain it, and half the minutes over the SLO until it is drained by the
+/// most replicas there may be. So less left over is always worth something, even where no count is in time.
 fn left_over(problem: &Problem<'_>, fleet: &Fleet, replicas: u32, demand: f64, backlog: f64) -> f64 {
     if backlog <= 0.0 {
         return 0.0;
@@ -96,10 +97,9 @@ fn left_over(problem: &Problem<'_>, fleet: &Fleet, replicas: u32, demand: f64, b
         return pods;
     }
     let excess = (backlog - demand * problem.slo).max(0.0);
-    let spare = fleet.capacity(replicas) - demand;
-    // A count that never catches up is over the SLO for as long again as was looked at.
-    let horizon = problem.step * problem.demand.len() as f64;
-    let seconds = if spare > 0.0 { (excess / spare).min(horizon) } else { horizon };
+    let most = fleet.capacity(problem.limits.max.min(fleet.most())).max(fleet.capacity(replicas));
+    let drain = if most > demand { most - demand } else { most };
+    let seconds = if drain > 0.0 { excess / drain } else { 0.0 };
     pods + 0.5 * problem.price.slo_minute * over * seconds / 60.0
 }
 

@@ -1,0 +1,218 @@
+use super::*;
+use crate::model::{
+    Entity, GuardSettings, KafkaTrigger, Label, Limits, Price, Role, Sample, ScaledObject, SignalKey, Slo,
+};
+use proptest::prelude::*;
+
+const NOW: Time = Time::from_millis(1_700_000_040_000); // 22:14:00
+const STEP: f64 = 15.0;
+
+fn workload(kind: WorkloadKind) -> Workload {
+    Workload {
+        name: "fraud-scorer".into(),
+        entity: Entity { kind, source: "prod".into(), id: "fraud-scorer".into() },
+        target: "deploy/payments/fraud-scorer".parse().ok(),
+        limits: Limits { min: 2, max: 24 },
+        slo: Slo { time_lag: Some(30.0), ttft_p95: Some(1.5), ..Slo::default() },
+        price: Price::default(),
+        guard: GuardSettings::default(),
+        signals: std::collections::BTreeMap::new(),
+        configured: true,
+    }
+}
+
+fn state(current: u32) -> WorkloadState {
+    WorkloadState {
+        replicas: Some(Replicas {
+            desired: current,
+            ready: current,
+            at: NOW,
+            origin: Label::new("kubernetes"),
+            uid: Some(Label::new("7f3c")),
+        }),
+        coverage: 1.0,
+        data_age: 2.0,
+        partitions: Some(24),
+        partition_lags: vec![Some(17_000); 24],
+        partition_rates: vec![Some(500.0); 24],
+        ..WorkloadState::unknown(NOW)
+    }
+}
+
+/// An hour of a group whose demand passes what `replicas` can do.
+fn falling_behind(workload: &Workload, replicas: f64, scale: f64) -> History {
+    let mut history = History::default();
+    let mut backlog = 0.0;
+    for i in 0..=240 {
+        let at = NOW.plus((f64::from(i) - 240.0) * STEP);
+        let demand = (4_000.0 + 30.0 * f64::from(i)) * scale;
+        let able = 930.0 * replicas * scale;
+        let flow = if backlog > 0.0 { able } else { demand.min(able) };
+        backlog = (backlog + (demand - flow) * STEP).max(0.0);
+        let mut put = |role, value| {
+            history.record(&SignalKey { entity: workload.entity.clone(), role }, Sample { at, value });
+        };
+        put(Role::Demand, demand);
+        put(Role::Throughput, flow);
+        put(Role::Backlog, backlog);
+        put(Role::TimeLag, backlog / demand);
+        put(Role::Replicas, replicas);
+        put(Role::Desired, replicas);
+    }
+    history
+}
+
+fn input<'a>(workload: &'a Workload, state: &'a WorkloadState, history: &'a History) -> Input<'a> {
+    Input { workload, state, history, forecast: None, previous: None, now: NOW, horizon: 1_800.0, step: STEP }
+}
+
+fn recommended(input: &Input<'_>) -> Recommendation {
+    *advise(input).recommendation.unwrap()
+}
+
+#[test]
+fn a_group_that_falls_behind_gets_more_and_reads_why() {
+    let (workload, state) = (workload(WorkloadKind::ConsumerGroup), state(6));
+    let history = falling_behind(&workload, 6.0, 1.0);
+    let r = recommended(&input(&workload, &state, &history));
+    assert_eq!(r.recommended, 12, "twice at once at most: {r:?}");
+    assert!(r.wanted > 12 && r.blocked_by.is_empty() && r.is_change());
+    assert!(r.reasons[0].starts_with("demand reaches ") && r.reasons[0].ends_with(" (p80)"), "{:?}", r.reasons);
+    assert!(r.reasons[1].starts_with("6 replicas hold 5.3k/s (930/s each, "), "{:?}", r.reasons);
+    assert!(r.reasons.iter().any(|s| s.starts_with("staying costs ") && s.ends_with("min over the SLO")));
+    assert!(r.price_of(6).unwrap().price > r.price_of(12).unwrap().price);
+    // 24 × 17,000 records over 10,000 each; KEDA's ten a replica are cut to the partitions
+    assert_eq!((r.others.hpa, r.others.keda), (Some(24), Some(24)));
+    assert_eq!(r.others.threshold, Some(7));
+}
+
+#[test]
+fn advice_on_partial_data_is_the_present_count_held() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let history = falling_behind(&workload, 6.0, 1.0);
+    let partial = WorkloadState { coverage: 2.0 / 24.0, ..state(6) };
+    let r = recommended(&input(&workload, &partial, &history));
+    assert_eq!((r.recommended, r.wanted, r.is_change()), (6, 6, false));
+    assert_eq!(r.blocked_by[0].guard, "coverage");
+    assert!(r.reasons[0].starts_with("2 of 24 partitions known"), "{:?}", r.reasons);
+    assert!(r.alternatives.is_empty() && r.others == Rivals::default(), "nothing is computed from a part");
+    let old = WorkloadState { data_age: 300.0, ..state(6) };
+    assert_eq!(recommended(&input(&workload, &old, &history)).blocked_by[0].guard, "stale");
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let (empty, known) = (History::default(), state(6));
+    let error = advise(&input(&workload, &known, &empty)).recommendation.unwrap_err();
+    assert!(error.contains("not known yet"), "{error}");
+    let uncounted = WorkloadState { replicas: None, ..state(6) };
+    let history = falling_behind(&workload, 6.0, 1.0);
+    let error = advise(&input(&workload, &uncounted, &history)).recommendation.unwrap_err();
+    assert!(error.contains("deploy/payments/fraud-scorer"), "{error}");
+}
+
+#[test]
+fn the_same_advice_keeps_its_identity_until_its_lifetime_nears_its_end() {
+    let (workload, state) = (workload(WorkloadKind::ConsumerGroup), state(6));
+    let history = falling_behind(&workload, 6.0, 1.0);
+    let first = recommended(&input(&workload, &state, &history));
+    let later = |seconds: f64, state: &WorkloadState| {
+        recommended(&Input { previous: Some(&first), now: NOW.plus(seconds), ..input(&workload, state, &history) })
+    };
+    let soon = later(200.0, &state);
+    assert_eq!((soon.plan_hash, soon.expires), (first.plan_hash.clone(), first.expires));
+    let renewed = later(250.0, &state);
+    assert!(renewed.plan_hash != first.plan_hash && renewed.expires > first.expires);
+    let mut again = state.clone();
+    again.replicas = again.replicas.map(|r| Replicas { uid: Some(Label::new("other")), ..r });
+    assert_ne!(later(2.0, &again).plan_hash, first.plan_hash, "the object was made again");
+}
+
+#[test]
+fn a_count_that_was_never_at_its_limit_asks_for_no_more() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let history = falling_behind(&workload, 20.0, 1.0); // 18.6k/s of room for at most 11.2k/s
+    let state = state(20);
+    let r = recommended(&input(&workload, &state, &history));
+    assert!(r.recommended <= 20, "{r:?}");
+    assert!(r.reasons.iter().any(|s| s.contains("at a guess")), "{:?}", r.reasons);
+}
+
+#[test]
+fn the_scaled_object_there_is_speaks_for_keda() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let history = falling_behind(&workload, 6.0, 1.0);
+    let trigger = KafkaTrigger {
+        group: "fraud-scorer".into(),
+        topic: None,
+        lag_threshold: 34_000.0,
+        allow_idle: false,
+        limit_to_partitions_with_lag: false,
+        ensure_even: false,
+        exclude_persistent: false,
+    };
+    let object = ScaledObject {
+        namespace: "payments".into(),
+        name: "fraud-scorer".into(),
+        target_kind: "Deployment".into(),
+        target_name: "fraud-scorer".into(),
+        min: 6,
+        max: 30,
+        kafka: vec![trigger],
+        paused: None,
+    };
+    let state = WorkloadState { scaled_object: Some(object), ..state(6) };
+    assert_eq!(recommended(&input(&workload, &state, &history)).others.keda, Some(12));
+}
+
+#[test]
+fn constants_change_no_count() {
+    let (workload, state) = (workload(WorkloadKind::ConsumerGroup), state(6));
+    let (one, many) = (falling_behind(&workload, 6.0, 1.0), falling_behind(&workload, 6.0, 1024.0));
+    let [a, b] = [one, many].map(|history| recommended(&input(&workload, &state, &history)));
+    assert_eq!((a.recommended, a.wanted), (b.recommended, b.wanted));
+}
+
+fn wild() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(f64::NAN)),
+        Just(Some(f64::INFINITY)),
+        Just(Some(-5.0)),
+        Just(Some(0.0)),
+        (0.0..1e9_f64).prop_map(Some)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_was_seen_advice_stays_in_bounds_and_is_the_same_twice(
+        values in prop::collection::vec(wild(), 60..400),
+        rates in prop::collection::vec(prop::option::of(0.0..1e4_f64), 0..24),
+        kind in prop_oneof![
+            Just(WorkloadKind::ConsumerGroup), Just(WorkloadKind::Inference), Just(WorkloadKind::Batch)
+        ],
+        current in 0..40_u32,
+    ) {
+        let workload = workload(kind);
+        let mut history = History::default();
+        for (i, value) in values.iter().enumerate() {
+            let role = Role::ALL[i % Role::ALL.len()];
+            let at = NOW.plus(-((values.len() - i) as f64) * 2.0);
+            if let Some(value) = *value {
+                history.record(&SignalKey { entity: workload.entity.clone(), role }, Sample { at, value });
+            }
+        }
+        let state = WorkloadState { partition_rates: rates, ..state(current) };
+        let input = input(&workload, &state, &history);
+        let advice = advise(&input);
+        if let Ok(r) = &advice.recommendation {
+            prop_assert!((2..=24).contains(&r.recommended));
+            let shown = r.alternatives.iter().any(|a| a.replicas == current);
+            prop_assert!(shown, "what staying costs is among the alternatives");
+        }
+        prop_assert_eq!(&advise(&input), &advice);
+    }
+}
