@@ -7,7 +7,12 @@
 use super::{members::Track, window::Window};
 
 /// Origins that are looked back on.
-const ORIGINS: usize = 500;
+const ORIGINS: usize = 800;
+/// First origins that are learned from but not scored: the members' records are still empty. At most a third of all.
+const SETTLING: usize = 24;
+/// The present volatility counts at most this many times the usual one: in a burst the errors that are known would
+/// otherwise be stretched beyond anything that was seen.
+const WILDEST: f64 = 3.0;
 /// Weight of a member: its mean absolute error to the power of minus this.
 const POWER: i32 = 6;
 /// Share of the newest error in a member's mean error, once there are enough.
@@ -59,6 +64,7 @@ impl Pooled {
     pub(super) fn new(window: &Window, tracks: &[Track], volatility: &[f64], k: usize) -> Self {
         let n = window.len();
         let first = n.saturating_sub(ORIGINS + k);
+        let settling = SETTLING.min(n.saturating_sub(first + k) / 3);
         let least = 1e-9 + 1e-3 * volatility[n - 1];
         let mut records = vec![Record::default(); tracks.len()];
         let mut weights = vec![0.0; tracks.len()];
@@ -71,7 +77,7 @@ impl Pooled {
                     record.add((target - track.values[origin]).abs());
                 }
                 let error = target - points[origin];
-                if error.is_finite() {
+                if error.is_finite() && origin >= first + settling {
                     scores.push(error / volatility[origin]);
                     own.add(error.abs());
                     naive.add((target - window.y[origin]).abs());
@@ -87,7 +93,7 @@ impl Pooled {
         named.sort_by(|a, b| b.1.total_cmp(&a.1));
         Self {
             point: points[n - 1],
-            scale: volatility[n - 1],
+            scale: volatility[n - 1].min(WILDEST * median(volatility)),
             scores,
             delay: k,
             ceiling: window.ceiling,
@@ -155,7 +161,14 @@ fn at_level(sorted: &[f64], level: f64) -> Option<f64> {
     Some(a + share * (b - a))
 }
 
-/// How much the series moves from one step to the next, at every instant, from what lay before: never zero.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(1.0)
+}
+
+/// How much the series moves from one step to the next, at every instant, from what lay before: never zero. Mostly
+/// the slow mean; a burst makes the next steps uncertain, but by far less than in proportion.
 pub(super) fn volatility(window: &Window) -> Vec<f64> {
     let (mut fast, mut slow, mut seen) = (0.0_f64, 0.0_f64, 0.0_f64);
     let mut level = window.y.first().copied().unwrap_or(0.0);
@@ -169,7 +182,7 @@ pub(super) fn volatility(window: &Window) -> Vec<f64> {
             seen += 1.0;
             fast += 0.08_f64.max(1.0 / seen) * (move_ - fast);
             slow += 0.01_f64.max(1.0 / seen) * (move_ - slow);
-            0.5 * fast + 0.5 * slow + smallest
+            fast.max(smallest).powf(0.2) * slow.max(smallest).powf(0.8)
         })
         .collect()
 }
