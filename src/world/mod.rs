@@ -51,6 +51,8 @@ pub fn scenarios() -> impl Iterator<Item = (&'static str, &'static str)> {
     scenario::SCENARIOS.iter().map(|(name, shows, _)| (*name, *shows))
 }
 
+/// Highest speed: a refresh every two seconds then covers half an hour, and more would show nothing.
+const FASTEST: f64 = 1000.0;
 /// Longest time between two looks of [`World::changed`] at the clock.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -80,8 +82,8 @@ impl World {
 
     /// The same at a chosen instant: for tests and pictures that must not depend on the time of day.
     pub fn start_at(scenario: &str, seed: u64, speed: f64, start: Time) -> Result<Self, String> {
-        if !(speed.is_finite() && speed > 0.0) {
-            return Err(format!("a world cannot run at speed {speed}: give a number above 0"));
+        if !(speed > 0.0 && speed <= FASTEST) {
+            return Err(format!("a world cannot run at speed {speed}: give a number above 0 and up to {FASTEST}"));
         }
         let mut world = Self::manual(scenario, seed, start)?;
         world.timing = Timing::Running(Clock::scaled(start, speed));

@@ -63,6 +63,11 @@ fn fraud_falls_behind_within_a_minute_and_twelve_replicas_mend_it() {
         assert!(lag(&world, "fraud-scorer") > before + 20_000.0, "seed {seed}: {before}");
         world.advance(60.0);
         let behind = lag(&world, "fraud-scorer");
+        let (seconds, rate) = world.with(|s| (s.time_lag("fraud-scorer"), s.topics[0].rate));
+        assert!(
+            (20.0..60.0).contains(&seconds) && seconds > behind / rate,
+            "seed {seed}: the worst partition is {seconds} s behind"
+        );
         world.with(|s| s.set_replicas("payments", "fraud-scorer", 12, "test")).unwrap();
         let mut waiting = 0.0_f64;
         for _ in 0..30 {
@@ -177,4 +182,20 @@ fn a_scaled_object_leads_the_hpa_that_keda_made_of_it() {
     world.with(|s| s.update_scaled_object("web", "clickstream", |o| o.max = 16)).unwrap();
     world.advance(20.0);
     assert_eq!(hpa(&world), (2, 16));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_world_moves_by_itself_and_tells_its_watchers() {
+    assert!(World::start_at("quiet", 1, 0.0, START).is_err());
+    let world = World::start_at("quiet", 1, 10.0, START).unwrap();
+    assert!(world.now() >= START && (world.clock().speed() - 10.0).abs() < 1e-9);
+    let version = world.with(|s| s.version());
+    let waiting = tokio::spawn({
+        let world = world.clone();
+        async move { world.changed(version).await }
+    });
+    tokio::task::yield_now().await;
+    world.with(|s| s.set_replicas("payments", "payments-audit", 4, "test")).unwrap();
+    assert!(waiting.await.unwrap() > version);
+    assert!(World::start("nothing", 1, 1.0).unwrap_err().contains("fraud, quiet, incident"));
 }

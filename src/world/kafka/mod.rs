@@ -9,8 +9,9 @@ mod dispatch;
 mod groups;
 
 use super::{World, hardware::Broker};
+use crate::model::{KafkaSettings, Label, Property};
 use bytes::{Bytes, BytesMut};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -30,6 +31,15 @@ pub struct KafkaFace {
     /// `bootstrap.servers`: all brokers, comma separated.
     pub bootstrap: String,
     listeners: Vec<AbortHandle>,
+}
+
+impl KafkaFace {
+    /// How the source connects to this face, as the cluster `name`.
+    pub fn settings(&self, name: &str) -> KafkaSettings {
+        let bootstrap = Property::Text(self.bootstrap.clone());
+        let properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap)]);
+        KafkaSettings { name: Label::new(name), properties, refresh: 2.0 }
+    }
 }
 
 impl Drop for KafkaFace {

@@ -7,7 +7,6 @@ use kafka_protocol::{
     messages::*,
     protocol::{Decodable, Encodable, StrBytes},
 };
-use std::collections::BTreeMap;
 
 /// 2026-10-05T22:00:00Z.
 const START: Time = Time::from_millis(1_791_237_600_000);
