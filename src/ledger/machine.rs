@@ -331,4 +331,4 @@ impl Step<'_> {
 
 #[cfg(test)]
 #[path = "machine_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -251,6 +251,3 @@ async fn may(Json(mut review): Json<Value>) -> (StatusCode, Json<Value>) {
     }
     (StatusCode::CREATED, Json(review))
 }
-
-#[cfg(test)]
-mod tests;
