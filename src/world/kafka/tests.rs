@@ -278,3 +278,47 @@ async fn dropping_the_face_closes_its_connections() {
     let closed = tokio::time::timeout(DEADLINE, client.0.read_i32()).await.unwrap();
     assert!(closed.is_err());
 }
+
+/// librdkafka is a reader that shares no line with ours: what it understands, others do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn librdkafka_reads_the_same_cluster() {
+    use rdkafka::{
+        ClientConfig, Offset, TopicPartitionList,
+        consumer::{BaseConsumer, Consumer},
+    };
+    let (world, face) = face("fraud").await;
+    let bootstrap = face.bootstrap.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &bootstrap).set("group.id", "fraud-scorer").create().unwrap();
+        let metadata = consumer.fetch_metadata(None, DEADLINE).unwrap();
+        let topics: Vec<_> = metadata.topics().iter().map(|t| (t.name().to_owned(), t.partitions().len())).collect();
+        let groups: Vec<_> = ["fraud-scorer", "orders-etl"]
+            .map(|id| {
+                let list = consumer.fetch_group_list(Some(id), DEADLINE).unwrap();
+                (list.groups()[0].state().to_owned(), list.groups()[0].members().len())
+            })
+            .to_vec();
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..24 {
+            asked.add_partition("transactions", partition);
+        }
+        let committed = consumer.committed_offsets(asked, DEADLINE).unwrap();
+        let lags: Vec<i64> = committed
+            .elements()
+            .iter()
+            .map(|e| {
+                let (_, end) = consumer.fetch_watermarks("transactions", e.partition(), DEADLINE).unwrap();
+                let Offset::Offset(committed) = e.offset() else { panic!("{e:?}") };
+                end - committed
+            })
+            .collect();
+        (metadata.brokers().len(), topics, groups, lags)
+    })
+    .await
+    .unwrap();
+    assert_eq!((read.0, read.1.len()), (3, 4));
+    assert!(read.1.contains(&("fraud-dlq".to_owned(), 3)));
+    assert_eq!(read.2, [("Stable".to_owned(), 6), ("Stable".to_owned(), 12)]);
+    assert_eq!(read.3, world.with(|s| s.lags("fraud-scorer")));
+}
