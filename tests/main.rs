@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
 
+mod conformance;
 mod contract;
 mod floors;
