@@ -241,7 +241,7 @@ impl Loop {
     }
 
     fn suspend(&mut self) -> Option<Exit> {
-        match self.terminal.suspend() {
+        match Terminal::suspend() {
             Ok(true) => {}
             Ok(false) => self.state.say(Severity::Unknown, "there is no shell here that could bring this screen back"),
             Err(_) => return Some(Exit { code: 129 }), // the terminal went away meanwhile

@@ -173,16 +173,19 @@ impl Terminal {
         self.enter()
     }
 
-    /// Gives the terminal back and stops the whole process group until SIGCONT; then takes it over again.
-    /// `false`: there is no shell that could continue us, nothing was done.
-    pub(super) fn suspend(&mut self) -> Result<bool, String> {
+    /// Gives the terminal back and stops the whole process group. `false`: there is no shell that could continue us,
+    /// nothing was done.
+    ///
+    /// Another thread may be the one that takes the signal, so this can return before the process stands still: the
+    /// terminal is taken again when SIGCONT comes ([`Self::resume`]), not here.
+    pub(super) fn suspend() -> Result<bool, String> {
         // In the session leader's own group nobody does job control (`ssh -t host highwater`).
         if getsid(None).ok() == getpgid(None).ok() {
             return Ok(false);
         }
         restore();
         kill_current_process_group(Signal::STOP).map_err(|e| format!("cannot stop: {e}"))?;
-        self.resume().map(|()| true)
+        Ok(true)
     }
 }
 

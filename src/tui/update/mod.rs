@@ -3,7 +3,7 @@
 mod dialogs;
 mod possible;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use possible::possible;
 

@@ -9,7 +9,7 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const NOW: Time = Time::from_millis(1_700_000_000_000);
+pub(in crate::tui) const NOW: Time = Time::from_millis(1_700_000_000_000);
 
 /// A workload that has 6 replicas and needs `to`.
 fn workload(name: &str, to: u32) -> Arc<WorkloadView> {
@@ -68,7 +68,7 @@ fn picture(mode: Mode) -> Picture {
     picture
 }
 
-fn prepared(action: &str, name: &str, to: u32, confirm: Confirm) -> Prepared {
+pub(in crate::tui) fn prepared(action: &str, name: &str, to: u32, confirm: Confirm) -> Prepared {
     Prepared {
         action: ActionId(Label::new(action)),
         workload: Label::new(name),
@@ -89,21 +89,21 @@ fn prepared(action: &str, name: &str, to: u32, confirm: Confirm) -> Prepared {
 }
 
 /// A screen with an engine's picture and a hand on the keys.
-struct Desk {
-    state: State,
-    picture: Arc<Picture>,
+pub(in crate::tui) struct Desk {
+    pub(in crate::tui) state: State,
+    pub(in crate::tui) picture: Arc<Picture>,
     uptime: Duration,
 }
 
 impl Desk {
-    fn new(mode: Mode) -> Self {
+    pub(in crate::tui) fn new(mode: Mode) -> Self {
         let mut state = State { size: (120, 30), ..State::default() };
         let picture = Arc::new(picture(mode));
         state.uptime = Duration::from_secs(1);
         Self { state, picture, uptime: Duration::from_secs(1) }
     }
 
-    fn at(&self) -> Moment {
+    pub(in crate::tui) fn at(&self) -> Moment {
         Moment { now: NOW.plus(self.uptime.as_secs_f64()), uptime: self.uptime }
     }
 
@@ -113,7 +113,7 @@ impl Desk {
     }
 
     /// Presses keys one second apart; what the last one did.
-    fn press(&mut self, keys: &str) -> Vec<Effect> {
+    pub(in crate::tui) fn press(&mut self, keys: &str) -> Vec<Effect> {
         let mut effects = Vec::new();
         for key in keys.split(' ').filter(|k| !k.is_empty()) {
             self.wait(1_000);
@@ -128,11 +128,11 @@ impl Desk {
         self.event(Event::Key(KeyEvent::new(chord.code(), modifiers)))
     }
 
-    fn wait(&mut self, milliseconds: u64) {
+    pub(in crate::tui) fn wait(&mut self, milliseconds: u64) {
         self.uptime += Duration::from_millis(milliseconds);
     }
 
-    fn publish(&mut self, change: impl FnOnce(&mut Picture)) -> Vec<Effect> {
+    pub(in crate::tui) fn publish(&mut self, change: impl FnOnce(&mut Picture)) -> Vec<Effect> {
         let mut next = (*self.picture).clone();
         next.seq += 1;
         change(&mut next);
@@ -140,7 +140,7 @@ impl Desk {
         self.event(Event::Picture)
     }
 
-    fn answer(&mut self, prepared: Prepared) -> Vec<Effect> {
+    pub(in crate::tui) fn answer(&mut self, prepared: Prepared) -> Vec<Effect> {
         self.publish(|p| p.prepared = Some(Arc::new(prepared)))
     }
 

@@ -66,7 +66,7 @@ fn answer(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Lin
     }
     let left = p.expires.since(cx.now);
     let expiry = if left > 0.0 { format!("expires in {}", format::countdown(left)) } else { "expired".to_owned() };
-    let evidence = format!("plan {}, evidence {} old, {expiry}", p.plan_hash, format::age(p.evidence_age));
+    let evidence = format!("{}, evidence {} old, {expiry}", p.plan_hash, format::age(p.evidence_age));
     labelled("plan", if left > 0.0 { Slot::Text } else { Slot::Act }, &evidence);
     labelled("after it", Slot::Text, p.after.as_str());
     for why in &p.refused {

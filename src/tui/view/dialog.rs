@@ -27,7 +27,7 @@ fn text_columns(columns: u16) -> usize {
 fn text(dialog: &Dialog, state: &State, picture: &Picture, now: Time, columns: u16) -> Vec<Line> {
     let columns = text_columns(columns);
     match dialog {
-        Dialog::Help(_) => help::lines(state, picture, now),
+        Dialog::Help(_) => help::lines(state, picture, now, columns),
         Dialog::Explain { workload, .. } => match picture.workload(workload.as_str()) {
             Some(view) => explain::lines(view, now, columns),
             None => wrap("", Slot::Unknown, &format!("{workload} is not in the picture any more"), columns),

@@ -79,10 +79,14 @@ fn counts(page: &mut Page, view: &WorkloadView, now: Time) {
     if let Some((at, from)) = state.last_change {
         page.row("last change", &format!("from {from}, {} ago", format::age(now.since(at))));
     }
-    let (covered, old) = (format::percent(state.coverage), duration(state.data_age));
-    let slot = if state.coverage < 1.0 || state.is_stale() { Slot::Unknown } else { Slot::Text };
-    let limit = duration(state.stale_after);
-    page.coloured("inputs", slot, &format!("{covered} known, the oldest {old} old (stale after {limit})"));
+    if state.data_age.is_finite() {
+        let (covered, old) = (format::percent(state.coverage), duration(state.data_age));
+        let slot = if state.coverage < 1.0 || state.is_stale() { Slot::Unknown } else { Slot::Text };
+        let limit = duration(state.stale_after);
+        page.coloured("inputs", slot, &format!("{covered} known, the oldest {old} old (stale after {limit})"));
+    } else {
+        page.coloured("inputs", Slot::Unknown, "nothing is known yet");
+    }
     for notice in &state.notices {
         page.coloured("notice", Slot::Look, notice.as_str());
     }
@@ -140,7 +144,7 @@ fn recommended(page: &mut Page, r: &Recommendation, now: Time) {
 fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&SignalView>) {
     page.head("Forecast");
     let Some(f) = forecast else {
-        page.coloured("none", Slot::Unknown, "not enough history");
+        page.coloured("none", Slot::Unknown, "no demand series yet, or too little of it");
         return;
     };
     let members: Vec<String> = f.weights.iter().map(|(name, w)| format!("{name} {}", format::percent(*w))).collect();
@@ -172,7 +176,7 @@ fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&S
 fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, r: Option<&Recommendation>) {
     page.head("Capacity");
     let Some(c) = capacity else {
-        page.coloured("none", Slot::Unknown, "not known: no replica was seen saturated");
+        page.coloured("none", Slot::Unknown, "too little was seen of replicas at work");
         return;
     };
     let seen = if c.samples == 0 {
@@ -195,6 +199,10 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, r: Option<&Recomm
 }
 
 fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
+    rivals(page, r);
+    if r.alternatives.is_empty() {
+        return;
+    }
     page.head("Price over the horizon");
     let price = &view.workload.price;
     page.row(
@@ -216,6 +224,9 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
             &format!("{} ({minutes} min over the objective){mark}", format::price(a.price)),
         );
     }
+}
+
+fn rivals(page: &mut Page, r: &Recommendation) {
     page.head("What other rules would do on the same data");
     for (name, count) in [("HPA v2", r.others.hpa), ("KEDA Kafka", r.others.keda), ("thresholds", r.others.threshold)] {
         match count {

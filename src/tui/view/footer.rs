@@ -82,7 +82,7 @@ fn hint(key: &str, word: &str) -> Line {
 /// The keys of a dialog. What its own text already says stands here too: the footer is where one looks.
 fn dialog_hints(cx: &Cx<'_>, dialog: &Dialog) -> Line {
     let keys: &[(&str, &str)] = match dialog {
-        Dialog::Palette { .. } => &[("enter", "do it"), ("up down", "choose"), ("esc", "leave")],
+        Dialog::Palette { .. } => &[("enter", "run"), ("up down", "choose"), ("esc", "leave")],
         Dialog::Reject { .. } => &[("enter", "reject with this reason"), ("esc", "leave")],
         Dialog::Count { .. } => &[("enter", "check this count"), ("esc", "leave")],
         Dialog::Snooze { .. } => &[("enter", "snooze"), ("1 2 3", "choose"), ("esc", "leave")],

@@ -53,8 +53,13 @@ fn sources(cx: &Cx<'_>, level: usize) -> Line {
         let (glyph, slot, word) = health(cx, source);
         let word = if level >= 2 && slot == Slot::Good { String::new() } else { format!(" {word}") };
         let detail = if level == 0 && slot == Slot::Good { format!(" {}", source.detail) } else { String::new() };
-        let age = match source.age(at(cx)) {
-            Some(age) if level < 4 || slot != Slot::Good => format!(" {}", format::age(age)),
+        // How old its last answer is; of one that is down, for how long.
+        let seconds = match source.health {
+            Health::Down => Some(at(cx).since(source.since).max(0.0)),
+            _ => source.age(at(cx)),
+        };
+        let age = match seconds {
+            Some(seconds) if level < 4 || slot != Slot::Good => format!(" {}", format::age(seconds)),
             _ => String::new(),
         };
         line.push((Slot::Text, format!("  {name} ")));
@@ -72,10 +77,7 @@ fn tally(cx: &Cx<'_>) -> Line {
     let mut line = title(cx);
     let bad = cx.picture.sources.iter().filter(|s| health(cx, s).1 != Slot::Good).count();
     let (glyph, slot) = if bad == 0 { (cx.theme.glyphs().up, Slot::Good) } else { (cx.theme.glyphs().half, Slot::Act) };
-    line.push((
-        slot,
-        format!("  {glyph} {} of {} sources ok", cx.picture.sources.len() - bad, cx.picture.sources.len()),
-    ));
+    line.push((slot, format!("  {glyph} {}/{} sources ok", cx.picture.sources.len() - bad, cx.picture.sources.len())));
     line
 }
 

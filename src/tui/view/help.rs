@@ -7,12 +7,12 @@ use super::{
         theme::Slot,
         update::possible,
     },
-    text::Line,
+    text::{Line, wrap},
 };
 use crate::model::{Picture, Time};
 
 /// The lines of the help.
-pub(super) fn lines(state: &State, picture: &Picture, now: Time) -> Vec<Line> {
+pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     for section in Section::ALL {
         let actions: Vec<Action> =
@@ -29,17 +29,15 @@ pub(super) fn lines(state: &State, picture: &Picture, now: Time) -> Vec<Line> {
             let keys = if keys.is_empty() { "no key".to_owned() } else { keys.join(" ") };
             let active = possible(action, state, picture, now).is_ok();
             let (key, text) = if active { (Slot::Key, Slot::Text) } else { (Slot::Dim, Slot::Dim) };
-            lines.push(vec![
-                (key, format!("  {keys:<14}")),
-                (text, format!("{:<15}", action.name())),
-                (text, action.doc().to_owned()),
-            ]);
+            let lead = format!("  {keys:<14}{:<15}", action.name());
+            for mut line in wrap(&lead, text, action.doc(), columns) {
+                line[0].0 = key;
+                lines.push(line);
+            }
         }
     }
     lines.push(Line::new());
-    lines.push(vec![(
-        Slot::Dim,
-        "What is greyed cannot be done here and now. Keys can be changed under [keys].".into(),
-    )]);
+    let end = "What is greyed cannot be done here and now. Keys can be changed under [keys] of the configuration.";
+    lines.extend(wrap("", Slot::Dim, end, columns));
     lines
 }

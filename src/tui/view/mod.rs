@@ -79,3 +79,6 @@ fn to_ascii(area: Rect, buf: &mut Buffer) {
         cell.set_symbol(near);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,11 @@ pub(crate) fn put_on(
         let room = usize::from(end.saturating_sub(at));
         (at, _) = buf.set_stringn(at, y, text, room, theme.style(*slot).patch(over));
     }
+    if width(line) > usize::from(columns)
+        && let Some(cell) = at.checked_sub(1).filter(|last| *last >= x).and_then(|last| buf.cell_mut((last, y)))
+    {
+        cell.set_symbol(theme.glyphs().cut);
+    }
     at
 }
 
