@@ -151,3 +151,50 @@ impl Scrapes {
         at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: Time = Time::from_millis(1_000_000_000);
+
+    fn none() -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    #[test]
+    fn a_missed_scrape_is_a_gap_and_the_series_is_stale() {
+        let mut scrapes = Scrapes::new(ORIGIN);
+        for i in 0..10 {
+            scrapes.begin();
+            scrapes.put("up", [0, 0], 1.0, none);
+            if !(3..6).contains(&i) && i < 9 {
+                scrapes.put("gone", [0, 0], f64::from(i), none);
+            }
+        }
+        let now = scrapes.last().unwrap();
+        let gone = scrapes.named("gone").next().unwrap();
+        let seen: Vec<f64> = gone.points(ORIGIN, now).map(|(_, v)| v).collect();
+        assert_eq!(format!("{seen:?}"), "[0.0, 1.0, 2.0, 6.0, 7.0, 8.0]");
+        assert!(gone.at(now.plus(1.0), 300.0).is_none(), "it missed the newest scrape");
+        assert!(gone.at(ORIGIN.plus(8.0 * STEP + 1.0), 300.0).is_some());
+        assert_eq!(gone.points(ORIGIN.plus(STEP), ORIGIN.plus(2.0 * STEP)).count(), 2, "both ends are included");
+    }
+
+    #[test]
+    fn the_ring_forgets_the_oldest_and_keeps_its_times() {
+        let mut scrapes = Scrapes::new(ORIGIN);
+        let many = KEPT + 2 * DROPPED;
+        for i in 0..many {
+            scrapes.begin();
+            scrapes.put("count", [0, 0], i as f64, none);
+        }
+        let series = scrapes.named("count").next().unwrap();
+        assert!(series.values.len() <= KEPT + 1);
+        let points: Vec<_> = series.points(ORIGIN, scrapes.last().unwrap()).collect();
+        assert!(points.len() >= KEPT - DROPPED);
+        let right = |(at, value): &(Time, f64)| (value - at.since(ORIGIN) / STEP).abs() < 1e-9;
+        assert!(points.iter().all(right), "each value still stands at the time of its scrape");
+        assert!((points[points.len() - 1].1 - (many - 1) as f64).abs() < 1e-9);
+    }
+}
