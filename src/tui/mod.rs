@@ -11,7 +11,10 @@
 
 pub mod action;
 pub mod dialog;
+pub mod export;
 pub mod filter;
+#[doc(hidden)]
+pub mod fixture;
 pub mod format;
 pub mod input;
 pub mod keymap;
@@ -23,6 +26,7 @@ pub mod terminal;
 pub mod theme;
 pub mod update;
 pub mod view;
+pub mod widget;
 
 pub use keymap::Keymap;
 pub use run::{Context, Exit, Options, run};

@@ -2,14 +2,21 @@
 
 mod actions;
 mod approve;
+mod card;
 mod dialog;
 mod explain;
 mod footer;
 mod header;
 mod help;
+pub mod kafka;
+pub mod ml;
+pub mod overview;
 mod palette;
+mod plot;
+mod tables;
 mod text;
 mod toasts;
+pub mod workload;
 
 pub(super) use dialog::last_line;
 
@@ -51,8 +58,10 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
 fn page(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     match cx.state.view {
         View::Actions => actions::draw(cx, area, buf),
-        // Each arm is one call: `View::Overview => overview::draw(cx, area, buf)`.
-        View::Overview | View::Workload | View::Kafka | View::Ml => {}
+        View::Overview => overview::draw(cx, area, buf),
+        View::Workload => workload::draw(cx, area, buf),
+        View::Kafka => kafka::draw(cx, area, buf),
+        View::Ml => ml::draw(cx, area, buf),
     }
 }
 
@@ -80,5 +89,7 @@ fn to_ascii(area: Rect, buf: &mut Buffer) {
     }
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,377 @@
+//! Kafka: brokers, topics, groups, and the partitions of the group under the cursor.
+
+use super::tables::{self, Sheet};
+use crate::{
+    model::{Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, duration, si},
+    tui::{
+        Cx, format, rows,
+        state::Pane,
+        theme::{Slot, Theme},
+        widget::{self, span, table::Column, value},
+    },
+};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+};
+
+/// Age beyond which a broker's own metrics count as old, seconds.
+const OLD: f64 = 60.0;
+
+/// Draws the page.
+pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let page = Page {
+        cx,
+        several: cx.picture.clusters.len() > 1,
+        brokers: rows::brokers(cx.picture, cx.state),
+        topics: rows::topics(cx.picture, cx.state),
+        groups: rows::groups(cx.picture, cx.state),
+        partitions: rows::partitions(cx.picture, cx.state),
+    };
+    if area.width >= 110 && area.height >= 26 {
+        page.all(area, buf);
+    } else {
+        page.focused(area, buf);
+    }
+}
+
+struct Page<'a> {
+    cx: &'a Cx<'a>,
+    several: bool,
+    brokers: Vec<rows::Row<'a, Broker>>,
+    topics: Vec<rows::Row<'a, Topic>>,
+    groups: Vec<rows::Row<'a, Group>>,
+    partitions: Vec<rows::Row<'a, GroupPartition>>,
+}
+
+impl Page<'_> {
+    fn all(&self, area: Rect, buf: &mut Buffer) {
+        let brokers = (self.brokers.len().max(2) as u16 + 3).min(area.height / 4);
+        let groups = (self.groups.len().max(self.topics.len()).max(3) as u16 + 3).min((area.height - brokers) / 2);
+        let [top, middle, bottom] =
+            Layout::vertical([Constraint::Length(brokers), Constraint::Length(groups), Constraint::Fill(1)])
+                .areas(area);
+        let [left, right] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(middle);
+        self.brokers(top, buf);
+        self.groups(left, buf);
+        self.topics(right, buf);
+        self.partitions(bottom, buf);
+    }
+
+    fn focused(&self, area: Rect, buf: &mut Buffer) {
+        let [line, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+        let names = [
+            (Pane::Groups, "groups", self.groups.len()),
+            (Pane::Partitions, "partitions", self.partitions.len()),
+            (Pane::Topics, "topics", self.topics.len()),
+            (Pane::Brokers, "brokers", self.brokers.len()),
+        ];
+        tables::tabs(self.cx, &names, line, buf);
+        match self.cx.state.pane() {
+            Pane::Partitions => self.partitions(body, buf),
+            Pane::Topics => self.topics(body, buf),
+            Pane::Brokers => self.brokers(body, buf),
+            _ => self.groups(body, buf),
+        }
+    }
+
+    fn brokers(&self, area: Rect, buf: &mut Buffer) {
+        let (up, all) = (self.brokers.iter().filter(|b| b.item.state == BrokerState::Up).count(), self.brokers.len());
+        let sheet = Sheet {
+            pane: Pane::Brokers,
+            title: format!("Brokers, {up} of {all} answer"),
+            columns: &BROKERS,
+            rows: &self.brokers,
+            empty: nothing(self.cx, "no brokers are known"),
+        };
+        sheet.draw(self.cx, area, buf, |row| broker(self.cx, row, self.several));
+    }
+
+    fn topics(&self, area: Rect, buf: &mut Buffer) {
+        let sheet = Sheet {
+            pane: Pane::Topics,
+            title: "Topics".to_owned(),
+            columns: &TOPICS,
+            rows: &self.topics,
+            empty: nothing(self.cx, "no topics are visible (needs Describe on topics)"),
+        };
+        sheet.draw(self.cx, area, buf, |row| topic(self.cx, row, self.several));
+    }
+
+    fn groups(&self, area: Rect, buf: &mut Buffer) {
+        let brokers = self.brokers.iter().filter(|b| b.item.state == BrokerState::Up).count();
+        let text = format!(
+            "no consumer groups yet: is `--kafka` the right cluster? {brokers} brokers answered, 0 groups visible (needs Describe on groups)"
+        );
+        let sheet = Sheet {
+            pane: Pane::Groups,
+            title: "Consumer groups, largest lag first".to_owned(),
+            columns: &GROUPS,
+            rows: &self.groups,
+            empty: nothing(self.cx, &text),
+        };
+        sheet.draw(self.cx, area, buf, |row| group(self.cx, row, self.several));
+    }
+
+    fn partitions(&self, area: Rect, buf: &mut Buffer) {
+        let current = rows::current_group(self.cx.picture, self.cx.state);
+        let title =
+            current.as_ref().map_or_else(|| "Partitions".to_owned(), |g| format!("Partitions of {}", g.item.group));
+        let sheet = Sheet {
+            pane: Pane::Partitions,
+            title,
+            columns: &PARTITIONS,
+            rows: &self.partitions,
+            empty: "no partitions: the group has neither committed an offset nor been given a partition".to_owned(),
+        };
+        let lags: Vec<Option<f64>> = self.partitions.iter().map(|p| p.item.lag.map(|l| l as f64)).collect();
+        sheet.draw(self.cx, area, buf, |row| partition(self.cx, row.item, current.as_ref().map(|g| g.item)));
+        // The heads' line has room on its right where the screen is wide: the lag of all partitions at one look.
+        let strip = Rect { x: area.x + 112.min(area.width), width: area.width.saturating_sub(114), ..area };
+        if strip.width >= 24 && area.height > 3 && !lags.is_empty() {
+            let most = lags.iter().flatten().copied().fold(1.0, f64::max);
+            let mut line = Line::from(span("lag by partition ", self.cx.theme.style(Slot::Dim)));
+            line.spans.extend(
+                widget::heat(self.cx.theme, &lags, most, usize::from(strip.width) - 18, |_| Slot::History).spans,
+            );
+            widget::put(&line, strip.x, area.y + 1, strip, buf);
+        }
+    }
+}
+
+/// Adds what the sources say to a sentence about nothing.
+fn nothing(cx: &Cx<'_>, text: &str) -> String {
+    if !cx.state.filter.is_empty() {
+        return format!("nothing matches the filter {:?}; Esc clears it", cx.state.filter);
+    }
+    let kafka = |s: &&crate::model::SourceStatus| s.kind == crate::model::SourceKind::Kafka;
+    match cx.picture.sources.iter().find(kafka) {
+        None => "no Kafka cluster is configured: `--kafka HOST:PORT`, or [kafka.NAME] in the configuration".to_owned(),
+        Some(source) => format!("{text}. kafka {}: {}", source.name, source.detail),
+    }
+}
+
+/// A count that is red when it is not zero.
+fn bad(theme: &Theme, count: u64, slot: Slot) -> Line<'static> {
+    Line::from(span(format::count(count), theme.style(if count > 0 { slot } else { Slot::Dim })))
+}
+
+fn plain(theme: &Theme, text: impl Into<String>) -> Line<'static> {
+    Line::from(span(text, theme.style(Slot::Text)))
+}
+
+fn dim(theme: &Theme, text: impl Into<String>) -> Line<'static> {
+    Line::from(span(text, theme.style(Slot::Dim)))
+}
+
+const BROKERS: [Column; 14] = [
+    Column::words("  BROKER", 8, 40, 0),
+    Column::words("STATE", 10, 40, 0),
+    Column::numbers("RTT", 6, 4),
+    Column::words("RACK", 5, 12, 8),
+    Column::numbers("LEADS", 5, 5),
+    Column::numbers("REPLICAS", 8, 9),
+    Column::numbers("UNDER-REPL", 10, 1),
+    Column::numbers("OFFLINE", 7, 1),
+    Column::numbers("CPU CORES", 9, 2),
+    Column::numbers("MEMORY", 8, 3),
+    Column::numbers("HEAP", 4, 6),
+    Column::numbers("IN/S", 9, 2),
+    Column::numbers("OUT/S", 9, 2),
+    Column::numbers("IDLE", 4, 7),
+];
+
+fn broker(cx: &Cx<'_>, row: &rows::Row<'_, Broker>, several: bool) -> Vec<Line<'static>> {
+    let (theme, g, b) = (cx.theme, cx.theme.glyphs(), row.item);
+    let metrics = metrics(cx, b);
+    let read = |r: Option<&Reading>, print: fn(f64) -> String| value::reading(theme, r, cx.now, OLD, print);
+    let of = |pick: fn(&BrokerMetrics) -> &Option<Reading>| metrics.and_then(|m| pick(m).as_ref());
+    let up = b.state == BrokerState::Up;
+    let (glyph, slot) = if up { (g.up, Slot::Good) } else { (g.down, Slot::Act) };
+    let mut name = Line::from(vec![span(glyph, theme.style(slot)), span(" ", theme.style(slot))]);
+    name.spans.extend(tables::name(cx, row.source, several, &format!("{} {}:{}", b.id, b.host, b.port)).spans);
+    let state = match &b.state {
+        BrokerState::Up => Line::from(span("up", theme.style(Slot::Good))),
+        BrokerState::Down { since, reason } => {
+            let text = format!("down {}: {reason}", format::age(cx.now.since(*since)));
+            Line::from(span(text, theme.style(Slot::Act)))
+        }
+    };
+    let offline = of(|m| &m.offline);
+    vec![
+        name,
+        state,
+        b.rtt.map_or_else(|| value::missing(theme), |s| plain(theme, duration(s))),
+        b.rack.as_ref().map_or_else(|| value::missing(theme), |r| dim(theme, r.to_string())),
+        plain(theme, si(f64::from(b.leads))),
+        dim(theme, si(f64::from(b.replicas))),
+        if up { bad(theme, u64::from(b.under_replicated), Slot::Act) } else { value::unknown(theme) },
+        offline.map_or_else(|| value::missing(theme), |r| bad(theme, r.value.max(0.0) as u64, Slot::Act)),
+        read(of(|m| &m.cpu), si),
+        read(of(|m| &m.memory), format::bytes),
+        read(of(|m| &m.heap), format::percent),
+        read(of(|m| &m.bytes_in), format::bytes),
+        read(of(|m| &m.bytes_out), format::bytes),
+        read(of(|m| &m.handler_idle), format::percent),
+    ]
+}
+
+/// The broker's own metrics: by its id, else by its host.
+fn metrics<'a>(cx: &Cx<'a>, broker: &Broker) -> Option<&'a BrokerMetrics> {
+    let all = || cx.picture.ml.iter().flat_map(|m| &m.brokers);
+    let id = broker.id.to_string();
+    let host = broker.host.as_str();
+    let same_host = |m: &&BrokerMetrics| {
+        let said = m.broker.as_str().split(':').next().unwrap_or_default();
+        !said.is_empty() && (said == host || host.split('.').next() == Some(said))
+    };
+    all().find(|m| m.broker == *id.as_str()).or_else(|| all().find(same_host))
+}
+
+const TOPICS: [Column; 6] = [
+    Column::words("TOPIC", 12, 60, 0),
+    Column::numbers("PARTITIONS", 10, 1),
+    Column::numbers("RECORDS", 7, 3),
+    Column::numbers("UNDER-REPL", 10, 2),
+    Column::numbers("OFFLINE", 7, 1),
+    Column::words("ERROR", 5, 40, 4),
+];
+
+fn topic(cx: &Cx<'_>, row: &rows::Row<'_, Topic>, several: bool) -> Vec<Line<'static>> {
+    let (theme, t) = (cx.theme, row.item);
+    let kept = |p: &crate::model::Partition| Some(p.end?.saturating_sub(p.log_start?).max(0) as u64);
+    let known = t.partitions.iter().filter_map(kept).reduce(u64::saturating_add);
+    let all = t.partitions.iter().all(|p| kept(p).is_some());
+    let under = t.partitions.iter().filter(|p| p.is_under_replicated()).count() as u64;
+    let offline = t.partitions.iter().filter(|p| p.leader.is_none()).count() as u64;
+    let at_least = if all { "" } else { theme.glyphs().at_least };
+    vec![
+        tables::name(cx, row.source, several, t.name.as_str()),
+        plain(theme, format::count(t.partitions.len() as u64)),
+        known.map_or_else(|| value::unknown(theme), |n| plain(theme, format!("{at_least}{}", si(n as f64)))),
+        bad(theme, under, Slot::Look),
+        bad(theme, offline, Slot::Act),
+        t.error.as_ref().map_or_else(Line::default, |e| Line::from(span(e.to_string(), theme.style(Slot::Act)))),
+    ]
+}
+
+const GROUPS: [Column; 8] = [
+    Column::words("  GROUP", 14, 44, 0),
+    Column::words("STATE", 8, 20, 2),
+    Column::numbers("LAG", 7, 0),
+    Column::numbers("BEHIND", 7, 1),
+    Column::numbers("LOST", 5, 3),
+    Column::numbers("PARTITIONS", 10, 4),
+    Column::numbers("MEMBERS", 7, 5),
+    Column::words("TYPE", 7, 9, 6),
+];
+
+fn group(cx: &Cx<'_>, row: &rows::Row<'_, Group>, several: bool) -> Vec<Line<'static>> {
+    let (theme, g, item) = (cx.theme, cx.theme.glyphs(), row.item);
+    let partial = item.coverage < 1.0;
+    let slot = if partial { Slot::Unknown } else { Slot::Text };
+    let at_least = if partial { g.at_least } else { "" };
+    let abandoned = item.state == GroupState::Empty && item.lag.is_some_and(|l| l > 0);
+    let (glyph, state) = match () {
+        () if item.error.is_some() => (g.act, Slot::Act),
+        () if item.state.is_rebalancing() || abandoned => (g.look, Slot::Look),
+        () if partial => (g.unknown, Slot::Unknown),
+        () => (g.ok, Slot::Text),
+    };
+    let mut name = Line::from(vec![span(glyph, theme.style(state)), span(" ", theme.style(state))]);
+    name.spans.extend(tables::name(cx, row.source, several, item.group.as_str()).spans);
+    let known = item.partitions.iter().filter(|p| p.fresh).count();
+    let coverage =
+        if partial { format!("{known} of {}", item.partitions.len()) } else { item.partitions.len().to_string() };
+    let idle = item.members.len().saturating_sub(item.active_members());
+    let members =
+        if idle > 0 { format!("{} ({idle} idle)", item.members.len()) } else { item.members.len().to_string() };
+    vec![
+        name,
+        Line::from(span(
+            item.error.as_ref().map_or_else(|| words(item.state).to_owned(), ToString::to_string),
+            theme.style(state),
+        )),
+        number(theme, item.lag, at_least, slot),
+        item.time_lag.map_or_else(|| value::unknown(theme), |s| estimated(theme, at_least, s)),
+        item.lost.map_or_else(|| value::unknown(theme), |n| bad(theme, n, Slot::Act)),
+        Line::from(span(coverage, theme.style(slot))),
+        plain(theme, members),
+        dim(theme, format!("{:?}", item.kind).to_lowercase()),
+    ]
+}
+
+fn words(state: GroupState) -> &'static str {
+    match state {
+        GroupState::Stable => "stable",
+        GroupState::PreparingRebalance | GroupState::CompletingRebalance => "rebalancing",
+        GroupState::Assigning => "assigning",
+        GroupState::Reconciling => "reconciling",
+        GroupState::Empty => "no members",
+        GroupState::Dead => "gone",
+        GroupState::Unknown => "?",
+    }
+}
+
+fn number(theme: &Theme, n: Option<u64>, before: &str, slot: Slot) -> Line<'static> {
+    match n {
+        None => value::unknown(theme),
+        Some(0) if before.is_empty() => dim(theme, "0"),
+        Some(n) => Line::from(span(format!("{before}{}", si(n as f64)), theme.style(slot))),
+    }
+}
+
+fn estimated(theme: &Theme, before: &str, seconds: f64) -> Line<'static> {
+    if seconds == 0.0 && before.is_empty() {
+        return dim(theme, duration(0.0));
+    }
+    let about = if before.is_empty() { theme.glyphs().about } else { before };
+    Line::from(vec![span(about, theme.style(Slot::Dim)), span(duration(seconds), theme.style(Slot::Text))])
+}
+
+const PARTITIONS: [Column; 10] = [
+    Column::words("TOPIC", 8, 34, 1),
+    Column::numbers("P", 3, 0),
+    Column::numbers("LAG", 6, 0),
+    Column::numbers("BEHIND", 7, 1),
+    Column::numbers("LOST", 4, 2),
+    Column::numbers("COMMITTED", 9, 4),
+    Column::numbers("LOG START", 9, 6),
+    Column::numbers("END", 9, 5),
+    Column::words("OWNER", 8, 28, 3),
+    Column::numbers("SEEN", 5, 4),
+];
+
+fn partition(cx: &Cx<'_>, p: &GroupPartition, group: Option<&Group>) -> Vec<Line<'static>> {
+    let theme = cx.theme;
+    let offset = |o: Option<i64>| match o {
+        None => value::missing(theme),
+        Some(o) => {
+            Line::from(span(format::count(o.max(0) as u64), theme.style(if p.fresh { Slot::Text } else { Slot::Dim })))
+        }
+    };
+    let owner = p.owner.and_then(|i| group?.members.get(i));
+    let seen = format::age(cx.now.since(p.at));
+    let seen = if p.fresh { dim(theme, seen) } else { Line::from(span(seen, theme.style(Slot::Unknown))) };
+    let committed = if p.beyond_end {
+        Line::from(span(
+            format!("{} beyond end", p.committed.map_or_else(String::new, |c| c.to_string())),
+            theme.style(Slot::Act),
+        ))
+    } else {
+        offset(p.committed)
+    };
+    vec![
+        dim(theme, p.topic.to_string()),
+        plain(theme, p.partition.to_string()),
+        number(theme, p.lag, "", Slot::Text),
+        p.time_lag.map_or_else(|| value::unknown(theme), |s| estimated(theme, "", s)),
+        p.lost.map_or_else(|| value::unknown(theme), |n| bad(theme, n, Slot::Act)),
+        committed,
+        offset(p.log_start),
+        offset(p.end),
+        owner.map_or_else(|| value::missing(theme), |m| plain(theme, m.client_id.to_string())),
+        seen,
+    ]
+}

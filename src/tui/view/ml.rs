@@ -1,0 +1,304 @@
+//! The ML side: inference services, GPUs, queues, training runs.
+
+use super::tables::{self, Sheet};
+use crate::{
+    model::{Gpu, Queue, Reading, Service, SourceKind, Training, duration, si},
+    tui::{
+        Cx, format, rows,
+        state::Pane,
+        theme::Slot,
+        widget::{self, span, table::Column, value},
+    },
+};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+};
+
+/// Age beyond which a reading is old: Prometheus itself looks back five minutes, scrapes are seconds apart.
+const OLD: f64 = 60.0;
+/// From here on a GPU or a cache is nearly full.
+const NEARLY_FULL: f64 = 0.9;
+/// Cells of a gauge.
+const GAUGE: usize = 8;
+
+/// Draws the page.
+pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let page = Page {
+        cx,
+        several: cx.picture.ml.len() > 1,
+        services: rows::services(cx.picture, cx.state),
+        gpus: rows::gpus(cx.picture, cx.state),
+        queues: rows::queues(cx.picture, cx.state),
+        trainings: rows::trainings(cx.picture, cx.state),
+    };
+    if area.width >= 100 && area.height >= 24 {
+        page.all(area, buf);
+    } else {
+        page.focused(area, buf);
+    }
+}
+
+struct Page<'a> {
+    cx: &'a Cx<'a>,
+    several: bool,
+    services: Vec<rows::Row<'a, Service>>,
+    gpus: Vec<rows::Row<'a, Gpu>>,
+    queues: Vec<rows::Row<'a, Queue>>,
+    trainings: Vec<rows::Row<'a, Training>>,
+}
+
+impl Page<'_> {
+    fn all(&self, area: Rect, buf: &mut Buffer) {
+        let tall = |n: usize| n.clamp(2, 12) as u16 + 3;
+        let services = tall(self.services.len()).min(area.height / 3);
+        let work = tall(self.queues.len().max(self.trainings.len())).min(area.height / 4);
+        let [top, middle, bottom] =
+            Layout::vertical([Constraint::Length(services), Constraint::Fill(1), Constraint::Length(work)]).areas(area);
+        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(bottom);
+        self.services(top, buf);
+        self.gpus(middle, buf);
+        self.queues(left, buf);
+        self.trainings(right, buf);
+    }
+
+    fn focused(&self, area: Rect, buf: &mut Buffer) {
+        let [line, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+        let names = [
+            (Pane::Services, "services", self.services.len()),
+            (Pane::Gpus, "GPUs", self.gpus.len()),
+            (Pane::Queues, "queues", self.queues.len()),
+            (Pane::Trainings, "training", self.trainings.len()),
+        ];
+        tables::tabs(self.cx, &names, line, buf);
+        match self.cx.state.pane() {
+            Pane::Gpus => self.gpus(body, buf),
+            Pane::Queues => self.queues(body, buf),
+            Pane::Trainings => self.trainings(body, buf),
+            _ => self.services(body, buf),
+        }
+    }
+
+    fn services(&self, area: Rect, buf: &mut Buffer) {
+        let sheet = Sheet {
+            pane: Pane::Services,
+            title: "Inference services".to_owned(),
+            columns: &SERVICES,
+            rows: &self.services,
+            empty: nothing(
+                self.cx,
+                "no inference services: none of vLLM, Triton, TGI, Ray Serve, KServe… exports metrics here",
+            ),
+        };
+        sheet.draw(self.cx, area, buf, |row| service(self.cx, row, self.several));
+    }
+
+    fn gpus(&self, area: Rect, buf: &mut Buffer) {
+        let known: Vec<f64> = self.gpus.iter().filter_map(|g| Some(g.item.utilisation.as_ref()?.value)).collect();
+        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+        let title = if known.is_empty() {
+            "GPUs".to_owned()
+        } else {
+            format!("GPUs, {} busy on average", format::percent(mean))
+        };
+        let sheet = Sheet {
+            pane: Pane::Gpus,
+            title,
+            columns: &GPUS,
+            rows: &self.gpus,
+            empty: nothing(self.cx, "no GPUs: neither DCGM nor another GPU exporter is scraped here"),
+        };
+        sheet.draw(self.cx, area, buf, |row| gpu(self.cx, row, self.several));
+    }
+
+    fn queues(&self, area: Rect, buf: &mut Buffer) {
+        let sheet = Sheet {
+            pane: Pane::Queues,
+            title: "Queues".to_owned(),
+            columns: &QUEUES,
+            rows: &self.queues,
+            empty: nothing(self.cx, "no work queues: neither Kueue nor Celery nor RabbitMQ exports metrics here"),
+        };
+        sheet.draw(self.cx, area, buf, |row| queue(self.cx, row, self.several));
+    }
+
+    fn trainings(&self, area: Rect, buf: &mut Buffer) {
+        let sheet = Sheet {
+            pane: Pane::Trainings,
+            title: "Training".to_owned(),
+            columns: &TRAININGS,
+            rows: &self.trainings,
+            empty: nothing(self.cx, "no training runs: name their series in the configuration (signals.progress)"),
+        };
+        sheet.draw(self.cx, area, buf, |row| training(self.cx, row, self.several));
+    }
+}
+
+/// Adds what the sources say to a sentence about nothing.
+fn nothing(cx: &Cx<'_>, text: &str) -> String {
+    if !cx.state.filter.is_empty() {
+        return format!("nothing matches the filter {:?}; Esc clears it", cx.state.filter);
+    }
+    let Some(source) = cx.picture.sources.iter().find(|s| s.kind == SourceKind::Prometheus) else {
+        return "no Prometheus is configured: `--prometheus URL`, or [prometheus.NAME] in the configuration".to_owned();
+    };
+    let packs: Vec<&str> = cx.picture.ml.iter().flat_map(|m| &m.packs).map(crate::model::Label::as_str).collect();
+    let packs = if packs.is_empty() {
+        "no pack matched".to_owned()
+    } else {
+        format!("packs that matched: {}", packs.join(", "))
+    };
+    format!("{text}. prometheus {}: {}; {packs}", source.name, source.detail)
+}
+
+fn read(cx: &Cx<'_>, reading: Option<&Reading>, print: impl Fn(f64) -> String) -> Line<'static> {
+    value::reading(cx.theme, reading, cx.now, OLD, print)
+}
+
+const SERVICES: [Column; 12] = [
+    Column::words("SERVICE", 12, 40, 0),
+    Column::words("PACK", 6, 12, 8),
+    Column::numbers("REPLICAS", 8, 5),
+    Column::numbers("WAITING", 7, 0),
+    Column::numbers("RUNNING", 7, 3),
+    Column::numbers("REQ/S", 6, 2),
+    Column::numbers("TOKENS/S", 8, 6),
+    Column::numbers("TTFT P95", 8, 1),
+    Column::numbers("ITL P95", 7, 4),
+    Column::numbers("E2E P95", 7, 2),
+    Column::numbers("QUEUE P95", 9, 7),
+    Column::numbers("KV CACHE", 8, 3),
+];
+
+fn service(cx: &Cx<'_>, row: &rows::Row<'_, Service>, several: bool) -> Vec<Line<'static>> {
+    let s = row.item;
+    let full = s.kv_cache.as_ref().is_some_and(|r| r.value >= NEARLY_FULL);
+    let cache = read(cx, s.kv_cache.as_ref(), format::percent);
+    vec![
+        tables::name(cx, row.source, several, s.name.as_str()),
+        Line::from(span(s.pack.to_string(), cx.theme.style(Slot::Dim))),
+        read(cx, s.replicas.as_ref(), si),
+        read(cx, s.waiting.as_ref(), si),
+        read(cx, s.running.as_ref(), si),
+        read(cx, s.request_rate.as_ref(), si),
+        read(cx, s.token_rate.as_ref(), si),
+        read(cx, s.ttft_p95.as_ref(), duration),
+        read(cx, s.inter_token_p95.as_ref(), duration),
+        read(cx, s.latency_p95.as_ref(), duration),
+        read(cx, s.queue_p95.as_ref(), duration),
+        if full { value::restyle(cache, cx.theme, Slot::Look) } else { cache },
+    ]
+}
+
+const GPUS: [Column; 9] = [
+    Column::words("GPU", 9, 40, 0),
+    Column::words("UTILISATION", 13, 20, 0),
+    Column::words("MEMORY", 13, 34, 1),
+    Column::numbers("POWER", 6, 3),
+    Column::numbers("TEMP", 6, 2),
+    Column::words("POD", 10, 40, 4),
+    Column::words("MODEL", 10, 30, 6),
+    Column::words("XID", 5, 26, 2),
+    Column::numbers("SEEN", 5, 5),
+];
+
+fn gpu(cx: &Cx<'_>, row: &rows::Row<'_, Gpu>, several: bool) -> Vec<Line<'static>> {
+    let (theme, g) = (cx.theme, row.item);
+    let dim = theme.style(Slot::Dim);
+    let share = g.memory_used.as_ref().zip(g.memory_total.as_ref()).filter(|(_, all)| all.value > 0.0);
+    let share = share.map(|(used, all)| (used.value / all.value, used, all.value));
+    let bar = |ratio: Option<f64>, old: bool| {
+        let slot = if old {
+            Slot::Dim
+        } else if ratio.is_some_and(|r| r >= NEARLY_FULL) {
+            Slot::Look
+        } else {
+            Slot::Gauge
+        };
+        let mut line = Line::from(widget::gauge(theme, ratio, GAUGE, slot));
+        line.spans.push(span(" ", dim));
+        line
+    };
+    let old = g.utilisation.as_ref().is_some_and(|r| r.age(cx.now) > OLD);
+    let mut busy = bar(g.utilisation.as_ref().map(|r| r.value), old);
+    busy.spans.extend(read(cx, g.utilisation.as_ref(), format::percent).spans);
+    let mut memory = bar(share.map(|s| s.0), old);
+    memory.spans.extend(match share {
+        Some((_, used, all)) => {
+            read(cx, Some(used), |v| format!("{} of {}", si(v / 1024_f64.powi(3)), format::bytes(all))).spans
+        }
+        None => read(cx, g.memory_used.as_ref(), format::bytes).spans,
+    });
+    let xid = match &g.xid {
+        Some(r) if r.value > 0.0 => {
+            Line::from(span(format!("{} XID {}", theme.glyphs().act, si(r.value)), theme.style(Slot::Act)))
+        }
+        _ => Line::default(),
+    };
+    let words = |l: Option<&crate::model::Label>, free: &str| {
+        Line::from(span(l.map_or_else(|| free.to_owned(), ToString::to_string), dim))
+    };
+    vec![
+        tables::name(cx, row.source, several, &format!("{}/{}", g.host, g.gpu)),
+        busy,
+        memory,
+        read(cx, g.power.as_ref(), |w| format!("{w:.0} W")),
+        read(cx, g.temperature.as_ref(), |t| format!("{t:.0} °C")),
+        words(g.pod.as_ref(), theme.glyphs().missing),
+        words(g.model.as_ref(), theme.glyphs().missing),
+        xid,
+        g.utilisation
+            .as_ref()
+            .map_or_else(|| value::missing(theme), |r| Line::from(span(format::age(r.age(cx.now)), dim))),
+    ]
+}
+
+const QUEUES: [Column; 5] = [
+    Column::words("QUEUE", 12, 40, 0),
+    Column::words("PACK", 6, 12, 3),
+    Column::numbers("WAITING", 7, 0),
+    Column::numbers("RUNNING", 7, 1),
+    Column::numbers("WORKERS", 7, 2),
+];
+
+fn queue(cx: &Cx<'_>, row: &rows::Row<'_, Queue>, several: bool) -> Vec<Line<'static>> {
+    let q = row.item;
+    vec![
+        tables::name(cx, row.source, several, q.name.as_str()),
+        Line::from(span(q.pack.to_string(), cx.theme.style(Slot::Dim))),
+        read(cx, q.waiting.as_ref(), si),
+        read(cx, q.running.as_ref(), si),
+        read(cx, q.workers.as_ref(), si),
+    ]
+}
+
+const TRAININGS: [Column; 5] = [
+    Column::words("RUN", 12, 40, 0),
+    Column::words("PROGRESS", 13, 16, 0),
+    Column::numbers("STEP", 6, 2),
+    Column::numbers("LOSS", 6, 1),
+    Column::numbers("DONE IN", 7, 1),
+];
+
+fn training(cx: &Cx<'_>, row: &rows::Row<'_, Training>, several: bool) -> Vec<Line<'static>> {
+    let t = row.item;
+    let done = t
+        .step
+        .as_ref()
+        .zip(t.total_steps.as_ref())
+        .filter(|(_, all)| all.value > 0.0)
+        .map(|(s, all)| s.value / all.value);
+    let mut progress = Line::from(widget::gauge(cx.theme, done, GAUGE, Slot::Gauge));
+    progress.spans.push(match done {
+        Some(done) => span(format!(" {}", format::percent(done)), cx.theme.style(Slot::Text)),
+        None => span(format!(" {}", cx.theme.glyphs().missing), cx.theme.style(Slot::Dim)),
+    });
+    vec![
+        tables::name(cx, row.source, several, t.name.as_str()),
+        progress,
+        read(cx, t.step.as_ref(), si),
+        read(cx, t.loss.as_ref(), si),
+        read(cx, t.eta.as_ref(), duration),
+    ]
+}

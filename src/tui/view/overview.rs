@@ -1,0 +1,254 @@
+//! Every workload of both kinds in one table, worst first; below it what is chosen: its chart and its recommendation.
+
+use super::{card, plot, workload};
+use crate::{
+    model::{ActionState, Forecast, Recommendation, Role, Severity, WorkloadKind, WorkloadView, duration, si},
+    tui::{
+        Cx, format, rows,
+        state::Pane,
+        theme::Slot,
+        widget::{
+            self, span,
+            sparkline::sparkline,
+            table::{self, Column},
+            value,
+        },
+    },
+};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+};
+
+const COLUMNS: [Column; 13] = [
+    Column::words("  WORKLOAD", 14, 34, 0),
+    Column::words("KIND", 9, 9, 6),
+    Column::numbers("DEMAND/S", 8, 3),
+    Column::numbers("BACKLOG", 7, 2),
+    Column::numbers("BEHIND", 7, 1),
+    Column::numbers("SLO", 5, 5),
+    Column::words("NEXT 30 MIN", 13, 13, 3),
+    Column::numbers("PEAK/S", 6, 5),
+    Column::words("NOW > NEED", 13, 18, 0),
+    Column::numbers("HPA", 3, 6),
+    Column::numbers("KEDA", 4, 6),
+    Column::numbers("COST/H", 6, 7),
+    Column::words("WHY", 24, 100, 8),
+];
+/// Cells of the sparkline before and after the present, on screens of usual width and on wide ones.
+const SPARK: [(usize, usize); 2] = [(4, 8), (10, 20)];
+/// Columns from which a screen is wide.
+const WIDE: u16 = 170;
+
+/// Draws the page.
+pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let shown = rows::workloads(cx.picture, cx.state);
+    let wanted = shown.len().max(3) as u16 + 3;
+    // Below the table there is room for a chart when the chart would have eight lines of its own.
+    let table = if area.height >= 19 { wanted.min(area.height * 11 / 20).max(8) } else { area.height };
+    let [top, bottom] = Layout::vertical([Constraint::Length(table), Constraint::Fill(1)]).areas(area);
+    workloads(cx, &shown, top, buf);
+    let Some(current) = rows::current_workload(cx.picture, cx.state).filter(|_| !bottom.is_empty()) else { return };
+    let [left, right] =
+        Layout::horizontal([Constraint::Fill(1), Constraint::Length((bottom.width * 2 / 5).clamp(38, 76))])
+            .areas(bottom);
+    if left.height >= 26 {
+        let [first, second] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(left);
+        plot::demand(cx, current, first, buf);
+        plot::behind(cx, current, second, buf);
+    } else {
+        plot::demand(cx, current, left, buf);
+    }
+    let signals = current.signals.len() as u16 + 3;
+    if right.height >= 20 + signals {
+        let [first, second] = Layout::vertical([Constraint::Fill(1), Constraint::Length(signals)]).areas(right);
+        card::draw(cx, current, first, buf);
+        workload::signals_table(cx, current, second, buf);
+    } else {
+        card::draw(cx, current, right, buf);
+    }
+}
+
+fn workloads(cx: &Cx<'_>, shown: &[&std::sync::Arc<WorkloadView>], area: Rect, buf: &mut Buffer) {
+    let cursor = rows::position(shown.iter().map(|w| &w.workload.name), cx.state.selected(Pane::Workloads));
+    let inside = Rect { height: area.height.saturating_sub(2), ..area };
+    let remark = table::position(shown.len(), Some(cursor), inside);
+    let title = format!("Workloads, {}", cx.state.sort.title());
+    let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
+    if shown.is_empty() {
+        widget::empty(cx.theme, &nothing(cx), inner, buf);
+        return;
+    }
+    let spark = SPARK[usize::from(inner.width >= WIDE)];
+    let mut columns = COLUMNS;
+    columns[6].most = (spark.0 + spark.1 + 1) as u16;
+    table::draw(cx.theme, &columns, shown.len(), Some(cursor), inner, buf, |i| cells(cx, shown[i], spark));
+}
+
+/// Why the table is empty, and what to try.
+fn nothing(cx: &Cx<'_>) -> String {
+    if !cx.state.filter.is_empty() && !cx.picture.workloads.is_empty() {
+        return format!(
+            "none of {} workloads matches the filter {:?}; Esc clears it",
+            cx.picture.workloads.len(),
+            cx.state.filter
+        );
+    }
+    if cx.picture.sources.is_empty() {
+        return "no source is configured: `highwater config example` prints a file to start from, `highwater demo` shows a simulated world".to_owned();
+    }
+    let sources = cx.picture.sources.iter().map(|s| format!("{} {}: {}", s.kind.name(), s.name, s.detail));
+    let groups: usize = cx.picture.clusters.iter().map(|c| c.groups.len()).sum();
+    let services: usize = cx.picture.ml.iter().map(|m| m.services.len() + m.queues.len()).sum();
+    format!(
+        "no workloads yet: {groups} consumer groups and {services} services or queues are visible. {}. Groups need Describe on the group; services are found by metric packs: `highwater check` says what is missing",
+        sources.collect::<Vec<_>>().join("; ")
+    )
+}
+
+fn cells(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Vec<Line<'static>> {
+    let theme = cx.theme;
+    let recommendation = view.advice.recommendation.as_deref().ok();
+    let name = Line::from(vec![
+        if view.snoozed.is_some_and(|t| t > cx.now) {
+            span(theme.glyphs().later, theme.style(Slot::Dim))
+        } else {
+            value::severity(theme, view.severity)
+        },
+        span(" ", theme.style(Slot::Text)),
+        span(
+            view.workload.name.to_string(),
+            if view.severity == Severity::Act { theme.strong(Slot::Text) } else { theme.style(Slot::Text) },
+        ),
+    ]);
+    let rival = |n: Option<u32>| {
+        n.map_or_else(|| value::missing(theme), |n| Line::from(span(n.to_string(), theme.style(Slot::Rival))))
+    };
+    let limit = view
+        .slo
+        .as_ref()
+        .map_or_else(|| value::missing(theme), |s| Line::from(span(duration(s.limit), theme.style(Slot::Dim))));
+    vec![
+        name,
+        Line::from(span(kind(view.workload.entity.kind), theme.style(Slot::Dim))),
+        signal(cx, view, Role::Demand),
+        backlog(cx, view),
+        behind(cx, view),
+        limit,
+        next(cx, view, spark),
+        peak(cx, view),
+        need(cx, view),
+        rival(recommendation.and_then(|r| r.others.hpa)),
+        rival(recommendation.and_then(|r| r.others.keda)),
+        cost(cx, view, recommendation),
+        Line::from(span(view.headline.clone(), theme.style(Slot::Dim))),
+    ]
+}
+
+/// The word of a kind in a narrow column.
+pub(super) fn kind(kind: WorkloadKind) -> &'static str {
+    match kind {
+        WorkloadKind::ConsumerGroup => "group",
+        WorkloadKind::Inference => "inference",
+        WorkloadKind::Batch => "batch",
+        WorkloadKind::Brokers => "brokers",
+    }
+}
+
+fn signal(cx: &Cx<'_>, view: &WorkloadView, role: Role) -> Line<'static> {
+    let now = view.signal(role).and_then(|s| s.now.as_ref());
+    value::reading(cx.theme, now, cx.now, view.state.stale_after, si)
+}
+
+/// What waits, with a word for what it is where that is not records.
+fn backlog(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
+    let unit = match view.workload.entity.kind {
+        WorkloadKind::Inference => " req",
+        WorkloadKind::Batch => " jobs",
+        _ => "",
+    };
+    let signal = view.signal(Role::Backlog).or_else(|| view.signal(Role::Queue));
+    let unknown = view.state.partition_lags.iter().filter(|l| l.is_none()).count();
+    if unknown > 0 && unknown == view.state.partition_lags.len() {
+        return value::unknown(cx.theme);
+    }
+    let now = signal.and_then(|s| s.now.as_ref());
+    value::reading(cx.theme, now, cx.now, view.state.stale_after, |v| format!("{}{unit}", si(v)))
+}
+
+/// Seconds behind, or the latency of the objective; red when over it.
+fn behind(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
+    let unknown = view.state.partition_lags.iter().filter(|l| l.is_none()).count();
+    if unknown > 0 && view.signal(Role::TimeLag).is_none() {
+        let text = format!("{unknown} of {} ?", view.state.partition_lags.len());
+        return Line::from(span(text, cx.theme.style(Slot::Unknown)));
+    }
+    let own = view.signal(Role::TimeLag).or_else(|| view.signal(Role::Latency)).and_then(|s| s.now.as_ref());
+    let now = own.or_else(|| view.slo.as_ref().and_then(|s| s.value.as_ref()));
+    let line = value::reading(cx.theme, now, cx.now, view.state.stale_after, duration);
+    match view.slo.as_ref().and_then(crate::model::SloState::is_met) {
+        Some(false) if !view.state.is_stale() => value::restyle(line, cx.theme, Slot::Act),
+        _ => line,
+    }
+}
+
+fn next(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Line<'static> {
+    let Some(signal) = view.signals.first() else { return value::missing(cx.theme) };
+    let replicas = view.state.replicas.as_ref().map(|r| f64::from(r.desired));
+    let capacity = view
+        .advice
+        .capacity
+        .as_ref()
+        .zip(replicas)
+        .map(|(c, n)| c.per_replica * n)
+        .filter(|_| signal.role == Role::Demand);
+    sparkline(cx.theme, Some(&signal.track), view.advice.forecast.as_ref(), capacity, cx.now, spark)
+}
+
+fn peak(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
+    match view.advice.forecast.as_ref().and_then(|f: &Forecast| f.peak(|q| q.p80)) {
+        Some((_, peak)) => Line::from(span(si(peak), cx.theme.style(Slot::Forecast))),
+        None => value::missing(cx.theme),
+    }
+}
+
+/// `6 → 10`, `12 → 8 ◷` (held for a while), `14 held`, `3`.
+fn need(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
+    let (theme, g) = (cx.theme, cx.theme.glyphs());
+    let dim = |text: String| span(text, theme.style(Slot::Dim));
+    if let Some(action) = view.action.as_ref().filter(|a| !a.state.is_final() && a.state != ActionState::Proposed) {
+        let text = format!("{} {} {}", action.from, g.under_way, action.to);
+        return Line::from(vec![span(text, theme.style(Slot::Accent)), dim(format!(" {}", action.state.name()))]);
+    }
+    let now = view.state.replicas.as_ref().map(|r| r.desired);
+    match (&view.advice.recommendation, now) {
+        (Err(_), None) => Line::from(span(g.unknown, theme.style(Slot::Unknown))),
+        (Err(_), Some(n)) => Line::from(vec![span(n.to_string(), theme.style(Slot::Text)), dim(" no advice".into())]),
+        (Ok(r), _) if !r.is_change() => Line::from(span(r.recommended.to_string(), theme.style(Slot::Text))),
+        (Ok(r), _) => {
+            let held = !r.blocked_by.is_empty();
+            let slot = match view.severity {
+                _ if held => Slot::Dim,
+                Severity::Act => Slot::Act,
+                _ => Slot::Look,
+            };
+            let mut spans =
+                vec![span(format!("{} {} {}", r.current.desired, g.arrow, r.recommended), theme.style(slot))];
+            if r.blocked_by.iter().all(|b| b.until.is_some()) && held {
+                spans.push(dim(format!(" {}", g.later)));
+            } else if held {
+                spans.push(dim(" held".into()));
+            }
+            Line::from(spans)
+        }
+    }
+}
+
+/// What the change would cost or save in an hour.
+fn cost(cx: &Cx<'_>, view: &WorkloadView, recommendation: Option<&Recommendation>) -> Line<'static> {
+    let Some(r) = recommendation else { return value::missing(cx.theme) };
+    let change = (f64::from(r.recommended) - f64::from(r.current.desired)) * view.workload.price.pod_hour;
+    let slot = if change == 0.0 { Slot::Dim } else { Slot::Text };
+    Line::from(span(format::price_change(change), cx.theme.style(slot)))
+}

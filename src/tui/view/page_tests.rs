@@ -1,0 +1,188 @@
+//! Every page at every size: snapshots of what a person sees, and that no data and no size break it.
+
+use crate::{
+    model::{Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time},
+    tui::{
+        self, State, Theme, View, export, fixture,
+        state::Pane,
+        theme::{Charset, Depth},
+    },
+};
+use proptest::prelude::*;
+use ratatui::{buffer::Buffer, layout::Rect};
+use std::sync::Arc;
+
+fn state(view: View) -> State {
+    State { view, ..State::default() }
+}
+
+fn screen(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> Buffer {
+    let area = Rect::new(0, 0, width, height);
+    let mut buf = Buffer::empty(area);
+    tui::draw(picture, state, theme, fixture::NOW, area, &mut buf);
+    buf
+}
+
+/// The page alone, in the room that header and footer leave it.
+fn page(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> String {
+    let area = Rect::new(0, 0, width, height - 3);
+    let mut buf = Buffer::empty(area);
+    super::page(&tui::Cx { picture, state, theme, now: fixture::NOW }, area, &mut buf);
+    export::text(&buf)
+}
+
+#[test]
+fn pages() {
+    let picture = fixture::picture(Mode::Operate);
+    for view in [View::Overview, View::Workload, View::Kafka, View::Ml] {
+        for size in [(60, 15), (80, 24), (120, 40), (200, 60)] {
+            let text = page(&picture, &state(view), &Theme::default(), size);
+            insta::assert_snapshot!(format!("{}_{}x{}", view.name(), size.0, size.1), text);
+        }
+    }
+}
+
+#[test]
+fn pages_in_ascii() {
+    let picture = fixture::picture(Mode::Watch);
+    let theme = Theme::fallback(Depth::None, Charset::Ascii);
+    for view in [View::Overview, View::Ml] {
+        let text = export::text(&screen(&picture, &state(view), &theme, (120, 40)));
+        assert!(text.is_ascii(), "{text}");
+        insta::assert_snapshot!(format!("{}_ascii", view.name()), page(&picture, &state(view), &theme, (120, 40)));
+    }
+}
+
+#[test]
+fn before_anything_was_seen_every_page_teaches() {
+    let picture = Picture::empty(Mode::Watch, "prod", fixture::NOW);
+    for (view, words) in [
+        (View::Overview, "no source is configured"),
+        (View::Workload, "no workload is chosen"),
+        (View::Kafka, "no Kafka cluster is configured"),
+        (View::Ml, "no Prometheus is configured"),
+    ] {
+        let text = export::text(&screen(&picture, &state(view), &Theme::default(), (80, 24)));
+        assert!(text.contains(words), "{}: {text}", view.name());
+    }
+}
+
+#[test]
+fn a_cluster_that_shows_no_groups_says_what_is_needed() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let mut cluster = (*picture.clusters[0]).clone();
+    cluster.groups.clear();
+    picture.clusters = vec![Arc::new(cluster)];
+    let text = export::text(&screen(&picture, &state(View::Kafka), &Theme::default(), (80, 24)));
+    // The sentence is broken over lines inside a frame.
+    let text = text.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("2 brokers answered, 0 groups visible") && text.contains("needs Describe on groups"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_an_operator_must_tell_apart_differs_on_screen() {
+    let picture = fixture::picture(Mode::Operate);
+    let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), (200, 60)));
+    let line = |name: &str| text.lines().find(|l| l.contains(name)).unwrap_or_default().to_owned();
+    assert!(line("clickstream").contains("2 of 40 ?") && line("clickstream").contains("no advice"), "partial: {text}");
+    assert!(line("clickstream").contains("≥96.4k"), "a lower bound: {text}");
+    assert!(line("legacy-mailer").contains("24 (6m)"), "stale: {text}");
+    assert!(line("fraud-scorer").contains("6 → 10"), "a change: {text}");
+    assert!(line("orders-etl").contains("12 → 8 ◷"), "a change held for a while: {text}");
+    assert!(line("search-ranker").contains("6 » 8 applied"), "under way: {text}");
+}
+
+/// A picture of extremes: huge numbers, absent parts, names that are long or wide, odd grids.
+fn hostile(big: f64, grid: usize, rows: usize) -> Picture {
+    let mut picture = fixture::crowd(rows);
+    for (i, view) in picture.workloads.iter_mut().enumerate().take(40) {
+        let view = Arc::make_mut(view);
+        let mut workload = (*view.workload).clone();
+        workload.name = Label::new(&["数据".repeat(i * 7 + 1), "x".repeat(i * 20), String::new()][i % 3]);
+        view.workload = Arc::new(workload);
+        for signal in &mut view.signals {
+            signal.now = Reading::new(big * i as f64, fixture::NOW.plus(-big), "");
+            let value = |n: usize| (n % 3 != 1).then_some(if n.is_multiple_of(2) { big } else { 0.0 });
+            let step = [0.0, 1.0, 1e-3, 1e12][i % 4];
+            let start = [Time::default(), fixture::NOW, fixture::NOW.plus(-1e7)][i % 3];
+            signal.track = Arc::new(Grid { start, step, values: (0..grid).map(value).collect() });
+        }
+        if i % 5 == 0 {
+            view.signals.retain(|s| s.role == Role::Replicas);
+        }
+        if let Some(forecast) = &mut Arc::make_mut(&mut view.advice).forecast {
+            forecast.step = [0.0, 60.0, 1e9][i % 3];
+            for q in &mut forecast.points {
+                (q.p50, q.p80, q.p95) = (big, big, big * 2.0);
+            }
+            if i % 2 == 0 {
+                forecast.points.clear();
+            }
+        }
+        if let Some(capacity) = &mut Arc::make_mut(&mut view.advice).capacity {
+            capacity.per_replica = big;
+        }
+    }
+    if rows == 0 {
+        picture.clusters = vec![Arc::new(KafkaCluster::default())];
+        picture.ml = vec![Arc::new(MlState::default())];
+    }
+    picture
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+    #[test]
+    fn no_size_and_no_data_break_a_page(
+        width in 1_u16..=300, height in 1_u16..=100,
+        view in prop::sample::select(View::ALL.to_vec()),
+        big in prop::sample::select(vec![0.0, 1e-300, 1.0, 4e9, 1e18, 1e300]),
+        grid in prop::sample::select(vec![0_usize, 1, 3, 700]),
+        rows in prop::sample::select(vec![0_usize, 1, 40]),
+        ascii in any::<bool>(),
+        pane in 0_usize..4,
+    ) {
+        let charset = if ascii { Charset::Ascii } else { Charset::Braille };
+        let theme = Theme::fallback(if ascii { Depth::None } else { Depth::True }, charset);
+        let mut state = state(view);
+        let panes = view.panes();
+        state.focus.insert(view, panes[pane % panes.len()]);
+        state.selected.insert(Pane::Workloads, Label::new("no-such-row"));
+        for picture in [fixture::picture(Mode::Operate), hostile(big, grid, rows)] {
+            let buf = screen(&picture, &state, &theme, (width, height));
+            let text = export::text(&buf);
+            prop_assert!(!text.contains("NaN") && !text.contains("inf/s"), "{text}");
+            export::ansi(&buf);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_rows_draw_like_ten() {
+    let picture = fixture::crowd(10_000);
+    let mut state = state(View::Overview);
+    state.selected.insert(Pane::Workloads, picture.workloads[7_777].workload.name.clone());
+    let text = export::text(&screen(&picture, &state, &Theme::default(), (120, 40)));
+    assert!(text.contains("-07777") && text.contains("/10000"), "{text}");
+}
+
+/// Draws every page for looking at: `HIGHWATER_SHOTS=folder cargo test --lib shots -- --ignored`.
+#[test]
+#[ignore = "writes files for a person to look at"]
+fn shots() {
+    let Ok(folder) = std::env::var("HIGHWATER_SHOTS") else { return };
+    let picture = fixture::picture(Mode::Operate);
+    for theme in tui::theme::themes() {
+        let theme = Theme::named(theme.name, None, Depth::True, Charset::Braille).unwrap();
+        for view in View::ALL {
+            for size in [(80, 24), (120, 30), (200, 60)] {
+                let svg = export::svg(&screen(&picture, &state(view), &theme, size), &export::SvgOptions::default());
+                let name = format!("{}-{}-{}x{}.svg", theme.name(), view.name(), size.0, size.1);
+                std::fs::write(std::path::Path::new(&folder).join(name), svg).unwrap();
+            }
+        }
+    }
+}

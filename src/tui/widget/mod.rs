@@ -1,0 +1,155 @@
+//! What the views are made of: panels, tables, values with their age, charts, sparklines, gauges. Each draws into a
+//! rectangle or gives a line of spans; none keeps anything between two frames.
+
+mod canvas;
+pub mod chart;
+mod gauge;
+pub mod sparkline;
+pub mod table;
+pub mod value;
+
+pub use gauge::{gauge, heat};
+
+use super::theme::{Slot, Theme};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Alignment, Rect},
+    style::Style,
+    text::{Line, Span},
+    widgets::{Block, Paragraph, Widget, Wrap},
+};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Draws a panel's frame with a title on the left and a remark on the right; gives the room inside.
+pub fn panel(theme: &Theme, title: &str, remark: &str, focus: bool, area: Rect, buf: &mut Buffer) -> Rect {
+    let room = usize::from(area.width.saturating_sub(4));
+    let title = fit(theme, title, room);
+    let left = room.saturating_sub(title.width() + 3);
+    let remark = if remark.width() <= left { remark } else { "" };
+    let mut block = Block::bordered().border_set(theme.glyphs().border).border_style(theme.style(if focus {
+        Slot::BorderFocus
+    } else {
+        Slot::Border
+    }));
+    if !title.is_empty() {
+        let style = theme.style(if focus { Slot::Accent } else { Slot::Title });
+        block = block.title(Line::from(Span::styled(format!(" {title} "), style)));
+    }
+    if !remark.is_empty() {
+        let remark = Span::styled(format!(" {remark} "), theme.style(Slot::Dim));
+        block = block.title(Line::from(remark).alignment(Alignment::Right));
+    }
+    let inner = block.inner(area);
+    block.render(area, buf);
+    inner
+}
+
+/// What a panel says when it has nothing to show: what was looked for, where, and what to try.
+pub fn empty(theme: &Theme, text: &str, area: Rect, buf: &mut Buffer) {
+    let area = Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area };
+    Paragraph::new(text.to_owned()).style(theme.style(Slot::Dim)).wrap(Wrap { trim: true }).render(area, buf);
+}
+
+/// Writes a line at a place, clipped to the area.
+pub fn put(line: &Line<'_>, x: u16, y: u16, area: Rect, buf: &mut Buffer) {
+    if y >= area.top() && y < area.bottom() && x >= area.left() && x < area.right() {
+        buf.set_line(x, y, line, area.right() - x);
+    }
+}
+
+/// Cuts text to a width, with a glyph that says so.
+pub fn fit(theme: &Theme, text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 1; // the glyph that says so
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        out.push(c);
+    }
+    if width > 0 {
+        out.push_str(theme.glyphs().cut);
+    }
+    out
+}
+
+/// Cuts a styled line to a width.
+pub fn fit_line(theme: &Theme, line: Line<'static>, width: usize) -> Line<'static> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut left = width;
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let wide = span.content.width();
+        // A span that just fits is cut too when more would follow: the total is known to be too wide.
+        if wide < left {
+            left -= wide;
+            spans.push(span);
+        } else {
+            let text = if wide == left {
+                format!("{}{}", span.content, theme.glyphs().missing)
+            } else {
+                span.content.into_owned()
+            };
+            spans.push(Span::styled(fit(theme, &text, left), span.style));
+            break;
+        }
+    }
+    Line { spans, ..Line::default() }
+}
+
+/// Breaks text into lines of a width at spaces; the first line may begin at `indent`.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// A dim word and what it says, cut to a width.
+pub fn pair(theme: &Theme, key: &str, text: &str, width: usize) -> Line<'static> {
+    let line = Line::from(vec![span(key, theme.style(Slot::Dim)), span(text, theme.style(Slot::Text))]);
+    fit_line(theme, line, width)
+}
+
+/// A span.
+pub fn span(text: impl Into<String>, style: Style) -> Span<'static> {
+    Span::styled(text.into(), style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_says_so_and_what_fits_is_whole() {
+        let theme = Theme::default();
+        assert_eq!(fit(&theme, "fraud-scorer", 12), "fraud-scorer");
+        assert_eq!(fit(&theme, "fraud-scorer", 6), "fraud…");
+        assert_eq!(fit(&theme, "数据数据", 5), "数据…", "a wide character never straddles the edge");
+        let line = Line::from(vec![Span::raw("ab"), Span::raw("cd"), Span::raw("ef")]);
+        assert_eq!(fit_line(&theme, line.clone(), 6).to_string(), "abcdef");
+        assert_eq!(fit_line(&theme, line, 4).to_string(), "abc…");
+    }
+
+    #[test]
+    fn text_is_broken_at_spaces() {
+        assert_eq!(wrap("six replicas hold 5.6k/s", 12), ["six replicas", "hold 5.6k/s"]);
+    }
+}
