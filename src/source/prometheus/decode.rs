@@ -66,7 +66,7 @@ pub(super) enum Bad {
 /// Reads the answer of `/query` or `/query_range`.
 pub(super) fn answer(body: &[u8]) -> Result<Answer, Bad> {
     let (data, warnings, infos) = envelope::<Data>(body)?;
-    let series = match data {
+    let series = match data.ok_or_else(|| Bad::Garbled("`data` is missing".into()))? {
         Data::Vector(rows) | Data::Matrix(rows) => rows.unwrap_or_default().into_iter().map(Series::from).collect(),
         Data::Scalar(Point(at, value)) => vec![Series { points: vec![(at, value)], ..Series::default() }],
         Data::String(_) => Vec::new(),
@@ -76,7 +76,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, Bad> {
 
 /// Reads an answer whose data is a list of strings (`/label/…/values`).
 pub(super) fn names(body: &[u8]) -> Result<Vec<String>, Bad> {
-    envelope::<Option<Vec<String>>>(body).map(|(names, ..)| names.unwrap_or_default())
+    envelope::<Vec<String>>(body).map(|(names, ..)| names.unwrap_or_default())
 }
 
 /// The `version` of `/status/buildinfo`; VictoriaMetrics sends an empty object.
@@ -85,19 +85,18 @@ pub(super) fn version(body: &[u8]) -> Result<Option<Label>, Bad> {
     struct Build {
         version: Option<Label>,
     }
-    envelope::<Build>(body).map(|(build, ..)| build.version)
+    envelope::<Build>(body).map(|(build, ..)| build.and_then(|b| b.version))
 }
 
 /// Takes the envelope off; errors inside it win over whatever else is there.
-fn envelope<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<(T, Vec<Label>, Vec<Label>), Bad> {
+fn envelope<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<(Option<T>, Vec<Label>, Vec<Label>), Bad> {
     let envelope: Envelope<T> = serde_json::from_slice(body).map_err(|e| match refusal(body) {
         Some(refused) => refused,
         None => Bad::Garbled(e.to_string()),
     })?;
     let (warnings, infos) = (envelope.warnings.unwrap_or_default(), envelope.infos.unwrap_or_default());
     match (&*envelope.status, envelope.data) {
-        ("success", Some(data)) => Ok((data, warnings, infos)),
-        ("success", None) => Err(Bad::Garbled("`data` is missing".into())),
+        ("success", data) => Ok((data, warnings, infos)),
         _ => Err(refusal(body).unwrap_or_else(|| Bad::Garbled("`status` is not \"success\"".into()))),
     }
 }
