@@ -1,3 +1,4 @@
 //! What a protocol promises: one suite per protocol, the same against the simulated world's face and a real server.
 
 mod kubernetes;
+mod prometheus;

@@ -4,6 +4,7 @@
 use super::{
     assemble,
     client::Client,
+    decode::Answer,
     detect::{Custom, Plan, Question},
     failure::Failure,
 };
@@ -27,10 +28,11 @@ pub(super) async fn backfill(
     let mut jobs: Vec<Job<'_>> = plan.custom.iter().map(Job::Custom).collect();
     jobs.extend(plan.questions.iter().filter(|q| !q.slot.roles().is_empty()).map(Job::Pack));
     let parts = parts(from, to, step);
-    let asks = jobs.iter().flat_map(|job| parts.iter().map(move |part| (*job, *part)));
-    let mut answers = stream::iter(asks)
-        .map(|(job, (from, to))| async move { (job, client.range(job.promql(), from, to, step).await) })
-        .buffered(IN_FLIGHT);
+    let mut asks = Vec::with_capacity(jobs.len() * parts.len());
+    for job in jobs {
+        asks.extend(parts.iter().map(|part| ask(client, job, *part, step)));
+    }
+    let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     let mut out = Vec::new();
     let mut owners = Owners::default();
     while let Some((job, result)) = answers.next().await {
@@ -62,6 +64,15 @@ pub(super) async fn backfill(
         }
     }
     Ok(out)
+}
+
+async fn ask<'a>(
+    client: &'a Client,
+    job: Job<'a>,
+    (from, to): (Time, Time),
+    step: f64,
+) -> (Job<'a>, Result<Answer, Failure>) {
+    (job, client.range(job.promql(), from, to, step).await)
 }
 
 #[derive(Clone, Copy)]

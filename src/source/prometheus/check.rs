@@ -61,11 +61,10 @@ async fn queries(client: &Client, plan: &Plan, name: &impl Fn(&str) -> Label) ->
     let custom =
         plan.custom.iter().map(|c| (format!("{} of {}", c.key.role.name(), c.key.entity.id), c.promql.as_str(), true));
     let asks: Vec<_> = packs.chain(custom).collect();
-    let mut answers = stream::iter(&asks)
-        .map(|(what, promql, one)| async move { (what, promql, one, client.instant(promql).await) })
-        .buffered(4);
+    let sent: Vec<_> = asks.iter().map(|ask| client.instant_for(ask, ask.1)).collect();
+    let mut answers = stream::iter(sent).buffered(4);
     let (mut lines, mut empty) = (Vec::new(), Vec::new());
-    while let Some((what, promql, one, result)) = answers.next().await {
+    while let Some(((what, promql, one), result)) = answers.next().await {
         match result {
             Ok(answer) if *one && answer.series.len() != 1 => lines.push(CheckLine {
                 what: name(what),

@@ -102,6 +102,11 @@ impl Client {
         self.query("/api/v1/query", &[("query", query.to_owned())]).await
     }
 
+    /// The same, handing back what the answer is for.
+    pub(super) async fn instant_for<'a, T>(&'a self, what: &'a T, query: &'a str) -> (&'a T, Result<Answer, Failure>) {
+        (what, self.instant(query).await)
+    }
+
     /// Evaluates `query` from `from` to `to`, both moved down to multiples of `step` seconds, so that two ranges of the
     /// same step share their grid (and a results cache in between works). More than 11,000 steps are refused here as
     /// Prometheus would refuse them.

@@ -65,18 +65,19 @@ pub(super) enum Bad {
 
 /// Reads the answer of `/query` or `/query_range`.
 pub(super) fn answer(body: &[u8]) -> Result<Answer, Bad> {
-    let (data, warnings, infos) = envelope::<Data>(body)?;
-    let series = match data.ok_or_else(|| Bad::Garbled("`data` is missing".into()))? {
+    let envelope = envelope::<Data>(body)?;
+    let series = match envelope.data.ok_or_else(|| Bad::Garbled("`data` is missing".into()))? {
         Data::Vector(rows) | Data::Matrix(rows) => rows.unwrap_or_default().into_iter().map(Series::from).collect(),
         Data::Scalar(Point(at, value)) => vec![Series { points: vec![(at, value)], ..Series::default() }],
         Data::String(_) => Vec::new(),
     };
+    let (warnings, infos) = (envelope.warnings.unwrap_or_default(), envelope.infos.unwrap_or_default());
     Ok(Answer { series, warnings, infos })
 }
 
 /// Reads an answer whose data is a list of strings (`/label/…/values`).
 pub(super) fn names(body: &[u8]) -> Result<Vec<String>, Bad> {
-    envelope::<Vec<String>>(body).map(|(names, ..)| names.unwrap_or_default())
+    envelope::<Vec<String>>(body).map(|e| e.data.unwrap_or_default())
 }
 
 /// The `version` of `/status/buildinfo`; VictoriaMetrics sends an empty object.
@@ -85,20 +86,17 @@ pub(super) fn version(body: &[u8]) -> Result<Option<Label>, Bad> {
     struct Build {
         version: Option<Label>,
     }
-    envelope::<Build>(body).map(|(build, ..)| build.and_then(|b| b.version))
+    envelope::<Build>(body).map(|e| e.data?.version)
 }
 
 /// Takes the envelope off; errors inside it win over whatever else is there.
-fn envelope<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<(Option<T>, Vec<Label>, Vec<Label>), Bad> {
-    let envelope: Envelope<T> = serde_json::from_slice(body).map_err(|e| match refusal(body) {
-        Some(refused) => refused,
-        None => Bad::Garbled(e.to_string()),
-    })?;
-    let (warnings, infos) = (envelope.warnings.unwrap_or_default(), envelope.infos.unwrap_or_default());
-    match (&*envelope.status, envelope.data) {
-        ("success", data) => Ok((data, warnings, infos)),
-        _ => Err(refusal(body).unwrap_or_else(|| Bad::Garbled("`status` is not \"success\"".into()))),
+fn envelope<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<Envelope<T>, Bad> {
+    let envelope: Envelope<T> =
+        serde_json::from_slice(body).map_err(|e| refusal(body).unwrap_or_else(|| Bad::Garbled(e.to_string())))?;
+    if envelope.status == "success" {
+        return Ok(envelope);
     }
+    Err(refusal(body).unwrap_or_else(|| Bad::Garbled("`status` is not \"success\"".into())))
 }
 
 /// The error that an envelope carries, whatever its `data` looks like.

@@ -211,8 +211,8 @@ async fn ask(client: &Client, plan: &Plan, source: &Label) -> Result<Answers, Fa
         }
         Ok(())
     };
-    let mut answers =
-        stream::iter(&plan.questions).map(|q| async move { (q, client.instant(&q.promql).await) }).buffered(IN_FLIGHT);
+    let asks: Vec<_> = plan.questions.iter().map(|q| client.instant_for(q, &q.promql)).collect();
+    let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((question, result)) = answers.next().await {
         match result {
             Ok(answer) => assembly.add(question, &answer),
@@ -220,8 +220,8 @@ async fn ask(client: &Client, plan: &Plan, source: &Label) -> Result<Answers, Fa
         }
     }
     drop(answers);
-    let mut answers =
-        stream::iter(&plan.custom).map(|c| async move { (c, client.instant(&c.promql).await) }).buffered(IN_FLIGHT);
+    let asks: Vec<_> = plan.custom.iter().map(|c| client.instant_for(c, &c.promql)).collect();
+    let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((custom, result)) = answers.next().await {
         let what = format!("{} of {}", custom.key.role.name(), custom.key.entity.id);
         match result.and_then(|answer| one_series(custom, &answer)) {

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 pub(super) fn eval(engine: &Engine, e: &AggregateExpr, t: i64) -> Result<Value, QueryError> {
     let op = e.op.to_string();
-    let param = match &e.param {
-        Some(param) if op != "count_values" => Some(engine.eval(param, t)?.scalar()?),
-        _ => None,
-    };
+    if !OPS.contains(&op.as_str()) {
+        return unsupported(&format!("the aggregation {op}"));
+    }
+    let param = e.param.as_ref().map(|param| engine.eval(param, t)?.scalar()).transpose()?;
     let samples = engine.eval(&e.expr, t)?.vector()?;
     let mut groups: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
     for sample in samples {
@@ -28,6 +28,9 @@ pub(super) fn eval(engine: &Engine, e: &AggregateExpr, t: i64) -> Result<Value, 
     }
     Ok(Value::Vector(out))
 }
+
+const OPS: [&str; 11] =
+    ["sum", "avg", "count", "group", "min", "max", "stdvar", "stddev", "quantile", "topk", "bottomk"];
 
 fn group(labels: &Labels, modifier: Option<&LabelModifier>) -> Labels {
     match modifier {
