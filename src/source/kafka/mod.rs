@@ -1,1 +1,148 @@
 //! Reads brokers, topics and consumer groups over the Kafka wire protocol.
+//!
+//! From the outside in: [`run`] repeats [`Reader::refresh`] (`refresh.rs`: what is asked, in which order); `state.rs` and
+//! `lag.rs` turn answers into what is known (pure); `timelag.rs` turns offsets into seconds (pure); `link.rs` is one broker's
+//! circuit breaker, `dial.rs` TCP, TLS and SASL, `wire.rs` one connection, `shape.rs` what guards the codecs from garbage.
+
+mod dial;
+mod lag;
+mod link;
+pub mod properties;
+mod refresh;
+mod shape;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timelag;
+mod wire;
+
+pub use refresh::Reader;
+
+use crate::{
+    model::{
+        BrokerState, CheckLine, Health, KafkaCluster, KafkaSettings, Label, Observation, SourceKind, SourceStatus,
+    },
+    process::Clock,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+
+/// Reads one cluster every `settings.refresh` seconds until the receiver is gone.
+///
+/// Each refresh sends [`Observation::Kafka`] (old values carried over where nothing answered) and [`Observation::Health`].
+/// Properties that cannot be honoured are said as the health's detail, once a refresh: nothing is asked then.
+pub async fn run(settings: KafkaSettings, clock: Clock, out: mpsc::Sender<Observation>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs_f64(settings.refresh.max(0.2)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut status = SourceStatus {
+        name: settings.name.clone(),
+        kind: SourceKind::Kafka,
+        health: Health::Connecting,
+        since: clock.now(),
+        answered: None,
+        cadence: settings.refresh * clock.speed(),
+        detail: "connecting".into(),
+    };
+    let mut reader = Reader::connect(&settings, clock);
+    if out.send(Observation::Health(status.clone())).await.is_err() {
+        return;
+    }
+    loop {
+        ticks.tick().await;
+        let (health, detail) = match &mut reader {
+            Err(reason) => (Health::Down, Label::new(reason)),
+            Ok(reader) => {
+                let cluster = reader.refresh().await;
+                let (health, detail) = judge(&cluster, reader.trouble());
+                let read = health != Health::Down || !cluster.brokers.is_empty();
+                if health != Health::Down {
+                    status.answered = Some(cluster.at);
+                }
+                if read && out.send(Observation::Kafka(Arc::new(cluster))).await.is_err() {
+                    return;
+                }
+                (health, detail)
+            }
+        };
+        if health != status.health {
+            status.since = clock.now();
+        }
+        status.health = health;
+        status.detail = detail;
+        if out.send(Observation::Health(status.clone())).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Health of one refresh: `3/3 brokers`, or which do not answer and why.
+fn judge(cluster: &KafkaCluster, trouble: Option<&str>) -> (Health, Label) {
+    let silent: Vec<String> = cluster
+        .brokers
+        .iter()
+        .filter_map(|b| match &b.state {
+            BrokerState::Down { reason, .. } => Some(format!("broker {}: {reason}", b.id)),
+            BrokerState::Up => None,
+        })
+        .collect();
+    let all = cluster.brokers.len();
+    let up = all - silent.len();
+    match (trouble, up) {
+        (Some(trouble), _) if up == 0 => (Health::Down, Label::new(trouble)),
+        (None, 0) => (Health::Down, "no broker is known".into()),
+        (None, _) if silent.is_empty() => (Health::Ok, format!("{up}/{all} brokers").into()),
+        (trouble, _) => {
+            let mut text = format!("{up}/{all} brokers; {}", silent.join("; "));
+            if let Some(trouble) = trouble {
+                text = format!("{text}; {trouble}");
+            }
+            (Health::Degraded, text.into())
+        }
+    }
+}
+
+/// Tries everything that [`run`] needs, for `highwater check`.
+pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
+    let what = |thing: &str| Label::from(format!("kafka {}: {thing}", settings.name));
+    let line = |thing: &str, ok: bool, detail: String| CheckLine {
+        what: what(thing),
+        ok,
+        detail: detail.into(),
+        mend: None,
+        unreachable: false,
+    };
+    let mut reader = match Reader::connect(settings, Clock::wall()) {
+        Ok(reader) => reader,
+        Err(reason) => return vec![line("properties", false, reason)],
+    };
+    let mut lines = vec![line("properties", true, "understood".to_owned())];
+    let cluster = reader.refresh().await;
+    let (health, detail) = judge(&cluster, reader.trouble());
+    let mut brokers = line("brokers", health == Health::Ok, detail.as_str().to_owned());
+    brokers.unreachable = health == Health::Down;
+    if health != Health::Ok {
+        brokers.mend =
+            Some("check addresses, security.protocol and the network path to every advertised listener".into());
+    }
+    lines.push(brokers);
+    if health == Health::Down {
+        return lines;
+    }
+    let partitions: usize = cluster.topics.iter().map(|t| t.partitions.len()).sum();
+    let offsets: usize = cluster.groups.iter().map(|g| g.partitions.len()).sum();
+    let mut topics =
+        line("topics", !cluster.topics.is_empty(), format!("{} topics, {partitions} partitions", cluster.topics.len()));
+    let mut groups =
+        line("groups", !cluster.groups.is_empty(), format!("{} groups, {offsets} offsets", cluster.groups.len()));
+    for (line, notice) in [(&mut topics, "0 topics"), (&mut groups, "0 groups")] {
+        if !line.ok {
+            line.mend = cluster.notices.iter().find(|n| n.as_str().starts_with(notice)).cloned();
+        }
+    }
+    lines.extend([topics, groups]);
+    for group in cluster.groups.iter().filter(|g| g.error.is_some()) {
+        let detail = group.error.as_ref().map_or("", Label::as_str).to_owned();
+        lines.push(line(&format!("group {}", group.group), false, detail));
+    }
+    lines
+}

@@ -1,0 +1,209 @@
+//! From an address to a connection that can be asked: TCP, TLS, versions, SASL.
+
+use super::{
+    properties::{Access, Sasl, TlsFiles},
+    wire::{Connection, Stream},
+};
+use crate::process::read_secret;
+use bytes::Bytes;
+use kafka_protocol::{
+    ResponseError,
+    messages::{ApiVersionsRequest, SaslAuthenticateRequest, SaslHandshakeRequest},
+    protocol::StrBytes,
+};
+use rsasl::prelude::{Mechname, SASLClient, SASLConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::{sync::Arc, time::Duration};
+use tokio::net::TcpStream;
+
+/// Everything needed to connect to any broker of one cluster.
+pub(super) struct Dialer {
+    tls: Option<Arc<rustls::ClientConfig>>,
+    sasl: Option<Sasl>,
+    client_id: String,
+    pub(super) deadline: Duration,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// A sentence.
+    pub reason: String,
+    /// The broker said no to our credentials: asking again soon would only lock the account.
+    pub credentials: bool,
+}
+
+impl From<String> for Refused {
+    fn from(reason: String) -> Self {
+        Self { reason, credentials: false }
+    }
+}
+
+/// A connection and how long its authentication lasts (KIP-368), if the broker limits it.
+pub(super) struct Dialed {
+    pub connection: Connection,
+    pub lifetime: Option<Duration>,
+}
+
+impl Dialer {
+    /// Reads the TLS files.
+    pub(super) fn new(access: &Access) -> Result<Self, String> {
+        Ok(Self {
+            tls: access.tls.as_ref().map(tls_config).transpose()?,
+            sasl: access.sasl.clone(),
+            client_id: access.client_id.clone(),
+            deadline: access.deadline,
+        })
+    }
+
+    /// Who the brokers see: for sentences about permissions.
+    pub(super) fn principal(&self) -> String {
+        match (&self.sasl, &self.tls) {
+            (Some(sasl), _) => format!("User:{}", sasl.username),
+            (None, Some(_)) => "this client certificate".to_owned(),
+            (None, None) => "User:ANONYMOUS".to_owned(),
+        }
+    }
+
+    /// Connects, negotiates, authenticates: all within two deadlines.
+    pub(super) async fn dial(&self, host: &str, port: u16) -> Result<Dialed, Refused> {
+        tokio::time::timeout(self.deadline * 2, self.open(host, port)).await.unwrap_or_else(|_| {
+            let seconds = (self.deadline * 2).as_secs_f64();
+            Err(Refused::from(format!("{host}:{port} did not answer within {seconds} s")))
+        })
+    }
+
+    async fn open(&self, host: &str, port: u16) -> Result<Dialed, Refused> {
+        let at = |e: &dyn std::fmt::Display| format!("cannot connect to {host}:{port}: {e}");
+        let tcp = TcpStream::connect((host, port)).await.map_err(|e| at(&e))?;
+        tcp.set_nodelay(true).map_err(|e| at(&e))?;
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(tcp),
+            Some(config) => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|e| at(&e))?;
+                let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name, tcp).await;
+                Box::new(tls.map_err(|e| format!("TLS with {host}:{port} failed: {e}; {}", tls_mend(&e.to_string())))?)
+            }
+        };
+        let mut connection = Connection::over(stream, &self.client_id);
+        let said = connection.call(&ApiVersionsRequest::default(), self.deadline).await.map_err(|e| {
+            let hint = if self.tls.is_some() {
+                ""
+            } else {
+                " (a TLS listener does this to plain text: is security.protocol right?)"
+            };
+            format!("{host}:{port}: {e}{hint}")
+        })?;
+        if let Some(error) = ResponseError::try_from_code(said.error_code) {
+            return Err(format!("{host}:{port} refused ApiVersions: {error}").into());
+        }
+        connection.set_versions(said.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect());
+        let lifetime = match &self.sasl {
+            None => None,
+            Some(sasl) => self.authenticate(&connection, sasl).await.map_err(|mut refused| {
+                refused.reason = format!("{host}:{port}: {}", refused.reason);
+                refused
+            })?,
+        };
+        Ok(Dialed { connection, lifetime })
+    }
+
+    async fn authenticate(&self, connection: &Connection, sasl: &Sasl) -> Result<Option<Duration>, Refused> {
+        let password = read_secret(&sasl.password).await.map_err(|e| format!("sasl.password: {e}"))?;
+        let hello = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(sasl.mechanism));
+        let said = connection.call(&hello, self.deadline).await?;
+        if said.error_code != 0 {
+            let offered: Vec<&str> = said.mechanisms.iter().map(StrBytes::as_str).collect();
+            let reason = format!("the broker offers {}, not sasl.mechanism {}", offered.join(", "), sasl.mechanism);
+            return Err(Refused { reason, credentials: true });
+        }
+        let failed = |e: &dyn std::fmt::Display| Refused {
+            reason: format!("authentication by {} failed: {e}", sasl.mechanism),
+            credentials: true,
+        };
+        let config = SASLConfig::with_credentials(None, sasl.username.clone(), password.expose().to_owned())
+            .map_err(|e| failed(&e))?;
+        let name = Mechname::parse(sasl.mechanism.as_bytes()).map_err(|e| failed(&e))?;
+        let mut session = SASLClient::new(config).start_suggested(&[name]).map_err(|e| failed(&e))?;
+        let mut input: Option<Bytes> = None;
+        let mut lifetime = None;
+        loop {
+            if let Some(problem) = input.as_deref().and_then(too_costly) {
+                return Err(failed(&problem));
+            }
+            let mut out = Vec::new();
+            let state = session.step(input.as_deref(), &mut out).map_err(|e| failed(&e))?;
+            if state.is_finished() && out.is_empty() {
+                return Ok(lifetime); // the server's proof was the last word, and it was right
+            }
+            let request = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(out));
+            let said = connection.call(&request, self.deadline).await?;
+            if said.error_code != 0 {
+                let why = said.error_message.map_or("the broker gave no reason".to_owned(), |m| m.to_string());
+                return Err(failed(&format!("{why}: check sasl.username and sasl.password")));
+            }
+            lifetime = u64::try_from(said.session_lifetime_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
+            if state.is_finished() {
+                return Ok(lifetime);
+            }
+            input = Some(said.auth_bytes);
+        }
+    }
+}
+
+/// A server chooses the number of hash iterations of SCRAM; a hostile one could choose four billion. Kafka's default is 4096.
+fn too_costly(server_first: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(server_first).ok()?;
+    let iterations: u64 = text.split(',').find_map(|part| part.strip_prefix("i="))?.parse().ok()?;
+    (iterations > 1_000_000).then_some("the broker asks for more than a million hash iterations")
+}
+
+fn tls_mend(error: &str) -> &'static str {
+    if error.contains("UnknownIssuer") {
+        "give the brokers' authority in ssl.ca.location"
+    } else if error.contains("NotValidForName") {
+        "the certificate does not name this host: connect by a name that it has, or add this one to it"
+    } else {
+        "is this listener a TLS listener, and is security.protocol right?"
+    }
+}
+
+fn tls_config(files: &TlsFiles) -> Result<Arc<rustls::ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("TLS: {e}"))?;
+    let builder = match &files.ca {
+        None => builder.with_platform_verifier().map_err(|e| format!("the platform's certificates: {e}"))?,
+        Some(path) => {
+            let mut roots = rustls::RootCertStore::empty();
+            for certificate in certificates(path, "ssl.ca.location")? {
+                roots.add(certificate).map_err(|e| format!("ssl.ca.location {}: {e}", path.display()))?;
+            }
+            builder.with_root_certificates(roots)
+        }
+    };
+    let config = match (&files.cert, &files.key) {
+        (Some(cert), Some(key)) => {
+            let chain = certificates(cert, "ssl.certificate.location")?;
+            let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| {
+                format!("ssl.key.location {}: {e}: a PEM key without password is needed", key.display())
+            })?;
+            builder
+                .with_client_auth_cert(chain, secret)
+                .map_err(|e| format!("ssl.key.location {}: {e}", key.display()))?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &std::path::Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match read {
+        Ok(list) if !list.is_empty() => Ok(list),
+        Ok(_) => Err(format!("{key} {}: no certificate in it", path.display())),
+        Err(e) => Err(format!("{key} {}: {e}", path.display())),
+    }
+}

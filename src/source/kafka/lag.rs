@@ -1,0 +1,283 @@
+//! Offsets to lag: joins committed offsets with the log, and makes the picture that goes out. Pure.
+
+use super::state::{GroupRow, PartitionRow, State};
+use crate::model::{Broker, BrokerState, Group, GroupPartition, KafkaCluster, Label, Partition, Time, Topic};
+use kafka_protocol::{messages::ListOffsetsResponse, protocol::StrBytes};
+use std::collections::HashMap;
+
+/// What a ListOffsets request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spec {
+    /// Log end (high watermark).
+    Latest,
+    /// Log start.
+    Earliest,
+    /// First record at or after each partition's own probe.
+    Probe,
+}
+
+impl State {
+    /// The partitions that `broker` leads, as a request for `spec`: topic, (partition, timestamp).
+    pub(super) fn asked_of(&self, broker: i32, spec: Spec) -> Vec<(usize, Vec<(i32, i64)>)> {
+        let stamp = |p: &PartitionRow| match spec {
+            Spec::Latest => Some(-1),
+            Spec::Earliest => Some(-2),
+            Spec::Probe => p.probe.map(|(t, _)| t),
+        };
+        let of_topic = |(i, t): (usize, &super::state::TopicRow)| {
+            let led = t.partitions.iter().filter(|p| p.leader == Some(broker));
+            let asked: Vec<_> = led.filter_map(|p| Some((p.number, stamp(p)?))).collect();
+            (!asked.is_empty()).then_some((i, asked))
+        };
+        self.topics.iter().enumerate().filter_map(of_topic).collect()
+    }
+
+    /// Takes offsets of partitions.
+    pub(super) fn offsets(&mut self, spec: Spec, said: ListOffsetsResponse, now: Time) {
+        let refresh = self.refresh;
+        for t in said.topics {
+            let Some(topic) = self.index.get(&t.name.0).and_then(|i| self.topics.get_mut(*i)) else { continue };
+            for p in t.partitions {
+                let found = topic.partitions.binary_search_by_key(&p.partition_index, |q| q.number);
+                let Some(row) = found.ok().and_then(|i| topic.partitions.get_mut(i)) else { continue };
+                if p.error_code != 0 {
+                    continue; // the leader moved, or not authorised: the old value stands, with its age
+                }
+                match spec {
+                    Spec::Latest => {
+                        row.end = Some(p.offset);
+                        row.at = now;
+                        row.fresh = refresh;
+                        if row.read {
+                            row.track.live(p.offset, now.millis());
+                        }
+                    }
+                    Spec::Earliest => row.log_start = Some(p.offset),
+                    Spec::Probe => {
+                        let (Some((asked, _)), Some(end)) = (row.probe.take(), row.end) else { continue };
+                        // −1 without an error: no record at or after; the boundary is then the log end.
+                        let found = (p.offset >= 0).then_some((p.offset, p.timestamp));
+                        row.track.answered(asked, found, end, now.millis());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Works fresh committed offsets into every group's rows. Groups that were not read keep theirs, marked as old.
+    pub(super) fn join(&mut self, now: Time) {
+        let refresh = self.refresh;
+        let State { topics, index, groups, .. } = self;
+        for topic in topics.iter_mut() {
+            for p in &mut topic.partitions {
+                p.read = false;
+                p.probe = None;
+            }
+        }
+        let nobody = Label::default();
+        for group in groups.values_mut() {
+            let Some(commits) = group.commits.take() else {
+                for (raw, row) in &mut group.rows {
+                    row.fresh = false;
+                    if let Some(p) = partition(topics, index, raw, row.partition) {
+                        p.read = true;
+                    }
+                }
+                continue;
+            };
+            let mut wanted: HashMap<(StrBytes, i32), (Option<i64>, Option<usize>)> =
+                commits.into_iter().map(|(topic, p, offset)| ((topic, p), (Some(offset), None))).collect();
+            for (topic, p, member) in &group.owned {
+                wanted.entry((topic.clone(), *p)).or_default().1 = Some(*member);
+            }
+            group.rows.clear();
+            for ((raw, number), (committed, owner)) in wanted {
+                let label = index.get(&raw).and_then(|i| topics.get(*i)).map_or(&nobody, |t| &t.label).clone();
+                let label = if label.is_empty() { Label::new(&raw) } else { label };
+                let mut row = empty_row(label, number, committed, owner, group.at);
+                if let Some(p) = partition(topics, index, &raw, number) {
+                    p.read = true;
+                    fill(&mut row, p, refresh, now);
+                }
+                group.rows.push((raw, row));
+            }
+            group.rows.sort_by(|(a, x), (b, y)| (a, x.partition).cmp(&(b, y.partition)));
+        }
+    }
+
+    /// The picture of this refresh.
+    pub(super) fn picture(&self, name: &Label, principal: &str, now: Time) -> KafkaCluster {
+        let mut notices: Vec<Label> = self.notices().cloned().collect();
+        if self.rosters_complete() && self.groups.is_empty() {
+            notices.push(
+                format!(
+                    "0 groups visible to {principal}: none exist, or it lacks Describe on groups (or on the cluster)"
+                )
+                .into(),
+            );
+        }
+        if !self.brokers.is_empty() && self.topics.is_empty() {
+            notices.push(format!("0 topics visible to {principal}: none exist, or it lacks Describe on topics").into());
+        }
+        let groups: Vec<Group> = self.groups.values().map(|g| self.group(g)).collect();
+        for group in &groups {
+            let beyond = group.partitions.iter().filter(|p| p.beyond_end).count();
+            if beyond > 0 {
+                let text = format!(
+                    "group {}: committed offset beyond the end on {beyond} partitions: topic made again or truncated?",
+                    group.group
+                );
+                notices.push(text.into());
+            }
+        }
+        KafkaCluster {
+            name: name.clone(),
+            cluster_id: self.cluster_id.clone(),
+            at: now,
+            brokers: self.broker_list(),
+            topics: self.topic_list(),
+            groups,
+            notices,
+            requests: 0,
+            seconds: 0.0,
+        }
+    }
+
+    fn broker_list(&self) -> Vec<Broker> {
+        let mut list: Vec<Broker> = self
+            .brokers
+            .iter()
+            .map(|(id, b)| Broker {
+                id: *id,
+                host: Label::new(&b.host),
+                port: b.port,
+                rack: b.rack.clone(),
+                state: b.state.clone(),
+                answered: b.answered,
+                rtt: b.rtt,
+                leads: 0,
+                replicas: 0,
+                under_replicated: 0,
+            })
+            .collect();
+        for p in self.topics.iter().flat_map(|t| &t.partitions) {
+            for replica in &p.replicas {
+                if let Ok(i) = list.binary_search_by_key(replica, |b| b.id) {
+                    list[i].replicas += 1;
+                }
+            }
+            if let Some(i) = p.leader.and_then(|leader| list.binary_search_by_key(&leader, |b| b.id).ok()) {
+                list[i].leads += 1;
+                list[i].under_replicated += u32::from(p.isr.len() < p.replicas.len());
+            }
+        }
+        list
+    }
+
+    fn topic_list(&self) -> Vec<Topic> {
+        let partition = |p: &PartitionRow| Partition {
+            partition: p.number,
+            leader: p.leader,
+            replicas: p.replicas.clone(),
+            isr: p.isr.clone(),
+            log_start: p.log_start,
+            end: p.end,
+            at: p.at,
+        };
+        let topic = |t: &super::state::TopicRow| Topic {
+            name: t.label.clone(),
+            internal: t.internal,
+            error: t.error.clone(),
+            partitions: t.partitions.iter().map(partition).collect(),
+        };
+        self.topics.iter().map(topic).collect()
+    }
+
+    fn group(&self, g: &GroupRow) -> Group {
+        let partitions: Vec<GroupPartition> = g.rows.iter().map(|(_, row)| row.clone()).collect();
+        let sum = |of: fn(&GroupPartition) -> Option<u64>| {
+            partitions.iter().filter_map(of).fold(None, |sum: Option<u64>, n| Some(sum.unwrap_or(0).saturating_add(n)))
+        };
+        let known = partitions.iter().filter(|p| p.fresh).count();
+        let coverage = match partitions.len() {
+            0 => 1.0,
+            n => known as f64 / n as f64,
+        };
+        let down = self.brokers.get(&g.coordinator).and_then(|b| match &b.state {
+            BrokerState::Down { .. } => {
+                Some(format!("its coordinator, broker {}, does not answer", g.coordinator).into())
+            }
+            BrokerState::Up => None,
+        });
+        Group {
+            group: g.label.clone(),
+            state: g.state,
+            kind: g.kind,
+            assignor: g.assignor.clone(),
+            coordinator: (g.coordinator >= 0).then_some(g.coordinator),
+            members: g.members.clone(),
+            error: g.error.clone().or(down),
+            at: g.at,
+            coverage,
+            lag: sum(|p| p.lag),
+            lost: sum(|p| p.lost),
+            time_lag: partitions.iter().filter_map(|p| p.time_lag).reduce(f64::max),
+            partitions,
+        }
+    }
+}
+
+fn partition<'a>(
+    topics: &'a mut [super::state::TopicRow],
+    index: &HashMap<StrBytes, usize>,
+    raw: &StrBytes,
+    number: i32,
+) -> Option<&'a mut PartitionRow> {
+    let topic = topics.get_mut(*index.get(raw)?)?;
+    let i = topic.partitions.binary_search_by_key(&number, |p| p.number).ok()?;
+    topic.partitions.get_mut(i)
+}
+
+fn empty_row(topic: Label, partition: i32, committed: Option<i64>, owner: Option<usize>, at: Time) -> GroupPartition {
+    GroupPartition {
+        topic,
+        partition,
+        committed,
+        log_start: None,
+        end: None,
+        lag: None,
+        lost: None,
+        time_lag: None,
+        owner,
+        beyond_end: false,
+        at,
+        fresh: false,
+    }
+}
+
+/// Completes a row from its partition, and notes which timestamp the partition should be asked for next.
+fn fill(row: &mut GroupPartition, p: &mut PartitionRow, refresh: u64, now: Time) {
+    row.log_start = p.log_start;
+    row.end = p.end;
+    row.fresh = p.end.is_some() && p.fresh == refresh;
+    row.at = if p.end.is_some() && p.at < row.at { p.at } else { row.at };
+    let (Some(committed), Some(end)) = (row.committed, p.end) else { return };
+    let unread = committed.max(p.log_start.unwrap_or(committed));
+    row.lag = Some(u64::try_from(end - unread).unwrap_or(0));
+    row.lost = p.log_start.map(|start| u64::try_from(start - committed).unwrap_or(0));
+    // Committed was read first, so only a truncated or recreated log is shorter; with an old end nothing can be said.
+    row.beyond_end = row.fresh && committed > end;
+    if row.lag == Some(0) {
+        row.time_lag = Some(0.0);
+        return;
+    }
+    if row.fresh {
+        p.track.live(end, p.at.millis()); // the first group that reads a partition starts its track
+    }
+    row.time_lag = p.track.written(unread).map(|ms| ((now.millis() as f64 - ms) / 1000.0).max(0.0));
+    if let Some(probe) = p.track.probe(unread, now.millis())
+        && p.probe.is_none_or(|(_, weight)| probe.1 > weight)
+    {
+        p.probe = Some(probe);
+    }
+}
