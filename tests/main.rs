@@ -6,3 +6,4 @@ mod conformance;
 mod contract;
 mod floors;
 mod real;
+mod world;
