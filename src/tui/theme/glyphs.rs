@@ -98,8 +98,6 @@ pub struct Glyphs {
     pub border: border::Set<'static>,
     /// Nine heights of a bar, from nothing to full.
     pub bars: [&'static str; 9],
-    /// Nine heights of a bar of the forecast: the same where colour tells them apart is not enough.
-    pub bars_ahead: [&'static str; 9],
     /// Light, medium, dark.
     pub shades: [&'static str; 3],
     /// Filled part of a gauge.
@@ -154,7 +152,6 @@ const BRAILLE: Glyphs = Glyphs {
     mark: "◆",
     border: border::ROUNDED,
     bars: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-    bars_ahead: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     shades: ["░", "▒", "▓"],
     full: "█",
     empty: "░",
@@ -214,13 +211,12 @@ const ASCII: Glyphs = Glyphs {
         horizontal_bottom: "-",
     },
     bars: [" ", "_", ".", ":", "-", "=", "+", "*", "#"],
-    bars_ahead: [" ", "_", ".", ":", "-", "=", "+", "*", "#"],
     shades: [".", ":", "#"],
     full: "#",
     empty: ".",
     line: "-",
     dashes: "-",
-    now: ":",
+    now: "|",
     axis: "|",
     tick_y: "+",
     corner: "+",

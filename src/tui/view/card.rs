@@ -139,7 +139,7 @@ impl Card<'_> {
             let error = f
                 .relative_error
                 .map_or_else(String::new, |e| format!(", error {} of last value's", format::percent(e)));
-            self.lines.push(widget::pair(self.cx.theme, "forecast ", &format!("{}{error}", f.model), self.width));
+            self.text(&format!("forecast: {}{error}", f.model), Slot::Dim);
             for warning in &f.warnings {
                 self.text(warning, Slot::Look);
             }
@@ -152,7 +152,7 @@ impl Card<'_> {
                 si(c.high),
                 duration(c.start_up)
             );
-            self.lines.push(widget::pair(self.cx.theme, "capacity ", &text, self.width));
+            self.text(&format!("capacity: {text}"), Slot::Dim);
             for assumption in &c.assumptions {
                 self.text(assumption, Slot::Dim);
             }

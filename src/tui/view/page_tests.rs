@@ -168,21 +168,3 @@ fn ten_thousand_rows_draw_like_ten() {
     let text = export::text(&screen(&picture, &state, &Theme::default(), (120, 40)));
     assert!(text.contains("-07777") && text.contains("/10000"), "{text}");
 }
-
-/// Draws every page for looking at: `HIGHWATER_SHOTS=folder cargo test --lib shots -- --ignored`.
-#[test]
-#[ignore = "writes files for a person to look at"]
-fn shots() {
-    let Ok(folder) = std::env::var("HIGHWATER_SHOTS") else { return };
-    let picture = fixture::picture(Mode::Operate);
-    for theme in tui::theme::themes() {
-        let theme = Theme::named(theme.name, None, Depth::True, Charset::Braille).unwrap();
-        for view in View::ALL {
-            for size in [(80, 24), (120, 30), (200, 60)] {
-                let svg = export::svg(&screen(&picture, &state(view), &theme, size), &export::SvgOptions::default());
-                let name = format!("{}-{}-{}x{}.svg", theme.name(), view.name(), size.0, size.1);
-                std::fs::write(std::path::Path::new(&folder).join(name), svg).unwrap();
-            }
-        }
-    }
-}
