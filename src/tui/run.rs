@@ -10,13 +10,11 @@ use crate::{
     model::{Intent, Picture, Severity},
     process::Clock,
 };
-use crossterm::event::{Event as Input, EventStream, MouseEventKind};
-use futures_util::StreamExt;
+use crossterm::event::{Event as Input, MouseEventKind};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
-    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -87,7 +85,6 @@ struct Loop {
     state: State,
     terminal: Terminal,
     inputs: mpsc::Receiver<Input>,
-    reader: JoinHandle<()>,
     signals: Signals,
     started: Instant,
     /// The picture that is on screen: what a key was pressed at.
@@ -104,34 +101,34 @@ impl Loop {
         let terminal = Terminal::take(cx.options.mouse)?;
         crossterm::style::force_color_output(true); // the theme already knows how many colours there are
         let (sender, inputs) = mpsc::channel(INPUTS);
-        let reader = tokio::spawn(read_inputs(sender));
+        terminal::read_inputs(sender)?;
         let mut state = State::new(cx.keymap.clone());
         state.view = cx.options.view;
         state.size = crossterm::terminal::size().map_err(|e| format!("cannot tell the terminal's size: {e}"))?;
         let drawn = cx.pictures.borrow().clone();
         let now = Instant::now();
-        Ok(Self { cx, state, terminal, inputs, reader, signals, started: now, drawn, dirty: true, next_frame: now })
+        Ok(Self { cx, state, terminal, inputs, signals, started: now, drawn, dirty: true, next_frame: now })
     }
 
     async fn run(mut self) -> Result<Exit, String> {
         let mut tick = interval(Duration::from_secs(1)); // for ages and the clock on screen
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let exit = loop {
+        loop {
             if self.dirty && self.terminal.is_ready() && Instant::now() >= self.next_frame && self.draw().is_err() {
-                break Ok(Exit { code: 129 });
+                return Ok(Exit { code: 129 });
             }
             let frame_due = self.dirty && self.terminal.is_ready();
             let done = tokio::select! {
                 biased;
-                caught = self.signals.next() => self.signal(caught)?,
+                caught = self.signals.next() => self.signal(caught),
                 input = self.inputs.recv() => match input {
                     Some(input) => self.input(input),
-                    None => Some(Exit { code: 129 }), // crossterm gave the terminal up
+                    None => Some(Exit { code: 129 }), // it was hung up
                 },
                 changed = self.cx.pictures.changed() => {
                     if changed.is_err() {
                         let why = terminal::take_panic().map(|p| format!(": {p}")).unwrap_or_default();
-                        break Err(format!("the engine stopped, so that nothing new can be shown{why}"));
+                        return Err(format!("the engine stopped, so that nothing new can be shown{why}"));
                     }
                     self.happen(Event::Picture)
                 }
@@ -140,11 +137,9 @@ impl Loop {
                 _ = tick.tick() => self.tick(),
             };
             if let Some(exit) = done {
-                break Ok(exit);
+                return Ok(exit);
             }
-        };
-        self.reader.abort();
-        exit
+        }
     }
 
     /// Draws, unless nothing differs from what is on screen.
@@ -249,25 +244,22 @@ impl Loop {
         None
     }
 
-    fn signal(&mut self, caught: Caught) -> Result<Option<Exit>, String> {
-        Ok(match caught {
+    fn resized(&mut self) -> Option<Exit> {
+        match crossterm::terminal::size() {
+            Ok((columns, lines)) => self.happen(Event::Resize(columns, lines)),
+            Err(_) => Some(Exit { code: 129 }), // a terminal without a size is none
+        }
+    }
+
+    fn signal(&mut self, caught: Caught) -> Option<Exit> {
+        match caught {
             Caught::End(code) => Some(Exit { code }),
             Caught::Stop => self.suspend(),
-            Caught::Continue => {
-                self.terminal.resume()?;
-                self.dirty = true;
-                None
-            }
-        })
-    }
-}
-
-/// Reads the terminal in a task of its own: whatever crossterm does there, the loop goes on.
-async fn read_inputs(sender: mpsc::Sender<Input>) {
-    let mut events = EventStream::new();
-    while let Some(Ok(event)) = events.next().await {
-        if sender.send(event).await.is_err() {
-            return;
+            Caught::Continue => match self.terminal.resume() {
+                Ok(()) => self.resized(),
+                Err(_) => Some(Exit { code: 129 }), // a hang-up sends SIGCONT, too
+            },
+            Caught::Resize => self.resized(),
         }
     }
 }
@@ -281,6 +273,8 @@ enum Caught {
     Stop,
     /// Somebody brought us back.
     Continue,
+    /// The terminal has another size.
+    Resize,
 }
 
 struct Signals {
@@ -290,6 +284,7 @@ struct Signals {
     terminate: Signal,
     stop: Signal,
     proceed: Signal,
+    resize: Signal,
 }
 
 impl Signals {
@@ -302,18 +297,21 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             stop: signal(SignalKind::from_raw(Number::TSTP.as_raw()))?,
             proceed: signal(SignalKind::from_raw(Number::CONT.as_raw()))?,
+            resize: signal(SignalKind::window_change())?,
         })
     }
 
-    /// The next signal. Cancel-safe.
+    /// The next signal, those that end the screen first. Cancel-safe.
     async fn next(&mut self) -> Caught {
         tokio::select! {
+            biased;
             _ = self.hangup.recv() => Caught::End(129),
             _ = self.interrupt.recv() => Caught::End(130),
             _ = self.quit.recv() => Caught::End(131),
             _ = self.terminate.recv() => Caught::End(143),
             _ = self.stop.recv() => Caught::Stop,
             _ = self.proceed.recv() => Caught::Continue,
+            _ = self.resize.recv() => Caught::Resize,
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use crossterm::{
     cursor::{Hide, Show},
-    event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture},
+    event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event},
     queue,
     style::ResetColor,
     terminal::{
@@ -203,8 +203,38 @@ impl Drop for Terminal {
     }
 }
 
-/// Whether the terminal still exists: a hung-up one answers every call with an error. (crossterm's reader does not
-/// notice: it reads "nothing" from a dead terminal again and again.)
+/// Longest time until the reading thread notices that nobody listens any more.
+const LISTENING: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// Starts the thread that reads keys. It ends when nobody receives them; the channel closes when the terminal is gone.
+///
+/// crossterm's own stream is not used: on a dead terminal its reader never returns ("nothing" is read again and again),
+/// and inside of a task that takes a worker of the runtime with it, sometimes the one that drives timers and signals.
+/// Here the terminal is asked for a hang-up first, and what goes wrong between the two stays in this thread.
+pub(super) fn read_inputs(sender: channel::Sender<Event>) -> Result<(), String> {
+    let tty = open_tty()?;
+    let read = move || {
+        while !sender.is_closed() {
+            let mut fds = [PollFd::new(&tty, PollFlags::IN)];
+            match poll(&mut fds, Some(&LISTENING)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(_) if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => return,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+            while matches!(crossterm::event::poll(Duration::ZERO), Ok(true)) {
+                let Ok(event) = crossterm::event::read() else { return };
+                if sender.blocking_send(event).is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(read);
+    thread.map(drop).map_err(|e| format!("cannot start the thread that reads keys: {e}"))
+}
+
+/// Whether the terminal still exists: a hung-up one answers every call with an error.
 pub(super) fn is_alive() -> bool {
     lock(&TAKEN).as_ref().is_none_or(|taken| tcgetattr(&taken.tty).is_ok())
 }
