@@ -20,3 +20,6 @@ pub use client::Client;
 pub use decode::{Answer, NativeHistogram, Series};
 pub use failure::{Failure, FailureKind};
 pub use run::run;
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ const LONGEST_WAIT: f64 = 30.0;
 const CLOCK_SKEW: f64 = 30.0;
 /// Wait before the history is asked for again when that failed.
 const FILL_AGAIN: Duration = Duration::from_secs(60);
+/// Packs named in the status line.
+const PACKS_NAMED: usize = 6;
 /// Failed queries named in full in one refresh.
 const NAMED: usize = 8;
 
@@ -258,8 +260,10 @@ fn judge(state: &MlState, plan: &Plan, failed: usize, insecure: bool) -> (Health
     let mut said = if plan.packs.is_empty() {
         vec!["no exporter that a metric pack knows: see `highwater packs`".to_owned()]
     } else {
-        let names: Vec<&str> = plan.packs.iter().map(Label::as_str).collect();
-        vec![format!("{}; {asked} queries in {:.2} s", names.join(", "), state.seconds)]
+        let names: Vec<&str> = plan.packs.iter().take(PACKS_NAMED).map(Label::as_str).collect();
+        let more = plan.packs.len().saturating_sub(PACKS_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        vec![format!("{}{more}; {asked} queries", names.join(", "))]
     };
     if failed > 0 {
         health = Health::Degraded;

@@ -1,0 +1,223 @@
+//! The client and the task against a server that misbehaves.
+
+use super::*;
+use crate::{
+    model::{
+        CustomSignal, Entity, Health, Observation, PrometheusSettings, Role, SecretSource, SignalKey, SourceStatus,
+        WorkloadKind,
+    },
+    process::Clock,
+};
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+
+const NOTHING: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+
+/// A server of one handler; it is gone when this is dropped.
+struct Server {
+    settings: PrometheusSettings,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn server(handler: impl Fn(Request) -> Response + Clone + Send + Sync + 'static) -> Server {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let settings = PrometheusSettings::new("main", format!("http://{}/", listener.local_addr().unwrap()));
+    let router = Router::new().fallback(move |request: Request| {
+        let answer = handler(request);
+        async move { answer }
+    });
+    Server { settings, task: tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }) }
+}
+
+async fn failure(settings: &PrometheusSettings) -> (Failure, u32) {
+    let client = Client::new(settings).await.unwrap();
+    (client.instant("up").await.unwrap_err(), client.requests())
+}
+
+#[tokio::test]
+async fn every_cause_has_its_own_sentence_and_mend() {
+    let mut sentences = std::collections::BTreeSet::new();
+    for (status, kind, requests, mend) in [
+        (401, FailureKind::Unauthorised, 1, "bearer_token"),
+        (403, FailureKind::Forbidden, 1, "X-Scope-OrgID"),
+        (404, FailureKind::NotFound, 1, "/select/0/prometheus"),
+        (307, FailureKind::Redirect, 1, "final address"),
+        (400, FailureKind::BadQuery, 1, ""),
+        (422, FailureKind::Execution, 1, ""),
+        (503, FailureKind::Unavailable, 3, "asked again"),
+        (200, FailureKind::Garbled, 1, "sign-in page"),
+    ] {
+        let server = server(move |_| (StatusCode::from_u16(status).unwrap(), "<html>").into_response()).await;
+        let (failure, asked) = failure(&server.settings).await;
+        assert_eq!((failure.kind, asked), (kind, requests), "{status}: {failure}");
+        assert!(failure.to_string().contains(mend), "{status}: {failure}");
+        sentences.insert(failure.to_string().split("127.0.0.1").last().unwrap_or_default().to_owned());
+    }
+    assert_eq!(sentences.len(), 8, "{sentences:?}");
+}
+
+#[tokio::test]
+async fn a_closed_port_and_a_port_without_tls_are_told_apart() {
+    let server = server(|_| NOTHING.into_response()).await;
+    let mut settings = server.settings.clone();
+    settings.url = settings.url.replace("http:", "https:");
+    settings.tls.insecure = true;
+    let (plain, _) = failure(&settings).await;
+    assert_eq!(plain.kind, FailureKind::Tls, "{plain}");
+    assert!(plain.to_string().contains("http://"), "{plain}");
+    let settings = server.settings.clone();
+    drop(server);
+    let closed = loop {
+        let client = Client::new(&settings).await.unwrap();
+        if let Err(failure) = client.instant("up").await {
+            break failure;
+        }
+        tokio::task::yield_now().await; // the aborted server has not let go of its port yet
+    };
+    assert_eq!(closed.kind, FailureKind::ConnectionRefused, "{closed}");
+    assert!(closed.to_string().contains("nothing listens"), "{closed}");
+}
+
+#[tokio::test]
+async fn a_silent_server_costs_its_deadline_and_a_flood_is_cut() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(); // accepts, never answers
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (late, _) = failure(&PrometheusSettings { timeout: 0.2, ..PrometheusSettings::new("main", url) }).await;
+    assert_eq!(late.kind, FailureKind::Timeout, "{late}");
+    assert!(late.to_string().contains("0.2 s"), "{late}");
+    let server = server(|_| vec![b' '; 40 << 20].into_response()).await;
+    assert_eq!(failure(&server.settings).await.0.kind, FailureKind::TooLarge);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_read_again_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "old\n").unwrap();
+    let path = file.path().to_owned();
+    let server = server(move |request| {
+        if request.headers().get("authorization").is_some_and(|v| v == "Bearer new") {
+            return NOTHING.into_response();
+        }
+        std::fs::write(&path, "new\n").unwrap(); // somebody renews it meanwhile
+        StatusCode::UNAUTHORIZED.into_response()
+    })
+    .await;
+    let bearer = Some(SecretSource::File(file.path().to_owned()));
+    let client = Client::new(&PrometheusSettings { bearer, ..server.settings.clone() }).await.unwrap();
+    assert_eq!(client.instant("up").await.unwrap().series, []);
+    assert_eq!(client.requests(), 2);
+    let (failure, asked) = failure(&server.settings).await;
+    assert_eq!((failure.kind, asked), (FailureKind::Unauthorised, 1), "no credentials: asking again is of no use");
+}
+
+#[tokio::test]
+async fn a_limit_is_kept_and_a_long_query_is_posted() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let server = server(move |request| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response(),
+        1 => NOTHING.into_response(),
+        _ if request.method() == "POST" => NOTHING.into_response(),
+        _ => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "60")]).into_response(),
+    })
+    .await;
+    let client = Client::new(&server.settings).await.unwrap();
+    let begun = std::time::Instant::now();
+    client.instant("up").await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(1), "a short wait is waited out");
+    client.instant(&format!("up{}", " ".repeat(3000))).await.unwrap();
+    let failure = client.instant("up").await.unwrap_err();
+    assert_eq!((failure.kind, failure.retry_after), (FailureKind::TooMany, Some(60.0)), "a long one is not");
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_refused_before_anything_is_sent() {
+    for (url, word) in [("ftp://x", "http://"), ("nonsense", "no URL"), ("http://u:p@x", "basic")] {
+        let error = Client::new(&PrometheusSettings::new("main", url)).await.unwrap_err();
+        assert!(error.kind == FailureKind::Settings && error.to_string().contains(word), "{error}");
+    }
+    let mut settings = PrometheusSettings::new("main", "https://127.0.0.1:1");
+    settings.tls.ca = Some("/no/such/ca.pem".into());
+    let error = Client::new(&settings).await.unwrap_err();
+    assert!(error.to_string().contains("tls.ca") && error.to_string().contains("/no/such/ca.pem"), "{error}");
+}
+
+async fn health(seen: &mut mpsc::Receiver<Observation>, wanted: Health) -> SourceStatus {
+    let wait = async {
+        loop {
+            match seen.recv().await.unwrap() {
+                Observation::Health(status) if status.health == wanted => return status,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_outage_is_told_with_its_reason_and_ends_by_itself() {
+    let up = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let switch = Arc::clone(&up);
+    let server = server(move |request| match (switch.load(Ordering::Relaxed), request.uri().path()) {
+        (false, _) => StatusCode::FORBIDDEN.into_response(),
+        (true, path) if path.ends_with("/values") => r#"{"status":"success","data":[]}"#.into_response(),
+        (true, _) => NOTHING.into_response(),
+    })
+    .await;
+    let (out, mut seen) = mpsc::channel(16);
+    let settings = PrometheusSettings { refresh: 0.1, ..server.settings.clone() };
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    let down = health(&mut seen, Health::Down).await;
+    assert!(down.detail.as_str().contains("403") && down.answered.is_none(), "{down:?}");
+    up.store(true, Ordering::Relaxed);
+    let well = health(&mut seen, Health::Ok).await;
+    assert!(well.detail.as_str().contains("no exporter") && well.since >= down.since, "{well:?}");
+    drop(seen);
+    tokio::time::timeout(Duration::from_secs(30), task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_of_several_series_is_refused_with_the_mend() {
+    let server = server(|request| {
+        let two = r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"a":"1"},"value":[1,"1"]},{"metric":{"a":"2"},"value":[1,"2"]}]}}"#;
+        match request.uri().query().unwrap_or_default() {
+            q if q.contains("many") => two.into_response(),
+            _ if request.uri().path().ends_with("/values") => r#"{"status":"success","data":[]}"#.into_response(),
+            _ => NOTHING.into_response(),
+        }
+    })
+    .await;
+    let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "fraud".into() };
+    let key = SignalKey { entity, role: Role::Demand };
+    let custom = vec![CustomSignal { key, query: "many{$sel}".into() }];
+    let settings = PrometheusSettings { refresh: 0.1, custom, ..server.settings.clone() };
+    let (out, mut seen) = mpsc::channel(16);
+    let task = tokio::spawn(run(settings.clone(), Clock::wall(), out));
+    let status = health(&mut seen, Health::Degraded).await;
+    assert!(status.detail.as_str().contains("sum("), "{status:?}");
+    task.abort();
+    let lines = check(&settings).await;
+    let line = lines.iter().find(|l| l.what.as_str().contains("demand of fraud")).unwrap();
+    assert!(!line.ok && line.mend.as_ref().is_some_and(|m| m.as_str().contains("sum(")), "{line:?}");
+}
