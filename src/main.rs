@@ -1,3 +1,5 @@
 //! argv in, exit code out; nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    highwater::cli::main(std::env::args_os())
+}

@@ -4,6 +4,9 @@
 
 mod conformance;
 mod contract;
+mod demo;
+mod engine;
 mod floors;
 mod real;
+mod support;
 mod world;

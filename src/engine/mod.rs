@@ -1,1 +1,45 @@
 //! Joins observations into pictures, runs the advice, carries approvals out. One task owns the history.
+//!
+//! ```text
+//! source tasks ──Observation──▶ run ──▶ pass (off the async threads) ──▶ Arc<Picture> on a watch channel ──▶ screen
+//!                                ▲                                                                             │
+//!                                └──────── approve (owns ledger and actuators; only in operate) ◀──Intent──────┘
+//! ```
+//!
+//! A source never waits for the screen, the screen never waits for a source. `watch` starts no approval task, so there
+//! is no actuator and no ledger writer in its process.
+
+mod approve;
+mod discover;
+mod latest;
+mod pass;
+mod persist;
+mod rates;
+mod run;
+mod sources;
+mod view;
+
+pub use run::{Handle, start};
+
+use crate::{config::Config, model::Mode, process::Clock};
+use std::path::PathBuf;
+
+/// What an engine is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Sources, workloads, limits.
+    pub config: Config,
+    /// Whether approvals are possible.
+    pub mode: Mode,
+    /// The clock that observations are stamped with.
+    pub clock: Clock,
+    /// Where history and ledger are kept; `None`: nothing is written (demo, one-shot commands).
+    pub state: Option<PathBuf>,
+}
+
+/// Seconds between the points of models and plans.
+pub const STEP: f64 = 15.0;
+/// Seconds that forecasts and plans look ahead.
+pub const HORIZON: f64 = 1800.0;
+/// Seconds of history on a chart, and the step of its points.
+pub const CHART: (f64, f64) = (6.0 * 3600.0, 30.0);

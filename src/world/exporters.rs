@@ -6,7 +6,7 @@
 use super::{
     hardware::{Broker, Gpu, Holder},
     series::{Key, Scrapes},
-    state::{Service, State},
+    state::{GroupState, Service, State},
 };
 use crate::simulate::{fleet::Replica, histogram::Histogram};
 
@@ -31,6 +31,9 @@ pub(super) fn write(state: &State, out: &mut Scrapes) {
         for (n, replica) in service.fleet.replicas().iter().enumerate().filter(|(_, r)| r.is_ready()) {
             vllm(service, [i as u32, replica.serial as u32], n, replica, out);
         }
+    }
+    for (i, group) in state.groups.iter().enumerate() {
+        kafka_exporter(state, i, group, out);
     }
     kueue(state, out);
     training(state, out);
@@ -236,6 +239,28 @@ fn buckets(
 /// A bucket bound as client libraries write it: always with a fraction.
 fn le(bound: f64) -> String {
     format!("{bound:?}")
+}
+
+/// danielqsj/kafka_exporter: what a cluster that was watched before we came has in its Prometheus.
+fn kafka_exporter(state: &State, i: usize, group: &GroupState, out: &mut Scrapes) {
+    let Some(topic) = state.topics.get(group.topic) else { return };
+    let labels = || -> Labels {
+        vec![
+            ("consumergroup", text(group.id)),
+            ("job", text("kafka-exporter")),
+            ("instance", text("prod-kafka-exporter:9308")),
+        ]
+    };
+    for (p, (reading, end)) in group.group.readings().iter().zip(topic.logs.ends()).enumerate() {
+        let with = || {
+            let more = [("topic", text(topic.name)), ("partition", p.to_string())];
+            labels().into_iter().chain(more).collect::<Labels>()
+        };
+        let key = [i as u32, p as u32];
+        out.put("kafka_consumergroup_current_offset", key, reading.committed.floor(), with);
+        out.put("kafka_consumergroup_lag", key, (end.floor() - reading.committed.floor()).max(0.0), with);
+    }
+    out.put("kafka_consumergroup_members", [i as u32, 0], group.group.consumers().len() as f64, labels);
 }
 
 fn kueue(state: &State, out: &mut Scrapes) {

@@ -66,6 +66,7 @@ impl Assembly {
                 }
                 Slot::Training(field) => field(self.trainings.entry(name()).or_insert_with(|| training(name()))),
                 Slot::Broker(field) => field(self.brokers.entry(name()).or_insert_with(|| broker(name()))),
+                Slot::Group(_) => continue,
             };
             field.get_or_insert(reading);
         }
@@ -128,6 +129,7 @@ pub(super) fn keys(source: &Label, question: &Question, answer: &Answer) -> Vec<
         Slot::Service(..) => WorkloadKind::Inference,
         Slot::Queue(..) => WorkloadKind::Batch,
         Slot::Broker(_) => WorkloadKind::Brokers,
+        Slot::Group(_) => WorkloadKind::ConsumerGroup,
         Slot::Gpu(_) | Slot::Training(_) => return vec![None; answer.series.len()],
     };
     let hidden = hidden_labels(&answer.series);

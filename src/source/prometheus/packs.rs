@@ -31,6 +31,8 @@ pub struct Pack {
     training: Templates,
     #[serde(default)]
     broker: Templates,
+    #[serde(default)]
+    group: Templates,
 }
 
 /// Parts of an entity's identity, each with its templates over labels, best first.
@@ -146,6 +148,7 @@ impl Pack {
             Slot::Queue(..) => &self.queue,
             Slot::Training(_) => &self.training,
             Slot::Broker(_) => &self.broker,
+            Slot::Group(_) => &self.group,
         }
     }
 

@@ -213,7 +213,8 @@ async fn ask(client: &Client, plan: &Plan, source: &Label) -> Result<Answers, Fa
         }
         Ok(())
     };
-    let asks: Vec<_> = plan.questions.iter().map(|q| client.instant_for(q, &q.promql)).collect();
+    let asks: Vec<_> =
+        plan.questions.iter().filter(|q| q.slot.is_live()).map(|q| client.instant_for(q, &q.promql)).collect();
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((question, result)) = answers.next().await {
         match result {
@@ -255,7 +256,7 @@ fn one_series(custom: &Custom, answer: &Answer) -> Result<Vec<Sample>, Failure> 
 
 /// The health of a source that answered, with its sentence.
 fn judge(state: &MlState, plan: &Plan, failed: usize, insecure: bool) -> (Health, Label) {
-    let asked = plan.questions.len() + plan.custom.len();
+    let asked = plan.questions.iter().filter(|q| q.slot.is_live()).count() + plan.custom.len();
     let mut health = Health::Ok;
     let mut said = if plan.packs.is_empty() {
         vec!["no exporter that a metric pack knows: see `highwater packs`".to_owned()]

@@ -13,9 +13,11 @@ pub(super) enum Slot {
     Queue(Field<Queue>, &'static [Role]),
     Training(Field<Training>),
     Broker(Field<BrokerMetrics>),
+    /// Consumer groups as an exporter sees them: history from before we came. What is true of them now, the brokers say.
+    Group(&'static [Role]),
 }
 
-const SLOTS: [(&str, Slot); 32] = [
+const SLOTS: [(&str, Slot); 37] = [
     ("gpu.utilisation", Slot::Gpu(|g| &mut g.utilisation)),
     ("gpu.memory_used", Slot::Gpu(|g| &mut g.memory_used)),
     ("gpu.memory_total", Slot::Gpu(|g| &mut g.memory_total)),
@@ -48,6 +50,11 @@ const SLOTS: [(&str, Slot); 32] = [
     ("broker.under_replicated", Slot::Broker(|b| &mut b.under_replicated)),
     ("broker.offline", Slot::Broker(|b| &mut b.offline)),
     ("broker.handler_idle", Slot::Broker(|b| &mut b.handler_idle)),
+    ("group.demand", Slot::Group(&[Role::Demand])),
+    ("group.throughput", Slot::Group(&[Role::Throughput])),
+    ("group.backlog", Slot::Group(&[Role::Backlog])),
+    ("group.time_lag", Slot::Group(&[Role::TimeLag])),
+    ("group.replicas", Slot::Group(&[Role::Replicas, Role::Desired])),
 ];
 
 impl Slot {
@@ -74,13 +81,19 @@ impl Slot {
             Self::Queue(..) => "queue",
             Self::Training(_) => "training",
             Self::Broker(_) => "broker",
+            Self::Group(_) => "group",
         }
+    }
+
+    /// Whether it is asked at every refresh; the others are asked once, for the time before the start.
+    pub(super) fn is_live(self) -> bool {
+        !matches!(self, Self::Group(_))
     }
 
     /// The history that it also is.
     pub(super) fn roles(self) -> &'static [Role] {
         match self {
-            Self::Service(_, roles) | Self::Queue(_, roles) => roles,
+            Self::Service(_, roles) | Self::Queue(_, roles) | Self::Group(roles) => roles,
             Self::Gpu(_) | Self::Training(_) | Self::Broker(_) => &[],
         }
     }

@@ -1,0 +1,25 @@
+# What a user, a developer and CI call.
+
+CARGO ?= cargo
+
+.PHONY: demo build test lint bench screenshots
+
+demo: ## the dashboard on the simulated world
+	$(CARGO) run --release --locked -- demo
+
+build: ## the program, optimised
+	$(CARGO) build --release --locked
+
+test: ## everything: units, properties, screens, real Kafka and Prometheus where Java is there
+	$(CARGO) test --locked
+
+lint: ## format, clippy with warnings as errors, licences and duplicate versions
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	tests/lint/deny.sh
+
+bench: ## figures of the README
+	$(CARGO) bench --locked
+
+screenshots: ## SVG of the real screens, drawn by the program's own exporter
+	tests/screenshots.sh

@@ -1,0 +1,251 @@
+//! The command line. The doc comments are its help.
+
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Kafka lag and ML load on one terminal screen, with forecasts and scale actions that an operator approves.
+///
+/// Without a command: `watch`, the read-only dashboard. Try `highwater demo` first: it needs no set-up.
+#[derive(Debug, Parser)]
+#[command(name = "highwater", version, about, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The command line as clap knows it, for completions and the manual.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
+/// Options of every command.
+#[derive(Debug, Default, ClapArgs)]
+pub struct Common {
+    /// Configuration file [default: $HIGHWATER_CONFIG, then highwater.toml in the platform's configuration folder].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Brokers to ask first; goes over the file's.
+    #[arg(long, global = true, value_name = "HOST:PORT[,…]")]
+    pub kafka: Option<String>,
+    /// Kafka client properties: Java's client.properties or librdkafka's names.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kafka_config: Option<PathBuf>,
+    /// Prometheus base URL; goes over the file's.
+    #[arg(long, global = true, value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// Context of the kubeconfig; pinned for the whole session.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub kube_context: Option<String>,
+    /// Namespace to watch; may be given several times [default: all].
+    #[arg(long, global = true, value_name = "NS")]
+    pub namespace: Vec<String>,
+    /// Theme: a name of `highwater themes` or the path of a theme file.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// Draw with ASCII characters only.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// When to use colour; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+    /// At most one frame a second.
+    #[arg(long, global = true)]
+    pub low_bandwidth: bool,
+    /// Where the log goes [default: highwater.log in the state directory while a dashboard runs, else standard error].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Log more; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// As the terminal can.
+    #[default]
+    Auto,
+    /// Even where the terminal does not say that it can.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The dashboard, read-only: nothing that could change a system is constructed in this process.
+    Watch,
+    /// The dashboard with approvals; refuses to start without a terminal.
+    Operate,
+    /// The dashboard on a simulated world with real protocols on loopback: no set-up.
+    Demo(Demo),
+    /// Every source, permission, target and pack, one line each, with the mend; exit 0 all good, 1 something is not.
+    Check {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+    },
+    /// One refresh, drawn once, then ends.
+    Snapshot(Snapshot),
+    /// One pass: what every workload should have, and why.
+    Recommend(Recommend),
+    /// The record of decisions and actions.
+    Ledger {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Ledger,
+    },
+    /// Every key and what it does, with your own bindings.
+    Keys {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+    },
+    /// The themes there are.
+    Themes,
+    /// The metric packs there are, and what each is detected by.
+    Packs,
+    /// The configuration: what is in force, or an example to start from.
+    Config {
+        /// Which.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Version, and every path that is read or written.
+    Info,
+    /// Completions for a shell, on standard output.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, on standard output.
+    Man,
+}
+
+/// `demo`.
+#[derive(Debug, ClapArgs)]
+pub struct Demo {
+    /// With approvals (the default).
+    #[arg(long, conflicts_with = "watch")]
+    pub operate: bool,
+    /// Read-only.
+    #[arg(long)]
+    pub watch: bool,
+    /// The same seed shows the same world.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// What happens in it: fraud, quiet or incident.
+    #[arg(long, default_value = "fraud")]
+    pub scenario: String,
+    /// How much faster than life it runs.
+    #[arg(long, default_value_t = 1.0)]
+    pub speed: f64,
+}
+
+/// `snapshot`.
+#[derive(Debug, ClapArgs)]
+pub struct Snapshot {
+    /// The view to draw.
+    #[arg(long, default_value = "overview")]
+    pub view: String,
+    /// Columns and rows.
+    #[arg(long, default_value = "120x40")]
+    pub size: String,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = SnapshotFormat::Text)]
+    pub format: SnapshotFormat,
+    /// The workload to select, for the workload view and the card.
+    #[arg(long)]
+    pub workload: Option<String>,
+    /// Of the simulated world instead of yours: fraud, quiet or incident.
+    #[arg(long, value_name = "SCENARIO")]
+    pub demo: Option<String>,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Seconds to look before drawing: two refreshes are needed for rates.
+    #[arg(long, default_value_t = 5.0)]
+    pub settle: f64,
+}
+
+/// What `snapshot` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotFormat {
+    /// Characters.
+    Text,
+    /// Characters with colours.
+    Ansi,
+    /// A picture.
+    Svg,
+    /// The data behind it.
+    Json,
+}
+
+/// `recommend`.
+#[derive(Debug, ClapArgs)]
+pub struct Recommend {
+    /// Workloads; all when none is named.
+    pub workloads: Vec<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+    /// Seconds to look before answering: two refreshes are needed for rates.
+    #[arg(long, default_value_t = 5.0)]
+    pub settle: f64,
+}
+
+/// Table for people, JSON for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+}
+
+/// `ledger`.
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Every entry, oldest first.
+    List {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+    },
+    /// One action with its whole story.
+    Show {
+        /// Action, or the beginning of one.
+        id: String,
+    },
+    /// Checks the chain: every entry holds the hash of the one before it.
+    Verify,
+    /// Every entry, for another program.
+    Export {
+        /// How to write it.
+        #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
+        format: ExportFormat,
+    },
+}
+
+/// What `ledger export` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// As `ledger list --format json`.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// What is in force, file and command line together; secrets are named, never shown.
+    Show,
+    /// A commented example to start from.
+    Example,
+}

@@ -1,0 +1,95 @@
+//! `highwater check`: every source, permission, target and pack, one line each, with the mend.
+
+use super::{
+    Outcome,
+    args::{Common, ListFormat},
+    common, print,
+};
+use crate::{
+    act::Observer,
+    config::Config,
+    model::{CheckLine, Label},
+    process::Clock,
+    source,
+};
+use futures_util::future::join_all;
+use serde_json::json;
+use std::fmt::Write;
+
+pub(super) fn run(common: &Common, format: ListFormat) -> Outcome {
+    common::log(common, None)?;
+    let config = common::config_with_sources(common)?;
+    let lines = common::runtime()?.block_on(check(&config));
+    let text = match format {
+        ListFormat::Json => format!("{:#}\n", json!({ "version": 1, "checks": lines })),
+        ListFormat::Table => table(&lines),
+    };
+    print(&text)?;
+    Ok(match lines {
+        _ if lines.iter().any(|l| l.unreachable) => 3,
+        _ if lines.iter().any(|l| !l.ok) => 1,
+        _ => 0,
+    })
+}
+
+async fn check(config: &Config) -> Vec<CheckLine> {
+    let mut lines = vec![line(
+        "configuration",
+        Ok(config.file.as_ref().map_or_else(|| "from the command line".to_owned(), |f| f.display().to_string())),
+    )];
+    let kafka = join_all(config.kafka.iter().map(source::kafka::check));
+    let prometheus = join_all(config.prometheus.iter().map(source::prometheus::check));
+    let kubernetes = async {
+        match &config.kubernetes {
+            Some(settings) => source::kubernetes::check(settings).await,
+            None => Vec::new(),
+        }
+    };
+    let commands = commands(config);
+    let (kafka, prometheus, kubernetes, commands) = tokio::join!(kafka, prometheus, kubernetes, commands);
+    lines.extend(kafka.into_iter().flatten());
+    lines.extend(prometheus.into_iter().flatten());
+    lines.extend(kubernetes);
+    lines.extend(commands);
+    for w in config.workloads() {
+        if w.target.as_ref().is_some_and(crate::model::Target::is_kubernetes) && config.kubernetes.is_none() {
+            let why = Err(("no Kubernetes is configured".to_owned(), "set [kubernetes] context".to_owned()));
+            lines.push(line(&format!("workload {}: target", w.name), why));
+        }
+    }
+    lines
+}
+
+async fn commands(config: &Config) -> Vec<CheckLine> {
+    let observer = Observer::new(&config.commands, Clock::wall());
+    let mut lines = Vec::new();
+    for command in &config.commands {
+        let what = format!("command/{}: observe", command.name);
+        lines.push(match observer.count(command.name.as_str()).await {
+            Ok(count) => line(&what, Ok(format!("count {count}"))),
+            Err(why) => line(&what, Err((why, "run the observe command by hand and compare".to_owned()))),
+        });
+    }
+    lines
+}
+
+fn line(what: &str, found: Result<String, (String, String)>) -> CheckLine {
+    let (ok, detail, mend) = match found {
+        Ok(detail) => (true, detail, None),
+        Err((detail, mend)) => (false, detail, Some(Label::new(&mend))),
+    };
+    CheckLine { what: Label::new(what), ok, detail: Label::new(&detail), mend, unreachable: false }
+}
+
+fn table(lines: &[CheckLine]) -> String {
+    let width = lines.iter().map(|l| l.what.as_str().chars().count()).max().unwrap_or(0);
+    let mut out = String::new();
+    for l in lines {
+        let mark = if l.ok { "ok  " } else { "FAIL" };
+        let _ = writeln!(out, "{mark}  {:<width$}  {}", l.what, l.detail);
+        if let Some(mend) = &l.mend {
+            let _ = writeln!(out, "      {:<width$}  → {mend}", "");
+        }
+    }
+    out
+}

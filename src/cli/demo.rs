@@ -1,0 +1,64 @@
+//! `highwater demo`: the dashboard on the simulated world, over the very protocols that it speaks to yours.
+
+use super::{
+    Failure, Outcome,
+    args::{Common, Demo},
+    common, dashboard,
+};
+use crate::{
+    config::{Config, Overrides},
+    model::Mode,
+    world::{self, World},
+};
+
+/// What the demo's workloads are, in the words of a configuration that you could have written.
+const CONFIG: &str = include_str!("../../config/demo.toml");
+
+pub(super) fn run(common: &Common, args: &Demo) -> Outcome {
+    let mode = if args.watch { Mode::Watch } else { Mode::Operate };
+    if !(args.speed.is_finite() && args.speed > 0.0 && args.speed <= 1000.0) {
+        return Err(Failure::usage(format!("--speed {} is not above 0 and at most 1000", args.speed)));
+    }
+    dashboard::need_terminal(mode)?;
+    // Nothing of a demo is kept: its ledger and log lie in a folder that goes away with it.
+    let scratch = tempfile::Builder::new()
+        .prefix("highwater-demo-")
+        .tempdir()
+        .map_err(|e| Failure::failed(format!("cannot make a temporary folder: {e}")))?;
+    common::log(common, Some(scratch.path()))?;
+    let runtime = common::runtime()?;
+    let stage = runtime.block_on(Stage::build(common, &args.scenario, args.seed, args.speed))?;
+    let (config, clock) = (stage.config.clone(), stage.world.clock());
+    let outcome = dashboard::run(common, config, mode, clock, Some(scratch.path().to_owned()));
+    drop(stage);
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    outcome
+}
+
+/// A simulated world with its three faces, and the configuration that finds them. Dropping it closes the faces.
+pub(super) struct Stage {
+    pub(super) world: World,
+    pub(super) config: Config,
+    _faces: (world::kafka::KafkaFace, world::prometheus::PrometheusFace, world::kubernetes::KubernetesFace),
+}
+
+impl Stage {
+    pub(super) async fn build(common: &Common, scenario: &str, seed: u64, speed: f64) -> Result<Self, Failure> {
+        let world = World::start(scenario, seed, speed).map_err(Failure::usage)?;
+        let kafka = world::kafka::serve(world.clone()).await.map_err(Failure::failed)?;
+        let prometheus = world::prometheus::serve(world.clone()).await.map_err(Failure::failed)?;
+        let kubernetes = world::kubernetes::serve(world.clone()).await.map_err(Failure::failed)?;
+        let mut config = Config::parse(CONFIG, "config/demo.toml", false)
+            .map_err(|e| Failure::failed(format!("the demo's own configuration: {e}")))?;
+        config.kubernetes = Some(kubernetes.settings());
+        config.apply(Overrides {
+            kafka: Some(kafka.bootstrap.clone()),
+            prometheus: Some(prometheus.url.clone()),
+            theme: common.theme.clone(),
+            ascii: common.ascii,
+            low_bandwidth: common.low_bandwidth,
+            ..Overrides::default()
+        });
+        Ok(Self { world, config, _faces: (kafka, prometheus, kubernetes) })
+    }
+}

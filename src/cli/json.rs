@@ -1,0 +1,166 @@
+//! The JSON of the contract. Missing is `null`, never 0 and never NaN; durations are seconds; instants RFC 3339 in UTC.
+
+use crate::model::{
+    Broker, BrokerState, Group, Health, KafkaCluster, Picture, Quantiles, Role, SignalView, SourceStatus, Time, Topic,
+    WorkloadView,
+};
+use serde_json::{Value, json};
+
+/// `recommend --format json`.
+pub(super) fn recommendations(picture: &Picture, views: &[&WorkloadView]) -> Value {
+    let all: Vec<Value> = views.iter().map(|v| workload(v)).collect();
+    json!({ "version": 1, "at": picture.at, "recommendations": all })
+}
+
+/// `snapshot --format json`.
+pub(super) fn snapshot(picture: &Picture) -> Value {
+    let sources: Vec<Value> = picture.sources.iter().map(|s| source(s, picture.at)).collect();
+    let clusters: Vec<Value> = picture.clusters.iter().map(|c| cluster(c)).collect();
+    let all = |pick: fn(&crate::model::MlState) -> Value| -> Vec<Value> {
+        picture.ml.iter().flat_map(|m| pick(m).as_array().cloned().unwrap_or_default()).collect()
+    };
+    let workloads: Vec<Value> = picture.workloads.iter().map(|w| workload(w)).collect();
+    json!({
+        "version": 1,
+        "at": picture.at,
+        "sources": sources,
+        "cluster": clusters.first(),
+        "clusters": clusters,
+        "ml": {
+            "gpus": all(|m| json!(m.gpus)),
+            "services": all(|m| json!(m.services)),
+            "queues": all(|m| json!(m.queues)),
+            "trainings": all(|m| json!(m.trainings)),
+            "brokers": all(|m| json!(m.brokers)),
+            "warnings": all(|m| json!(m.warnings)),
+        },
+        "workloads": workloads,
+    })
+}
+
+fn source(s: &SourceStatus, now: Time) -> Value {
+    let state = match s.health {
+        Health::Down => "down",
+        _ if s.answered.is_none() => "down",
+        _ if s.is_stale(now) => "stale",
+        Health::Degraded => "degraded",
+        _ => "ok",
+    };
+    json!({ "name": s.name, "kind": s.kind, "state": state, "since": s.since, "age": s.age(now), "detail": s.detail })
+}
+
+fn cluster(c: &KafkaCluster) -> Value {
+    json!({
+        "name": c.name,
+        "cluster_id": c.cluster_id,
+        "at": c.at,
+        "requests": c.requests,
+        "seconds": c.seconds,
+        "brokers": c.brokers.iter().map(broker).collect::<Vec<_>>(),
+        "topics": c.topics.iter().map(topic).collect::<Vec<_>>(),
+        "groups": c.groups.iter().map(group).collect::<Vec<_>>(),
+        "notices": c.notices,
+    })
+}
+
+fn broker(b: &Broker) -> Value {
+    let (state, reason) = match &b.state {
+        BrokerState::Up => ("up", None),
+        BrokerState::Down { reason, .. } => ("down", Some(reason)),
+    };
+    json!({
+        "id": b.id, "host": b.host, "port": b.port, "rack": b.rack, "state": state, "reason": reason,
+        "answered": b.answered, "rtt": b.rtt, "leads": b.leads, "replicas": b.replicas,
+        "under_replicated": b.under_replicated,
+    })
+}
+
+fn topic(t: &Topic) -> Value {
+    json!({
+        "topic": t.name, "internal": t.internal, "error": t.error, "partitions": t.partitions.len(),
+        "under_replicated": t.partitions.iter().filter(|p| p.is_under_replicated()).count(),
+        "offline": t.partitions.iter().filter(|p| p.leader.is_none()).count(),
+    })
+}
+
+fn group(g: &Group) -> Value {
+    let partitions: Vec<Value> = g
+        .partitions
+        .iter()
+        .map(|p| {
+            json!({
+                "topic": p.topic, "partition": p.partition, "committed": p.committed, "log_start": p.log_start,
+                "end": p.end, "lag": p.lag, "lost": p.lost, "time_lag": finite(p.time_lag), "fresh": p.fresh, "at": p.at,
+            })
+        })
+        .collect();
+    json!({
+        "group": g.group, "state": g.state, "type": g.kind, "members": g.members.len(), "lag": g.lag,
+        "time_lag": finite(g.time_lag), "lost": g.lost, "coverage": g.coverage, "coordinator": g.coordinator,
+        "at": g.at, "error": g.error, "partitions": partitions,
+    })
+}
+
+/// One workload with its recommendation, or the reason why there is none.
+fn workload(view: &WorkloadView) -> Value {
+    let w = &view.workload;
+    let advice = &view.advice;
+    let replicas = view.state.replicas.as_ref();
+    let r = advice.recommendation.as_ref().ok();
+    let limits = r.map_or(w.limits, |r| r.limits);
+    let forecast = advice.forecast.as_ref();
+    let peak = |q: fn(&Quantiles) -> f64| forecast.and_then(|f| f.peak(q)).map(|(_, v)| v);
+    let mut signals = serde_json::Map::new();
+    for signal in &view.signals {
+        let mut entry = reading(signal);
+        if signal.role == Role::Demand && forecast.is_some() {
+            entry["p50"] = json!(peak(|q| q.p50));
+            entry["p80"] = json!(peak(|q| q.p80));
+            entry["p95"] = json!(peak(|q| q.p95));
+            entry["horizon"] = json!(forecast.map(crate::model::Forecast::horizon));
+        }
+        let name = if signal.role == Role::Backlog && signal.unit == "records" { "lag" } else { signal.role.name() };
+        signals.insert(name.to_owned(), entry);
+    }
+    let capacity = advice.capacity.as_ref().map(|c| {
+        json!({
+            "per_replica": c.per_replica, "low": c.low, "high": c.high, "samples": c.samples,
+            "at_recommended": r.map(|r| c.per_replica * f64::from(r.recommended)),
+            "start_up": c.start_up, "rebalance": c.rebalance, "assumptions": c.assumptions,
+        })
+    });
+    json!({
+        "workload": w.name,
+        "kind": w.entity.kind,
+        "target": w.target,
+        "severity": view.severity,
+        "headline": view.headline,
+        "replicas": {
+            "current": replicas.map(|r| r.desired), "ready": replicas.map(|r| r.ready),
+            "recommended": r.map(|r| r.recommended), "min": limits.min, "max": limits.max,
+            "at": replicas.map(|r| r.at),
+        },
+        "plan_hash": r.map(|r| &r.plan_hash),
+        "expires": r.map(|r| r.expires),
+        "coverage": view.state.coverage,
+        "reasons": r.map_or_else(|| json!([]), |r| json!(r.reasons)),
+        "blocked_by": r.map_or_else(|| json!([]), |r| json!(r.blocked_by)),
+        "none_because": advice.recommendation.as_ref().err(),
+        "signals": signals,
+        "capacity": capacity,
+        "alternatives": r.map_or_else(|| json!([]), |r| json!(r.alternatives)),
+        "others": r.map(|r| &r.others),
+    })
+}
+
+fn reading(signal: &SignalView) -> Value {
+    let now = signal.now.as_ref();
+    json!({
+        "now": now.map(|r| r.value), "unit": signal.unit, "at": now.map(|r| r.at),
+        "quality": now.map(|r| r.quality), "origin": now.map(|r| &r.origin),
+    })
+}
+
+fn finite(x: Option<f64>) -> Option<f64> {
+    x.filter(|v| v.is_finite())
+}

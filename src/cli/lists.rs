@@ -1,0 +1,165 @@
+//! Lists made from the code itself, so they cannot drift: keys, themes, packs, configuration, paths, completions, manual.
+
+use super::{
+    Failure, Outcome,
+    args::{self, Common, ConfigCommand, ListFormat},
+    common, print,
+};
+use crate::{
+    config::Config,
+    model::{Property, SecretSource},
+    source::prometheus::packs,
+    tui::{action::Action, keymap::Keymap, theme},
+};
+use serde_json::json;
+use std::fmt::Write;
+
+/// The example configuration, as `config example` prints it.
+const EXAMPLE: &str = include_str!("../../config/example.toml");
+
+pub(super) fn keys(common: &Common, format: ListFormat) -> Outcome {
+    let config = common::config(common)?;
+    let keymap = Keymap::patched(&config.keys).map_err(|errors| Failure::usage(errors.join("\n  ")))?;
+    let chords = |a: &Action| keymap.keys(*a).iter().map(ToString::to_string).collect::<Vec<_>>();
+    if format == ListFormat::Json {
+        let all: Vec<_> = Action::ALL
+            .iter()
+            .map(|a| json!({ "action": a.name(), "keys": chords(a), "section": a.section().title(), "what": a.doc() }))
+            .collect();
+        return print(&format!("{:#}\n", json!({ "version": 1, "keys": all })));
+    }
+    let mut out = String::new();
+    let mut section = "";
+    for action in Action::ALL {
+        if action.section().title() != section {
+            section = action.section().title();
+            let _ = writeln!(out, "{}{section}", if out.is_empty() { "" } else { "\n" });
+        }
+        let _ = writeln!(out, "  {:<16} {:<16} {}", chords(action).join(" "), action.name(), action.doc());
+    }
+    print(&out)
+}
+
+pub(super) fn themes() -> Outcome {
+    let mut out = String::new();
+    for t in theme::themes() {
+        let _ = writeln!(out, "{:<16} {}", t.name, t.about);
+    }
+    print(&out)
+}
+
+pub(super) fn packs() -> Outcome {
+    let mut out = String::new();
+    for pack in packs::all() {
+        let _ = writeln!(
+            out,
+            "{:<22} {:>3} expressions   detected by {}",
+            pack.name,
+            pack.concepts.len(),
+            pack.detect.join(", ")
+        );
+    }
+    print(&out)
+}
+
+pub(super) fn config(common: &Common, command: &ConfigCommand) -> Outcome {
+    match command {
+        ConfigCommand::Example => print(EXAMPLE),
+        ConfigCommand::Show => print(&show(&common::config(common)?)),
+    }
+}
+
+/// What is in force. Secrets are named by where they come from.
+fn show(config: &Config) -> String {
+    let mut out = String::new();
+    let file = config.file.as_ref().map_or_else(|| "no file".to_owned(), |f| f.display().to_string());
+    let _ = writeln!(out, "# {file}\n\n[ui]\ntheme = {:?}\nrefresh = \"{}s\"", config.ui.theme, config.ui.refresh);
+    for kafka in &config.kafka {
+        let _ = writeln!(out, "\n[kafka.{}]", kafka.name);
+        for (key, value) in &kafka.properties {
+            match value {
+                Property::Text(text) => {
+                    let _ = writeln!(out, "{key:?} = {text:?}");
+                }
+                Property::Secret(source) => {
+                    let _ = writeln!(out, "{key:?} = {}", secret(source));
+                }
+            }
+        }
+    }
+    for p in &config.prometheus {
+        let _ = writeln!(out, "\n[prometheus.{}]\nurl = {:?}\nrefresh = \"{}s\"", p.name, p.url, p.refresh);
+        if let Some(bearer) = &p.bearer {
+            let _ = writeln!(out, "bearer_token = {}", secret(bearer));
+        }
+        if let Some((user, password)) = &p.basic {
+            let _ = writeln!(out, "basic = {{ user = {user:?}, password = {} }}", secret(password));
+        }
+        for (header, value) in &p.headers {
+            let _ = writeln!(out, "headers.{header:?} = {}", secret(value));
+        }
+    }
+    if let Some(k) = &config.kubernetes {
+        let _ = writeln!(
+            out,
+            "\n[kubernetes]\ncontext = {:?}\nnamespaces = {:?}",
+            k.context.as_deref().unwrap_or("(in cluster)"),
+            k.namespaces
+        );
+    }
+    for w in config.workloads() {
+        let _ = writeln!(out, "\n[[workload]]\nname = {:?}\nkind = {:?}", w.name.as_str(), w.entity.kind.name());
+        let _ = writeln!(out, "# signals of {:?} on {}", w.entity.id.as_str(), w.entity.source);
+        if let Some(target) = &w.target {
+            let _ = writeln!(out, "target = \"{target}\"");
+        }
+        let _ = writeln!(out, "replicas = {{ min = {}, max = {} }}", w.limits.min, w.limits.max);
+        let g = &w.guard;
+        let _ = writeln!(
+            out,
+            "guard = {{ cooldown_up = \"{}s\", cooldown_down = \"{}s\", max_step_up = {}, max_step_down = {} }}",
+            g.cooldown_up, g.cooldown_down, g.max_step_up, g.max_step_down
+        );
+    }
+    out
+}
+
+fn secret(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Value(_) => "\"(set, not shown)\"".to_owned(),
+        SecretSource::Env(name) => format!("{{ env = {name:?} }}"),
+        SecretSource::File(path) => format!("{{ file = {:?} }}", path.display().to_string()),
+        SecretSource::Command(argv) => format!("{{ command = [{:?}, …] }}", argv.first().map_or("", String::as_str)),
+    }
+}
+
+pub(super) fn info(common: &Common) -> Outcome {
+    let file = common.config.clone().or_else(Config::find);
+    let path = |p: Option<std::path::PathBuf>| p.map_or_else(|| "none".to_owned(), |p| p.display().to_string());
+    let state = common::state_path();
+    print(&format!(
+        "highwater      {}\nconfiguration  {}\nstate          {}\nhistory        {}\nledger         {}\nlog            {}\n\
+         librdkafka     {}\n",
+        env!("CARGO_PKG_VERSION"),
+        path(file),
+        path(state.clone()),
+        path(state.clone().map(|s| s.join("history.db"))),
+        path(state.clone().map(|s| s.join("ledger").join(crate::ledger::FILE))),
+        path(common.log_file.clone().or_else(|| state.map(|s| s.join("highwater.log")))),
+        rdkafka::util::get_rdkafka_version().1,
+    ))
+}
+
+pub(super) fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut args::command(), "highwater", &mut out);
+    print(&String::from_utf8_lossy(&out))
+}
+
+pub(super) fn man() -> Outcome {
+    let mut out = Vec::new();
+    clap_mangen::Man::new(args::command())
+        .render(&mut out)
+        .map_err(|e| Failure::failed(format!("cannot make the manual: {e}")))?;
+    print(&String::from_utf8_lossy(&out))
+}

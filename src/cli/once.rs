@@ -1,0 +1,57 @@
+//! One look at the sources, for the commands that print and end.
+
+use super::Failure;
+use crate::{
+    config::Config,
+    engine::{self, Options},
+    model::{Health, Mode, Picture, SourceStatus},
+    process::Clock,
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::time::{self, Instant};
+
+/// Longest wait for the slowest source, on top of the time to settle.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Looks for `settle` seconds and until every source has answered or failed, and gives back what there is to see.
+/// Nothing is written and nothing can be changed; the history of earlier runs is read when there is one.
+pub(super) async fn picture(
+    config: Config,
+    clock: Clock,
+    state: Option<PathBuf>,
+    settle: f64,
+) -> Result<Arc<Picture>, Failure> {
+    let expected = config.kafka.len() + config.prometheus.len() + usize::from(config.kubernetes.is_some());
+    let mut handle = engine::start(Options { config, mode: Mode::Watch, clock, state });
+    let began = Instant::now();
+    let settle = Duration::from_secs_f64(settle.clamp(0.0, 600.0));
+    let deadline = began + settle + PATIENCE;
+    loop {
+        {
+            let picture = handle.pictures.borrow_and_update();
+            let decided = picture.sources.len() >= expected && picture.sources.iter().all(is_decided);
+            if decided && began.elapsed() >= settle {
+                break;
+            }
+        }
+        let next = (began + settle).max(Instant::now() + Duration::from_millis(100));
+        let changed = time::timeout_at(next.min(deadline), handle.pictures.changed()).await;
+        if matches!(changed, Ok(Err(_))) || Instant::now() >= deadline {
+            break;
+        }
+    }
+    let picture = handle.pictures.borrow().clone();
+    handle.stop().await;
+    Ok(picture)
+}
+
+fn is_decided(source: &SourceStatus) -> bool {
+    source.answered.is_some() || source.health == Health::Down
+}
+
+/// The sources that gave no answer at all, as a sentence; `None` when each gave one.
+pub(super) fn unreachable(picture: &Picture) -> Option<Failure> {
+    let silent = picture.sources.iter().filter(|s| s.answered.is_none());
+    let told: Vec<String> = silent.map(|s| format!("{} {}: {}", s.kind.name(), s.name, s.detail)).collect();
+    (!told.is_empty()).then(|| Failure::unreachable(told.join("\n  ")))
+}

@@ -1,0 +1,77 @@
+//! `highwater recommend`: what every workload should have, and why.
+
+use super::{
+    Failure, Outcome,
+    args::{Common, ListFormat, Recommend},
+    common, json, once, print,
+};
+use crate::{
+    model::{Role, WorkloadView, si},
+    process::Clock,
+};
+use std::fmt::Write;
+
+pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
+    common::log(common, None)?;
+    let config = common::config_with_sources(common)?;
+    let state = common::state_path().filter(|p| p.exists());
+    let picture = common::runtime()?.block_on(once::picture(config, Clock::wall(), state, args.settle))?;
+    let mut views: Vec<&WorkloadView> = picture.workloads.iter().map(AsRef::as_ref).collect();
+    let unknown: Vec<&String> = args.workloads.iter().filter(|n| picture.workload(n).is_none()).collect();
+    if !args.workloads.is_empty() {
+        views.retain(|v| args.workloads.iter().any(|n| v.workload.name == n.as_str()));
+    }
+    let text = match args.format {
+        ListFormat::Json => format!("{:#}\n", json::recommendations(&picture, &views)),
+        ListFormat::Table => table(&views),
+    };
+    print(&text)?;
+    if let Some(failure) = once::unreachable(&picture) {
+        return Err(failure);
+    }
+    match unknown.first() {
+        Some(name) => {
+            let known: Vec<&str> = picture.workloads.iter().map(|w| w.workload.name.as_str()).collect();
+            let near = crate::config::nearest(name, known.iter().copied());
+            let mend = near.map_or_else(|| format!("there are {}", known.join(", ")), |n| format!("did you mean {n}?"));
+            Err(Failure::failed(format!("no workload {name:?}: {mend}")))
+        }
+        None => Ok(0),
+    }
+}
+
+fn table(views: &[&WorkloadView]) -> String {
+    let mut out = String::new();
+    if views.is_empty() {
+        return "no workloads: no consumer groups, services or queues were seen (see highwater check)\n".to_owned();
+    }
+    let _ = writeln!(
+        out,
+        "{:<28} {:<14} {:>12} {:>10} {:>6} {:>6}  WHY",
+        "WORKLOAD", "KIND", "DEMAND", "BACKLOG", "NOW", "NEED"
+    );
+    for view in views {
+        let number = |role: Role| {
+            let now = view.signal(role).and_then(|s| s.now.as_ref());
+            now.map_or_else(|| "–".to_owned(), |r| si(r.value))
+        };
+        let now = view.state.replicas.as_ref().map_or_else(|| "–".to_owned(), |r| r.desired.to_string());
+        let (need, why) = match &view.advice.recommendation {
+            Ok(r) => {
+                let held = r.blocked_by.first().map(|b| format!("held by {}: {}", b.guard, b.detail));
+                let reason = held.or_else(|| r.reasons.first().cloned()).unwrap_or_default();
+                (r.recommended.to_string(), reason)
+            }
+            Err(why) => ("–".to_owned(), why.clone()),
+        };
+        let _ = writeln!(
+            out,
+            "{:<28} {:<14} {:>12} {:>10} {now:>6} {need:>6}  {why}",
+            view.workload.name,
+            view.workload.entity.kind.name(),
+            number(Role::Demand) + "/s",
+            number(Role::Backlog),
+        );
+    }
+    out
+}

@@ -1,0 +1,84 @@
+//! `highwater snapshot`: one refresh, drawn once.
+
+use super::{
+    Failure, Outcome,
+    args::{Common, Snapshot, SnapshotFormat},
+    common, dashboard,
+    demo::Stage,
+    json, once, print,
+};
+use crate::{
+    config::Config,
+    model::{Label, Picture},
+    process::Clock,
+    tui::{self, State, View, state::Pane, theme::Depth},
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+use std::sync::Arc;
+
+pub(super) fn run(common: &Common, args: &Snapshot) -> Outcome {
+    common::log(common, None)?;
+    let area = size(&args.size)?;
+    let Some(view) = View::parse(&args.view) else {
+        let names: Vec<&str> = View::ALL.iter().map(|v| v.name()).collect();
+        let near = crate::config::nearest(&args.view, names.iter().copied());
+        let mend = near.map_or_else(|| format!("there are {}", names.join(", ")), |n| format!("did you mean {n}?"));
+        return Err(Failure::usage(format!("--view {:?}: no such view; {mend}", args.view)));
+    };
+    let runtime = common::runtime()?;
+    let stage = match &args.demo {
+        Some(scenario) => Some(runtime.block_on(Stage::build(common, scenario, args.seed, 1.0))?),
+        None => None,
+    };
+    let (config, clock, state) = if let Some(stage) = &stage {
+        (stage.config.clone(), stage.world.clock(), None)
+    } else {
+        let state = common::state_path().filter(|p| p.exists());
+        (common::config_with_sources(common)?, Clock::wall(), state)
+    };
+    let picture = runtime.block_on(once::picture(config.clone(), clock, state, args.settle))?;
+    if args.format == SnapshotFormat::Json {
+        print(&format!("{:#}\n", json::snapshot(&picture)))?;
+    } else {
+        print(&draw(common, &config, &picture, view, args, area)?)?;
+    }
+    once::unreachable(&picture).map_or(Ok(0), Err)
+}
+
+fn draw(
+    common: &Common,
+    config: &Config,
+    picture: &Arc<Picture>,
+    view: View,
+    args: &Snapshot,
+    area: Rect,
+) -> Result<String, Failure> {
+    // A picture has all colours, whatever this terminal can show.
+    let auto = (args.format == SnapshotFormat::Svg).then_some(Depth::True);
+    let (theme, keymap) = dashboard::looks(common, config, auto)?;
+    let mut state = State::new(keymap);
+    state.view = view;
+    state.size = (area.width, area.height);
+    if let Some(name) = &args.workload {
+        if picture.workload(name).is_none() {
+            return Err(Failure::failed(format!("no workload {name:?} was seen")));
+        }
+        state.selected.insert(Pane::Workloads, Label::new(name));
+    }
+    let mut buffer = Buffer::empty(area);
+    tui::draw(picture, &state, &theme, picture.at, area, &mut buffer);
+    Ok(match args.format {
+        SnapshotFormat::Ansi => tui::export::ansi(&buffer),
+        SnapshotFormat::Svg => tui::export::svg(&buffer, &tui::export::SvgOptions::default()),
+        SnapshotFormat::Text | SnapshotFormat::Json if common::color(common) => tui::export::ansi(&buffer),
+        SnapshotFormat::Text | SnapshotFormat::Json => tui::export::text(&buffer),
+    })
+}
+
+fn size(text: &str) -> Result<Rect, Failure> {
+    let parsed = text.split_once(['x', '×']).and_then(|(w, h)| Some((w.parse::<u16>().ok()?, h.parse::<u16>().ok()?)));
+    match parsed {
+        Some((w @ 1..=1000, h @ 1..=500)) => Ok(Rect::new(0, 0, w, h)),
+        _ => Err(Failure::usage(format!("--size {text:?}: write columns and rows, such as 120x40"))),
+    }
+}

@@ -1,0 +1,117 @@
+//! The ledger as the approval task sees it: its calls block on the disk, so they run off the async threads.
+
+use crate::{
+    ledger::Ledger,
+    model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, Time},
+};
+use std::path::PathBuf;
+
+/// The ledger, or the reason why there is none; without one nothing is approved.
+pub(super) struct Book {
+    dir: Option<PathBuf>,
+    actor: Actor,
+    ledger: Option<Ledger>,
+    problem: String,
+}
+
+impl Book {
+    /// Opens the ledger under the state directory.
+    pub(super) async fn open(state: Option<PathBuf>, actor: Actor, now: Time) -> Self {
+        let dir = state.map(|s| s.join("ledger"));
+        let mut book = Self { dir, actor, ledger: None, problem: "no state directory: nothing can be recorded".into() };
+        book.try_open(now).await;
+        book
+    }
+
+    /// Names the actor of notes.
+    pub(super) fn set_actor(&mut self, actor: Actor) {
+        self.actor = actor;
+    }
+
+    async fn try_open(&mut self, now: Time) {
+        let Some(dir) = self.dir.clone() else { return };
+        let actor = self.actor.clone();
+        match tokio::task::spawn_blocking(move || Ledger::open(&dir, actor, now)).await {
+            Ok(Ok(ledger)) => self.ledger = Some(ledger),
+            Ok(Err(e)) => self.problem = e.to_string(),
+            Err(e) => self.problem = format!("opening the ledger broke: {e}"),
+        }
+    }
+
+    /// Tries again when there is no ledger: another operator may have ended. Answers with the health when it worked.
+    pub(super) async fn reopen(&mut self, now: Time) -> Option<LedgerHealth> {
+        if self.ledger.is_some() || self.dir.is_none() {
+            return None;
+        }
+        self.try_open(now).await;
+        self.ledger.as_ref().map(Ledger::health)
+    }
+
+    pub(super) fn health(&self) -> LedgerHealth {
+        match &self.ledger {
+            Some(ledger) => ledger.health(),
+            None => LedgerHealth { writable: false, detail: Label::new(&self.problem) },
+        }
+    }
+
+    /// Writes an action down; synced to the disk when this returns `Ok`.
+    pub(super) async fn record(&mut self, action: Action) -> Result<(), String> {
+        let Some(mut ledger) = self.ledger.take() else { return Err(self.problem.clone()) };
+        let written = tokio::task::spawn_blocking(move || {
+            let result = ledger.record(&action).map(|_| ()).map_err(|e| e.to_string());
+            (ledger, result)
+        });
+        match written.await {
+            Ok((ledger, result)) => {
+                self.ledger = Some(ledger);
+                result
+            }
+            Err(e) => {
+                self.problem = format!("writing the ledger broke: {e}");
+                Err(self.problem.clone())
+            }
+        }
+    }
+
+    pub(super) fn action(&self, id: &ActionId) -> Option<Action> {
+        self.ledger.as_ref()?.actions().get(id).cloned()
+    }
+
+    fn actions(&self) -> impl DoubleEndedIterator<Item = &Action> {
+        self.ledger.iter().flat_map(|l| l.actions().values())
+    }
+
+    /// The newest actions, newest first (identities sort by creation).
+    pub(super) fn newest(&self, most: usize) -> Vec<Action> {
+        self.actions().rev().take(most).cloned().collect()
+    }
+
+    /// Actions to be looked at until they come to rest.
+    pub(super) fn to_watch(&self) -> Vec<Action> {
+        self.ledger.iter().flat_map(Ledger::to_watch).cloned().collect()
+    }
+
+    /// Actions whose time is over.
+    pub(super) fn due(&self, now: Time) -> Vec<Action> {
+        let due = |a: &&Action| match a.state {
+            ActionState::Proposed | ActionState::Approved => now >= a.expires,
+            // A look at the target decides first; this is for a target that cannot be looked at.
+            ActionState::Applied => a.verify_by.is_some_and(|by| now.since(by) > 60.0),
+            _ => false,
+        };
+        self.actions().filter(due).cloned().collect()
+    }
+
+    /// Writes begun since an instant.
+    pub(super) fn begun_since(&self, since: Time) -> usize {
+        use ActionState::{Expired, Proposed, Rejected, Superseded};
+        let begun = |a: &&Action| a.updated >= since && !matches!(a.state, Proposed | Rejected | Expired | Superseded);
+        self.actions().filter(begun).count()
+    }
+
+    /// Actions that were begun and have not come to rest.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = &Action> {
+        use ActionState::{Applied, Applying, Approved, Unknown};
+        self.actions().filter(|a| matches!(a.state, Approved | Applying | Applied | Unknown))
+    }
+}

@@ -1,0 +1,192 @@
+//! Which workloads there are, and what is true of each now: configuration joined to what the sources said.
+
+use super::latest::Latest;
+use crate::model::{
+    Entity, Group, GuardSettings, Hpa, KubeState, Label, Limits, Price, Queue, Replicas, ScaledObject, Service, Slo,
+    SourceKind, Target, Time, Workload, WorkloadKind, WorkloadState,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// SLO of a discovered consumer group that nobody configured, seconds behind. Said to be assumed on screen.
+pub(super) const ASSUMED_TIME_LAG: f64 = 60.0;
+
+/// Workloads of the configuration first, then one for each group, service and queue that none of them is about.
+pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest) -> Vec<Arc<Workload>> {
+    let mut all = configured.to_vec();
+    let taken: BTreeSet<Entity> = configured.iter().map(|w| w.entity.clone()).collect();
+    let mut names: BTreeSet<Label> = configured.iter().map(|w| w.name.clone()).collect();
+    for entity in entities(latest) {
+        if taken.contains(&entity) {
+            continue;
+        }
+        let mut name = if entity.id.is_empty() { Label::new("(empty group id)") } else { entity.id.clone() };
+        if !names.insert(name.clone()) {
+            name = Label::new(&format!("{}/{name}", entity.source));
+            names.insert(name.clone());
+        }
+        let time_lag = (entity.kind == WorkloadKind::ConsumerGroup).then_some(ASSUMED_TIME_LAG);
+        all.push(Arc::new(Workload {
+            name,
+            entity,
+            target: None,
+            limits: Limits::default(),
+            slo: Slo { time_lag, ..Slo::default() },
+            price: Price::default(),
+            guard: GuardSettings::default(),
+            signals: BTreeMap::new(),
+            configured: false,
+        }));
+    }
+    all
+}
+
+fn entities(latest: &Latest) -> Vec<Entity> {
+    let mut found = Vec::new();
+    for (source, cluster) in &latest.clusters {
+        let kind = WorkloadKind::ConsumerGroup;
+        let groups = cluster.groups.iter().map(|g| Entity { kind, source: source.clone(), id: g.group.clone() });
+        found.extend(groups);
+    }
+    for (source, ml) in &latest.ml {
+        let entity = |kind, id: &Label| Entity { kind, source: source.clone(), id: id.clone() };
+        found.extend(ml.services.iter().map(|s| entity(WorkloadKind::Inference, &s.name)));
+        found.extend(ml.queues.iter().map(|q| entity(WorkloadKind::Batch, &q.name)));
+    }
+    found
+}
+
+/// The group that a workload is about.
+pub(super) fn group<'a>(workload: &Workload, latest: &'a Latest) -> Option<&'a Group> {
+    if workload.entity.kind != WorkloadKind::ConsumerGroup {
+        return None;
+    }
+    latest.clusters.get(&workload.entity.source)?.groups.iter().find(|g| g.group == workload.entity.id)
+}
+
+/// The inference service that a workload is about.
+pub(super) fn service<'a>(workload: &Workload, latest: &'a Latest) -> Option<&'a Service> {
+    if workload.entity.kind != WorkloadKind::Inference {
+        return None;
+    }
+    latest.ml.get(&workload.entity.source)?.services.iter().find(|s| s.name == workload.entity.id)
+}
+
+/// The queue that a workload is about.
+pub(super) fn queue<'a>(workload: &Workload, latest: &'a Latest) -> Option<&'a Queue> {
+    if workload.entity.kind != WorkloadKind::Batch {
+        return None;
+    }
+    latest.ml.get(&workload.entity.source)?.queues.iter().find(|q| q.name == workload.entity.id)
+}
+
+/// What is true of a workload now. `changed` is when its count was last seen to change, and from what.
+pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time, u32)>, now: Time) -> WorkloadState {
+    let mut state = WorkloadState::unknown(now);
+    state.last_change = changed;
+    state.replicas = replicas(workload, latest);
+    if let (Some(kube), Some(target)) = (&latest.kube, &workload.target) {
+        (state.hpa, state.scaled_object) = autoscalers(kube, target);
+    }
+    match workload.entity.kind {
+        WorkloadKind::ConsumerGroup => {
+            if let Some(group) = group(workload, latest) {
+                group_state(group, workload, latest, now, &mut state);
+            }
+        }
+        WorkloadKind::Inference | WorkloadKind::Batch => {
+            let name = &workload.entity.source;
+            if let Some(ml) = latest.ml.get(name) {
+                let found = service(workload, latest).is_some() || queue(workload, latest).is_some();
+                state.coverage = if found { 1.0 } else { 0.0 };
+                state.data_age = now.since(ml.at).max(0.0);
+                state.stale_after = stale_after(latest.cadence(SourceKind::Prometheus, name));
+            }
+        }
+        WorkloadKind::Brokers => {}
+    }
+    if let Some(r) = &state.replicas {
+        // An unready count is as much an input as the lag is; Kubernetes tells changes only, so its age says nothing.
+        if workload.target.as_ref().is_some_and(|t| !t.is_kubernetes()) {
+            state.data_age = state.data_age.max(now.since(r.at));
+        }
+    }
+    state
+}
+
+/// Two refreshes, and two seconds for the way to the screen.
+fn stale_after(cadence: f64) -> f64 {
+    2.0 * cadence + 2.0_f64.max(cadence * 0.5)
+}
+
+fn group_state(group: &Group, workload: &Workload, latest: &Latest, now: Time, state: &mut WorkloadState) {
+    state.coverage = group.coverage;
+    state.data_age = now.since(group.at).max(0.0);
+    state.stale_after = stale_after(latest.cadence(SourceKind::Kafka, &workload.entity.source));
+    state.rebalancing = group.state.is_rebalancing();
+    state.partitions = Some(group.partitions.len() as u32);
+    state.partition_lags = group.partitions.iter().map(|p| p.lag).collect();
+    if let Some(rates) = latest.rates.get(&workload.entity.source) {
+        state.partition_rates = group.partitions.iter().map(|p| rates.of_partition(&p.topic, p.partition)).collect();
+    }
+    let beyond = group.partitions.iter().filter(|p| p.beyond_end).count();
+    if beyond > 0 {
+        state.notices.push(Label::new(&format!(
+            "committed offset beyond the log end on {beyond} partitions: topic truncated or made again?"
+        )));
+    }
+    if let Some(error) = &group.error {
+        state.notices.push(error.clone());
+    }
+    if let Some(lost) = group.lost.filter(|l| *l > 0) {
+        state.notices.push(Label::new(&format!("{lost} records were deleted before they were read")));
+    }
+}
+
+fn replicas(workload: &Workload, latest: &Latest) -> Option<Replicas> {
+    match &workload.target {
+        Some(target) if target.is_kubernetes() => {
+            let kube = latest.kube.as_ref()?;
+            let found = kube.workloads.iter().find(|w| w.target == *target)?;
+            Some(Replicas {
+                desired: found.desired,
+                ready: found.ready,
+                at: kube.at,
+                origin: Label::new(&format!("kubernetes {}", kube.context)),
+                uid: Some(found.uid.clone()),
+            })
+        }
+        Some(target) => {
+            let (count, at) = *latest.counts.get(target)?;
+            let origin = Label::new(&target.to_string());
+            Some(Replicas { desired: count, ready: ready_members(workload, latest, count), at, origin, uid: None })
+        }
+        None => seen_replicas(workload, latest),
+    }
+}
+
+/// Of a command's count, those that are seen at work: a group's active members, a service's exporting replicas.
+fn ready_members(workload: &Workload, latest: &Latest, count: u32) -> u32 {
+    seen_replicas(workload, latest).map_or(count, |seen| seen.ready.min(count))
+}
+
+/// Without a target: members of the group, or replicas that export metrics.
+fn seen_replicas(workload: &Workload, latest: &Latest) -> Option<Replicas> {
+    if let Some(g) = group(workload, latest) {
+        let (desired, ready) = (g.members.len() as u32, g.active_members() as u32);
+        return Some(Replicas { desired, ready, at: g.at, origin: "group members".into(), uid: None });
+    }
+    let seen = service(workload, latest)?.replicas.as_ref()?;
+    let n = seen.value.max(0.0) as u32;
+    Some(Replicas { desired: n, ready: n, at: seen.at, origin: seen.origin.clone(), uid: None })
+}
+
+fn autoscalers(kube: &KubeState, target: &Target) -> (Option<Hpa>, Option<ScaledObject>) {
+    let Some((kind, namespace, name)) = target.kubernetes() else { return (None, None) };
+    let is = |ns: &Label, k: &Label, n: &Label| ns == namespace && k == kind && n == name;
+    let hpa = kube.hpas.iter().find(|h| is(&h.namespace, &h.target_kind, &h.target_name)).cloned();
+    let scaled = kube.scaled_objects.iter().find(|s| is(&s.namespace, &s.target_kind, &s.target_name)).cloned();
+    (hpa, scaled)
+}

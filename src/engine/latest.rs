@@ -1,0 +1,129 @@
+//! The newest word of every source, and the samples that each word adds to the history.
+
+use super::rates::Rates;
+use crate::model::{
+    Entity, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
+    SourceStatus, Target, Time, WorkloadKind,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// What every source said last.
+#[derive(Default)]
+pub(super) struct Latest {
+    pub(super) clusters: BTreeMap<Label, Arc<KafkaCluster>>,
+    pub(super) ml: BTreeMap<Label, Arc<MlState>>,
+    pub(super) kube: Option<Arc<KubeState>>,
+    pub(super) counts: HashMap<Target, (u32, Time)>,
+    pub(super) sources: BTreeMap<(SourceKind, Label), SourceStatus>,
+    pub(super) rates: BTreeMap<Label, Rates>,
+    /// Older samples of groups that no cluster has shown yet.
+    unplaced: Vec<(SignalKey, Vec<Sample>)>,
+}
+
+/// Samples to be recorded: new ones, and older ones that fill the time before.
+#[derive(Default)]
+pub(super) struct Samples {
+    pub(super) new: Vec<(SignalKey, Sample)>,
+    pub(super) older: Vec<(SignalKey, Vec<Sample>)>,
+}
+
+impl Latest {
+    /// Takes an observation in and adds its samples.
+    pub(super) fn apply(&mut self, observation: Observation, samples: &mut Samples) {
+        match observation {
+            Observation::Kafka(cluster) => {
+                let rates = self.rates.entry(cluster.name.clone()).or_default();
+                rates.update(&cluster);
+                kafka_samples(&cluster, rates, &mut samples.new);
+                self.clusters.insert(cluster.name.clone(), cluster);
+                for (key, found) in std::mem::take(&mut self.unplaced) {
+                    self.place(key, found, samples);
+                }
+            }
+            Observation::Ml(ml) => {
+                ml_samples(&ml, &mut samples.new);
+                self.ml.insert(ml.source.clone(), ml);
+            }
+            Observation::Kubernetes(kube) => self.kube = Some(kube),
+            Observation::Count { target, count, at } => {
+                self.counts.insert(target, (count, at));
+            }
+            Observation::Signal { key, samples: found } => {
+                samples.new.extend(found.into_iter().map(|s| (key.clone(), s)));
+            }
+            Observation::Backfill { key, samples: found } => self.place(key, found, samples),
+            Observation::Health(status) => {
+                self.sources.insert((status.kind, status.name.clone()), status);
+            }
+        }
+    }
+
+    /// Puts older samples where they belong. An exporter that Prometheus scrapes knows a group's name but not our name
+    /// of its cluster: such samples go to the one cluster that has a group of that name.
+    fn place(&mut self, mut key: SignalKey, found: Vec<Sample>, samples: &mut Samples) {
+        let foreign = key.entity.kind == WorkloadKind::ConsumerGroup && !self.clusters.contains_key(&key.entity.source);
+        if foreign {
+            let has = |c: &&Arc<KafkaCluster>| c.groups.iter().any(|g| g.group == key.entity.id);
+            let mut homes = self.clusters.values().filter(has);
+            match (homes.next(), homes.next()) {
+                (Some(home), None) => key.entity.source = home.name.clone(),
+                (Some(_), Some(_)) => return, // ambiguous: a guess would be somebody else's history
+                (None, _) => {
+                    self.unplaced.push((key, found));
+                    return;
+                }
+            }
+        }
+        samples.older.push((key, found));
+    }
+
+    /// The cadence of a source, seconds; a guess of 5 s before it said so.
+    pub(super) fn cadence(&self, kind: SourceKind, name: &Label) -> f64 {
+        self.sources.get(&(kind, name.clone())).map_or(5.0, |s| s.cadence)
+    }
+}
+
+fn kafka_samples(cluster: &KafkaCluster, rates: &Rates, out: &mut Vec<(SignalKey, Sample)>) {
+    for group in &cluster.groups {
+        let entity =
+            Entity { kind: WorkloadKind::ConsumerGroup, source: cluster.name.clone(), id: group.group.clone() };
+        let mut add = |role: Role, value: Option<f64>| {
+            if let Some(value) = value {
+                out.push((SignalKey { entity: entity.clone(), role }, Sample { at: group.at, value }));
+            }
+        };
+        // Partial sums are shown, but never learned from.
+        if group.coverage >= 1.0 {
+            add(Role::Backlog, group.lag.map(|l| l as f64));
+            add(Role::TimeLag, group.time_lag);
+        }
+        if let Some(r) = rates.of_group(group.group.as_str()).filter(|r| r.at == group.at) {
+            add(Role::Demand, r.demand);
+            add(Role::Throughput, r.throughput);
+        }
+    }
+}
+
+fn ml_samples(ml: &MlState, out: &mut Vec<(SignalKey, Sample)>) {
+    let mut add = |kind: WorkloadKind, id: &Label, role: Role, reading: Option<&Reading>| {
+        if let Some(r) = reading {
+            let entity = Entity { kind, source: ml.source.clone(), id: id.clone() };
+            out.push((SignalKey { entity, role }, Sample { at: r.at, value: r.value }));
+        }
+    };
+    for s in &ml.services {
+        let kind = WorkloadKind::Inference;
+        add(kind, &s.name, Role::Demand, s.request_rate.as_ref());
+        add(kind, &s.name, Role::Throughput, s.request_rate.as_ref());
+        add(kind, &s.name, Role::Backlog, s.waiting.as_ref());
+        add(kind, &s.name, Role::Latency, s.ttft_p95.as_ref().or(s.latency_p95.as_ref()));
+        add(kind, &s.name, Role::Utilisation, s.kv_cache.as_ref());
+    }
+    for q in &ml.queues {
+        add(WorkloadKind::Batch, &q.name, Role::Backlog, q.waiting.as_ref());
+        add(WorkloadKind::Batch, &q.name, Role::Queue, q.waiting.as_ref());
+    }
+}

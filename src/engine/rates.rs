@@ -1,0 +1,179 @@
+//! Arrival and processing rates of consumer groups from the offsets of two refreshes.
+
+use crate::model::{Group, KafkaCluster, Label, Time};
+use std::collections::HashMap;
+
+/// Weight of a new value in the smoothed rate of a partition: about the last minute at a refresh of 2 s.
+const SMOOTHING: f64 = 0.1;
+
+/// One offset as seen at an instant.
+type Seen = (i64, Time);
+
+/// What is remembered between refreshes of one cluster.
+#[derive(Default)]
+pub(super) struct Rates {
+    ends: HashMap<(Label, i32), (Seen, Option<f64>)>,
+    committed: HashMap<Label, HashMap<(Label, i32), Seen>>,
+    groups: HashMap<Label, GroupRates>,
+}
+
+/// Rates of one group at its last complete pair of refreshes; per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct GroupRates {
+    /// Records arriving at all of its partitions.
+    pub(super) demand: Option<f64>,
+    /// Records whose offsets were committed.
+    pub(super) throughput: Option<f64>,
+    /// When.
+    pub(super) at: Time,
+}
+
+impl Rates {
+    /// Takes a refresh. A group with any partition unknown, or whose offsets went back (a reset, a topic made again),
+    /// gets no rate this time: a missing partition must never look like a drop in demand.
+    pub(super) fn update(&mut self, cluster: &KafkaCluster) {
+        let mut fresh: HashMap<(Label, i32), f64> = HashMap::new();
+        for topic in &cluster.topics {
+            for p in &topic.partitions {
+                let Some(end) = p.end else { continue };
+                let key = (topic.name.clone(), p.partition);
+                let (seen, smooth) = self.ends.entry(key.clone()).or_insert(((end, p.at), None));
+                if let Some(rate) = per_second(*seen, (end, p.at)) {
+                    *smooth = Some(smooth.map_or(rate, |old| old + SMOOTHING * (rate - old)));
+                    fresh.insert(key, rate);
+                } else if end < seen.0 {
+                    *smooth = None; // truncated or made again: what was learned is about another log
+                }
+                *seen = (end, p.at);
+            }
+        }
+        self.committed.retain(|id, _| cluster.groups.iter().any(|g| g.group == *id));
+        for group in &cluster.groups {
+            let demand: Option<f64> =
+                group.partitions.iter().map(|p| fresh.get(&(p.topic.clone(), p.partition)).copied()).sum();
+            let throughput = self.throughput(group);
+            let rates = self.groups.entry(group.group.clone()).or_default();
+            if group.partitions.is_empty() || group.coverage < 1.0 {
+                *rates = GroupRates { at: group.at, ..GroupRates::default() };
+            } else if demand.is_some() || throughput.is_some() {
+                *rates = GroupRates { demand, throughput, at: group.at };
+            }
+        }
+        self.groups.retain(|id, _| cluster.groups.iter().any(|g| g.group == *id));
+    }
+
+    fn throughput(&mut self, group: &Group) -> Option<f64> {
+        let last = self.committed.entry(group.group.clone()).or_default();
+        let mut sum = Some(0.0);
+        for p in &group.partitions {
+            let Some(committed) = p.committed else { continue };
+            let now = (committed, group.at);
+            let before = last.insert((p.topic.clone(), p.partition), now);
+            let rate = before.and_then(|b| per_second(b, now));
+            sum = sum.zip(rate).map(|(a, b)| a + b);
+        }
+        if last.is_empty() { None } else { sum }
+    }
+
+    /// The group's rates.
+    pub(super) fn of_group(&self, group: &str) -> Option<&GroupRates> {
+        self.groups.get(group)
+    }
+
+    /// The smoothed arrival rate of a partition.
+    pub(super) fn of_partition(&self, topic: &Label, partition: i32) -> Option<f64> {
+        self.ends.get(&(topic.clone(), partition)).and_then(|(_, smooth)| *smooth)
+    }
+}
+
+/// Offsets per second between two sightings; `None` when no time passed or the offset went back.
+fn per_second(before: Seen, now: Seen) -> Option<f64> {
+    let seconds = now.1.since(before.1);
+    let records = now.0 - before.0;
+    (seconds > 0.0 && records >= 0).then(|| records as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{GroupPartition, GroupState, GroupType, Partition, Topic};
+
+    fn cluster(at: i64, ends: &[Option<i64>], committed: &[i64]) -> KafkaCluster {
+        let at = Time::from_millis(at);
+        let partition = |i: i32, end: Option<i64>| Partition {
+            partition: i,
+            leader: Some(0),
+            replicas: vec![0],
+            isr: vec![0],
+            log_start: Some(0),
+            end,
+            at,
+        };
+        let seen = |i: i32, c: i64, end: Option<i64>| GroupPartition {
+            topic: "t".into(),
+            partition: i,
+            committed: Some(c),
+            log_start: Some(0),
+            end,
+            lag: end.map(|e| (e - c).unsigned_abs()),
+            lost: Some(0),
+            time_lag: None,
+            owner: None,
+            beyond_end: false,
+            at,
+            fresh: end.is_some(),
+        };
+        KafkaCluster {
+            at,
+            topics: vec![Topic {
+                name: "t".into(),
+                internal: false,
+                error: None,
+                partitions: (0..).zip(ends).map(|(i, e)| partition(i, *e)).collect(),
+            }],
+            groups: vec![Group {
+                group: "g".into(),
+                state: GroupState::Stable,
+                kind: GroupType::Classic,
+                assignor: None,
+                coordinator: Some(0),
+                members: Vec::new(),
+                partitions: (0..).zip(committed.iter().zip(ends)).map(|(i, (c, e))| seen(i, *c, *e)).collect(),
+                error: None,
+                at,
+                coverage: ends.iter().filter(|e| e.is_some()).count() as f64 / ends.len() as f64,
+                lag: None,
+                lost: None,
+                time_lag: None,
+            }],
+            ..KafkaCluster::default()
+        }
+    }
+
+    #[test]
+    fn rates_are_differences_over_the_time_between() {
+        let mut rates = Rates::default();
+        rates.update(&cluster(0, &[Some(100), Some(200)], &[90, 190]));
+        assert_eq!(rates.of_group("g").and_then(|r| r.demand), None, "one refresh is no rate");
+        rates.update(&cluster(2_000, &[Some(120), Some(240)], &[100, 200]));
+        let r = rates.of_group("g").copied().unwrap();
+        assert_eq!((r.demand, r.throughput), (Some(30.0), Some(10.0)));
+    }
+
+    #[test]
+    fn an_unknown_partition_is_no_drop_in_demand() {
+        let mut rates = Rates::default();
+        rates.update(&cluster(0, &[Some(100), Some(200)], &[90, 190]));
+        rates.update(&cluster(2_000, &[Some(120), None], &[100, 200]));
+        assert_eq!(rates.of_group("g").and_then(|r| r.demand), None);
+    }
+
+    #[test]
+    fn a_topic_made_again_gives_no_negative_rate() {
+        let mut rates = Rates::default();
+        rates.update(&cluster(0, &[Some(100)], &[90]));
+        rates.update(&cluster(2_000, &[Some(5)], &[0]));
+        let r = rates.of_group("g").copied().unwrap();
+        assert_eq!((r.demand, r.throughput), (None, None));
+    }
+}

@@ -1,0 +1,301 @@
+//! The loop: observations in, pictures out.
+
+use super::{
+    Options, approve,
+    latest::{Latest, Samples},
+    pass::{Given, Memory},
+    persist, sources,
+};
+use crate::model::{
+    Action, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation, Picture,
+    Prepared, Severity, SourceStatus, Time, Workload, WorkloadView,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time,
+};
+
+/// Observations that may wait: a few refreshes of every source.
+const QUEUE: usize = 256;
+/// Observations that may wait for the end of a pass.
+const PENDING: usize = 1024;
+/// Shortest time between two passes.
+const PACE: Duration = Duration::from_millis(500);
+/// Notices kept for the screen.
+const NOTICES: usize = 200;
+
+/// A running engine. Dropping it ends every task; [`Handle::stop`] also waits until what was begun is on disk.
+pub struct Handle {
+    /// The newest picture.
+    pub pictures: watch::Receiver<Arc<Picture>>,
+    /// Where intents go; `None` in watch mode.
+    pub intents: Option<mpsc::Sender<Intent>>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Ends the engine; what was begun (an intent record, a batch of history) is finished first.
+    pub async fn stop(self) {
+        drop(self.intents);
+        let _ = self.stop.send(()); // the engine may have ended already
+        if time::timeout(Duration::from_secs(5), self.task).await.is_err() {
+            tracing::warn!("the engine did not end within 5 s");
+        }
+    }
+}
+
+/// What the approval task tells the engine.
+pub(super) enum Event {
+    /// All actions, newest first.
+    Actions(Arc<Vec<Action>>),
+    /// The change that waits for the confirming key, or that none does.
+    Prepared(Option<Arc<Prepared>>),
+    /// Whether decisions can be recorded.
+    Ledger(LedgerHealth),
+    /// Who we are on the target systems.
+    Identity(Label),
+    /// A workload is not to be asked about before an instant.
+    Snoozed(Label, Time),
+    /// A sentence for the operator.
+    Notice(Severity, String),
+}
+
+/// Starts the engine. The first picture is there at once, empty, and fills as sources answer.
+pub fn start(options: Options) -> Handle {
+    let title = title(&options);
+    let picture = Arc::new(Picture::empty(options.mode, title, options.clock.now()));
+    let (publish, pictures) = watch::channel(picture);
+    let (stop, stopped) = oneshot::channel();
+    let (intents, intents_in) = mpsc::channel(16);
+    let operate = options.mode == Mode::Operate;
+    let seen = pictures.clone();
+    let task = tokio::spawn(async move {
+        let (events_out, events) = mpsc::channel(64);
+        // In watch mode nothing that could change a system is constructed.
+        let approvals = operate.then(|| tokio::spawn(approve::run(options.clone(), seen, intents_in, events_out)));
+        let engine = Engine::new(options, publish).await;
+        engine.run(stopped, events).await;
+        if let Some(task) = approvals {
+            approve::finish(task).await;
+        }
+    });
+    Handle { pictures, intents: operate.then_some(intents), stop, task }
+}
+
+fn title(options: &Options) -> String {
+    let config = &options.config;
+    let mut parts: Vec<String> = config.kafka.iter().map(|k| k.name.to_string()).collect();
+    parts.extend(config.kubernetes.iter().filter_map(|k| k.context.clone()));
+    if parts.is_empty() {
+        parts.extend(config.prometheus.iter().map(|p| p.name.to_string()));
+    }
+    parts.dedup();
+    parts.join(" · ")
+}
+
+/// What one pass gives back.
+struct Passed {
+    latest: Latest,
+    memory: Memory,
+    views: Vec<Arc<WorkloadView>>,
+    store: persist::Batch,
+}
+
+struct Engine {
+    options: Options,
+    publish: watch::Sender<Arc<Picture>>,
+    configured: Arc<Vec<Arc<Workload>>>,
+    /// `None` while a pass has it.
+    state: Option<(Latest, Memory)>,
+    pending: Vec<Observation>,
+    sources: BTreeMap<(crate::model::SourceKind, Label), SourceStatus>,
+    clusters: Vec<Arc<KafkaCluster>>,
+    ml: Vec<Arc<MlState>>,
+    kube: Option<Arc<KubeState>>,
+    views: Vec<Arc<WorkloadView>>,
+    actions: Arc<Vec<Action>>,
+    prepared: Option<Arc<Prepared>>,
+    ledger: LedgerHealth,
+    identity: Option<Label>,
+    snoozed: Arc<HashMap<Label, Time>>,
+    notices: Vec<Notice>,
+    store: Option<mpsc::Sender<persist::Batch>>,
+    seq: u64,
+}
+
+impl Engine {
+    async fn new(options: Options, publish: watch::Sender<Arc<Picture>>) -> Self {
+        let now = options.clock.now();
+        let (history, store, problem) = persist::start(options.state.clone(), now).await;
+        let configured = options.config.workloads().into_iter().map(Arc::new).collect();
+        let ledger = match options.mode {
+            Mode::Watch => LedgerHealth { writable: false, detail: Label::new("watch: nothing is recorded") },
+            Mode::Operate => LedgerHealth { writable: false, detail: Label::new("opening") },
+        };
+        let mut engine = Self {
+            options,
+            publish,
+            configured: Arc::new(configured),
+            state: Some((Latest::default(), Memory::new(history))),
+            pending: Vec::new(),
+            sources: BTreeMap::new(),
+            clusters: Vec::new(),
+            ml: Vec::new(),
+            kube: None,
+            views: Vec::new(),
+            actions: Arc::new(Vec::new()),
+            prepared: None,
+            ledger,
+            identity: None,
+            snoozed: Arc::default(),
+            notices: Vec::new(),
+            store,
+            seq: 0,
+        };
+        if let Some(problem) = problem {
+            engine.notice(Severity::Look, &problem);
+        }
+        engine
+    }
+
+    async fn run(mut self, mut stopped: oneshot::Receiver<()>, mut events: mpsc::Receiver<Event>) {
+        let (observed, mut observations) = mpsc::channel(QUEUE);
+        let _sources = sources::start(&self.options, &observed); // aborted when dropped
+        drop(observed);
+        let mut pace = time::interval(PACE);
+        pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut pass: Option<JoinHandle<Passed>> = None;
+        let mut fresh = true; // the first observations do not wait for the pace
+        loop {
+            tokio::select! {
+                _ = &mut stopped => break,
+                Some(observation) = observations.recv(), if self.pending.len() < PENDING => {
+                    let is_health = matches!(observation, Observation::Health(_));
+                    self.take(observation);
+                    if is_health {
+                        self.publish();
+                    } else if fresh && pass.is_none() {
+                        fresh = false;
+                        pass = self.start_pass();
+                    }
+                }
+                Some(event) = events.recv() => {
+                    self.hear(event);
+                    self.publish();
+                }
+                done = async { match pass.as_mut() { Some(p) => p.await, None => std::future::pending().await } } => {
+                    pass = None;
+                    match done {
+                        Ok(passed) => self.finish_pass(passed),
+                        Err(e) => self.restart(&e),
+                    }
+                    self.publish();
+                }
+                _ = pace.tick() => {
+                    if pass.is_none() && !self.pending.is_empty() {
+                        pass = self.start_pass();
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, observation: Observation) {
+        if let Observation::Health(status) = &observation {
+            let key = (status.kind, status.name.clone());
+            let before = self.sources.insert(key, status.clone());
+            if before.is_none_or(|b| b.health != status.health) {
+                tracing::info!("{} {}: {:?}: {}", status.kind.name(), status.name, status.health, status.detail);
+            }
+        }
+        self.pending.push(observation);
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Actions(actions) => self.actions = actions,
+            Event::Prepared(prepared) => self.prepared = prepared,
+            Event::Ledger(health) => self.ledger = health,
+            Event::Identity(identity) => self.identity = Some(identity),
+            Event::Snoozed(workload, until) => {
+                Arc::make_mut(&mut self.snoozed).insert(workload, until);
+            }
+            Event::Notice(severity, text) => self.notice(severity, &text),
+        }
+    }
+
+    fn notice(&mut self, severity: Severity, text: &str) {
+        tracing::info!("{severity:?}: {text}");
+        if self.notices.len() >= NOTICES {
+            self.notices.remove(0);
+        }
+        self.notices.push(Notice { at: self.options.clock.now(), severity, text: Label::new(text) });
+    }
+
+    fn start_pass(&mut self) -> Option<JoinHandle<Passed>> {
+        let (mut latest, mut memory) = self.state.take()?;
+        let pending = std::mem::take(&mut self.pending);
+        let (configured, snoozed, actions) = (self.configured.clone(), self.snoozed.clone(), self.actions.clone());
+        let now = self.options.clock.now();
+        Some(tokio::task::spawn_blocking(move || {
+            let mut samples = Samples::default();
+            for observation in pending {
+                latest.apply(observation, &mut samples);
+            }
+            let store = samples.new.clone();
+            let given =
+                Given { latest: &latest, samples, configured: &configured, snoozed: &snoozed, actions: &actions, now };
+            let views = memory.pass(&given);
+            Passed { latest, memory, views, store }
+        }))
+    }
+
+    fn finish_pass(&mut self, passed: Passed) {
+        self.clusters = passed.latest.clusters.values().cloned().collect();
+        self.ml = passed.latest.ml.values().cloned().collect();
+        self.kube.clone_from(&passed.latest.kube);
+        self.views = passed.views;
+        self.state = Some((passed.latest, passed.memory));
+        if let Some(store) = &self.store
+            && !passed.store.is_empty()
+            && store.try_send(passed.store).is_err()
+        {
+            tracing::warn!("the disk is too slow for the history: a batch of samples was not kept");
+        }
+    }
+
+    /// A pass that panicked took history and states with it; say so and go on with what comes.
+    fn restart(&mut self, error: &tokio::task::JoinError) {
+        tracing::error!("a pass over the data broke: {error}");
+        self.state = Some((Latest::default(), Memory::default()));
+        self.notice(Severity::Act, &format!("the advice broke and starts anew without history: {error}"));
+    }
+
+    fn publish(&mut self) {
+        self.seq += 1;
+        let picture = Picture {
+            seq: self.seq,
+            at: self.options.clock.now(),
+            mode: self.options.mode,
+            identity: self.identity.clone(),
+            title: self.publish.borrow().title.clone(),
+            sources: self.sources.values().cloned().collect(),
+            clusters: self.clusters.clone(),
+            ml: self.ml.clone(),
+            kube: self.kube.clone(),
+            workloads: self.views.clone(),
+            actions: self.actions.clone(),
+            ledger: self.ledger.clone(),
+            prepared: self.prepared.clone(),
+            notices: self.notices.clone(),
+        };
+        self.publish.send_replace(Arc::new(picture));
+    }
+}

@@ -1,0 +1,214 @@
+//! One workload as a row of the overview and the page behind it: signals, objective, severity. Pure.
+
+use super::{CHART, discover, latest::Latest};
+use crate::{
+    history::History,
+    model::{
+        Action, Advice, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState, Time, Workload,
+        WorkloadKind, WorkloadState, WorkloadView, duration,
+    },
+};
+use std::sync::Arc;
+
+/// What is known of a workload besides the sources.
+pub(super) struct Beside {
+    pub(super) advice: Arc<Advice>,
+    pub(super) snoozed: Option<Time>,
+    pub(super) action: Option<Action>,
+}
+
+/// Puts a view together.
+pub(super) fn view(
+    workload: Arc<Workload>,
+    state: WorkloadState,
+    latest: &Latest,
+    history: &History,
+    beside: Beside,
+    now: Time,
+) -> WorkloadView {
+    let signals = signals(&workload, &state, latest, history, now);
+    let slo = slo(&workload, &signals, latest);
+    let (severity, headline) = severity(&state, slo.as_ref(), &beside.advice);
+    WorkloadView {
+        workload,
+        state: Arc::new(state),
+        severity,
+        headline,
+        signals,
+        slo,
+        advice: beside.advice,
+        snoozed: beside.snoozed,
+        action: beside.action,
+    }
+}
+
+/// Roles of a kind of workload with their units, in the order that a screen lists them.
+fn roles(kind: WorkloadKind) -> &'static [(Role, &'static str)] {
+    match kind {
+        WorkloadKind::ConsumerGroup => &[
+            (Role::Demand, "records/s"),
+            (Role::Throughput, "records/s"),
+            (Role::Backlog, "records"),
+            (Role::TimeLag, "s"),
+            (Role::Replicas, ""),
+        ],
+        WorkloadKind::Inference => &[
+            (Role::Demand, "requests/s"),
+            (Role::Backlog, "requests"),
+            (Role::Latency, "s"),
+            (Role::Utilisation, "ratio"),
+            (Role::Replicas, ""),
+        ],
+        WorkloadKind::Batch => &[(Role::Backlog, "jobs"), (Role::Progress, "ratio"), (Role::Replicas, "")],
+        WorkloadKind::Brokers => &[(Role::Utilisation, "ratio"), (Role::Replicas, "")],
+    }
+}
+
+fn signals(w: &Workload, state: &WorkloadState, latest: &Latest, history: &History, now: Time) -> Vec<SignalView> {
+    let (span, step) = CHART;
+    let listed = roles(w.entity.kind).iter().copied();
+    let own = w.signals.keys().filter(|r| !roles(w.entity.kind).iter().any(|(known, _)| known == *r));
+    listed
+        .chain(own.map(|r| (*r, "")))
+        .map(|(role, unit)| {
+            let key = SignalKey { entity: w.entity.clone(), role };
+            let reading = reading(w, state, latest, history, role, now);
+            let track = history.grid(&key, now.plus(-span), now, step);
+            SignalView { role, unit, now: reading, track: Arc::new(track) }
+        })
+        .collect()
+}
+
+/// The value now. A user's own PromQL wins; what only the history knows keeps its own age.
+fn reading(
+    w: &Workload,
+    state: &WorkloadState,
+    latest: &Latest,
+    history: &History,
+    role: Role,
+    now: Time,
+) -> Option<Reading> {
+    let of_history = |origin: &str| {
+        let key = SignalKey { entity: w.entity.clone(), role };
+        let sample = history.latest(&key).filter(|s| now.since(s.at) < 900.0)?;
+        Reading::new(sample.value, sample.at, origin)
+    };
+    if w.signals.contains_key(&role) {
+        return of_history(&format!("prometheus: {}", w.signals[&role]));
+    }
+    if role == Role::Replicas {
+        let r = state.replicas.as_ref()?;
+        return Reading::new(f64::from(r.ready), r.at, r.origin.clone());
+    }
+    if let Some(group) = discover::group(w, latest) {
+        let origin = |how: &str| format!("kafka {}: {how}", w.entity.source);
+        let partial = |r: Reading| if group.coverage < 1.0 { r.with_quality(Quality::Partial) } else { r };
+        return match role {
+            Role::Backlog => group
+                .lag
+                .and_then(|l| Reading::new(l as f64, group.at, origin("log end − committed offset, summed")))
+                .map(partial),
+            Role::TimeLag => group
+                .time_lag
+                .and_then(|t| Reading::new(t, group.at, origin("ListOffsets by timestamp, largest partition")))
+                .map(|r| if group.lag == Some(0) { r } else { r.with_quality(Quality::Estimated) })
+                .map(partial),
+            Role::Demand => of_history(&origin("growth of the log ends over two refreshes"))
+                .map(|r| r.with_quality(Quality::Estimated)),
+            Role::Throughput => of_history(&origin("growth of the committed offsets over two refreshes"))
+                .map(|r| r.with_quality(Quality::Estimated)),
+            _ => of_history("history"),
+        };
+    }
+    if let Some(s) = discover::service(w, latest) {
+        return match role {
+            Role::Demand | Role::Throughput => s.request_rate.clone(),
+            Role::Backlog => s.waiting.clone(),
+            Role::Latency => s.ttft_p95.clone().or_else(|| s.latency_p95.clone()),
+            Role::Utilisation => s.kv_cache.clone(),
+            _ => of_history("history"),
+        };
+    }
+    if let Some(q) = discover::queue(w, latest) {
+        return match role {
+            Role::Backlog | Role::Queue => q.waiting.clone(),
+            _ => of_history("history"),
+        };
+    }
+    of_history("history")
+}
+
+/// The objective nearest to being broken, or the first one declared.
+fn slo(w: &Workload, signals: &[SignalView], latest: &Latest) -> Option<SloState> {
+    let of_role = |role: Role| signals.iter().find(|s| s.role == role).and_then(|s| s.now.clone());
+    let service = discover::service(w, latest);
+    let of_service = |pick: fn(&crate::model::Service) -> &Option<Reading>| service.and_then(|s| pick(s).clone());
+    let all = [
+        ("time_lag", w.slo.time_lag, of_role(Role::TimeLag)),
+        ("ttft_p95", w.slo.ttft_p95, of_service(|s| &s.ttft_p95)),
+        ("inter_token_p95", w.slo.inter_token_p95, of_service(|s| &s.inter_token_p95)),
+        ("queue_p95", w.slo.queue_p95, of_service(|s| &s.queue_p95)),
+        ("latency_p95", w.slo.latency_p95, of_service(|s| &s.latency_p95)),
+    ];
+    let declared =
+        all.into_iter().filter_map(|(objective, limit, value)| limit.map(|limit| SloState { objective, limit, value }));
+    let strain = |s: &SloState| s.value.as_ref().map_or(-1.0, |v| v.value / s.limit.max(1e-9));
+    declared.reduce(|worst, next| if strain(&next) > strain(&worst) { next } else { worst })
+}
+
+fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (Severity, String) {
+    if state.is_stale() {
+        let age = if state.data_age.is_finite() { duration(state.data_age) + " old" } else { "none yet".to_owned() };
+        return (Severity::Unknown, format!("data {age}"));
+    }
+    if state.coverage < 1.0 {
+        let unknown = state.partition_lags.iter().filter(|l| l.is_none()).count();
+        let of = state.partition_lags.len();
+        let why = if of > 0 { format!("{unknown} of {of} partitions unknown") } else { "no data".to_owned() };
+        return (Severity::Unknown, why);
+    }
+    if let Some(slo) = slo
+        && slo.is_met() == Some(false)
+        && let Some(v) = &slo.value
+    {
+        let (value, limit) = (duration(v.value), duration(slo.limit));
+        return (Severity::Act, format!("{} {value} over {limit}", slo.objective));
+    }
+    match &advice.recommendation {
+        Ok(r) if r.recommended > r.current.desired => {
+            let staying = r.price_of(r.current.desired);
+            let over = staying.map_or(0.0, |a| a.slo_minutes);
+            let needs = format!("needs {} of {}", r.recommended, r.current.desired);
+            if over > 0.0 {
+                (Severity::Act, format!("{needs}, else {over:.0} min over SLO"))
+            } else {
+                (Severity::Look, needs)
+            }
+        }
+        Ok(r) if r.is_change() => (Severity::Look, format!("{} would do", r.recommended)),
+        _ if !state.notices.is_empty() => {
+            (Severity::Look, state.notices.first().map(ToString::to_string).unwrap_or_default())
+        }
+        _ => (Severity::Ok, String::new()),
+    }
+}
+
+/// Worst first; within a severity what staying costs over what is recommended, then backlog, then name.
+pub(super) fn sort(views: &mut [Arc<WorkloadView>]) {
+    let gain = |v: &WorkloadView| match &v.advice.recommendation {
+        Ok(r) => match (r.price_of(r.current.desired), r.price_of(r.recommended)) {
+            (Some(stay), Some(go)) => stay.price - go.price,
+            _ => 0.0,
+        },
+        Err(_) => 0.0,
+    };
+    let backlog = |v: &WorkloadView| v.signal(Role::Backlog).and_then(|s| s.now.as_ref()).map_or(0.0, |r| r.value);
+    views.sort_by(|a, b| {
+        let snoozed = a.snoozed.is_some().cmp(&b.snoozed.is_some());
+        snoozed
+            .then(b.severity.cmp(&a.severity))
+            .then(gain(b).total_cmp(&gain(a)))
+            .then(backlog(b).total_cmp(&backlog(a)))
+            .then(a.workload.name.cmp(&b.workload.name))
+    });
+}

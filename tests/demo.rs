@@ -1,0 +1,65 @@
+//! The binary as a newcomer runs it: the demo in a pseudo-terminal, every way in and out.
+
+use crate::support::terminal::{PATIENCE, Terminal};
+use std::time::Duration;
+
+fn demo(args: &[&str]) -> (tempfile::TempDir, Terminal) {
+    let home = tempfile::tempdir().unwrap();
+    let args: Vec<&str> = ["demo"].into_iter().chain(args.iter().copied()).collect();
+    let terminal = Terminal::start(&args, home.path(), (140, 40));
+    (home, terminal)
+}
+
+#[test]
+fn the_main_job_on_the_simulated_world() {
+    let (_home, mut t) = demo(&["--speed", "5"]);
+    t.wait_text("OPERATE");
+    t.wait("fraud-scorer needs more replicas", PATIENCE, |s| {
+        s.lines().any(|l| l.contains("fraud-scorer") && l.contains('→')).then_some(())
+    });
+    t.press("a");
+    t.wait_text("deploy/payments/fraud-scorer");
+    t.wait_text("dry run");
+    // The dialog does not listen for a moment, so that a key held too long cannot confirm.
+    t.wait("the change is confirmed", PATIENCE, |s| s.contains("[y]").then_some(()));
+    std::thread::sleep(Duration::from_millis(600));
+    t.press("y");
+    t.wait("the change is verified", Duration::from_secs(60), |s| s.contains("verified").then_some(()));
+    t.press("q");
+    assert_eq!(t.code(), 0);
+}
+
+#[test]
+fn watch_shows_it_all_and_can_do_nothing() {
+    let (_home, mut t) = demo(&["--watch"]);
+    t.wait_text("WATCH");
+    t.wait_text("fraud-scorer");
+    t.press("a");
+    t.press("?");
+    let help = t.wait("the help", PATIENCE, |s| s.contains("elp").then(|| s.to_owned()));
+    assert!(!help.contains("approve"), "{help}");
+    t.press("\u{1b}"); // and nothing right behind it: Esc and a letter in one write would be Alt with that letter
+    t.wait("the help is left", PATIENCE, |s| s.contains("Workloads").then_some(()));
+    t.press("q");
+    assert_eq!(t.code(), 0);
+}
+
+#[test]
+fn every_signal_gives_the_terminal_back() {
+    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
+        let (_home, mut t) = demo(&["--watch", "--scenario", "quiet"]);
+        t.wait_text("WATCH");
+        assert!(t.is_alternate());
+        t.signal(signal);
+        assert_eq!(t.code(), code, "{signal}");
+        crate::support::wait_for("the main screen is back", PATIENCE, || (!t.is_alternate()).then_some(()));
+    }
+}
+
+#[test]
+fn nothing_to_look_at_says_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let mut t = Terminal::start(&[], home.path(), (100, 30));
+    t.wait_text("highwater demo");
+    assert_eq!(t.code(), 2);
+}

@@ -1,0 +1,66 @@
+//! The engine on the simulated world: what three sources say over real protocols becomes one picture with advice.
+
+use highwater::{
+    config::{Config, Overrides},
+    engine::{self, Options},
+    model::{Mode, Picture, Role, Severity},
+    world::{self, World},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// Waits for a picture in which `look` finds something.
+async fn picture_with<T>(handle: &mut engine::Handle, what: &str, look: impl Fn(&Picture) -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let picture: Arc<Picture> = handle.pictures.borrow_and_update().clone();
+        if let Some(found) = look(&picture) {
+            return found;
+        }
+        let next = timeout_at(deadline, handle.pictures.changed()).await;
+        assert!(matches!(next, Ok(Ok(()))), "not in time: {what}. The workloads last seen: {:#?}", picture.workloads);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_falls_behind_is_on_top_with_a_priced_recommendation() {
+    let world = World::start("fraud", 7, 1.0).unwrap();
+    let kafka = world::kafka::serve(world.clone()).await.unwrap();
+    let prometheus = world::prometheus::serve(world.clone()).await.unwrap();
+    let kubernetes = world::kubernetes::serve(world.clone()).await.unwrap();
+    let mut config = Config::parse(include_str!("../config/demo.toml"), "demo.toml", false).unwrap();
+    config.kubernetes = Some(kubernetes.settings());
+    config.apply(Overrides {
+        kafka: Some(kafka.bootstrap.clone()),
+        prometheus: Some(prometheus.url.clone()),
+        ..Overrides::default()
+    });
+    let options = Options { config, mode: Mode::Watch, clock: world.clock(), state: None };
+    let mut handle = engine::start(options);
+    assert!(handle.intents.is_none(), "watch has nowhere to send an intent to");
+
+    let view = picture_with(&mut handle, "more replicas for fraud-scorer, worst first", |p| {
+        let first = p.workloads.first().filter(|v| v.workload.name == "fraud-scorer")?;
+        let r = first.advice.recommendation.as_ref().ok()?;
+        (r.recommended > r.current.desired).then(|| first.clone())
+    })
+    .await;
+    let r = view.advice.recommendation.as_ref().unwrap();
+    assert_eq!(view.severity, Severity::Act);
+    assert!((r.current.desired, r.coverage) == (6, 1.0) && r.recommended <= 24, "{r:?}");
+    let price = |n| r.price_of(n).map(|a| a.price).unwrap();
+    assert!(price(r.recommended) < price(r.current.desired), "it costs less than staying: {:?}", r.alternatives);
+    assert!(!r.reasons.is_empty() && r.blocked_by.is_empty(), "{r:?}");
+    let forecast = view.advice.forecast.as_ref().expect("a band over the history that was there before us");
+    assert!(forecast.points.iter().all(|q| q.p10 <= q.p50 && q.p50 <= q.p80 && q.p80 <= q.p95));
+    for role in [Role::Demand, Role::Backlog, Role::TimeLag, Role::Replicas] {
+        let reading = view.signal(role).and_then(|s| s.now.clone());
+        assert!(reading.is_some_and(|r| !r.origin.is_empty()), "{role:?} has a value with an origin");
+    }
+
+    let picture = handle.pictures.borrow().clone();
+    let ml = picture.ml.first().expect("the ML side");
+    assert!(ml.gpus.len() == 8 && ml.services.len() == 1 && !ml.queues.is_empty() && ml.brokers.len() == 3, "{ml:?}");
+    assert_eq!(picture.clusters.first().map(|c| c.brokers.len()), Some(3));
+    handle.stop().await;
+}
