@@ -186,6 +186,7 @@ fn shape(out: &mut String, c: char, (x, y): (f64, f64), options: &SvgOptions, fg
         '├' => path(format!("M{mx:.1} {y:.1}V{bottom:.1}M{mx:.1} {my:.1}H{right:.1}"), ""),
         '┬' => path(format!("M{x:.1} {my:.1}H{right:.1}M{mx:.1} {my:.1}V{bottom:.1}"), ""),
         '█' => rect(out, x, y, w, h, fg, 1.0),
+        '━' => rect(out, x, y + h * 0.38, w, h * 0.24, fg, 1.0),
         '▀' => rect(out, x, y, w, h / 2.0, fg, 1.0),
         '▌' => rect(out, x, y, w / 2.0, h, fg, 1.0),
         '▁'..='▇' => {

@@ -153,8 +153,8 @@ const BRAILLE: Glyphs = Glyphs {
     border: border::ROUNDED,
     bars: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     shades: ["░", "▒", "▓"],
-    full: "█",
-    empty: "░",
+    full: "━",
+    empty: "─",
     line: "─",
     dashes: "╌",
     now: "┊",
@@ -167,6 +167,8 @@ const BRAILLE: Glyphs = Glyphs {
 
 const BLOCK: Glyphs = Glyphs {
     charset: Charset::Block,
+    full: "█",
+    empty: "░",
     later: "@",
     half: "o",
     up: "*",

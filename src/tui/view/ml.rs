@@ -208,22 +208,26 @@ fn gpu(cx: &Cx<'_>, row: &rows::Row<'_, Gpu>, several: bool) -> Vec<Line<'static
     let dim = theme.style(Slot::Dim);
     let share = g.memory_used.as_ref().zip(g.memory_total.as_ref()).filter(|(_, all)| all.value > 0.0);
     let share = share.map(|(used, all)| (used.value / all.value, used, all.value));
-    let bar = |ratio: Option<f64>, old: bool| {
-        let slot = if old {
-            Slot::Dim
-        } else if ratio.is_some_and(|r| r >= NEARLY_FULL) {
-            Slot::Look
-        } else {
-            Slot::Gauge
-        };
+    // A busy GPU is as it should be; a full memory is what ends a service.
+    let bar = |ratio: Option<f64>, slot: Slot| {
         let mut line = Line::from(widget::gauge(theme, ratio, GAUGE, slot));
         line.spans.push(span(" ", dim));
         line
     };
+    let full = share.as_ref().is_some_and(|s| s.0 >= NEARLY_FULL);
     let old = g.utilisation.as_ref().is_some_and(|r| r.age(cx.now) > OLD);
-    let mut busy = bar(g.utilisation.as_ref().map(|r| r.value), old);
+    let mut busy = bar(g.utilisation.as_ref().map(|r| r.value), if old { Slot::Dim } else { Slot::Gauge });
     busy.spans.extend(read(cx, g.utilisation.as_ref(), format::percent).spans);
-    let mut memory = bar(share.map(|s| s.0), old);
+    let mut memory = bar(
+        share.map(|s| s.0),
+        if old {
+            Slot::Dim
+        } else if full {
+            Slot::Look
+        } else {
+            Slot::Gauge
+        },
+    );
     memory.spans.extend(match share {
         Some((_, used, all)) => {
             read(cx, Some(used), |v| format!("{} of {}", si(v / 1024_f64.powi(3)), format::bytes(all))).spans

@@ -54,7 +54,7 @@ mod tests {
         let theme = Theme::default();
         let text =
             |r: f64| gauge(&theme, Some(r), 5, Slot::Gauge).iter().map(|s| s.content.clone()).collect::<String>();
-        assert_eq!([text(0.0), text(0.01), text(0.97), text(1.0)], ["░░░░░", "█░░░░", "████░", "█████"]);
+        assert_eq!([text(0.0), text(0.01), text(0.97), text(1.0)], ["─────", "━────", "━━━━─", "━━━━━"]);
     }
 
     #[test]
