@@ -8,6 +8,7 @@
 //! 3. [`advise`]: history → forecast → capacity → policies → guards → recommendation. Pure.
 //!    [`process`]: what every edge needs from the operating system: a clock, children with deadlines, secrets.
 //! 4. [`config`], [`source`], [`ledger`], [`act`], [`world`]: the edges: async, sockets, files.
+//!    [`contest`]: the policies as pilots in the arena, priced against each other and a clairvoyant. Pure.
 //! 5. [`engine`]: joins observations into pictures and carries approvals out. [`tui`]: draws pictures, sends intents.
 //! 6. [`cli`]: wires the rooms for each subcommand.
 
@@ -16,6 +17,7 @@ pub mod advise;
 pub mod capacity;
 pub mod cli;
 pub mod config;
+pub mod contest;
 pub mod engine;
 pub mod forecast;
 pub mod guard;

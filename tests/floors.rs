@@ -11,7 +11,7 @@ const FLOORS: [(u8, &[&str]); 6] = [
     (1, &["model"]),
     (2, &["history", "forecast", "capacity", "policy", "guard", "simulate"]),
     (3, &["advise", "process"]),
-    (4, &["config", "source", "ledger", "act", "world"]),
+    (4, &["config", "contest", "source", "ledger", "act", "world"]),
     (5, &["engine", "tui"]),
     (6, &["cli"]),
 ];

@@ -2,5 +2,6 @@
 
 pub mod hpa;
 pub mod keda;
+pub mod oracle;
 pub mod planner;
 pub mod threshold;

@@ -15,6 +15,7 @@
 //! assert!(group.lag(topic.ends()) < 10_000.0, "two consumers of 1000 records/s keep up with 900");
 //! ```
 
+pub mod arena;
 mod assign;
 pub mod batch;
 pub mod demand;

@@ -1,0 +1,109 @@
+//! The planner as a pilot: the dashboard's own advice on what the monitor saw, approved at once.
+
+use super::monitor::{self, Monitor};
+use crate::{
+    advise::{self, Input},
+    forecast,
+    model::{Forecast, GuardSettings, Recommendation, Role, SignalKey, Time, Workload},
+    simulate::arena::{Game, Pilot, Seen},
+};
+use std::time::{Duration, Instant};
+
+/// How the planner is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannerSettings {
+    /// Seconds between two plans.
+    pub every: f64,
+    /// Seconds to look ahead.
+    pub horizon: f64,
+    /// Seconds between the values of the grids that advice rests on.
+    pub step: f64,
+    /// Seconds between the values of the series that is forecast, and how far back it goes.
+    pub forecast: (f64, f64),
+    /// A forecast is used again for this long, seconds.
+    pub forecast_life: f64,
+    /// The guards that hold a change back; an approver is never slower than they are.
+    pub guard: GuardSettings,
+}
+
+impl Default for PlannerSettings {
+    fn default() -> Self {
+        Self {
+            every: 30.0,
+            horizon: 1_800.0,
+            step: 15.0,
+            forecast: (60.0, 3.0 * 86_400.0),
+            forecast_life: 60.0,
+            guard: GuardSettings { max_step_down: 0.5, ..GuardSettings::default() },
+        }
+    }
+}
+
+/// The planner on one group.
+#[derive(Clone, Debug)]
+pub struct Planner {
+    settings: PlannerSettings,
+    workload: Workload,
+    monitor: Monitor,
+    next: f64,
+    forecast: Option<Forecast>,
+    previous: Option<Recommendation>,
+    /// How long each advice took, forecast aside.
+    took: Vec<Duration>,
+}
+
+impl Planner {
+    /// A planner that knows what `monitor` has seen so far.
+    pub fn new(game: &Game, monitor: Monitor, settings: PlannerSettings) -> Self {
+        let workload = monitor::workload(game, settings.guard.clone());
+        Self { settings, workload, monitor, next: 0.0, forecast: None, previous: None, took: Vec::new() }
+    }
+
+    /// The 99th percentile of the time that one advice took, seconds, forecast aside; `None` before the first.
+    pub fn p99_seconds(&self) -> Option<f64> {
+        let mut took = self.took.clone();
+        took.sort_unstable();
+        took.get(took.len() * 99 / 100).map(Duration::as_secs_f64)
+    }
+
+    /// Makes a new forecast when the present one is old. Without enough history there is none, and advice says so.
+    fn look_ahead(&mut self, now: Time) {
+        if self.forecast.as_ref().is_some_and(|f| now.since(f.at) < self.settings.forecast_life) {
+            return;
+        }
+        let (step, span) = self.settings.forecast;
+        let key = SignalKey { entity: self.workload.entity.clone(), role: Role::Demand };
+        // The newest bucket is left out until it is whole: half a minute of a minute is not its mean.
+        let until = now.floor_to(step);
+        let grid = self.monitor.history().grid(&key, until.plus(-span), until, step);
+        self.forecast = forecast::forecast(&grid, now, self.settings.horizon).ok();
+    }
+}
+
+impl Pilot for Planner {
+    fn decide(&mut self, seen: &Seen<'_>) -> Option<u32> {
+        let state = self.monitor.look(seen);
+        if seen.t < self.next {
+            return None;
+        }
+        self.next = seen.t + self.settings.every;
+        let now = self.monitor.instant(seen);
+        self.look_ahead(now);
+        let began = Instant::now();
+        let advice = advise::advise(&Input {
+            workload: &self.workload,
+            state: &state,
+            history: self.monitor.history(),
+            forecast: self.forecast.as_ref(),
+            previous: self.previous.as_ref(),
+            now,
+            horizon: self.settings.horizon,
+            step: self.settings.step,
+        });
+        self.took.push(began.elapsed());
+        let recommendation = *advice.recommendation.ok()?;
+        let count = recommendation.blocked_by.is_empty().then_some(recommendation.recommended);
+        self.previous = Some(recommendation);
+        count
+    }
+}

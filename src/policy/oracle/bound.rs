@@ -1,0 +1,135 @@
+//! A price that no policy can go below on this demand.
+//!
+//! The day is cut into spans of constant count. Within a span each consumer falls behind on its own partitions alone;
+//! between spans what is unread is dealt out anew as is best, and is rounded down. Pods that start are paid, but are
+//! there at once. Within a slot the least backlog and the highest demand count.
+//!
+//! For the eager protocol with partition p read by consumer p mod n this is a certificate for every policy that changes
+//! the count at the edges of slots. For the others, whose assignment depends on the past, it is an estimate of one.
+
+use super::Foreseen;
+
+/// Seconds of one slot.
+const SLOT: usize = 15;
+/// Backlogs that are told apart where a span begins, seconds of mean demand.
+const CARRIED: [f64; 8] = [0.0, 5.0, 15.0, 30.0, 60.0, 150.0, 400.0, 1_200.0];
+
+/// What happens in one slot.
+struct Slot {
+    /// Records that arrive.
+    arrives: f64,
+    /// Highest demand in it, per second.
+    peak: f64,
+}
+
+/// The bound, in the currency of the prices.
+pub fn lower_bound(foreseen: &Foreseen<'_>) -> f64 {
+    let slots: Vec<Slot> = foreseen
+        .demand
+        .chunks(SLOT)
+        .map(|s| Slot { arrives: s.iter().sum(), peak: s.iter().copied().fold(f64::MIN_POSITIVE, f64::max) })
+        .collect();
+    let mean = foreseen.demand.iter().sum::<f64>() / foreseen.demand.len().max(1) as f64;
+    let levels = CARRIED.map(|s| s * mean);
+    let counts = foreseen.counts();
+    let (k, b) = (counts.len(), levels.len());
+    // `kept[t][n][b]`: from slot t on with count n and backlog b, dealt out anew; `left[n][b]`: away from n at slot t.
+    let mut kept = vec![0.0; (slots.len() + 1) * k * b];
+    let mut away = vec![f64::INFINITY; (slots.len() + 1) * k * b];
+    let pause = if foreseen.eager { foreseen.rebalance } else { 0.0 };
+    let loads: Vec<Vec<f64>> = counts.iter().map(|n| foreseen.loads(*n)).collect();
+    let mut arrived = vec![0.0; k * b];
+    for t in (0..slots.len()).rev() {
+        for i in 0..k {
+            let span = Span { foreseen, slots: &slots, levels: &levels, loads: &loads[i], count: counts[i] };
+            let tables = Tables { kept: &kept, away: &away, row: i * b, width: k * b };
+            let from_here = span.best(t, 0.0, &tables);
+            let after_pause = if pause > 0.0 { span.best(t, pause, &tables) } else { from_here };
+            kept[(t * k + i) * b..][..b].copy_from_slice(&from_here);
+            arrived[i * b..][..b].copy_from_slice(&after_pause);
+        }
+        for i in 0..k {
+            for j in 0..b {
+                let others = (0..k).filter(|o| *o != i);
+                let prices = others.map(|o| foreseen.change(counts[i], counts[o]) + arrived[o * b + j]);
+                away[(t * k + i) * b + j] = prices.fold(f64::INFINITY, f64::min);
+            }
+        }
+    }
+    match counts.iter().position(|n| *n == foreseen.start) {
+        Some(start) => kept[start * b].min(away[start * b]),
+        None => arrived.iter().step_by(b).copied().fold(f64::INFINITY, f64::min),
+    }
+}
+
+/// What is known of later slots, for one count.
+struct Tables<'a> {
+    kept: &'a [f64],
+    away: &'a [f64],
+    row: usize,
+    width: usize,
+}
+
+/// A span of one count.
+struct Span<'a> {
+    foreseen: &'a Foreseen<'a>,
+    slots: &'a [Slot],
+    levels: &'a [f64; CARRIED.len()],
+    loads: &'a [f64],
+    count: u32,
+}
+
+impl Span<'_> {
+    /// The least price of a span that begins at slot `t` with each carried backlog, and of all that follows it.
+    fn best(&self, t: usize, pause: f64, later: &Tables<'_>) -> [f64; CARRIED.len()] {
+        let together = self.foreseen.together(self.count) * SLOT as f64;
+        let each = self.foreseen.rate * SLOT as f64;
+        let pods = f64::from(self.count) * SLOT as f64 / 3600.0 * self.foreseen.price.pod_hour;
+        let mut best = [f64::INFINITY; CARRIED.len()];
+        let mut spent = [0.0; CARRIED.len()];
+        let mut open = [true; CARRIED.len()];
+        // Each consumer's own backlog since the span began, and that of all together from what was carried.
+        let mut own = vec![0.0; self.loads.len()];
+        let (mut sum, mut all) = (0.0, *self.levels);
+        for (s, slot) in self.slots.iter().enumerate().skip(t) {
+            // Time that the pause leaves in this slot.
+            let gone = (s - t) as f64 * SLOT as f64;
+            let works = 1.0 - ((pause - gone) / SLOT as f64).clamp(0.0, 1.0);
+            let sum_before = sum;
+            sum = 0.0;
+            for (backlog, share) in own.iter_mut().zip(self.loads) {
+                *backlog = (*backlog + share * slot.arrives - each * works).max(0.0);
+                sum += *backlog;
+            }
+            let next = (s + 1) * later.width + later.row;
+            let mut any = false;
+            for j in 0..CARRIED.len() {
+                if !open[j] {
+                    continue;
+                }
+                let before = all[j].max(sum_before);
+                all[j] = (all[j] + slot.arrives - together * works).max(0.0);
+                let after = all[j].max(sum);
+                spent[j] += pods + self.foreseen.severity(before.min(after) / slot.peak) * SLOT as f64 / 60.0;
+                let level = self.levels.partition_point(|l| *l <= after).saturating_sub(1);
+                let (stay, go) = (spent[j] + later.kept[next + level], spent[j] + later.away[next + level]);
+                if s + 1 == self.slots.len() {
+                    best[j] = best[j].min(spent[j]);
+                } else {
+                    best[j] = best[j].min(go);
+                }
+                // With nothing unread a new span would begin as this one goes on; and a new one is never dearer, so
+                // that there is nothing to gain once it is.
+                if after <= 0.0 {
+                    best[j] = best[j].min(stay);
+                }
+                open[j] = after > 0.0 && stay < best[j] && s + 1 < self.slots.len();
+                any |= open[j];
+            }
+            if !any {
+                break;
+            }
+        }
+        best
+    }
+}
