@@ -13,7 +13,7 @@ use crate::model::{
     Limits, Price, PrometheusSettings, Property, Role, SignalKey, Slo, Target, Workload, WorkloadKind,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -240,6 +240,11 @@ impl Config {
             let own = custom.iter().filter(|(name, _)| name.as_ref() == Some(&prometheus.name));
             prometheus.custom = own.map(|(_, signal)| signal.clone()).collect();
         }
+    }
+
+    /// The series that workloads' own PromQL fills.
+    pub fn own_series(&self) -> BTreeSet<SignalKey> {
+        self.prometheus.iter().flat_map(|p| p.custom.iter().map(|c| c.key.clone())).collect()
     }
 
     /// Whether anything is configured to be read.

@@ -6,7 +6,7 @@ use crate::model::{
     SourceStatus, Target, Time, WorkloadKind,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -19,6 +19,8 @@ pub(super) struct Latest {
     pub(super) counts: HashMap<Target, (u32, Time)>,
     pub(super) sources: BTreeMap<(SourceKind, Label), SourceStatus>,
     pub(super) rates: BTreeMap<Label, Rates>,
+    /// Series that a workload's own PromQL fills: what packs say about them is not recorded too.
+    own: BTreeSet<SignalKey>,
     /// Older samples of groups that no cluster has shown yet.
     unplaced: Vec<(SignalKey, Vec<Sample>)>,
 }
@@ -31,6 +33,11 @@ pub(super) struct Samples {
 }
 
 impl Latest {
+    /// Nothing seen yet; `own`: series that workloads' own PromQL fills.
+    pub(super) fn new(own: BTreeSet<SignalKey>) -> Self {
+        Self { own, ..Self::default() }
+    }
+
     /// Takes an observation in and adds its samples.
     pub(super) fn apply(&mut self, observation: Observation, samples: &mut Samples) {
         match observation {
@@ -44,7 +51,12 @@ impl Latest {
                 }
             }
             Observation::Ml(ml) => {
+                let from = samples.new.len();
                 ml_samples(&ml, &mut samples.new);
+                if !self.own.is_empty() {
+                    let found = samples.new.split_off(from);
+                    samples.new.extend(found.into_iter().filter(|(key, _)| !self.own.contains(key)));
+                }
                 self.ml.insert(ml.source.clone(), ml);
             }
             Observation::Kubernetes(kube) => self.kube = Some(kube),

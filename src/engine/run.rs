@@ -134,6 +134,7 @@ impl Engine {
     async fn new(options: Options, publish: watch::Sender<Arc<Picture>>) -> Self {
         let now = options.clock.now();
         let (history, store, problem) = persist::start(options.state.clone(), now).await;
+        let own = options.config.own_series();
         let configured = options.config.workloads().into_iter().map(Arc::new).collect();
         let ledger = match options.mode {
             Mode::Watch => LedgerHealth { writable: false, detail: Label::new("watch: nothing is recorded") },
@@ -143,7 +144,7 @@ impl Engine {
             options,
             publish,
             configured: Arc::new(configured),
-            state: Some((Latest::default(), Memory::new(history))),
+            state: Some((Latest::new(own), Memory::new(history))),
             pending: Vec::new(),
             sources: BTreeMap::new(),
             clusters: Vec::new(),
@@ -274,7 +275,7 @@ impl Engine {
     /// A pass that panicked took history and states with it; say so and go on with what comes.
     fn restart(&mut self, error: &tokio::task::JoinError) {
         tracing::error!("a pass over the data broke: {error}");
-        self.state = Some((Latest::default(), Memory::default()));
+        self.state = Some((Latest::new(self.options.config.own_series()), Memory::default()));
         self.notice(Severity::Act, &format!("the advice broke and starts anew without history: {error}"));
     }
 
