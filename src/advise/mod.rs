@@ -11,7 +11,8 @@ use crate::{
     guard::{self, Case, Judgement},
     history::History,
     model::{
-        Advice, Capacity, Forecast, Recommendation, Replicas, Rivals, Role, Time, Workload, WorkloadKind, WorkloadState,
+        Advice, Capacity, Forecast, PlanStep, Recommendation, Replicas, Rivals, Role, Time, Workload, WorkloadKind,
+        WorkloadState,
     },
     policy::planner::{self, Plan},
 };
@@ -117,6 +118,7 @@ fn finish(input: &Input<'_>, replicas: &Replicas, capacity: Option<&Capacity>, d
         reasons: draft.reasons,
         blocked_by: draft.judgement.blocked,
         alternatives: draft.plan.map_or_else(Vec::new, |p| p.alternatives),
+        steps: vec![PlanStep { at, replicas: draft.judgement.recommended }],
         others: draft.rivals,
         capacity: capacity.cloned(),
         coverage: input.state.coverage,

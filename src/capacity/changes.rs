@@ -57,11 +57,20 @@ pub(super) fn start_up(slots: &[Slot], step: f64) -> Option<f64> {
     quantile(&mut took[newest..], START_UP_QUANTILE)
 }
 
-/// Seconds of standstill per change of the ready count; `None` with fewer than three clean changes.
+/// Which changes of the ready count are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Replicas joined.
+    Up,
+    /// Replicas left.
+    Down,
+}
+
+/// Seconds of standstill per change of the ready count in one direction; `None` with fewer than three clean ones.
 ///
 /// Counted as work lost: the missing share of the flow before the change, summed until the flow is back. An eager
 /// rebalance, where all partitions stand still, gives its length; a cooperative one the share that was moved.
-pub(super) fn standstill(slots: &[Slot], step: f64) -> Option<f64> {
+pub(super) fn standstill(slots: &[Slot], step: f64, change: Change) -> Option<f64> {
     let reach = (LONGEST / step).ceil().max(1.0) as usize;
     let mut lost = Vec::new();
     let mut next = 1;
@@ -71,6 +80,9 @@ pub(super) fn standstill(slots: &[Slot], step: f64) -> Option<f64> {
             continue;
         }
         next = i + (ONE_ACTION / step).ceil().max(1.0) as usize;
+        if (n > was) != (change == Change::Up) {
+            continue;
+        }
         // The flow before: the mean of up to four slots, the one just before left out (it may hold the change).
         let calm = &slots[i.saturating_sub(5)..i.saturating_sub(1)];
         let flows: Vec<f64> = calm.iter().filter_map(|s| s.throughput).collect();

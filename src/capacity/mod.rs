@@ -9,6 +9,7 @@ mod changes;
 mod rate;
 
 use crate::model::{Capacity, Grid, Time, WorkloadKind};
+use changes::Change;
 
 /// What was seen of one workload, every grid on one step; a series that nobody watched is a grid of `None`.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,8 @@ impl Slot {
 const START_UP: f64 = 60.0;
 /// Seconds of standstill per change of a consumer group's count when none was seen: an eager rebalance.
 const REBALANCE: f64 = 30.0;
+/// The same for a removal: those that go, go at once, so there is one rebalance and not two or three.
+const REBALANCE_DOWN: f64 = 20.0;
 /// A first try goes this far beyond what was seen to flow: the high end of an estimate without saturated slots.
 const PROBE: f64 = 1.25;
 
@@ -96,12 +99,15 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
         assumptions.push(format!("no start-up seen: {START_UP} s from asking to ready assumed"));
         START_UP
     });
-    let rebalance = match observed.kind {
-        WorkloadKind::ConsumerGroup => changes::standstill(&slots, step).unwrap_or_else(|| {
-            assumptions.push(format!("fewer than 3 rebalances seen: {REBALANCE} s of standstill assumed"));
-            REBALANCE
-        }),
-        WorkloadKind::Inference | WorkloadKind::Batch | WorkloadKind::Brokers => 0.0,
+    let (rebalance, rebalance_down) = match observed.kind {
+        WorkloadKind::ConsumerGroup => {
+            let up = changes::standstill(&slots, step, Change::Up).unwrap_or_else(|| {
+                assumptions.push(format!("fewer than 3 rebalances seen: {REBALANCE} s of standstill assumed"));
+                REBALANCE
+            });
+            (up, changes::standstill(&slots, step, Change::Down).unwrap_or(up.min(REBALANCE_DOWN)))
+        }
+        WorkloadKind::Inference | WorkloadKind::Batch | WorkloadKind::Brokers => (0.0, 0.0),
     };
     Some(Capacity {
         per_replica: rate.value,
@@ -110,14 +116,10 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
         samples: rate.samples,
         start_up,
         rebalance,
+        rebalance_down,
+        ceiling: rate.held_back.map(|(_, total)| total),
         assumptions,
     })
-}
-
-/// The highest flow that more replicas were seen to bring when they should have brought more: what a hot partition or
-/// something downstream allows, records or requests per second. `None`: nothing held them back so far.
-pub fn ceiling(observed: &Observed<'_>) -> Option<f64> {
-    Some(rate::estimate(&slots(observed), observed.kind)?.held_back?.1)
 }
 
 /// The grids as one list of slots from the first to the last instant of the throughput, none after `now`.

@@ -13,8 +13,12 @@ const FLOOR: f64 = 15.0;
 const BUCKET: usize = 5;
 /// Counts whose median is below this share of the best are held back by something else (skew, downstream).
 const POOL: f64 = 0.8;
-/// Saturated slots that such a count needs before it is believed to be held back.
-const CAPPED: usize = 8;
+/// Saturated slots that a count needs before it is believed to be held back; the upper quartile of its rates is below
+/// this share of the pool's; and more came in than flowed, by this factor. (When a group catches up, its last member to
+/// do so looks like all of them being slow, but then less comes in than flows.)
+const CAPPED: (usize, f64, f64) = (8, 0.85, 1.03);
+/// Quantile of the flows of such counts that is the ceiling.
+const CEILING: f64 = 0.6;
 /// Slots in a row that are averaged: commits come in batches, so a single slot looks up to a third faster or slower
 /// than the work is.
 const TOGETHER: usize = 4;
@@ -38,11 +42,23 @@ pub(super) struct Rate {
     pub(super) held_back: Option<(u64, f64)>,
 }
 
+/// One saturated slot, smoothed over its neighbours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Saturated {
+    n: u64,
+    rate: f64,
+    /// Clearly more came in than flowed.
+    grows: bool,
+}
+
+/// Slots in a row, saturated or not, at one count: of each the rate per replica, and by how much work clearly piled up.
+type Run = (bool, u64, Vec<(f64, f64)>);
+
 /// The rate of one replica; `None` when nothing flowed.
 pub(super) fn estimate(slots: &[Slot], kind: WorkloadKind) -> Option<Rate> {
     let waiting = waiting(slots, kind);
-    // Runs of slots in a row, saturated or not, at one count.
-    let (mut runs, mut open): (Vec<(bool, u64, Vec<f64>)>, bool) = (Vec::new(), false);
+    let mut runs: Vec<Run> = Vec::new();
+    let mut open = false;
     for i in 1..slots.len() {
         let (before, now) = (&slots[i - 1], &slots[i]);
         let (Some(was), Some(rate), true) = (before.rate(), now.rate(), settled(slots, i)) else {
@@ -50,18 +66,20 @@ pub(super) fn estimate(slots: &[Slot], kind: WorkloadKind) -> Option<Rate> {
             continue;
         };
         let saturated = waiting[i - 1] && waiting[i] && was > 0.0 && rate > 0.0;
+        let growth = now.demand.zip(now.throughput).map_or(0.0, |(came, went)| came - CAPPED.2 * went);
         match runs.last_mut().filter(|(kind, ..)| open && *kind == saturated) {
-            Some((.., rates)) => rates.push(rate),
-            None => runs.push((saturated, now.replicas.unwrap_or(1.0) as u64, vec![rate])),
+            Some((.., rates)) => rates.push((rate, growth)),
+            None => runs.push((saturated, now.replicas.unwrap_or(1.0) as u64, vec![(rate, growth)])),
         }
         open = true;
     }
     let (mut saturated, mut proven) = (Vec::new(), Vec::new());
     for (is_saturated, n, rates) in runs {
         for part in rates.chunks(TOGETHER) {
-            let mean = part.iter().sum::<f64>() / part.len() as f64;
+            let mean = part.iter().map(|(rate, _)| rate).sum::<f64>() / part.len() as f64;
+            let grows = part.iter().map(|(_, growth)| growth).sum::<f64>() > 0.0;
             if is_saturated {
-                saturated.extend(part.iter().map(|_| (n, mean)));
+                saturated.extend(part.iter().map(|_| Saturated { n, rate: mean, grows }));
             } else if part.len() > 1 {
                 proven.push(mean);
             }
@@ -94,30 +112,37 @@ fn waiting(slots: &[Slot], kind: WorkloadKind) -> Vec<bool> {
 }
 
 /// Pools saturated slots over counts: see the constants. `None` without any.
-fn pooled(saturated: &[(u64, f64)], proven: f64) -> Option<Rate> {
+fn pooled(saturated: &[Saturated], proven: f64) -> Option<Rate> {
     let mut by_count: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    for (n, rate) in saturated {
-        by_count.entry(*n).or_default().push(*rate);
+    for slot in saturated {
+        by_count.entry(slot.n).or_default().push(slot.rate);
     }
     if by_count.values().any(|rates| rates.len() >= BUCKET) {
         by_count.retain(|_, rates| rates.len() >= BUCKET);
     }
     let best = by_count.values_mut().filter_map(|rates| quantile(rates, 0.5)).fold(0.0, f64::max);
-    let all = by_count.clone();
     by_count.retain(|_, rates| quantile(rates, 0.5).is_some_and(|m| m > POOL * best));
-    let held_back = held_back(all, by_count.keys().next_back().copied());
+    let most = by_count.keys().next_back().copied();
     let mut pool: Vec<f64> = by_count.into_values().flatten().collect();
     let middle = quantile(&mut pool, 0.5)?.max(PROVEN * proven);
     pool.retain(|r| (BAND.0 * middle..=BAND.1 * middle).contains(r));
     let samples = pool.len();
     let at = |share: f64, pool: &mut Vec<f64>| quantile(pool, share).unwrap_or(middle).max(PROVEN * proven);
     let (low, value, high) = (at(0.1, &mut pool), at(CAREFUL, &mut pool), at(0.9, &mut pool));
-    Some(Rate { value, low, high, samples, held_back })
+    Some(Rate { value, low, high, samples, held_back: held_back(saturated, most, middle) })
 }
 
-/// The count above `most` (the highest of the pool) that brought the most together, if any was seen for long.
-fn held_back(by_count: BTreeMap<u64, Vec<f64>>, most: Option<u64>) -> Option<(u64, f64)> {
-    let beyond = by_count.into_iter().filter(|(n, rates)| most.is_some_and(|most| *n > most) && rates.len() >= CAPPED);
-    let totals = beyond.filter_map(|(n, mut rates)| Some((n, n as f64 * quantile(&mut rates, 0.75)?)));
-    totals.max_by(|a, b| a.1.total_cmp(&b.1))
+/// The flow that counts above `most` (the highest of the pool) were held back at, with the highest of them.
+fn held_back(saturated: &[Saturated], most: Option<u64>, middle: f64) -> Option<(u64, f64)> {
+    let most = most?;
+    let mut by_count: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for slot in saturated.iter().filter(|s| s.n > most && s.grows) {
+        by_count.entry(slot.n).or_default().push(slot.rate);
+    }
+    let (fewest, share, _) = CAPPED;
+    let flows = by_count.into_iter().filter(|(_, rates)| rates.len() >= fewest);
+    let flows = flows.filter_map(|(n, mut rates)| Some((n, quantile(&mut rates, 0.75)?)));
+    let (counts, mut totals): (Vec<u64>, Vec<f64>) =
+        flows.filter(|(_, rate)| *rate < share * middle).map(|(n, rate)| (n, n as f64 * rate)).unzip();
+    Some((*counts.last()?, quantile(&mut totals, CEILING)?))
 }

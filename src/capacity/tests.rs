@@ -62,7 +62,10 @@ fn waiting_requests_saturate_an_inference_service() {
 fn a_count_that_something_else_holds_back_does_not_lower_the_rate() {
     let mut slots = vec![(3_600.0, 400_000.0, 4.0, 4.0); 40];
     slots.extend(vec![(4_000.0, 400_000.0, 8.0, 8.0); 60]); // downstream allows 4,000/s in all
-    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    let mut seen = Seen::new(&slots);
+    seen.0[1].values.fill(Some(5_000.0));
+    let capacity = seen.estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert_eq!(capacity.ceiling, Some(4_000.0));
     assert!((capacity.per_replica - 900.0).abs() < 1.0, "{capacity:?}");
     assert!(capacity.assumptions[0].starts_with("8 replicas brought 4000/s in all instead of 7200/s"), "{capacity:?}");
 }
@@ -112,6 +115,15 @@ fn a_pause_after_each_change_is_learned() {
     }
     let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
     assert!((25.0..=45.0).contains(&capacity.rebalance), "{capacity:?}");
+}
+
+#[test]
+fn the_last_member_to_catch_up_is_no_ceiling() {
+    let mut slots = vec![(3_600.0, 400_000.0, 4.0, 4.0); 40];
+    slots.extend(vec![(4_000.0, 90_000.0, 8.0, 8.0); 60]); // one of eight is still behind
+    let mut seen = Seen::new(&slots);
+    seen.0[1].values.fill(Some(3_900.0));
+    assert_eq!(seen.estimate(WorkloadKind::ConsumerGroup).unwrap().ceiling, None);
 }
 
 #[test]

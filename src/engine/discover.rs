@@ -2,8 +2,8 @@
 
 use super::latest::Latest;
 use crate::model::{
-    Entity, Group, GuardSettings, Hpa, KubeState, Label, Limits, Price, Queue, Replicas, ScaledObject, Service, Slo,
-    SourceKind, Target, Time, Workload, WorkloadKind, WorkloadState,
+    Entity, Group, GroupType, GuardSettings, Hpa, KubeState, Label, Limits, Price, Queue, Replicas, ScaledObject,
+    Service, Slo, SourceKind, Target, Time, Workload, WorkloadKind, WorkloadState,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -121,6 +121,15 @@ fn stale_after(cadence: f64) -> f64 {
     2.0 * cadence + 2.0_f64.max(cadence * 0.5)
 }
 
+/// Whether members keep what need not move in a rebalance. KIP-848 always does; classic groups name their assignor.
+fn is_sticky(group: &Group) -> Option<bool> {
+    match group.kind {
+        GroupType::Consumer => Some(true),
+        GroupType::Classic => group.assignor.as_ref().map(|a| a.as_ref() == "cooperative-sticky"),
+        GroupType::Share | GroupType::Other => None,
+    }
+}
+
 fn group_state(group: &Group, workload: &Workload, latest: &Latest, now: Time, state: &mut WorkloadState) {
     state.coverage = group.coverage;
     state.data_age = now.since(group.at).max(0.0);
@@ -128,6 +137,8 @@ fn group_state(group: &Group, workload: &Workload, latest: &Latest, now: Time, s
     state.rebalancing = group.state.is_rebalancing();
     state.partitions = Some(group.partitions.len() as u32);
     state.partition_lags = group.partitions.iter().map(|p| p.lag).collect();
+    state.partition_owners = group.partitions.iter().map(|p| p.owner.and_then(|o| u32::try_from(o).ok())).collect();
+    state.sticky = is_sticky(group);
     if let Some(rates) = latest.rates.get(&workload.entity.source) {
         state.partition_rates = group.partitions.iter().map(|p| rates.of_partition(&p.topic, p.partition)).collect();
     }

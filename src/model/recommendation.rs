@@ -17,8 +17,13 @@ pub struct Capacity {
     pub samples: usize,
     /// Seconds from asking for a replica to it being ready.
     pub start_up: f64,
-    /// Seconds that partitions stand still when the count changes.
+    /// Seconds that partitions stand still when replicas are added.
     pub rebalance: f64,
+    /// Seconds that they stand still when replicas are removed: all go at once, so it is usually less.
+    pub rebalance_down: f64,
+    /// The most that all replicas together were seen to do when more of them should have done more: what lies
+    /// downstream takes no more. `None`: nothing held them back so far.
+    pub ceiling: Option<f64>,
     /// What was assumed for want of observations, as sentences.
     pub assumptions: Vec<String>,
 }
@@ -63,6 +68,15 @@ pub struct Alternative {
     pub price: f64,
     /// Minutes over the SLO within the horizon.
     pub slo_minutes: f64,
+}
+
+/// A count and the instant to ask for it: one step of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanStep {
+    /// When to ask for it. Replicas are ready a start-up later.
+    pub at: Time,
+    /// The count from then on.
+    pub replicas: u32,
 }
 
 /// A guard that holds the recommendation back.
@@ -114,6 +128,9 @@ pub struct Recommendation {
     pub blocked_by: Vec<Blocked>,
     /// Counts considered with their prices, by count; contains `current.desired` ("what staying costs").
     pub alternatives: Vec<Alternative>,
+    /// What the plan asks for over the horizon, by time, as far as can be told now: `recommended` first, at `at`. Only
+    /// the first step is recommended; the rest is made anew with every refresh.
+    pub steps: Vec<PlanStep>,
     /// Rules of others on the same data.
     pub others: Rivals,
     /// What a replica can do.

@@ -194,6 +194,11 @@ pub struct WorkloadState {
     pub partition_lags: Vec<Option<u64>>,
     /// Consumer group: records per second arriving at each partition (same order), when two refreshes are known.
     pub partition_rates: Vec<Option<f64>>,
+    /// Consumer group: who owns each partition (same order), as a number of the member; `None`: nobody, or not known.
+    pub partition_owners: Vec<Option<u32>>,
+    /// Consumer group: whether a rebalance leaves where it is what need not move, and running (`cooperative-sticky`,
+    /// KIP-848), rather than stopping and dealing out everything. `None`: not known.
+    pub sticky: Option<bool>,
     /// CPU utilisation of request, ratio, for rules on CPU.
     pub cpu: Option<f64>,
     /// When the count was last seen to change, and from what.
@@ -219,6 +224,8 @@ impl WorkloadState {
             partitions: None,
             partition_lags: Vec::new(),
             partition_rates: Vec::new(),
+            partition_owners: Vec::new(),
+            sticky: None,
             cpu: None,
             last_change: None,
             hpa: None,

@@ -36,6 +36,7 @@ fn recommendation(blocked_by: Vec<Blocked>) -> Recommendation {
         reasons: vec!["demand doubles".to_owned()],
         blocked_by,
         alternatives: Vec::new(),
+        steps: Vec::new(),
         others: Rivals::default(),
         capacity: None,
         coverage: 1.0,

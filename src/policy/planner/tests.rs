@@ -9,6 +9,8 @@ fn capacity(per_replica: f64) -> Capacity {
         samples: 40,
         start_up: 40.0,
         rebalance: 15.0,
+        rebalance_down: 15.0,
+        ceiling: None,
         assumptions: Vec::new(),
     }
 }

@@ -34,6 +34,7 @@ fn workload(name: &str, to: u32) -> Arc<WorkloadView> {
         reasons: vec!["demand reaches 15.1k/s".into()],
         blocked_by: Vec::new(),
         alternatives: Vec::new(),
+        steps: Vec::new(),
         others: Rivals::default(),
         capacity: None,
         coverage: 1.0,
