@@ -11,8 +11,11 @@ use super::Foreseen;
 
 /// Seconds of one slot.
 const SLOT: usize = 15;
-/// Backlogs that are told apart where a span begins, seconds of mean demand.
-const CARRIED: [f64; 8] = [0.0, 5.0, 15.0, 30.0, 60.0, 150.0, 400.0, 1_200.0];
+/// Backlogs that are told apart where a span begins: 0 to 10 s of mean demand by one, then by an eighth to 20 minutes.
+/// Fine, because a change rounds down: with a coarse grid it would be the cheapest way to be rid of a backlog.
+const LEVELS: usize = 51;
+const BY_ONE: usize = 10;
+const BY: f64 = 1.125;
 
 /// What happens in one slot.
 struct Slot {
@@ -30,7 +33,7 @@ pub fn lower_bound(foreseen: &Foreseen<'_>) -> f64 {
         .map(|s| Slot { arrives: s.iter().sum(), peak: s.iter().copied().fold(f64::MIN_POSITIVE, f64::max) })
         .collect();
     let mean = foreseen.demand.iter().sum::<f64>() / foreseen.demand.len().max(1) as f64;
-    let levels = CARRIED.map(|s| s * mean);
+    let levels = levels(mean);
     let counts = foreseen.counts();
     let (k, b) = (counts.len(), levels.len());
     // `kept[t][n][b]`: from slot t on with count n and backlog b, dealt out anew; `left[n][b]`: away from n at slot t.
@@ -62,6 +65,14 @@ pub fn lower_bound(foreseen: &Foreseen<'_>) -> f64 {
     }
 }
 
+/// Backlogs on the grid, rising from 0.
+fn levels(mean: f64) -> [f64; LEVELS] {
+    std::array::from_fn(|i| {
+        let further = i.saturating_sub(BY_ONE);
+        mean * i.min(BY_ONE) as f64 * BY.powf(further as f64)
+    })
+}
+
 /// What is known of later slots, for one count.
 struct Tables<'a> {
     kept: &'a [f64],
@@ -74,20 +85,20 @@ struct Tables<'a> {
 struct Span<'a> {
     foreseen: &'a Foreseen<'a>,
     slots: &'a [Slot],
-    levels: &'a [f64; CARRIED.len()],
+    levels: &'a [f64; LEVELS],
     loads: &'a [f64],
     count: u32,
 }
 
 impl Span<'_> {
     /// The least price of a span that begins at slot `t` with each carried backlog, and of all that follows it.
-    fn best(&self, t: usize, pause: f64, later: &Tables<'_>) -> [f64; CARRIED.len()] {
+    fn best(&self, t: usize, pause: f64, later: &Tables<'_>) -> [f64; LEVELS] {
         let together = self.foreseen.together(self.count) * SLOT as f64;
         let each = self.foreseen.rate * SLOT as f64;
         let pods = f64::from(self.count) * SLOT as f64 / 3600.0 * self.foreseen.price.pod_hour;
-        let mut best = [f64::INFINITY; CARRIED.len()];
-        let mut spent = [0.0; CARRIED.len()];
-        let mut open = [true; CARRIED.len()];
+        let mut best = [f64::INFINITY; LEVELS];
+        let mut spent = [0.0; LEVELS];
+        let mut open = [true; LEVELS];
         // Each consumer's own backlog since the span began, and that of all together from what was carried.
         let mut own = vec![0.0; self.loads.len()];
         let (mut sum, mut all) = (0.0, *self.levels);
@@ -103,7 +114,7 @@ impl Span<'_> {
             }
             let next = (s + 1) * later.width + later.row;
             let mut any = false;
-            for j in 0..CARRIED.len() {
+            for j in 0..LEVELS {
                 if !open[j] {
                     continue;
                 }

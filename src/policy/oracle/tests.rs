@@ -48,5 +48,5 @@ fn the_bound_knows_what_partitions_and_a_ceiling_cost() {
     // 13 consumers could do it if partitions could be cut in two: some would read two of them, 1042/s.
     assert!(easy > 13.2, "{easy}");
     let saturated = lower_bound(&Foreseen { ceiling: 10_000.0, ..foreseen(&demand, &even) });
-    assert!(saturated > easy * 2.0, "{saturated} {easy}");
+    assert!(saturated > easy + 40.0, "an hour further and further behind: {saturated} {easy}");
 }
