@@ -8,5 +8,6 @@ mod demo;
 mod engine;
 mod floors;
 mod real;
+mod real_kafka;
 mod support;
 mod world;

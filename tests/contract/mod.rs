@@ -1,4 +1,5 @@
 //! What a protocol promises: one suite per protocol, the same against the simulated world's face and a real server.
 
+mod kafka;
 mod kubernetes;
 mod prometheus;
