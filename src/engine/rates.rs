@@ -1,7 +1,7 @@
 //! Arrival and processing rates of consumer groups from the offsets of two refreshes.
 
-use crate::model::{Group, KafkaCluster, Label, Time};
-use std::collections::HashMap;
+use crate::model::{Group, GroupPartition, KafkaCluster, Label, Time};
+use std::collections::{HashMap, VecDeque};
 
 /// Weight of a new value in the smoothed rate of a partition: about the last minute at a refresh of 2 s.
 const SMOOTHING: f64 = 0.1;
@@ -9,15 +9,18 @@ const SMOOTHING: f64 = 0.1;
 /// One offset as seen at an instant.
 type Seen = (i64, Time);
 
+/// A group's rates are taken over this span, seconds: longer than a commit interval (5 s by default), so that
+/// commits in steps do not look like work in bursts.
+const SPAN: f64 = 12.0;
+
 /// What is remembered between refreshes of one cluster.
 #[derive(Default)]
 pub(super) struct Rates {
     ends: HashMap<(Label, i32), (Seen, Option<f64>)>,
-    committed: HashMap<Label, HashMap<(Label, i32), Seen>>,
-    groups: HashMap<Label, GroupRates>,
+    groups: HashMap<Label, Window>,
 }
 
-/// Rates of one group at its last complete pair of refreshes; per second.
+/// Rates of one group over the last refreshes that saw all of it; per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct GroupRates {
     /// Records arriving at all of its partitions.
@@ -28,61 +31,78 @@ pub(super) struct GroupRates {
     pub(super) at: Time,
 }
 
+/// The sums of a group's offsets at the last refreshes, oldest first.
+#[derive(Default)]
+struct Window {
+    sums: VecDeque<Sums>,
+    rates: GroupRates,
+}
+
+/// Sums over all partitions of a group at one refresh. Sums over other partitions are not comparable.
+#[derive(Clone, Copy)]
+struct Sums {
+    at: Time,
+    partitions: usize,
+    end: i64,
+    committed: i64,
+}
+
 impl Rates {
     /// Takes a refresh. A group with any partition unknown, or whose offsets went back (a reset, a topic made again),
     /// gets no rate this time: a missing partition must never look like a drop in demand.
     pub(super) fn update(&mut self, cluster: &KafkaCluster) {
-        let mut fresh: HashMap<(Label, i32), f64> = HashMap::new();
         for topic in &cluster.topics {
             for p in &topic.partitions {
                 let Some(end) = p.end else { continue };
-                let key = (topic.name.clone(), p.partition);
-                let (seen, smooth) = self.ends.entry(key.clone()).or_insert(((end, p.at), None));
+                let (seen, smooth) = self.ends.entry((topic.name.clone(), p.partition)).or_insert(((end, p.at), None));
                 if let Some(rate) = per_second(*seen, (end, p.at)) {
                     *smooth = Some(smooth.map_or(rate, |old| old + SMOOTHING * (rate - old)));
-                    fresh.insert(key, rate);
                 } else if end < seen.0 {
                     *smooth = None; // truncated or made again: what was learned is about another log
                 }
                 *seen = (end, p.at);
             }
         }
-        self.committed.retain(|id, _| cluster.groups.iter().any(|g| g.group == *id));
-        for group in &cluster.groups {
-            let demand: Option<f64> =
-                group.partitions.iter().map(|p| fresh.get(&(p.topic.clone(), p.partition)).copied()).sum();
-            let throughput = self.throughput(group);
-            let rates = self.groups.entry(group.group.clone()).or_default();
-            if group.partitions.is_empty() || group.coverage < 1.0 {
-                *rates = GroupRates { at: group.at, ..GroupRates::default() };
-            } else if demand.is_some() || throughput.is_some() {
-                *rates = GroupRates { demand, throughput, at: group.at };
-            }
-        }
         self.groups.retain(|id, _| cluster.groups.iter().any(|g| g.group == *id));
-    }
-
-    fn throughput(&mut self, group: &Group) -> Option<f64> {
-        let last = self.committed.entry(group.group.clone()).or_default();
-        let mut sum = Some(0.0);
-        for p in &group.partitions {
-            let Some(committed) = p.committed else { continue };
-            let now = (committed, group.at);
-            let before = last.insert((p.topic.clone(), p.partition), now);
-            let rate = before.and_then(|b| per_second(b, now));
-            sum = sum.zip(rate).map(|(a, b)| a + b);
+        for group in &cluster.groups {
+            self.groups.entry(group.group.clone()).or_default().update(group);
         }
-        if last.is_empty() { None } else { sum }
     }
 
     /// The group's rates.
     pub(super) fn of_group(&self, group: &str) -> Option<&GroupRates> {
-        self.groups.get(group)
+        self.groups.get(group).map(|w| &w.rates)
     }
 
     /// The smoothed arrival rate of a partition.
     pub(super) fn of_partition(&self, topic: &Label, partition: i32) -> Option<f64> {
         self.ends.get(&(topic.clone(), partition)).and_then(|(_, smooth)| *smooth)
+    }
+}
+
+impl Window {
+    fn update(&mut self, group: &Group) {
+        self.rates = GroupRates { at: group.at, ..GroupRates::default() };
+        let sum = |offset: fn(&GroupPartition) -> Option<i64>| group.partitions.iter().map(offset).sum::<Option<i64>>();
+        let whole = group.coverage >= 1.0 && !group.partitions.is_empty();
+        // A partition without a commit has not been processed: its rate is not known, its arrivals are.
+        let (Some(end), true) = (sum(|p| p.end), whole) else { return };
+        let committed = group.partitions.iter().filter_map(|p| p.committed).sum();
+        let partitions = group.partitions.iter().filter(|p| p.committed.is_some()).count() + group.partitions.len();
+        let now = Sums { at: group.at, partitions, end, committed };
+        let comparable =
+            |s: &Sums| s.partitions == partitions && s.end <= end && s.committed <= committed && s.at < now.at;
+        if !self.sums.iter().all(comparable) {
+            self.sums.clear();
+        }
+        while self.sums.len() > 1 && self.sums.get(1).is_some_and(|second| now.at.since(second.at) >= SPAN) {
+            self.sums.pop_front();
+        }
+        if let Some(first) = self.sums.front() {
+            self.rates.demand = per_second((first.end, first.at), (end, now.at));
+            self.rates.throughput = per_second((first.committed, first.at), (committed, now.at));
+        }
+        self.sums.push_back(now);
     }
 }
 
@@ -96,7 +116,7 @@ fn per_second(before: Seen, now: Seen) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GroupPartition, GroupState, GroupType, Partition, Topic};
+    use crate::model::{GroupState, GroupType, Partition, Topic};
 
     fn cluster(at: i64, ends: &[Option<i64>], committed: &[i64]) -> KafkaCluster {
         let at = Time::from_millis(at);
