@@ -168,9 +168,17 @@ pub struct Snapshot {
     /// Seed of the simulated world.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Seconds to look before drawing: two refreshes are needed for rates.
-    #[arg(long, default_value_t = 5.0)]
+    /// How long to look before drawing: two refreshes are needed for rates.
+    #[arg(long, default_value = "5s", value_parser = settle, value_name = "DURATION")]
     pub settle: f64,
+}
+
+/// Seconds of `--settle`: a duration, or a bare number of seconds.
+fn settle(text: &str) -> Result<f64, String> {
+    let seconds = crate::config::parse_duration(text).or_else(|| text.parse().ok());
+    seconds
+        .filter(|s| (0.0..=600.0).contains(s))
+        .ok_or_else(|| "write a duration from 0s to 10m, such as 5s".to_owned())
 }
 
 /// What `snapshot` prints.
@@ -194,8 +202,8 @@ pub struct Recommend {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     pub format: ListFormat,
-    /// Seconds to look before answering: two refreshes are needed for rates.
-    #[arg(long, default_value_t = 5.0)]
+    /// How long to look before answering: two refreshes are needed for rates.
+    #[arg(long, default_value = "5s", value_parser = settle, value_name = "DURATION")]
     pub settle: f64,
 }
 

@@ -8,13 +8,13 @@ use super::{
 use crate::{
     act::Observer,
     config::Config,
-    model::{CheckLine, Label},
+    model::{CheckLine, Label, Target},
     process::Clock,
     source,
 };
 use futures_util::future::join_all;
 use serde_json::json;
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 pub(super) fn run(common: &Common, format: ListFormat) -> Outcome {
     common::log(common, None)?;
@@ -39,11 +39,16 @@ async fn check(config: &Config) -> Vec<CheckLine> {
     )];
     let kafka = join_all(config.kafka.iter().map(source::kafka::check));
     let prometheus = join_all(config.prometheus.iter().map(source::prometheus::check));
+    let targets: BTreeSet<Target> = config.workloads().into_iter().filter_map(|w| w.target).collect();
+    let targets: Vec<Target> = targets.into_iter().collect();
     let kubernetes = async {
-        match &config.kubernetes {
-            Some(settings) => source::kubernetes::check(settings).await,
-            None => Vec::new(),
+        let Some(settings) = &config.kubernetes else { return Vec::new() };
+        let mut lines = source::kubernetes::check(settings).await;
+        // A server that does not answer is said once.
+        if !lines.iter().any(|l| l.unreachable) {
+            lines.extend(source::kubernetes::check_targets(settings, &targets).await);
         }
+        lines
     };
     let commands = commands(config);
     let (kafka, prometheus, kubernetes, commands) = tokio::join!(kafka, prometheus, kubernetes, commands);
@@ -52,7 +57,7 @@ async fn check(config: &Config) -> Vec<CheckLine> {
     lines.extend(kubernetes);
     lines.extend(commands);
     for w in config.workloads() {
-        if w.target.as_ref().is_some_and(crate::model::Target::is_kubernetes) && config.kubernetes.is_none() {
+        if w.target.as_ref().is_some_and(Target::is_kubernetes) && config.kubernetes.is_none() {
             let why = Err(("no Kubernetes is configured".to_owned(), "set [kubernetes] context".to_owned()));
             lines.push(line(&format!("workload {}: target", w.name), why));
         }

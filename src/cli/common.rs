@@ -5,10 +5,14 @@ use super::{
     args::{ColorChoice, Common},
 };
 use crate::{
-    config::{Config, Overrides},
+    config::{Config, Overrides, is_kafka_secret},
+    model::{KafkaSettings, Property, Secret, SecretSource},
+    process::Clock,
     source,
+    tui::keymap::Keymap,
 };
 use std::{
+    collections::BTreeMap,
     fs::{self, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -24,14 +28,10 @@ pub(super) fn config(common: &Common) -> Result<Config, Failure> {
     };
     let kafka_properties = match &common.kafka_config {
         Some(path) => kafka_properties(path)?,
-        None => std::collections::BTreeMap::new(),
+        None => BTreeMap::new(),
     };
-    if let Some(url) = &common.prometheus
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        return Err(Failure::usage(format!(
-            "--prometheus {url:?}: a URL that starts with http:// or https:// belongs here"
-        )));
+    if let Some(problem) = common.prometheus.as_deref().and_then(crate::config::url_problem) {
+        return Err(Failure::usage(format!("--prometheus: {problem}")));
     }
     config.apply(Overrides {
         kafka: common.kafka.clone(),
@@ -50,6 +50,7 @@ pub(super) fn config(common: &Common) -> Result<Config, Failure> {
 pub(super) fn config_with_sources(common: &Common) -> Result<Config, Failure> {
     let config = config(common)?;
     if config.has_sources() {
+        properties_understood(&config)?;
         return Ok(config);
     }
     let looked = match (&config.file, crate::config::Config::find()) {
@@ -63,10 +64,47 @@ pub(super) fn config_with_sources(common: &Common) -> Result<Config, Failure> {
     )))
 }
 
-fn kafka_properties(path: &Path) -> Result<std::collections::BTreeMap<String, crate::model::Property>, Failure> {
+/// Kafka properties are checked by the reader that honours them: one that it cannot honour is said before anything
+/// starts.
+fn properties_understood(config: &Config) -> Result<(), Failure> {
+    let problem = |k: &KafkaSettings| Some((k.name.clone(), source::kafka::Reader::connect(k, Clock::wall()).err()?));
+    let wrong: Vec<String> = config
+        .kafka
+        .iter()
+        .filter_map(problem)
+        .map(|(name, why)| format!("{}: kafka.{name}: {why}", config.origin()))
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n  "))) }
+}
+
+/// The keymap in force; every problem with its file, line and key.
+pub(super) fn keymap(config: &Config) -> Result<Keymap, Failure> {
+    Keymap::patched(&config.keys).map_err(|errors| {
+        // What is wrong with one entry alone stands on its line; what two of them do to each other on none.
+        let alone = |name: &String, keys: &Vec<String>| Keymap::patched(&[(name.clone(), keys.clone())].into()).err();
+        let line_of = |error: &String| {
+            let of = config.keys.iter().find(|(n, k)| alone(n, k).is_some_and(|found| found.contains(error)))?.0;
+            config.keys_at.get(of)
+        };
+        let told = errors.iter().map(|error| match line_of(error) {
+            Some(line) => format!("{}:{line}: {error}", config.origin()),
+            None => format!("{}: keys: {error}", config.origin()),
+        });
+        Failure::usage(told.collect::<Vec<_>>().join("\n  "))
+    })
+}
+
+fn kafka_properties(path: &Path) -> Result<BTreeMap<String, Property>, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|e| Failure::usage(format!("cannot read --kafka-config {}: {e}", path.display())))?;
-    source::kafka::properties::parse_java(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
+    let parsed = source::kafka::properties::parse_java(&text);
+    let mut properties = parsed.map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    for (key, value) in &mut properties {
+        if let (true, Property::Text(text)) = (is_kafka_secret(key), &*value) {
+            *value = Property::Secret(SecretSource::Value(Secret::new(text.clone())));
+        }
+    }
+    Ok(properties)
 }
 
 /// Where history, ledger and log are kept; made when absent, for the owner only.

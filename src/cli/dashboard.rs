@@ -28,7 +28,10 @@ pub(super) fn operate(common: &Common) -> Outcome {
 
 fn start(common: &Common, mode: Mode) -> Outcome {
     let config = common::config_with_sources(common)?;
-    need_terminal(mode)?;
+    need_terminal(match mode {
+        Mode::Watch => "highwater snapshot draws one screen without a terminal",
+        Mode::Operate => "highwater recommend prints what should be done",
+    })?;
     if mode == Mode::Operate
         && let Some(k) = &config.kubernetes
         && k.context.is_none()
@@ -43,15 +46,11 @@ fn start(common: &Common, mode: Mode) -> Outcome {
     run(common, config, mode, Clock::wall(), Some(state))
 }
 
-/// A dashboard needs a terminal on both ends.
-pub(super) fn need_terminal(mode: Mode) -> Result<(), Failure> {
+/// A dashboard needs a terminal on both ends; `instead` says what works without one.
+pub(super) fn need_terminal(instead: &str) -> Result<(), Failure> {
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
         return Ok(());
     }
-    let instead = match mode {
-        Mode::Watch => "highwater snapshot draws one screen without a terminal",
-        Mode::Operate => "highwater recommend prints what should be done",
-    };
     Err(Failure::usage(format!("standard input and output are not a terminal; {instead}")))
 }
 
@@ -99,6 +98,5 @@ pub(super) fn looks(common: &Common, config: &Config, auto: Option<Depth>) -> Re
     };
     let folder = config.file.as_ref().and_then(|f| f.parent()).map(|d| d.join("themes"));
     let theme = Theme::named(&config.ui.theme, folder.as_deref(), depth, charset).map_err(Failure::usage)?;
-    let keymap = Keymap::patched(&config.keys).map_err(|errors| Failure::usage(errors.join("\n  ")))?;
-    Ok((theme, keymap))
+    Ok((theme, common::keymap(config)?))
 }

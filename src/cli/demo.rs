@@ -19,7 +19,7 @@ pub(super) fn run(common: &Common, args: &Demo) -> Outcome {
     if !(args.speed.is_finite() && args.speed > 0.0 && args.speed <= 1000.0) {
         return Err(Failure::usage(format!("--speed {} is not above 0 and at most 1000", args.speed)));
     }
-    dashboard::need_terminal(mode)?;
+    dashboard::need_terminal("highwater snapshot --demo fraud draws one screen of it")?;
     // Nothing of a demo is kept: its ledger and log lie in a folder that goes away with it.
     let scratch = tempfile::Builder::new()
         .prefix("highwater-demo-")

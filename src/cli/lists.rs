@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     model::{Property, SecretSource},
     source::prometheus::packs,
-    tui::{action::Action, keymap::Keymap, theme},
+    tui::{action::Action, theme},
 };
 use serde_json::json;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ const EXAMPLE: &str = include_str!("../../config/example.toml");
 
 pub(super) fn keys(common: &Common, format: ListFormat) -> Outcome {
     let config = common::config(common)?;
-    let keymap = Keymap::patched(&config.keys).map_err(|errors| Failure::usage(errors.join("\n  ")))?;
+    let keymap = common::keymap(&config)?;
     let chords = |a: &Action| keymap.keys(*a).iter().map(ToString::to_string).collect::<Vec<_>>();
     if format == ListFormat::Json {
         let all: Vec<_> = Action::ALL

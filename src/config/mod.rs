@@ -6,6 +6,7 @@
 mod parse;
 mod reader;
 
+pub use parse::is_kafka_secret;
 pub use reader::{Problem, Problems, nearest, parse_duration};
 
 use crate::model::{
@@ -26,6 +27,8 @@ pub struct Config {
     pub ui: Ui,
     /// `[keys]`: action name → keys; an empty list unbinds.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Line of each entry of `[keys]`, for errors that only the screen's keymap can find.
+    pub keys_at: BTreeMap<String, usize>,
     /// `[kafka.NAME]`.
     pub kafka: Vec<KafkaSettings>,
     /// `[prometheus.NAME]`.
@@ -247,9 +250,30 @@ impl Config {
         self.prometheus.iter().flat_map(|p| p.custom.iter().map(|c| c.key.clone())).collect()
     }
 
+    /// Where something stands, for errors found after the file was read: the file, or the command line.
+    pub fn origin(&self) -> String {
+        self.file.as_ref().map_or_else(|| "command line".to_owned(), |f| f.display().to_string())
+    }
+
     /// Whether anything is configured to be read.
     pub fn has_sources(&self) -> bool {
         !self.kafka.is_empty() || !self.prometheus.is_empty() || self.kubernetes.is_some()
+    }
+}
+
+/// What is wrong with the base URL of a Prometheus; `None`: nothing. The words never hold the URL, which may hold a secret.
+pub fn url_problem(url: &str) -> Option<&'static str> {
+    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
+        return Some("a URL that starts with http:// or https:// belongs here");
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match host {
+        "" => Some("the URL names no host"),
+        _ if host.contains('@') => Some(
+            "user and password do not belong into the URL: use basic = { user = …, password = { env = … } } in a file",
+        ),
+        _ if rest.contains(['?', '#']) => Some("a base URL has no query: give parameters as headers or leave them out"),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Config, Pipeline, Problem, Ui, WorkloadConfig,
     reader::{Doc, FreeValue, Section},
+    url_problem,
 };
 use crate::model::{
     CommandSettings, Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings, Limits, Price,
@@ -26,6 +27,7 @@ fn read(root: &Section<'_>) -> Config {
     let ui = root.section("ui").map(|s| ui(&s)).unwrap_or_default();
     let mut config = Config {
         file: None,
+        keys_at: root.section("keys").map(|s| s.lines()).unwrap_or_default(),
         keys: root.section("keys").map(|s| s.free_lists()).unwrap_or_default(),
         kafka: root.named_sections("kafka").into_iter().map(|(name, s)| kafka(&name, &s, ui.refresh)).collect(),
         prometheus: root.named_sections("prometheus").into_iter().map(|(name, s)| prometheus(&name, &s)).collect(),
@@ -61,9 +63,9 @@ fn ui(s: &Section<'_>) -> Ui {
     ui
 }
 
-/// librdkafka's property names that hold secrets.
-fn is_kafka_secret(key: &str) -> bool {
-    key.ends_with("password") || key.contains("key.pem") || key.contains("jaas")
+/// Whether a Kafka client property holds a secret: librdkafka's names and Java's.
+pub fn is_kafka_secret(key: &str) -> bool {
+    key.ends_with("password") || key.contains("key.pem") || key.contains("jaas") || key.contains("secret")
 }
 
 fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
@@ -82,16 +84,16 @@ fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
     KafkaSettings { name: Label::new(name), properties, refresh }
 }
 
+/// Headers that carry credentials; a tenant's name is none.
+fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].iter().any(|w| name.contains(w))
+}
+
 fn prometheus(name: &str, s: &Section<'_>) -> PrometheusSettings {
     let mut p = PrometheusSettings::new(name, s.text("url").unwrap_or_default().trim_end_matches('/'));
-    if !(p.url.starts_with("http://") || p.url.starts_with("https://")) {
-        s.wrong("url", "a URL that starts with http:// or https:// belongs here");
-    }
-    if p.url.split("://").nth(1).is_some_and(|rest| rest.split('/').next().unwrap_or_default().contains('@')) {
-        s.wrong(
-            "url",
-            "user and password do not belong into the URL: use basic = { user = …, password = { env = … } }",
-        );
+    if let Some(problem) = url_problem(&p.url) {
+        s.wrong("url", problem);
     }
     p.bearer = s.secret("bearer_token");
     if let Some(basic) = s.section("basic") {
@@ -103,7 +105,7 @@ fn prometheus(name: &str, s: &Section<'_>) -> PrometheusSettings {
         basic.finish();
     }
     if let Some(headers) = s.section("headers") {
-        let all = headers.free(|_| false).into_iter();
+        let all = headers.free(is_secret_header).into_iter();
         let as_source = |value| match value {
             FreeValue::Text(text) => SecretSource::Value(crate::model::Secret::new(text)),
             FreeValue::Secret(secret) => secret,

@@ -303,6 +303,11 @@ impl<'a> Section<'a> {
         all
     }
 
+    /// The line of every key of this table.
+    pub(super) fn lines(&self) -> BTreeMap<String, usize> {
+        self.table.iter().map(|(k, _)| (k.get_ref().to_string(), self.doc.line_of(k.span().start))).collect()
+    }
+
     /// Names the keys that nobody asked for, each with the nearest known one.
     pub(super) fn finish(&self) {
         let known = self.known.borrow();

@@ -23,9 +23,9 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest) -> Vec<Ar
             continue;
         }
         let mut name = if entity.id.is_empty() { Label::new("(empty group id)") } else { entity.id.clone() };
-        if !names.insert(name.clone()) {
+        // A service, a queue and a group may share a name: each keeps one of its own.
+        while !names.insert(name.clone()) {
             name = Label::new(&format!("{}/{name}", entity.source));
-            names.insert(name.clone());
         }
         let time_lag = (entity.kind == WorkloadKind::ConsumerGroup).then_some(ASSUMED_TIME_LAG);
         all.push(Arc::new(Workload {
@@ -63,7 +63,7 @@ pub(super) fn group<'a>(workload: &Workload, latest: &'a Latest) -> Option<&'a G
     if workload.entity.kind != WorkloadKind::ConsumerGroup {
         return None;
     }
-    latest.clusters.get(&workload.entity.source)?.groups.iter().find(|g| g.group == workload.entity.id)
+    latest.group(&workload.entity.source, &workload.entity.id)
 }
 
 /// The inference service that a workload is about.
@@ -156,7 +156,8 @@ fn group_state(group: &Group, workload: &Workload, latest: &Latest, now: Time, s
     }
 }
 
-fn replicas(workload: &Workload, latest: &Latest) -> Option<Replicas> {
+/// The count now, where it can be seen.
+pub(super) fn replicas(workload: &Workload, latest: &Latest) -> Option<Replicas> {
     match &workload.target {
         Some(target) if target.is_kubernetes() => {
             let kube = latest.kube.as_ref()?;

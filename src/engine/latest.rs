@@ -2,18 +2,23 @@
 
 use super::rates::Rates;
 use crate::model::{
-    Entity, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
+    Entity, Group, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
     SourceStatus, Target, Time, WorkloadKind,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
+
+/// Notices of one refresh that are told one by one.
+const NEWS: usize = 5;
 
 /// What every source said last.
 #[derive(Default)]
 pub(super) struct Latest {
     pub(super) clusters: BTreeMap<Label, Arc<KafkaCluster>>,
+    /// Where each group stands in `groups` of its cluster: a pass asks for each group many times.
+    places: HashMap<Label, HashMap<Label, usize>>,
     pub(super) ml: BTreeMap<Label, Arc<MlState>>,
     pub(super) kube: Option<Arc<KubeState>>,
     pub(super) counts: HashMap<Target, (u32, Time)>,
@@ -23,6 +28,8 @@ pub(super) struct Latest {
     own: BTreeSet<SignalKey>,
     /// Older samples of groups that no cluster has shown yet.
     unplaced: Vec<(SignalKey, Vec<Sample>)>,
+    /// Sentences for the operator from the sources; whoever shows them takes them.
+    pub(super) news: Vec<Label>,
 }
 
 /// Samples to be recorded: new ones, and older ones that fill the time before.
@@ -45,6 +52,9 @@ impl Latest {
                 let rates = self.rates.entry(cluster.name.clone()).or_default();
                 rates.update(&cluster);
                 kafka_samples(&cluster, rates, &mut samples.new);
+                let places = cluster.groups.iter().enumerate().map(|(i, g)| (g.group.clone(), i)).collect();
+                self.places.insert(cluster.name.clone(), places);
+                self.news.extend(news(self.clusters.get(&cluster.name).map(AsRef::as_ref), &cluster));
                 self.clusters.insert(cluster.name.clone(), cluster);
                 for (key, found) in std::mem::take(&mut self.unplaced) {
                     self.place(key, found, samples);
@@ -78,7 +88,7 @@ impl Latest {
     fn place(&mut self, mut key: SignalKey, found: Vec<Sample>, samples: &mut Samples) {
         let foreign = key.entity.kind == WorkloadKind::ConsumerGroup && !self.clusters.contains_key(&key.entity.source);
         if foreign {
-            let has = |c: &&Arc<KafkaCluster>| c.groups.iter().any(|g| g.group == key.entity.id);
+            let has = |c: &&Arc<KafkaCluster>| self.group(&c.name, &key.entity.id).is_some();
             let mut homes = self.clusters.values().filter(has);
             match (homes.next(), homes.next()) {
                 (Some(home), None) => key.entity.source = home.name.clone(),
@@ -92,10 +102,27 @@ impl Latest {
         samples.older.push((key, found));
     }
 
+    /// A group of a cluster.
+    pub(super) fn group(&self, cluster: &Label, group: &Label) -> Option<&Group> {
+        let place = *self.places.get(cluster)?.get(group)?;
+        self.clusters.get(cluster)?.groups.get(place)
+    }
+
     /// The cadence of a source, seconds; a guess of 5 s before it said so.
     pub(super) fn cadence(&self, kind: SourceKind, name: &Label) -> f64 {
         self.sources.get(&(kind, name.clone())).map_or(5.0, |s| s.cadence)
     }
+}
+
+/// What the reader noticed and had not noticed in the refresh before: a topic made again, nothing visible for want of
+/// permission. A storm of them is cut short: the Kafka view has them all.
+fn news(before: Option<&KafkaCluster>, now: &KafkaCluster) -> Vec<Label> {
+    let known: HashSet<&Label> = before.into_iter().flat_map(|c| &c.notices).collect();
+    let mut fresh: Vec<&Label> = now.notices.iter().filter(|n| !known.contains(n)).collect();
+    let more = fresh.len().saturating_sub(NEWS);
+    fresh.truncate(NEWS);
+    let rest = (more > 0).then(|| format!("{}: {more} more notices", now.name).into());
+    fresh.into_iter().map(|n| Label::new(&format!("{}: {n}", now.name))).chain(rest).collect()
 }
 
 fn kafka_samples(cluster: &KafkaCluster, rates: &Rates, out: &mut Vec<(SignalKey, Sample)>) {

@@ -17,6 +17,8 @@ mod persist;
 mod rates;
 mod run;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use run::{Handle, start};

@@ -10,10 +10,10 @@ use super::{
 use crate::{
     advise::{self, Input},
     history::History,
-    model::{Action, Advice, Entity, Label, Role, Sample, SignalKey, Time, Workload, WorkloadView},
+    model::{Action, Advice, Entity, Label, Role, Sample, SignalKey, Time, Workload, WorkloadState, WorkloadView},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,10 +23,22 @@ const FORECAST_LIFE: f64 = 60.0;
 /// Wall time for new forecasts in one pass; the rest keep their older ones until the next pass.
 const FORECAST_BUDGET: Duration = Duration::from_millis(400);
 
+/// Wall time for new advice in one pass: with thousands of groups they take turns, and the screen does not wait.
+const ADVICE_BUDGET: Duration = Duration::from_secs(1);
+/// Seconds between two prunings of what is kept in memory.
+const PRUNE: f64 = 60.0;
+/// A clock that runs backwards by more than this was set, seconds.
+const SET_BACK: f64 = 5.0;
+
 /// What a pass keeps for the next one.
 #[derive(Default)]
 pub(super) struct Memory {
     history: History,
+    at: Time,
+    pruned: Time,
+    /// The number of this pass, and of the one that last advised on a thing: who waited longest is first.
+    turn: u64,
+    turns: HashMap<Entity, u64>,
     advice: HashMap<Entity, Arc<Advice>>,
     counts: HashMap<Entity, (u32, Option<(Time, u32)>)>,
 }
@@ -55,7 +67,13 @@ impl Memory {
         for (key, sample) in &given.samples.new {
             self.history.record(key, *sample);
         }
-        let workloads = discover::workloads(given.configured, given.latest);
+        self.keep_time(given.now);
+        let mut workloads = discover::workloads(given.configured, given.latest);
+        self.turn += 1;
+        workloads.sort_by_cached_key(|w| self.turns.get(&w.entity).copied());
+        if given.now.since(self.pruned) >= PRUNE {
+            self.prune(&workloads, given.now);
+        }
         let began = Instant::now();
         let mut views: Vec<_> = workloads.into_iter().map(|w| Arc::new(self.view(w, given, began))).collect();
         view::sort(&mut views);
@@ -74,7 +92,8 @@ impl Memory {
         }
         let old = self.advice.get(&workload.entity);
         let forecast = old.and_then(|a| a.forecast.as_ref());
-        let may_forecast = began.elapsed() < FORECAST_BUDGET;
+        let spent = began.elapsed();
+        let (may_forecast, may_advise) = (spent < FORECAST_BUDGET, spent < ADVICE_BUDGET);
         let usable = forecast.filter(|f| now.since(f.at) < FORECAST_LIFE || !may_forecast);
         let input = Input {
             workload: &workload,
@@ -87,9 +106,12 @@ impl Memory {
             step: STEP,
         };
         let advice = match old {
-            // Over budget and never forecast: what was said before stands until there is time.
-            Some(old) if !may_forecast && usable.is_none() => old.clone(),
-            _ => Arc::new(advise::advise(&input)),
+            Some(old) if !may_advise || (!may_forecast && usable.is_none()) => stands(old, &state),
+            None if !may_advise => Arc::new(waits(None)),
+            _ => {
+                self.turns.insert(workload.entity.clone(), self.turn);
+                Arc::new(advise::advise(&input))
+            }
         };
         self.advice.insert(workload.entity.clone(), advice.clone());
         let action = given.actions.iter().find(|a| a.workload == workload.name && !a.state.is_final()).cloned();
@@ -98,9 +120,38 @@ impl Memory {
         view::view(workload, state, given.latest, &self.history, beside, now)
     }
 
+    /// A clock that was set back leaves a forecast, a change and samples in the future: they would count as new for as
+    /// long as it was set back.
+    fn keep_time(&mut self, now: Time) {
+        if now.since(self.at) < -SET_BACK {
+            self.advice.clear();
+            self.pruned = Time::default();
+            for (_, change) in self.counts.values_mut() {
+                *change = change.map(|(at, from)| (at.min(now), from));
+            }
+        }
+        self.at = now;
+    }
+
+    /// Workloads that something is remembered about.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.advice.len().max(self.counts.len())
+    }
+
+    /// Lets go of what is too old, of what lies ahead of the clock, and of workloads that are no longer there.
+    fn prune(&mut self, workloads: &[Arc<Workload>], now: Time) {
+        self.pruned = now;
+        self.history.prune(now);
+        let there: HashSet<&Entity> = workloads.iter().map(|w| &w.entity).collect();
+        self.advice.retain(|entity, _| there.contains(entity));
+        self.counts.retain(|entity, _| there.contains(entity));
+        self.turns.retain(|entity, _| there.contains(entity));
+    }
+
     /// When the count of a workload was last seen to change, and from what. Kept here because sources tell states.
     fn last_change(&mut self, workload: &Workload, given: &Given<'_>) -> Option<(Time, u32)> {
-        let seen = discover::state(workload, given.latest, None, given.now).replicas.map(|r| r.desired);
+        let seen = discover::replicas(workload, given.latest).map(|r| r.desired);
         let kept = self.counts.get(&workload.entity).copied();
         let next = match (seen, kept) {
             (Some(n), Some((before, _))) if n != before => (n, Some((given.now, before))),
@@ -109,5 +160,25 @@ impl Memory {
         };
         self.counts.insert(workload.entity.clone(), next);
         next.1
+    }
+}
+
+/// What was said before, while it is still about what is true now.
+fn stands(old: &Arc<Advice>, state: &WorkloadState) -> Arc<Advice> {
+    let complete = state.coverage >= 1.0 && !state.is_stale();
+    let count = state.replicas.as_ref().map(|r| r.desired);
+    match &old.recommendation {
+        Ok(r) if !complete || Some(r.current.desired) != count => Arc::new(waits(Some(old))),
+        _ => old.clone(),
+    }
+}
+
+/// No advice in this pass, for want of time.
+fn waits(old: Option<&Advice>) -> Advice {
+    let why = "waits for its turn: there are more workloads than one pass has time for".to_owned();
+    Advice {
+        forecast: old.and_then(|a| a.forecast.clone()),
+        capacity: old.and_then(|a| a.capacity.clone()),
+        recommendation: Err(why),
     }
 }

@@ -1,13 +1,13 @@
 //! Arrival and processing rates of consumer groups from the offsets of two refreshes.
 
-use crate::model::{Group, GroupPartition, KafkaCluster, Label, Time};
-use std::collections::{HashMap, VecDeque};
+use crate::model::{Group, KafkaCluster, Label, Time};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Weight of a new value in the smoothed rate of a partition: about the last minute at a refresh of 2 s.
 const SMOOTHING: f64 = 0.1;
 
-/// One offset as seen at an instant.
-type Seen = (i64, Time);
+/// One offset, or a sum of them, as seen at an instant. Wide enough for a sum of whatever a broker may claim.
+type Seen = (i128, Time);
 
 /// A group's rates are taken over this span, seconds: longer than a commit interval (5 s by default), so that
 /// commits in steps do not look like work in bursts.
@@ -43,29 +43,39 @@ struct Window {
 struct Sums {
     at: Time,
     partitions: usize,
-    end: i64,
-    committed: i64,
+    end: i128,
+    committed: i128,
 }
 
 impl Rates {
     /// Takes a refresh. A group with any partition unknown, or whose offsets went back (a reset, a topic made again),
     /// gets no rate this time: a missing partition must never look like a drop in demand.
     pub(super) fn update(&mut self, cluster: &KafkaCluster) {
+        let mut gone_back: HashSet<&Label> = HashSet::new();
         for topic in &cluster.topics {
             for p in &topic.partitions {
-                let Some(end) = p.end else { continue };
+                let Some(end) = p.end.map(i128::from) else { continue };
                 let (seen, smooth) = self.ends.entry((topic.name.clone(), p.partition)).or_insert(((end, p.at), None));
                 if let Some(rate) = per_second(*seen, (end, p.at)) {
                     *smooth = Some(smooth.map_or(rate, |old| old + SMOOTHING * (rate - old)));
                 } else if end < seen.0 {
                     *smooth = None; // truncated or made again: what was learned is about another log
+                    gone_back.insert(&topic.name);
                 }
                 *seen = (end, p.at);
             }
         }
-        self.groups.retain(|id, _| cluster.groups.iter().any(|g| g.group == *id));
+        let topics: HashSet<&Label> = cluster.topics.iter().map(|t| &t.name).collect();
+        self.ends.retain(|(topic, _), _| topics.contains(topic));
+        let groups: HashSet<&Label> = cluster.groups.iter().map(|g| &g.group).collect();
+        self.groups.retain(|id, _| groups.contains(id));
         for group in &cluster.groups {
-            self.groups.entry(group.group.clone()).or_default().update(group);
+            let window = self.groups.entry(group.group.clone()).or_default();
+            // The growth of its other topics may hide in the sum that one of them began anew.
+            if !gone_back.is_empty() && group.partitions.iter().any(|p| gone_back.contains(&p.topic)) {
+                window.sums.clear();
+            }
+            window.update(group);
         }
     }
 
@@ -83,11 +93,11 @@ impl Rates {
 impl Window {
     fn update(&mut self, group: &Group) {
         self.rates = GroupRates { at: group.at, ..GroupRates::default() };
-        let sum = |offset: fn(&GroupPartition) -> Option<i64>| group.partitions.iter().map(offset).sum::<Option<i64>>();
+        let end: Option<i128> = group.partitions.iter().map(|p| p.end.map(i128::from)).sum();
         let whole = group.coverage >= 1.0 && !group.partitions.is_empty();
         // A partition without a commit has not been processed: its rate is not known, its arrivals are.
-        let (Some(end), true) = (sum(|p| p.end), whole) else { return };
-        let committed = group.partitions.iter().filter_map(|p| p.committed).sum();
+        let (Some(end), true) = (end, whole) else { return };
+        let committed = group.partitions.iter().filter_map(|p| p.committed.map(i128::from)).sum();
         let partitions = group.partitions.iter().filter(|p| p.committed.is_some()).count() + group.partitions.len();
         let now = Sums { at: group.at, partitions, end, committed };
         let comparable =
@@ -116,7 +126,7 @@ fn per_second(before: Seen, now: Seen) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GroupState, GroupType, Partition, Topic};
+    use crate::model::{GroupPartition, GroupState, GroupType, Partition, Topic};
 
     fn cluster(at: i64, ends: &[Option<i64>], committed: &[i64]) -> KafkaCluster {
         let at = Time::from_millis(at);

@@ -13,7 +13,7 @@ use crate::model::{
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -27,6 +27,8 @@ const QUEUE: usize = 256;
 const PENDING: usize = 1024;
 /// Shortest time between two passes.
 const PACE: Duration = Duration::from_millis(500);
+/// A clock that differs from the time that passed by this many seconds was set.
+const CLOCK_SET: f64 = 30.0;
 /// Notices kept for the screen.
 const NOTICES: usize = 200;
 
@@ -100,12 +102,24 @@ fn title(options: &Options) -> String {
     parts.join(" · ")
 }
 
+/// What to say when the clock ran `ahead` seconds further than time did; `None`: it runs true. A machine that slept looks
+/// the same, so only the fact is told.
+fn set_clock(ahead: f64) -> Option<String> {
+    let by = crate::model::duration(ahead.abs());
+    match ahead {
+        _ if ahead.abs() < CLOCK_SET => None,
+        _ if ahead < 0.0 => Some(format!("the clock was set back by {by}: what lies ahead of it is dropped")),
+        _ => Some(format!("the clock went ahead by {by} (set, or the machine slept): older data count as stale")),
+    }
+}
+
 /// What one pass gives back.
 struct Passed {
     latest: Latest,
     memory: Memory,
     views: Vec<Arc<WorkloadView>>,
     store: persist::Batch,
+    news: Vec<Label>,
 }
 
 struct Engine {
@@ -128,6 +142,8 @@ struct Engine {
     notices: Vec<Notice>,
     store: Option<mpsc::Sender<persist::Batch>>,
     seq: u64,
+    /// The last look at both clocks: the one that stamps and the one that cannot be set.
+    looked: (Time, Instant),
 }
 
 impl Engine {
@@ -159,6 +175,7 @@ impl Engine {
             notices: Vec::new(),
             store,
             seq: 0,
+            looked: (now, Instant::now()),
         };
         if let Some(problem) = problem {
             engine.notice(Severity::Look, &problem);
@@ -200,6 +217,7 @@ impl Engine {
                     self.publish();
                 }
                 _ = pace.tick() => {
+                    self.look_at_clock();
                     if pass.is_none() && !self.pending.is_empty() {
                         pass = self.start_pass();
                     }
@@ -240,6 +258,19 @@ impl Engine {
         self.notices.push(Notice { at: self.options.clock.now(), severity, text: Label::new(text) });
     }
 
+    /// Ages, rates and expiries rest on the wall clock: when somebody sets it the operator hears of it.
+    fn look_at_clock(&mut self) {
+        let (now, instant) = (self.options.clock.now(), Instant::now());
+        let speed = self.options.clock.speed();
+        let passed = instant.duration_since(self.looked.1).as_secs_f64();
+        // Between the two looks this task may be put aside for a moment, which a fast clock shows as more.
+        if let Some(text) = set_clock(now.since(self.looked.0) / speed - passed) {
+            self.notice(Severity::Look, &text);
+            self.publish();
+        }
+        self.looked = (now, instant);
+    }
+
     fn start_pass(&mut self) -> Option<JoinHandle<Passed>> {
         let (mut latest, mut memory) = self.state.take()?;
         let pending = std::mem::take(&mut self.pending);
@@ -254,7 +285,8 @@ impl Engine {
             let given =
                 Given { latest: &latest, samples, configured: &configured, snoozed: &snoozed, actions: &actions, now };
             let views = memory.pass(&given);
-            Passed { latest, memory, views, store }
+            let news = std::mem::take(&mut latest.news);
+            Passed { latest, memory, views, store, news }
         }))
     }
 
@@ -264,6 +296,9 @@ impl Engine {
         self.kube.clone_from(&passed.latest.kube);
         self.views = passed.views;
         self.state = Some((passed.latest, passed.memory));
+        for text in &passed.news {
+            self.notice(Severity::Look, text.as_str());
+        }
         if let Some(store) = &self.store
             && !passed.store.is_empty()
             && store.try_send(passed.store).is_err()

@@ -86,7 +86,7 @@ pub(super) async fn finish(task: JoinHandle<()>) {
 async fn actuator(options: &Options, events: &mpsc::Sender<Event>) -> Actuator {
     let mut kubernetes = None;
     if let Some(settings) = &options.config.kubernetes {
-        match source::kubernetes::connect(settings).await {
+        match source::kubernetes::connect_to_change(settings).await {
             Ok(client) => {
                 let context = settings.context.as_deref().unwrap_or("in-cluster");
                 kubernetes = Some((client, Label::new(context)));
