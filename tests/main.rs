@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
 
+mod arena;
 mod conformance;
 mod contract;
 mod demo;

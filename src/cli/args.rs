@@ -94,6 +94,14 @@ pub enum Command {
     Snapshot(Snapshot),
     /// One pass: what every workload should have, and why.
     Recommend(Recommend),
+    /// Quantile paths for one series.
+    Forecast(Forecast),
+    /// How good those forecasts were on that series.
+    Backtest(Backtest),
+    /// A day of a workload under each policy, priced.
+    Simulate(Simulate),
+    /// What this HPA or ScaledObject would have done on these samples.
+    Replay(Replay),
     /// The record of decisions and actions.
     Ledger {
         /// What to do with it.
@@ -205,6 +213,101 @@ pub struct Recommend {
     /// How long to look before answering: two refreshes are needed for rates.
     #[arg(long, default_value = "5s", value_parser = settle, value_name = "DURATION")]
     pub settle: f64,
+}
+
+/// `forecast`.
+#[derive(Debug, ClapArgs)]
+pub struct Forecast {
+    /// The series: a file with the columns ts,value.
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// How far to look ahead.
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = super::series::seconds)]
+    pub horizon: f64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
+
+/// `backtest`.
+#[derive(Debug, ClapArgs)]
+pub struct Backtest {
+    /// The series: a file with the columns ts,value.
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// How far ahead to score.
+    #[arg(long, value_name = "DURATION[,…]", default_value = "5m,15m,60m", value_delimiter = ',', value_parser = super::series::seconds)]
+    pub horizons: Vec<f64>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
+
+/// `simulate`.
+#[derive(Debug, ClapArgs)]
+pub struct Simulate {
+    /// The scenario: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub scenario: PathBuf,
+    /// Who plays: planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda, keda-tuned, threshold, threshold-70-50,
+    /// fixed, oracle [default: planner,hpa,keda,threshold,fixed,oracle].
+    #[arg(long, value_name = "NAME[,…]")]
+    pub policy: Option<String>,
+    /// Seeds to play, from the scenario's on; the table shows their means.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: u64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
+
+/// `replay`.
+#[derive(Debug, ClapArgs)]
+pub struct Replay {
+    /// A HorizontalPodAutoscaler (autoscaling/v2) or a ScaledObject (keda.sh/v1alpha1).
+    #[arg(long, value_name = "FILE.yaml")]
+    pub spec: PathBuf,
+    /// Its metric: ts,value; with replicas (and status, ready) each row is one sync with that state.
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// Partitions of a Kafka trigger's topic, over which the lag is taken as evenly spread; without it no cap.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: Option<u32>,
+    /// Count at the beginning, where the file has none [default: the lower bound].
+    #[arg(long, value_name = "N")]
+    pub start: Option<u32>,
+    /// Time between syncs, where the file has no counts.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = super::series::seconds)]
+    pub sync: f64,
+    /// Time until a pod is ready, where the file has no counts.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::series::seconds_or_zero)]
+    pub start_up: f64,
+    /// The controller's --horizontal-pod-autoscaler-downscale-stabilization.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::series::seconds_or_zero)]
+    pub downscale_stabilization: f64,
+    /// The controller's --horizontal-pod-autoscaler-tolerance.
+    #[arg(long, value_name = "RATIO", default_value_t = 0.1)]
+    pub tolerance: f64,
+    /// The controller's --horizontal-pod-autoscaler-initial-readiness-delay.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::series::seconds_or_zero)]
+    pub initial_readiness_delay: f64,
+    /// The controller's --horizontal-pod-autoscaler-cpu-initialization-period.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::series::seconds_or_zero)]
+    pub cpu_initialization: f64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub format: RowFormat,
+}
+
+/// What `replay` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+    /// For spreadsheets.
+    Csv,
 }
 
 /// Table for people, JSON for scripts.

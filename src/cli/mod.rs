@@ -2,15 +2,20 @@
 //! 2 the command line or the configuration is wrong · 3 a source could not be reached at all · 128+n ended by a signal.
 
 mod args;
+mod backtest;
 mod check;
 mod common;
 mod dashboard;
 mod demo;
+mod forecast;
 mod json;
 mod ledger;
 mod lists;
 mod once;
 mod recommend;
+mod replay;
+mod series;
+mod simulate;
 mod snapshot;
 
 pub use args::{Args, Command, command};
@@ -39,6 +44,12 @@ impl Failure {
     /// A source could not be reached at all.
     pub(crate) fn unreachable(text: impl Into<String>) -> Self {
         Self { code: 3, text: text.into() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -78,6 +89,10 @@ fn run(args: Args) -> Outcome {
         Command::Check { format } => check::run(common, format),
         Command::Snapshot(snapshot) => snapshot::run(common, &snapshot),
         Command::Recommend(recommend) => recommend::run(common, &recommend),
+        Command::Forecast(args) => forecast::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Ledger { command } => ledger::run(common, command),
         Command::Keys { format } => lists::keys(common, format),
         Command::Themes => lists::themes(),

@@ -160,8 +160,8 @@ pub struct Standing {
 pub struct Round {
     /// Scores in the order of the entrants.
     pub scores: Vec<Score>,
-    /// The clairvoyant's price and the lower bound.
-    pub clairvoyant: Option<(f64, f64)>,
+    /// The clairvoyant's score and the lower bound.
+    pub clairvoyant: Option<(Score, f64)>,
 }
 
 /// Plays one seed: every entrant, and the clairvoyant with `moves` moves of search, who may begin from what they did.
@@ -172,14 +172,14 @@ pub fn round(game: &Game, season: &Season, seed: u64, entrants: &[Entrant], move
         let also: Vec<Vec<(f64, u32)>> =
             outcomes.iter().filter(|o| o.changes.len() <= 200).map(|o| o.changes.clone()).collect();
         let found = search(game, &season.played, seed, moves, &also);
-        (found.outcome.score.price, found.lower_bound)
+        (found.outcome.score, found.lower_bound)
     });
     Round { scores: outcomes.into_iter().map(|o| o.score).collect(), clairvoyant }
 }
 
 /// Means over rounds; `names` in the order of the entrants.
 pub fn standings(names: &[String], rounds: &[Round]) -> Vec<Standing> {
-    let best: Vec<f64> = rounds.iter().filter_map(|r| r.clairvoyant.map(|c| c.0)).collect();
+    let best: Vec<f64> = rounds.iter().filter_map(|r| r.clairvoyant.map(|c| c.0.price)).collect();
     let clairvoyant = (!best.is_empty()).then(|| best.iter().sum::<f64>() / best.len() as f64);
     names
         .iter()

@@ -1,0 +1,63 @@
+//! `highwater backtest`: how good the forecasts of a series would have been.
+
+use super::{
+    Failure, Outcome,
+    args::{Backtest, ListFormat},
+    print, series,
+};
+use crate::forecast;
+use serde_json::json;
+use std::{fmt::Write, time::Instant};
+
+pub(super) fn run(args: &Backtest) -> Outcome {
+    let rows = series::read(&args.csv)?;
+    let grid = series::grid(&rows).map_err(|e| Failure::usage(format!("{}: {e}", args.csv.display())))?;
+    let began = Instant::now();
+    let result = forecast::backtest(&grid, &args.horizons)
+        .map_err(|e| Failure::failed(format!("{}: {e}", args.csv.display())))?;
+    let seconds = began.elapsed().as_secs_f64();
+    if args.format == ListFormat::Json {
+        let horizons: Vec<serde_json::Value> = result
+            .horizons
+            .iter()
+            .map(|h| {
+                json!({
+                    "horizon": h.horizon, "relative_mase": h.relative_mase, "relative_pinball": h.relative_pinball,
+                    "coverage": h.coverage, "upper_coverage": h.upper_coverage,
+                })
+            })
+            .collect();
+        let document = json!({
+            "version": 1, "step": result.step, "origins": result.origins, "horizons": horizons,
+            "weights": result.weights, "seconds": seconds,
+        });
+        return print(&format!("{document:#}\n"));
+    }
+    let mut out = format!("{} origins, a value every {} s, {seconds:.1} s\n\n", result.origins, result.step);
+    let _ = writeln!(
+        out,
+        "{:>8} {:>9} {:>9}  {:>8} {:>8}  {:>9} {:>9}",
+        "HORIZON", "MASE", "PINBALL", "IN 80 %", "IN 95 %", "BELOW P80", "BELOW P95"
+    );
+    let ratio = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
+    let share = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{:.0} %", v * 100.0));
+    for h in &result.horizons {
+        let _ = writeln!(
+            out,
+            "{:>8} {:>9} {:>9}  {:>8} {:>8}  {:>9} {:>9}",
+            crate::model::duration(h.horizon),
+            ratio(h.relative_mase),
+            ratio(h.relative_pinball),
+            share(h.coverage.at_80),
+            share(h.coverage.at_95),
+            share(h.upper_coverage.at_80),
+            share(h.upper_coverage.at_95),
+        );
+    }
+    out.push_str("\nMASE and PINBALL are relative to \"last value\" on the same origins: below 1 is better.\n");
+    let mut weights: Vec<(&String, &f64)> = result.weights.iter().collect();
+    weights.sort_by(|a, b| b.1.total_cmp(a.1));
+    let words: Vec<String> = weights.iter().map(|(name, w)| format!("{name} {:.0} %", *w * 100.0)).collect();
+    let _ = writeln!(out, "Members: {}", words.join(", "));
+    print(&out)
+}

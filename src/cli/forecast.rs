@@ -1,0 +1,57 @@
+//! `highwater forecast`: quantile paths for one series.
+
+use super::{
+    Failure, Outcome,
+    args::{Forecast, ListFormat},
+    print, series,
+};
+use crate::{
+    forecast,
+    model::{Quantiles, si},
+};
+use serde_json::json;
+use std::fmt::Write;
+
+/// Lines of the table at most; every so many points one is shown.
+const LINES: usize = 20;
+
+pub(super) fn run(args: &Forecast) -> Outcome {
+    let rows = series::read(&args.csv)?;
+    let wrong = |e: String| Failure::usage(format!("{}: {e}", args.csv.display()));
+    let grid = series::grid(&rows).map_err(wrong)?;
+    let now = grid.at(grid.values.len().saturating_sub(1));
+    let result = forecast::forecast(&grid, now, args.horizon)
+        .map_err(|e| Failure::failed(format!("{}: {e}", args.csv.display())))?;
+    if args.format == ListFormat::Json {
+        let weights: serde_json::Map<String, serde_json::Value> =
+            result.weights.iter().map(|(name, w)| (name.clone(), json!(w))).collect();
+        let points: Vec<serde_json::Value> = result
+            .points
+            .iter()
+            .map(|q| json!({"t": q.t, "p10": q.p10, "p50": q.p50, "p80": q.p80, "p95": q.p95}))
+            .collect();
+        let document = json!({
+            "version": 1, "at": result.at, "step": result.step, "unit": null,
+            "model": {"name": result.model, "weights": weights},
+            "points": points, "warnings": result.warnings,
+        });
+        return print(&format!("{document:#}\n"));
+    }
+    let mut out = String::new();
+    let _ = writeln!(out, "{:<24} {:>9} {:>9} {:>9} {:>9}", "TIME", "P10", "P50", "P80", "P95");
+    let every = result.points.len().div_ceil(LINES).max(1);
+    let last = result.points.len().saturating_sub(1);
+    let shown = result.points.iter().enumerate().filter(|(i, _)| (i + 1) % every == 0 || *i == last);
+    for (_, Quantiles { t, p10, p50, p80, p95 }) in shown {
+        let _ = writeln!(out, "{t:<24} {:>9} {:>9} {:>9} {:>9}", si(*p10), si(*p50), si(*p80), si(*p95));
+    }
+    let members: Vec<String> = result.weights.iter().map(|(name, w)| format!("{name} {:.0} %", w * 100.0)).collect();
+    let _ = writeln!(out, "\nModel: {} of {}", result.model, members.join(", "));
+    if let Some(error) = result.relative_error {
+        let _ = writeln!(out, "Error on this series so far: {:.0} % of that of \"last value\"", error * 100.0);
+    }
+    for warning in &result.warnings {
+        let _ = writeln!(out, "Note: {warning}");
+    }
+    print(&out)
+}

@@ -1,0 +1,167 @@
+//! `highwater simulate`: a day of a workload under each policy, priced.
+
+mod scenario;
+
+use super::{
+    Failure, Outcome,
+    args::{ListFormat, Simulate},
+    print,
+};
+use crate::{
+    contest::{self, Round, Standing},
+    model::si,
+    simulate::arena::Score,
+};
+use scenario::Scenario;
+use serde_json::json;
+use std::{
+    fmt::Write,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Who plays when nobody is named.
+const DEFAULT: &str = "planner,hpa,keda,threshold,fixed,oracle";
+/// Names that are understood.
+const KNOWN: &str = "planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda, keda-tuned, threshold, threshold-70-50, \
+                     fixed, oracle";
+
+pub(super) fn run(args: &Simulate) -> Outcome {
+    let scenario = Scenario::read(&args.scenario).map_err(Failure::usage)?;
+    if args.seeds == 0 {
+        return Err(Failure::usage("--seeds 0: at least one day must be played"));
+    }
+    let names: Vec<String> =
+        args.policy.as_deref().unwrap_or(DEFAULT).split(',').map(|n| n.trim().to_owned()).collect();
+    let with_oracle = names.iter().any(|n| n == "oracle");
+    let names: Vec<String> = names.into_iter().filter(|n| n != "oracle").collect();
+    let mut entrants = Vec::new();
+    for name in &names {
+        let unknown = || Failure::usage(format!("--policy: no policy {name:?}: there are {KNOWN}"));
+        entrants.push(scenario.entrant(name).ok_or_else(unknown)?);
+    }
+    let game = scenario.game();
+    let play = |seed: u64| -> Result<Round, String> {
+        let season = scenario.series(seed)?.season(&scenario);
+        Ok(contest::round(&game, &season, seed, &entrants, with_oracle.then(|| scenario.moves())))
+    };
+    let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::failed)?;
+    let standings = contest::standings(&names, &rounds);
+    let text = match args.format {
+        ListFormat::Json => format!("{:#}\n", document(&scenario.name(), args.seeds, &standings, &rounds)),
+        ListFormat::Table => table(&scenario.name(), args.seeds, &standings, &rounds),
+    };
+    print(&text)
+}
+
+/// Plays seeds on every core; the order of the rounds is that of the seeds.
+fn rounds(first: u64, count: u64, play: &(dyn Fn(u64) -> Result<Round, String> + Sync)) -> Result<Vec<Round>, String> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(count as usize);
+    let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= count {
+                        break;
+                    }
+                    let round = play(first.wrapping_add(i));
+                    // A poisoned lock means that another seed panicked: the scope hands that panic on.
+                    if let Ok(mut done) = done.lock() {
+                        done.push((i, round));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().map_err(|_| "a game was cut short".to_owned())?;
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, round)| round).collect()
+}
+
+/// Means of the clairvoyant's score and of the lower bound.
+fn clairvoyant(rounds: &[Round]) -> Option<(Score, f64)> {
+    let found: Vec<(Score, f64)> = rounds.iter().filter_map(|r| r.clairvoyant).collect();
+    let scores: Vec<Score> = found.iter().map(|(score, _)| *score).collect();
+    let bound = found.iter().map(|(_, bound)| bound).sum::<f64>() / found.len() as f64;
+    (!found.is_empty()).then(|| (Score::mean(&scores), bound))
+}
+
+fn document(name: &str, seeds: u64, standings: &[Standing], rounds: &[Round]) -> serde_json::Value {
+    let row = |name: &str, s: &Score, regret: Option<f64>, interval: Option<f64>| {
+        json!({
+            "policy": name, "price": s.price, "price_interval": interval, "regret": regret, "pod_hours": s.pod_hours,
+            "average_replicas": s.average_replicas, "average_lag": s.average_lag, "p99_lag": s.p99_lag,
+            "average_time_lag": s.average_time_lag, "slo_minutes": s.slo_minutes, "actions": s.actions,
+            "flaps": s.flaps, "rebalances": s.rebalances,
+        })
+    };
+    let mut policies: Vec<serde_json::Value> =
+        standings.iter().map(|s| row(&s.name, &s.score, s.regret, s.interval)).collect();
+    let best = clairvoyant(rounds);
+    policies.extend(best.map(|(score, _)| row("oracle", &score, Some(0.0), None)));
+    json!({
+        "version": 1, "scenario": name, "seeds": seeds,
+        "clairvoyant": best.map(|(score, bound)| json!({"price": score.price, "lower_bound": bound})),
+        "policies": policies,
+    })
+}
+
+fn table(name: &str, seeds: u64, standings: &[Standing], rounds: &[Round]) -> String {
+    let mut out = format!("{name}: means over {seeds} {}\n\n", if seeds == 1 { "seed" } else { "seeds" });
+    let _ = writeln!(
+        out,
+        "{:<17} {:>15} {:>8} {:>8} {:>6} {:>9} {:>9} {:>7} {:>8} {:>8} {:>6} {:>9}",
+        "POLICY",
+        "PRICE",
+        "REGRET",
+        "POD-H",
+        "PODS",
+        "LAG",
+        "P99 LAG",
+        "LAG S",
+        "SLO MIN",
+        "ACTIONS",
+        "FLAPS",
+        "REBALANCES"
+    );
+    let mut row = |name: &str, s: &Score, regret: Option<f64>, interval: Option<f64>| {
+        let price = match interval {
+            Some(half) => format!("{:.1} ± {half:.1}", s.price),
+            None => format!("{:.1}", s.price),
+        };
+        let regret = regret.map_or_else(|| "–".to_owned(), |r| format!("{:+.1} %", r * 100.0));
+        let _ = writeln!(
+            out,
+            "{name:<17} {price:>15} {regret:>8} {:>8.1} {:>6.1} {:>9} {:>9} {:>7.2} {:>8.1} {:>8.1} {:>6.1} {:>9.1}",
+            s.pod_hours,
+            s.average_replicas,
+            si(s.average_lag),
+            si(s.p99_lag),
+            s.average_time_lag,
+            s.slo_minutes,
+            s.actions,
+            s.flaps,
+            s.rebalances,
+        );
+    };
+    for s in standings {
+        row(&s.name, &s.score, s.regret, s.interval);
+    }
+    match clairvoyant(rounds) {
+        Some((score, bound)) => {
+            row("oracle", &score, Some(0.0), None);
+            let _ = writeln!(
+                out,
+                "\nREGRET is over the oracle: the best timetable found by somebody who knows the day, {:.1} as played.\n\
+                 Nobody can pay less than {bound:.1}.",
+                score.price
+            );
+        }
+        None => out.push_str("\nNo regret: the oracle did not play.\n"),
+    }
+    out
+}
