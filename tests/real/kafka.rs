@@ -40,20 +40,25 @@ pub struct Kafka {
 /// The plain cluster; `None` where Java or Maven are missing.
 pub fn kafka() -> Option<Arc<Kafka>> {
     static ONE: OnceLock<Option<Arc<Kafka>>> = OnceLock::new();
-    ONE.get_or_init(|| start("plain", 3)).clone()
+    ONE.get_or_init(|| start("plain", "plain", 3)).clone()
+}
+
+/// A plain cluster for one test alone, which may do to it what it likes.
+pub fn kafka_alone(name: &str) -> Option<Arc<Kafka>> {
+    start(name, "plain", 3)
 }
 
 /// One broker with SASL_SSL, SCRAM and an authoriser: users `admin`, `viewer`, `nobody`, passwords `NAME-pass`.
 pub fn secured_kafka() -> Option<Arc<Kafka>> {
     static ONE: OnceLock<Option<Arc<Kafka>>> = OnceLock::new();
-    ONE.get_or_init(|| start("secured", 1)).clone()
+    ONE.get_or_init(|| start("secured", "secured", 1)).clone()
 }
 
 fn script() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/real/kafka.sh")
 }
 
-fn start(mode: &str, brokers: usize) -> Option<Arc<Kafka>> {
+fn start(name: &str, mode: &str, brokers: usize) -> Option<Arc<Kafka>> {
     for program in ["java", "mvn", "openssl", "flock"] {
         if Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| !o.status.success())
         {
@@ -61,7 +66,7 @@ fn start(mode: &str, brokers: usize) -> Option<Arc<Kafka>> {
             return None;
         }
     }
-    let dir = std::env::temp_dir().join(format!("highwater-kafka-{mode}-{}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("highwater-kafka-{name}-{}", std::process::id()));
     let out = Command::new(script())
         .args(["start", dir.to_str().unwrap(), &brokers.to_string(), mode])
         .env("HIGHWATER_TEST_OWNER", std::process::id().to_string()) // the guard ends the servers with this process

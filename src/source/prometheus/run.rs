@@ -22,8 +22,9 @@ use tokio::{
 
 /// Queries under way at once: the client's own limit is the same.
 const IN_FLIGHT: usize = 4;
-/// Seconds between detections.
-const DETECT_EVERY: f64 = 300.0;
+/// Seconds between detections: soon after the start, since exporters may come up after us, then twice as long each
+/// time, up to the second figure.
+const DETECT_EVERY: (f64, f64) = (10.0, 300.0);
 /// The longest wait between attempts while the source is down, seconds.
 const LONGEST_WAIT: f64 = 30.0;
 /// A difference between the server's clock and ours that is worth a word, seconds.
@@ -68,6 +69,8 @@ struct Reader {
     packs: Option<Vec<Arc<Pack>>>,
     client: Option<Client>,
     plan: Option<(Plan, Instant)>,
+    /// Detections so far.
+    detections: i32,
     /// The history is complete up to here.
     filled: Option<Time>,
     fill_after: Instant,
@@ -92,6 +95,7 @@ impl Reader {
             packs: None,
             client: None,
             plan: None,
+            detections: 0,
             filled: None,
             fill_after: Instant::now(),
             failures: 0,
@@ -107,11 +111,13 @@ impl Reader {
         }
         let Some(client) = &self.client else { return Ok(()) };
         let before = client.requests();
-        let old = self.plan.take().filter(|(_, made)| made.elapsed().as_secs_f64() < DETECT_EVERY);
+        let life = (DETECT_EVERY.0 * 2_f64.powi(self.detections - 1)).min(DETECT_EVERY.1);
+        let old = self.plan.take().filter(|(_, made)| made.elapsed().as_secs_f64() < life);
         let (plan, made) = if let Some(plan) = old {
             plan
         } else {
             let packs = load_packs(&mut self.packs, &self.settings).await?;
+            self.detections += 1;
             (detect(client, packs, &self.settings, self.clock.now()).await?, Instant::now())
         };
         let now = self.clock.now().plus(if plan.ahead.abs() > CLOCK_SKEW { plan.ahead } else { 0.0 });
