@@ -105,6 +105,7 @@ struct Draft {
 
 fn finish(input: &Input<'_>, replicas: &Replicas, capacity: Option<&Capacity>, draft: Draft) -> Recommendation {
     let Identity { at, expires, plan_hash } = identity::of(input, replicas, draft.judgement.recommended);
+    let steps = steps(input, at, &draft);
     Recommendation {
         workload: input.workload.name.clone(),
         target: input.workload.target.clone(),
@@ -118,11 +119,24 @@ fn finish(input: &Input<'_>, replicas: &Replicas, capacity: Option<&Capacity>, d
         reasons: draft.reasons,
         blocked_by: draft.judgement.blocked,
         alternatives: draft.plan.map_or_else(Vec::new, |p| p.alternatives),
-        steps: vec![PlanStep { at, replicas: draft.judgement.recommended }],
+        steps,
         others: draft.rivals,
         capacity: capacity.cloned(),
         coverage: input.state.coverage,
     }
+}
+
+/// The recommended count first; then what the plan asks for later, within what is wanted now not being reached at once.
+fn steps(input: &Input<'_>, at: Time, draft: &Draft) -> Vec<PlanStep> {
+    let recommended = draft.judgement.recommended;
+    let later = draft.plan.iter().flat_map(|plan| plan.steps.iter().skip(1));
+    let mut steps = vec![PlanStep { at, replicas: recommended }];
+    for (seconds, replicas) in later {
+        if steps.last().is_none_or(|s| s.replicas != *replicas) {
+            steps.push(PlanStep { at: input.now.plus(*seconds), replicas: *replicas });
+        }
+    }
+    steps
 }
 
 fn judge(input: &Input<'_>, wanted: u32) -> Judgement {
@@ -134,7 +148,9 @@ fn settled(input: &Input<'_>, plan: &Plan) -> u32 {
     let price = |n: u32| plan.alternatives.iter().find(|a| a.replicas == n).map(|a| a.price);
     let current = input.state.replicas.as_ref().map(|r| r.desired);
     let shown = input.previous.filter(|p| Some(p.current.desired) == current && p.workload == input.workload.name);
-    match shown.map(|p| p.wanted).and_then(|n| Some((n, price(n)?, price(plan.replicas)?))) {
+    // Only a change is kept: staying has no such bonus, since that would be a threshold on acting.
+    let shown = shown.map(|p| p.wanted).filter(|n| Some(*n) != current && Some(plan.replicas) != current);
+    match shown.and_then(|n| Some((n, price(n)?, price(plan.replicas)?))) {
         // Never below what the plan found to hold the p95 path.
         Some((n, old, new)) if n >= plan.replicas && old <= new * (1.0 + SETTLED) => n,
         _ => plan.replicas,

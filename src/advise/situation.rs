@@ -2,8 +2,8 @@
 
 use super::{Input, Signals, per_second, recent};
 use crate::{
-    model::{Capacity, Forecast, Limits, Replicas, Role, WorkloadKind, duration},
-    policy::planner::{Problem, Work},
+    model::{Capacity, Forecast, Limits, Quantiles, Replicas, Role, WorkloadKind, duration},
+    policy::planner::{Bursts, Problem, Work},
 };
 
 /// Objectives assumed where none is configured, seconds.
@@ -16,13 +16,18 @@ const WIDE: [f64; 2] = [1.25, 1.5];
 const FLOOR_MOST: f64 = 15.0;
 const FLOOR_SPAN: f64 = 1_800.0;
 
+/// Seconds of counts that are looked at for what is still starting and when the count was last raised.
+const LOOK_BACK: f64 = 1_200.0;
+/// What should have come by now comes in this many seconds.
+const SOON: f64 = 5.0;
+
 /// A planning problem with the words that belong to it.
 #[derive(Clone, Debug)]
 pub(super) struct Situation {
     work: Work,
-    p80: Vec<f64>,
-    p95: Vec<f64>,
-    step: f64,
+    paths: Paths,
+    bursts: Option<Bursts>,
+    recent: Recent,
     backlog: f64,
     current: u32,
     ready: u32,
@@ -53,7 +58,7 @@ impl Situation {
             .cloned()
             .ok_or("what a replica can do is not known yet: nothing was seen to flow through a known count")?;
         let kind = input.workload.entity.kind;
-        let (p80, p95, step) = paths(input, signals, forecast, &mut notes)?;
+        let paths = paths(input, signals, forecast, &mut notes)?;
         let slo = objective(input, &mut notes);
         let late =
             recent(signals, if kind == WorkloadKind::Inference { Role::Latency } else { Role::TimeLag }, input.now);
@@ -74,13 +79,17 @@ impl Situation {
         if let Ok(forecast) = forecast {
             notes.extend(forecast.warnings.iter().cloned());
         }
-        let peak =
-            p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or((0.0, 0.0), |(i, v)| (i as f64 * step, *v));
+        let highest = paths.p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
+        let bursts =
+            if kind == WorkloadKind::Batch { None } else { Bursts::of(signals.track(Role::Demand), input.now) };
+        notes.extend(bursts.as_ref().and_then(burst_note));
+        let recent = Recent::of(input, signals, &capacity);
         Ok(Self {
             work,
-            p80,
-            p95,
-            step,
+            paths,
+            bursts,
+            recent,
             backlog,
             current: replicas.desired,
             ready: replicas.ready,
@@ -95,15 +104,23 @@ impl Situation {
     }
 
     /// The problem, ready to be planned.
-    pub fn problem(&self, input: &Input<'_>) -> Problem<'_> {
+    pub fn problem<'a>(&'a self, input: &'a Input<'_>) -> Problem<'a> {
         Problem {
             work: self.work.clone(),
-            demand: &self.p80,
-            high: &self.p95,
-            step: self.step,
+            demand: &self.paths.p80,
+            middle: &self.paths.p50,
+            high: &self.paths.p95,
+            bursts: self.bursts.as_ref(),
+            step: self.paths.step,
             backlog: self.backlog,
             current: self.current,
             ready: self.ready,
+            in_flight: &self.recent.in_flight,
+            pausing: self.recent.pausing,
+            since_up: self.recent.since_up,
+            may_shrink: may_shrink(input),
+            owners: &input.state.partition_owners,
+            sticky: input.state.sticky == Some(true),
             limits: self.limits,
             capacity: &self.capacity,
             slo: self.slo,
@@ -117,25 +134,38 @@ impl Situation {
     }
 }
 
-/// The p80 and p95 paths of demand from now on and their step.
+/// Quantile paths of demand from now on.
+#[derive(Clone, Debug)]
+struct Paths {
+    p50: Vec<f64>,
+    p80: Vec<f64>,
+    p95: Vec<f64>,
+    step: f64,
+}
+
 fn paths(
     input: &Input<'_>,
     signals: &Signals,
     forecast: &Result<Forecast, String>,
     notes: &mut Vec<String>,
-) -> Result<(Vec<f64>, Vec<f64>, f64), String> {
+) -> Result<Paths, String> {
     let last = recent(signals, Role::Demand, input.now);
     let steps = (input.horizon / input.step).ceil().clamp(1.0, 10_000.0) as usize;
+    let flat = |[p50, p80, p95]: [f64; 3]| {
+        let path = |value| vec![value; steps];
+        Paths { p50: path(p50), p80: path(p80), p95: path(p95), step: input.step }
+    };
     if input.workload.entity.kind == WorkloadKind::Batch && last.is_none() {
         notes.push("how fast jobs arrive is not known: planned for what waits now".to_owned());
-        return Ok((vec![0.0; steps], vec![0.0; steps], input.step));
+        return Ok(flat([0.0; 3]));
     }
     let why = match forecast {
         Ok(forecast) => {
-            let ahead = forecast.points.iter().filter(|q| q.t > input.now);
-            let (p80, p95): (Vec<f64>, Vec<f64>) = ahead.map(|q| (q.p80, q.p95)).unzip();
-            if !p80.is_empty() {
-                return Ok((p80, p95, forecast.step));
+            let ahead: Vec<&Quantiles> = forecast.points.iter().filter(|q| q.t > input.now).collect();
+            if !ahead.is_empty() {
+                let path = |of: fn(&Quantiles) -> f64| ahead.iter().map(|q| of(q)).collect();
+                let step = forecast.step;
+                return Ok(Paths { p50: path(|q| q.p50), p80: path(|q| q.p80), p95: path(|q| q.p95), step });
             }
             "the forecast has run out".to_owned()
         }
@@ -143,7 +173,85 @@ fn paths(
     };
     let last = last.ok_or_else(|| format!("demand is not known yet: {why}"))?;
     notes.push(format!("no forecast ({why}): planned on the last value, {} and half as much again", per_second(last)));
-    Ok((vec![last * WIDE[0]; steps], vec![last * WIDE[1]; steps], input.step))
+    Ok(flat([last, last * WIDE[0], last * WIDE[1]]))
+}
+
+fn burst_note(bursts: &Bursts) -> Option<String> {
+    let now = bursts.now.as_ref()?;
+    let more = (now.level / now.calm - 1.0) * 100.0;
+    Some(format!("a burst is on: {more:.0} % over the {} of the last 40 min", per_second(now.calm)))
+}
+
+/// What the last minutes say about changes of the count.
+#[derive(Clone, Debug, Default)]
+struct Recent {
+    /// Seconds until each replica that is starting will be ready, by its age and the usual start-up.
+    in_flight: Vec<f64>,
+    /// Seconds that work still stands still for.
+    pausing: f64,
+    /// Seconds since the count asked for was last raised.
+    since_up: Option<f64>,
+}
+
+impl Recent {
+    fn of(input: &Input<'_>, signals: &Signals, capacity: &Capacity) -> Self {
+        let replicas = input.state.replicas.as_ref();
+        let (desired, ready) = replicas.map_or((0, 0), |r| (r.desired, r.ready));
+        // Counts as (seconds ago, count), oldest first; the state's are the newest.
+        let counts = |role: Role, now: u32| {
+            let track = signals.track(role);
+            let first = track.values.len().saturating_sub((LOOK_BACK / track.step.max(0.001)).ceil() as usize);
+            let seen = (first..track.values.len()).filter_map(|i| {
+                let at = track.at(i);
+                (at <= input.now).then_some((input.now.since(at), track.values[i]?.round().max(0.0) as u32))
+            });
+            seen.chain([(0.0, now)]).collect::<Vec<(f64, u32)>>()
+        };
+        let asked = changes(&counts(Role::Desired, desired));
+        let came = changes(&counts(Role::Replicas, ready));
+        let mut since_up = asked.iter().rev().find(|(_, from, to)| to > from).map(|(ago, ..)| *ago);
+        if let Some((at, _)) = input.state.last_change.filter(|(_, from)| *from < desired) {
+            let ago = input.now.since(at).max(0.0);
+            since_up = Some(since_up.map_or(ago, |s| s.min(ago)));
+        }
+        // What is missing was asked for last; what was asked for first comes first.
+        let mut starting = Vec::new();
+        for (ago, from, to) in asked.iter().rev().filter(|(_, from, to)| to > from) {
+            let room = (desired.saturating_sub(ready) as usize).saturating_sub(starting.len());
+            starting.extend(std::iter::repeat_n((capacity.start_up - ago).max(SOON), ((to - from) as usize).min(room)));
+        }
+        let pause = |(ago, from, to): &(f64, u32, u32)| {
+            let all = if to > from { capacity.rebalance } else { capacity.rebalance_down };
+            let share = if input.state.sticky == Some(true) {
+                f64::from(from.abs_diff(*to)) / f64::from(*from.max(to))
+            } else {
+                1.0
+            };
+            all * share - ago
+        };
+        let mut pausing = came.last().map_or(0.0, pause).max(0.0);
+        if input.state.rebalancing && input.workload.entity.kind == WorkloadKind::ConsumerGroup {
+            pausing = pausing.max(SOON);
+        }
+        Self { in_flight: starting, pausing, since_up }
+    }
+}
+
+/// Changes in a list of counts: seconds ago, from, to.
+fn changes(counts: &[(f64, u32)]) -> Vec<(f64, u32, u32)> {
+    let pairs = counts.windows(2).filter(|pair| pair[0].1 != pair[1].1);
+    pairs.map(|pair| (pair[1].0, pair[0].1, pair[1].1)).collect()
+}
+
+/// Whether removals are looked at now: once a minute, rarely enough not to pay pauses for noise; where most partitions
+/// keep running anyway changes come cheap and often, so every third. The first look always, and a removal that is on
+/// screen is looked at again each time.
+fn may_shrink(input: &Input<'_>) -> bool {
+    let current = input.state.replicas.as_ref().map_or(0, |r| r.desired);
+    let shown = input.previous.filter(|p| p.workload == input.workload.name);
+    let every = if input.state.sticky == Some(true) { 3.0 * 60.0 } else { 60.0 };
+    let due = input.now.since(input.now.floor_to(every)) < input.step.min(every);
+    due || shown.is_none_or(|p| p.wanted < current && p.current.desired == current)
 }
 
 /// The objective that is priced, seconds.

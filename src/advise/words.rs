@@ -25,6 +25,7 @@ pub(super) fn reasons(
     out.extend(lateness(situation));
     out.extend(staying(plan, current));
     out.extend(prices(plan, judgement.recommended, current));
+    out.extend(next(input, plan));
     if let Some(smaller) = plan.held_by_p95 {
         out.push(format!("{smaller} would be cheaper but would not hold a demand that comes one time in twenty (p95)"));
     }
@@ -43,9 +44,19 @@ fn demand_ahead(input: &Input<'_>, situation: &Situation) -> String {
         let jobs = situation.waiting.map_or("an unknown number of".to_owned(), si);
         return format!("{jobs} jobs wait, to be done within {}", duration(situation.slo));
     }
-    // `…T14:21:00.000Z`: hours and minutes
-    let at: String = input.now.plus(ahead).to_string().chars().skip(11).take(5).collect();
-    format!("demand reaches {} at {at} (p80)", per_second(value))
+    format!("demand reaches {} at {} (p80)", per_second(value), clock(input, ahead))
+}
+
+/// Hours and minutes of an instant ahead: of `…T14:21:00.000Z` the `14:21`.
+fn clock(input: &Input<'_>, ahead: f64) -> String {
+    input.now.plus(ahead).to_string().chars().skip(11).take(5).collect()
+}
+
+/// What the plan asks for after the present step, and when.
+fn next(input: &Input<'_>, plan: &Plan) -> Option<String> {
+    let (at, to) = *plan.steps.get(1)?;
+    let change = i64::from(to) - i64::from(plan.replicas);
+    Some(format!("next: {change:+} to {to} at {}", clock(input, at)))
 }
 
 fn holds(situation: &Situation, count: u32) -> String {

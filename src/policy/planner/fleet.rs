@@ -5,6 +5,11 @@ use super::Work;
 /// A count is useful when it can do this much more than every smaller one.
 const USEFUL: f64 = 1.01;
 
+/// Counts more than this share above the one before are enough where every count is useful.
+const SPACING: f64 = 1.04;
+/// Counts looked at, at most.
+const MOST: u32 = 10_000;
+
 /// Replicas of one rate over one kind of work.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -13,15 +18,58 @@ pub struct Fleet {
     shares: Vec<f64>,
     /// Latency without load, seconds, of a shared queue of requests.
     unloaded: Option<f64>,
+    /// What lies downstream takes at most, per second; infinite: no limit.
+    ceiling: f64,
+    /// What need not move stays where it is.
+    sticky: bool,
+    /// Owner of each partition now; empty: not known.
+    owners: Vec<Option<u32>>,
 }
 
 impl Fleet {
     /// `rate`: what one replica is planned to do, per second.
     pub fn new(work: &Work, rate: f64) -> Self {
-        match work {
-            Work::Log { shares } => Self { rate, shares: normalised(shares), unloaded: None },
-            Work::Shared { unloaded } => Self { rate, shares: Vec::new(), unloaded: Some(unloaded.max(0.0)) },
-            Work::Jobs => Self { rate, shares: Vec::new(), unloaded: None },
+        let (shares, unloaded) = match work {
+            Work::Log { shares } => (normalised(shares), None),
+            Work::Shared { unloaded } => (Vec::new(), Some(unloaded.max(0.0))),
+            Work::Jobs => (Vec::new(), None),
+        };
+        Self { rate, shares, unloaded, ceiling: f64::INFINITY, sticky: false, owners: Vec::new() }
+    }
+
+    /// With the most that all together can do, per second; `None`: no limit.
+    #[must_use]
+    pub fn under(mut self, ceiling: Option<f64>) -> Self {
+        self.ceiling = ceiling.filter(|c| *c > 0.0).unwrap_or(f64::INFINITY);
+        self
+    }
+
+    /// With the way partitions are dealt. Owners that are not told for every partition are not used.
+    #[must_use]
+    pub fn dealt(mut self, sticky: bool, owners: &[Option<u32>]) -> Self {
+        self.sticky = sticky;
+        if sticky && owners.len() == self.shares.len() {
+            self.owners = owners.to_vec();
+        }
+        self
+    }
+
+    /// Whether what need not move stays where it is.
+    pub fn is_sticky(&self) -> bool {
+        self.sticky
+    }
+
+    /// The most that all together can do, per second; infinite: no limit.
+    pub fn ceiling(&self) -> f64 {
+        self.ceiling
+    }
+
+    /// Share of the work that a change of the count stops.
+    pub fn moved(&self, from: u32, to: u32) -> f64 {
+        match (from.abs_diff(to), from.max(to)) {
+            (0, _) => 0.0,
+            (by, most) if self.sticky => f64::from(by) / f64::from(most),
+            _ => 1.0,
         }
     }
 
@@ -30,14 +78,43 @@ impl Fleet {
         self.rate
     }
 
-    /// Share of the demand that each of `replicas` gets: partition p goes to replica p mod n, as the range and round
+    /// Share of the demand that each of `replicas` gets. Sticky, when the owners are known: everybody keeps up to a fair
+    /// number of what they have, the rest goes round. Else partition p goes to replica p mod n, as the range and round
     /// robin assignors spread one topic. Empty for a shared queue.
     pub fn loads(&self, replicas: u32) -> Vec<f64> {
         let members = (replicas as usize).min(self.shares.len());
         let mut loads = vec![0.0; members];
+        if members == 0 {
+            return loads;
+        }
+        // How many partitions each may still keep; the first ones one more, since the last ones go first.
+        let (each, more) = (self.shares.len() / members, self.shares.len() % members);
+        let mut room: Vec<usize> = (0..members).map(|m| each + usize::from(m < more)).collect();
+        let mut homeless = Vec::new();
         for (p, share) in self.shares.iter().enumerate() {
-            if let Some(load) = loads.get_mut(p % members.max(1)) {
-                *load += share;
+            let owner = self.owners.get(p).copied().flatten().map_or(members, |o| o as usize);
+            match room.get_mut(owner) {
+                Some(left) if *left > 0 => {
+                    *left -= 1;
+                    loads[owner] += share;
+                }
+                _ => homeless.push((p, share)),
+            }
+        }
+        if homeless.len() == self.shares.len() {
+            for (p, share) in homeless {
+                loads[p % members] += share;
+            }
+            return loads;
+        }
+        let mut next = 0;
+        for (_, share) in homeless {
+            while room.get(next) == Some(&0) {
+                next += 1;
+            }
+            if let Some(left) = room.get_mut(next) {
+                *left -= 1;
+                loads[next] += share;
             }
         }
         loads
@@ -46,10 +123,10 @@ impl Fleet {
     /// Demand that `replicas` hold without any of them falling behind, per second.
     pub fn capacity(&self, replicas: u32) -> f64 {
         if self.shares.is_empty() {
-            return self.rate * f64::from(replicas);
+            return (self.rate * f64::from(replicas)).min(self.ceiling);
         }
         let heaviest = self.loads(replicas).into_iter().fold(0.0, f64::max);
-        if heaviest > 0.0 { self.rate / heaviest } else { 0.0 }
+        if heaviest > 0.0 { (self.rate / heaviest).min(self.ceiling) } else { 0.0 }
     }
 
     /// Latency that load alone causes at `demand`, seconds; what is behind the backlog comes on top.
@@ -79,20 +156,22 @@ impl Fleet {
     /// Counts from `min` to `max` that can do more than every smaller one, up to twice what `peak` within the SLO takes.
     ///
     /// With equal shares over P partitions these are {⌈P/k⌉}: of 21 to 39 consumers over 40 partitions some still read
-    /// two, so that they hold no more than 20 do.
+    /// two, so that they hold no more than 20 do. Where every count is useful, as of a shared queue, large ones are a few
+    /// per cent apart.
     pub fn useful(&self, min: u32, max: u32, peak: f64, slo: f64) -> Vec<u32> {
-        let last = max.min(self.most());
+        let last = max.min(self.most()).min(min.saturating_add(MOST));
         let mut enough = None;
         let mut best = 0.0;
         let mut counts = Vec::new();
         for n in min..=last {
             let capacity = self.capacity(n);
-            if capacity > best * USEFUL || (n == 0 && min == 0) {
-                best = capacity;
-                counts.push(n);
-            }
             if enough.is_none() && self.sustains(n, peak, slo) {
                 enough = Some(n);
+            }
+            let spaced = counts.last().is_none_or(|before| f64::from(n) >= f64::from(*before) * SPACING);
+            if (capacity > best * USEFUL && (spaced || enough == Some(n))) || (n == 0 && min == 0) {
+                best = capacity;
+                counts.push(n);
             }
             if enough.is_some_and(|e| n >= e.saturating_mul(2).saturating_add(2)) {
                 break;

@@ -1,23 +1,49 @@
-//! The planner: the cheapest count over the horizon, every count that was considered with its price.
+//! The planner: a rolling-horizon cost programme. What to ask for now, what next and when, and what everything else
+//! would cost.
 //!
-//! One scalar decides: pod-hours + priced minutes over the SLO × min(10, value / SLO) + priced changes. Each candidate
-//! is rolled out against one path of demand (p80): replicas that start late, partitions that stand still while they
-//! move, a backlog that grows and drains, and what is left at the end. A count is held for the whole horizon; the
+//! One scalar decides: pod-hours + priced minutes over the SLO × min(10, value / SLO) + priced changes. A few weighted
+//! futures of demand ([`scenarios`]) are each solved backwards over stages of a minute ([`programme`]): what every
+//! count with every backlog is worth from then on, when it may still be changed. The first decision, which cannot wait
+//! to see which future it is, is played slot by slot up to the moment when what is asked for now works ([`rollout`]),
+//! with the replicas that are still starting and the pause that is under way; the cheapest on average is taken. The
 //! plan is made anew with every refresh.
+//!
+//! A removal waits until ten minutes after the last addition and is only looked at once a minute: noise between two
+//! looks would otherwise be paid for with pauses. A threshold in the price does the same job much worse (0.1 pod-hours
+//! of it cost 12 %).
 
+mod bursts;
+mod dynamics;
 mod fleet;
+mod programme;
 mod rollout;
+mod scenarios;
 
+pub use bursts::{Burst, Bursts};
 pub use fleet::Fleet;
 
 use crate::model::{Alternative, Capacity, Limits, Price};
+use dynamics::{Count, Promise};
+use programme::{Frame, Levels, Values};
+use rollout::{Branch, Roll};
+use scenarios::{Scenario, clean};
 
-/// Seconds between the slots of a roll-out.
+/// Seconds between the slots of the first decision.
 const SLOT: f64 = 15.0;
 /// Share of the estimated rate that is planned with: room for commits and noise (1 cost 4 % and 12 SLO minutes more).
 const DERATE: f64 = 0.95;
-/// Counts considered at most; beyond, every k-th.
-const CANDIDATES: usize = 64;
+/// Stages of a plan at most, and slots of each at least.
+const STAGES: usize = 30;
+const STAGE_SLOTS: usize = 4;
+/// Seconds of no removal after an addition.
+const SETTLE: f64 = 600.0;
+/// Seconds that a replica is seen to work late: one scrape.
+const SEEN: f64 = 15.0;
+/// Longest start-up and standstill that are believed, seconds.
+const START_UP_MOST: f64 = 3_600.0;
+const PAUSE_MOST: f64 = 600.0;
+/// Share of the partitions that an action moves when the rest stays where it is.
+const MOVED: f64 = 0.3;
 
 /// How demand becomes lateness.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,15 +63,19 @@ pub enum Work {
     Jobs,
 }
 
-/// One planning problem. Rates per second, times in seconds.
+/// One planning problem. Rates per second, times in seconds from now.
 #[derive(Clone, Debug)]
 pub struct Problem<'a> {
     /// How demand becomes lateness.
     pub work: Work,
-    /// Path of demand that is priced (p80), from now on, one value per `step`.
+    /// The p80 path of demand from now on, one value per `step`.
     pub demand: &'a [f64],
-    /// Path that a smaller count must hold too (p95).
+    /// The median path on the same step; empty: the p80 path alone is planned for.
+    pub middle: &'a [f64],
+    /// The p95 path: a smaller count of a shared queue must hold it too. (A log only waits, and that has its price.)
     pub high: &'a [f64],
+    /// Bursts of the demand, as far as they are known.
+    pub bursts: Option<&'a Bursts>,
     /// Seconds between the values of the paths.
     pub step: f64,
     /// What waits beyond what always waits between two commits.
@@ -54,6 +84,18 @@ pub struct Problem<'a> {
     pub current: u32,
     /// Count ready.
     pub ready: u32,
+    /// Seconds until each replica that was asked for and is not ready will be; missing ones take a whole start-up.
+    pub in_flight: &'a [f64],
+    /// Seconds that work still stands still for because of the last change.
+    pub pausing: f64,
+    /// Seconds since the count was last raised; `None`: longer ago than matters.
+    pub since_up: Option<f64>,
+    /// Whether a removal is looked at this time.
+    pub may_shrink: bool,
+    /// Owner of each partition, as a member's number below `current`; empty: not known.
+    pub owners: &'a [Option<u32>],
+    /// Whether a rebalance leaves where it is, and running, what need not move.
+    pub sticky: bool,
     /// Bounds.
     pub limits: Limits,
     /// What a replica can do.
@@ -67,11 +109,16 @@ pub struct Problem<'a> {
 /// What the planner found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The cheapest count within the bounds.
+    /// The cheapest count within the bounds to ask for now.
     pub replicas: u32,
-    /// Every count considered, by count; the present one is among them, and is priced as it is.
+    /// When to ask for which count, seconds from now: `replicas` at 0, and what would follow if the futures stay as
+    /// likely as they are now.
+    pub steps: Vec<(f64, u32)>,
+    /// Every count considered, by count, with the price of asking for it now and following the plan from there. The
+    /// present count is among them; where a change is planned it is priced as held over the whole horizon: what not
+    /// acting costs.
     pub alternatives: Vec<Alternative>,
-    /// Smaller counts were cheaper on the p80 path but would not hold the p95 path: the cheapest of them.
+    /// Smaller counts were cheaper but would not hold the p95 path: the cheapest of them.
     pub held_by_p95: Option<u32>,
     /// The partition that alone is more than one replica can do, with the replicas that it would need.
     pub hot: Option<(usize, f64)>,
@@ -86,47 +133,103 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     if !usable {
         return None;
     }
-    let fleet = Fleet::new(&problem.work, rate);
-    let peak_high = problem.high.iter().chain(problem.demand).copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
-    let alternatives: Vec<Alternative> = candidates(problem, &fleet, peak_high)
-        .into_iter()
-        .map(|replicas| {
-            let cost = rollout::price(problem, &fleet, replicas);
-            Alternative { replicas, price: cost.price, slo_minutes: cost.slo_minutes }
-        })
-        .collect();
-    let allowed = |a: &&Alternative| (problem.limits.min..=problem.limits.max).contains(&a.replicas);
-    let holds = |a: &&Alternative| a.replicas >= problem.current || fleet.sustains(a.replicas, peak_high, problem.slo);
-    let cheapest_of = |list: &mut dyn Iterator<Item = &Alternative>| -> Option<u32> {
-        list.min_by(|a, b| {
-            let stays = |x: &Alternative| x.replicas != problem.current;
-            a.price.total_cmp(&b.price).then(stays(a).cmp(&stays(b))).then(a.replicas.cmp(&b.replicas))
-        })
-        .map(|a| a.replicas)
+    let fleet = fleet(problem, rate);
+    let (first, stages, per_stage) = shape(problem);
+    let scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
+    let frame = frame(problem, &fleet, &scenarios, per_stage);
+    let values: Vec<Values> = scenarios.iter().map(|s| Values::new(&frame, s, first)).collect();
+    // What is added now stays for ten minutes, and so does what was added before.
+    let locked = |seconds: f64| -> Vec<Values> {
+        let until = (seconds / frame.stage).floor().max(0.0) as usize + 1;
+        scenarios.iter().zip(&values).map(|(s, v)| v.locked(&frame, s, until)).collect()
     };
-    let replicas = cheapest_of(&mut alternatives.iter().filter(allowed).filter(holds))
-        .unwrap_or_else(|| problem.current.max(problem.limits.min).min(problem.limits.max));
-    let unguarded = cheapest_of(&mut alternatives.iter().filter(allowed));
-    let peak = problem.demand.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
+    let after_up = locked(SETTLE);
+    let after_stay = problem.since_up.filter(|s| *s <= SETTLE).map(|s| locked(SETTLE - s));
+    let backlog = clean(problem.backlog) / rate;
+    let considered = (0..frame.counts.len()).map(|i| {
+        let replicas = frame.counts[i].replicas;
+        let roll = Roll::new(problem, &fleet, &frame, replicas, first * per_stage);
+        let (mut price, mut slo_minutes, mut branches) = (0.0, 0.0, Vec::with_capacity(scenarios.len()));
+        let ahead = if replicas > problem.current { &after_up } else { after_stay.as_ref().unwrap_or(&values) };
+        for ((scenario, values), ahead) in scenarios.iter().zip(&values).zip(ahead) {
+            let (cost, left) = roll.play(&frame, scenario, backlog);
+            price += scenario.weight * (cost.price + ahead.at(&frame, first, i, left));
+            slo_minutes += scenario.weight * cost.slo_minutes;
+            branches.push(Branch { scenario, values, backlog: left });
+        }
+        let last_up = if replicas > problem.current { 0.0 } else { -problem.since_up.unwrap_or(f64::MAX) };
+        let (later, steps) = rollout::follow(&frame, branches, first, i, last_up);
+        (Alternative { replicas, price, slo_minutes: slo_minutes + later }, steps)
+    });
+    let (mut alternatives, steps): (Vec<Alternative>, Vec<_>) = considered.unzip();
+    let (replicas, held_by_p95) = choose(problem, &fleet, &alternatives);
+    let chosen = alternatives.iter().position(|a| a.replicas == replicas);
+    let follows = chosen.and_then(|i| steps.into_iter().nth(i)).unwrap_or_default();
+    if replicas != problem.current {
+        let held = Roll::new(problem, &fleet, &frame, problem.current, stages * per_stage);
+        let cost = held.hold(&frame, &scenarios, backlog);
+        for a in alternatives.iter_mut().filter(|a| a.replicas == problem.current) {
+            (a.price, a.slo_minutes) = (cost.price, cost.slo_minutes);
+        }
+    }
+    let peak = problem.demand.iter().copied().map(clean).fold(0.0, f64::max);
     Some(Plan {
         replicas,
-        held_by_p95: unguarded.filter(|n| *n < replicas),
-        hot: fleet.hottest().map(|(p, share)| (p, share * peak / rate)).filter(|(_, needs)| *needs > 1.0),
+        steps: std::iter::once((0.0, replicas)).chain(follows).collect(),
         alternatives,
+        held_by_p95,
+        hot: fleet.hottest().map(|(p, share)| (p, share * peak / rate)).filter(|(_, needs)| *needs > 1.0),
     })
 }
 
 /// Records or requests per second that `replicas` can be planned with.
 pub fn capacity_of(work: &Work, capacity: &Capacity, replicas: u32) -> f64 {
-    Fleet::new(work, capacity.per_replica * DERATE).capacity(replicas)
+    Fleet::new(work, capacity.per_replica * DERATE).under(capacity.ceiling).capacity(replicas)
+}
+
+fn fleet(problem: &Problem<'_>, rate: f64) -> Fleet {
+    Fleet::new(&problem.work, rate).under(problem.capacity.ceiling).dealt(problem.sticky, problem.owners)
+}
+
+/// The stage at which what is asked for now works, the number of stages, and the slots of each.
+fn shape(problem: &Problem<'_>) -> (usize, usize, usize) {
+    let capacity = problem.capacity;
+    let works = clean(capacity.start_up).min(START_UP_MOST) + clean(capacity.rebalance).min(PAUSE_MOST) + SEEN;
+    let horizon = (problem.step * problem.demand.len() as f64).clamp(works + SETTLE, 1e6);
+    let per_stage = ((horizon / SLOT / STAGES as f64).ceil() as usize).max(STAGE_SLOTS);
+    let stage = per_stage as f64 * SLOT;
+    ((works / stage).ceil() as usize, (horizon / stage).ceil() as usize, per_stage)
+}
+
+fn frame(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_stage: usize) -> Frame {
+    let (rate, capacity) = (fleet.rate(), problem.capacity);
+    let peak = scenarios.iter().map(Scenario::peak).fold(0.0, f64::max);
+    // What waits must be worked off within the SLO as well.
+    let high = problem.high.iter().copied().map(clean).fold(peak * rate, f64::max)
+        + clean(problem.backlog) / problem.slo.max(1.0);
+    let Limits { min, max } = problem.limits;
+    let allowed = |n: u32| (min..=max).contains(&n);
+    let counts: Vec<Count> =
+        candidates(problem, fleet, high).into_iter().map(|n| Count::new(fleet, n, allowed(n))).collect();
+    let most = counts.iter().filter(|c| c.allowed).map(|c| c.capacity).fold(0.0, f64::max);
+    let moved = if problem.sticky { MOVED } else { 1.0 };
+    let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST) * moved;
+    let waits = clean(problem.backlog) / rate / 32.0;
+    Frame {
+        levels: Levels::new((peak.max(1.0) * problem.slo.max(1e-3)).max(waits)),
+        promise: Promise::new(&problem.work, problem.slo, problem.price),
+        stage: per_stage as f64 * SLOT,
+        start_up: clean(capacity.start_up).min(START_UP_MOST),
+        pause: [pause(capacity.rebalance), pause(capacity.rebalance_down)],
+        most,
+        counts,
+    }
 }
 
 /// Counts worth a price: those that add capacity over every smaller one, the bounds, and the present count.
 fn candidates(problem: &Problem<'_>, fleet: &Fleet, peak: f64) -> Vec<u32> {
     let Limits { min, max } = problem.limits;
     let mut counts = fleet.useful(min, max, peak, problem.slo);
-    let every = counts.len().div_ceil(CANDIDATES).max(1);
-    counts = counts.into_iter().step_by(every).collect();
     counts.extend([min, problem.current]);
     if max >= min && max <= fleet.most() {
         counts.push(max);
@@ -134,6 +237,29 @@ fn candidates(problem: &Problem<'_>, fleet: &Fleet, peak: f64) -> Vec<u32> {
     counts.sort_unstable();
     counts.dedup();
     counts
+}
+
+/// The cheapest count that may be asked for, and the smaller one that only the p95 path speaks against.
+fn choose(problem: &Problem<'_>, fleet: &Fleet, alternatives: &[Alternative]) -> (u32, Option<u32>) {
+    let Limits { min, max } = problem.limits;
+    let current = problem.current;
+    let high = problem.high.iter().chain(problem.demand).copied().map(clean).fold(0.0, f64::max);
+    let may_shrink = problem.may_shrink && problem.since_up.is_none_or(|s| s > SETTLE);
+    let may = |n: u32| (min..=max).contains(&n) && (n >= current.min(max) || may_shrink);
+    let a_log = matches!(problem.work, Work::Log { .. });
+    let holds = |n: u32| a_log || n >= current || fleet.sustains(n, high, problem.slo);
+    let cheapest = |allowed: &dyn Fn(u32) -> bool| -> Option<u32> {
+        let list = alternatives.iter().filter(|a| allowed(a.replicas));
+        let best = list.min_by(|a, b| {
+            let moves = |x: &Alternative| x.replicas != current;
+            a.price.total_cmp(&b.price).then(moves(a).cmp(&moves(b))).then(a.replicas.cmp(&b.replicas))
+        });
+        best.map(|a| a.replicas)
+    };
+
+    let replicas = cheapest(&|n| may(n) && holds(n)).unwrap_or_else(|| current.max(min).min(max));
+    let unguarded = cheapest(&may);
+    (replicas, unguarded.filter(|n| *n < replicas && !holds(*n)))
 }
 
 #[cfg(test)]

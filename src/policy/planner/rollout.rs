@@ -1,108 +1,183 @@
-//! One count, played over the horizon: what it costs.
+//! The first decision, played slot by slot: replicas that are still starting, a pause under way, and what comes after.
 
-use super::{Fleet, Problem, SLOT};
+use super::{
+    Fleet, Problem, SLOT,
+    dynamics::{Cost, Count},
+    programme::{Frame, Move, Values},
+    scenarios::{Scenario, clean},
+};
 
-/// A minute over the SLO is priced at most this many times.
-const WORST: f64 = 10.0;
-/// Share of the idle replicas' capacity that helps to drain: they finish their own partitions and then wait.
-const HELP: f64 = 0.5;
+/// Arrivals within this many seconds of the first are one action: its pause was learned with them in it.
+const ONE_ACTION: f64 = 60.0;
+/// Counts on either side that a later step may go to; the programme behind it knows them all.
+const REACH: usize = 12;
 
-/// What a roll-out costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Cost {
-    pub price: f64,
-    pub slo_minutes: f64,
+/// What becomes of the ready count once a count is asked for.
+#[derive(Debug)]
+pub(super) struct Roll {
+    /// The count asked for, which is paid.
+    asked: u32,
+    changes: bool,
+    /// Counts that are ready at one time or another.
+    ready: Vec<Count>,
+    /// Per slot: which of them, and for how many of its seconds work stands still.
+    slots: Vec<(usize, f64)>,
 }
 
-/// Plays `replicas`, asked for now, over the problem's horizon.
-pub(super) fn price(problem: &Problem<'_>, fleet: &Fleet, replicas: u32) -> Cost {
-    let capacity = problem.capacity;
-    let changes = replicas != problem.current;
-    // Replicas asked for are paid from now on, but work only after their start-up; those that go, go at once.
+impl Roll {
+    /// `asked` from now on, over a number of slots.
+    pub fn new(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, asked: u32, slots: usize) -> Self {
+        let before = problem.ready.min(problem.current);
+        let arrivals = arrivals(problem, frame.start_up, asked);
+        let start = before.min(asked);
+        let pauses = pauses(problem, fleet, asked, &arrivals);
+        let (mut ready, mut number) = (vec![Count::new(fleet, start, true)], start);
+        let mut next = arrivals.iter().peekable();
+        let slots = (0..slots).map(|slot| {
+            let (from, to) = (slot as f64 * SLOT, (slot + 1) as f64 * SLOT);
+            let had = number;
+            while let Some((_, more)) = next.next_if(|(at, _)| *at < from + SLOT / 2.0) {
+                number = number.saturating_add(*more).min(asked);
+            }
+            if number != had {
+                ready.push(Count::new(fleet, number, true));
+            }
+            let paused: f64 = pauses.iter().map(|(a, b)| (to.min(*b) - from.max(*a)).max(0.0)).sum();
+            (ready.len() - 1, paused.min(SLOT))
+        });
+        let slots = slots.collect();
+        Self { asked, changes: asked != problem.current, ready, slots }
+    }
+
+    /// Plays the slots in one future from a backlog: what they cost and the backlog after them.
+    pub fn play(&self, frame: &Frame, scenario: &Scenario, mut backlog: f64) -> (Cost, f64) {
+        let mut cost = Cost { price: if self.changes { frame.promise.action() } else { 0.0 }, slo_minutes: 0.0 };
+        for ((i, paused), demand) in self.slots.iter().zip(&scenario.slots) {
+            let Some(count) = self.ready.get(*i) else { break };
+            backlog = (backlog + demand * paused + count.net(*demand) * (SLOT - paused)).max(0.0);
+            cost.price += frame.promise.pods(self.asked, SLOT);
+            cost.add(frame.promise.late(count, *demand, backlog, SLOT), 1.0);
+        }
+        (cost, backlog)
+    }
+
+    /// Plays all slots and prices what is left: the count is never changed again.
+    pub fn hold(&self, frame: &Frame, scenarios: &[Scenario], backlog: f64) -> Cost {
+        let mut total = Cost::default();
+        for scenario in scenarios {
+            let (mut cost, left) = self.play(frame, scenario, backlog);
+            let demand = scenario.slots.last().copied().unwrap_or(0.0);
+            if let Some(count) = self.ready.last() {
+                cost.price += frame.promise.left_over(count, demand, left, frame.most);
+            }
+            total.add(cost, scenario.weight);
+        }
+        total
+    }
+}
+
+/// Seconds from now and number of the replicas that become ready, once `asked` are asked for. What is taken back is
+/// what was asked for last.
+fn arrivals(problem: &Problem<'_>, start_up: f64, asked: u32) -> Vec<(f64, u32)> {
     let before = problem.ready.min(problem.current);
-    let arrive = if replicas > before { finite(capacity.start_up) } else { 0.0 };
-    let moves = replicas != before;
-    let pause_from = arrive;
-    let pause_to = if moves { arrive + finite(capacity.rebalance) } else { arrive };
-    let horizon = problem.step * problem.demand.len() as f64;
-    let slots = (horizon / SLOT).ceil() as usize;
+    let mut left = problem.current.min(asked).saturating_sub(before);
+    let mut starting: Vec<f64> = problem.in_flight.iter().map(|s| clean(*s).min(start_up)).collect();
+    starting.sort_by(f64::total_cmp);
+    let mut out: Vec<(f64, u32)> = Vec::new();
+    for at in starting.into_iter().take(left as usize) {
+        out.push((at, 1));
+        left -= 1;
+    }
+    // Replicas that are missing and nobody saw being asked for, and those that are asked for now.
+    let rest = left + asked.saturating_sub(problem.current);
+    if rest > 0 {
+        out.push((start_up, rest));
+    }
+    out
+}
 
-    let mut cost = Cost { price: if changes { problem.price.action } else { 0.0 }, slo_minutes: 0.0 };
-    let mut backlog = finite(problem.backlog);
-    let mut demand = 0.0;
-    for slot in 0..slots {
-        let t = slot as f64 * SLOT;
-        demand = problem.demand.get((t / problem.step) as usize).copied().map_or(demand, finite);
-        let ready = if t < arrive { before } else { replicas };
-        let paused = ((t + SLOT).min(pause_to) - t.max(pause_from)).max(0.0);
-        backlog = step(fleet, ready, demand, backlog, SLOT - paused) + demand * paused;
-        cost.price += f64::from(replicas) * SLOT / 3600.0 * problem.price.pod_hour;
-        let over = severity(lateness(fleet, ready, demand, backlog), problem.slo);
-        if over > 0.0 {
-            cost.slo_minutes += SLOT / 60.0;
-            cost.price += problem.price.slo_minute * over * SLOT / 60.0;
+/// When work stands still, from and to in seconds from now.
+fn pauses(problem: &Problem<'_>, fleet: &Fleet, asked: u32, arrivals: &[(f64, u32)]) -> Vec<(f64, f64)> {
+    let capacity = problem.capacity;
+    let before = problem.ready.min(problem.current);
+    let mut out = vec![(0.0, clean(problem.pausing))];
+    if asked < before {
+        out.push((0.0, clean(capacity.rebalance_down) * fleet.moved(before, asked)));
+    }
+    let (mut number, mut began) = (before, f64::NEG_INFINITY);
+    for (at, more) in arrivals {
+        let next = number.saturating_add(*more);
+        if at - began > ONE_ACTION {
+            began = *at;
+            out.push((*at, at + clean(capacity.rebalance) * fleet.moved(number, next)));
+        }
+        number = next;
+    }
+    out
+}
+
+/// One future at the end of the first decision.
+pub(super) struct Branch<'a> {
+    pub scenario: &'a Scenario,
+    pub values: &'a Values,
+    pub backlog: f64,
+}
+
+/// Follows the programme from a count on, one decision for all futures together, as none of them is known yet: minutes
+/// over the SLO, and the steps as seconds from now with the counts to ask for.
+pub(super) fn follow(
+    frame: &Frame,
+    mut branches: Vec<Branch<'_>>,
+    first: usize,
+    mut at: usize,
+    mut last_up: f64,
+) -> (f64, Vec<(f64, u32)>) {
+    let stages = branches.first().map_or(0, |b| b.scenario.stages.len());
+    let (mut minutes, mut steps) = (0.0, Vec::new());
+    for stage in first..stages {
+        let now = stage as f64 * frame.stage;
+        let from = &frame.counts[at];
+        let mut best = (f64::INFINITY, at);
+        for to in at.saturating_sub(REACH)..(at + REACH + 1).min(frame.counts.len()) {
+            let count = &frame.counts[to];
+            let soon = count.replicas < from.replicas && now - last_up <= super::SETTLE;
+            if (!count.allowed && to != at) || soon {
+                continue;
+            }
+            let ahead = branches.iter().map(|b| {
+                let demand = b.scenario.stages[stage];
+                let (after, cost) = frame.serve(count, count.net(demand), demand, b.backlog, way(at, to));
+                b.scenario.weight * (cost.price + b.values.at(frame, stage + 1, to, after))
+            });
+            let price = frame.switch(from, count) + ahead.sum::<f64>();
+            if price < best.0 || (price <= best.0 && to == at) {
+                best = (price, to);
+            }
+        }
+        let to = best.1;
+        let count = &frame.counts[to];
+        for b in &mut branches {
+            let demand = b.scenario.stages[stage];
+            let (after, cost) = frame.serve(count, count.net(demand), demand, b.backlog, way(at, to));
+            b.backlog = after;
+            minutes += b.scenario.weight * cost.slo_minutes;
+        }
+        if to != at {
+            let ask = if to > at { (now - frame.start_up).max(0.0) } else { now };
+            if to > at {
+                last_up = ask;
+            }
+            steps.push((ask, count.replicas));
+            at = to;
         }
     }
-    cost.price += left_over(problem, fleet, replicas, demand, backlog);
-    cost
+    (minutes, steps)
 }
 
-/// What `seconds` of work leave of a backlog.
-fn step(fleet: &Fleet, replicas: u32, demand: f64, backlog: f64, seconds: f64) -> f64 {
-    let capacity = fleet.capacity(replicas);
-    let loads = fleet.loads(replicas);
-    let growth = if loads.is_empty() {
-        demand - capacity
-    } else {
-        // Each member falls behind on its own partitions, whatever the others have to spare.
-        loads.iter().map(|share| (demand * share - fleet.rate()).max(0.0)).sum()
-    };
-    if growth > 0.0 {
-        return backlog + growth * seconds;
+fn way(from: usize, to: usize) -> Move {
+    match to.cmp(&from) {
+        std::cmp::Ordering::Less => Move::Down,
+        std::cmp::Ordering::Equal => Move::Stay,
+        std::cmp::Ordering::Greater => Move::Up,
     }
-    let spare = (capacity - demand).max(0.0);
-    let together = fleet.rate() * f64::from(replicas.min(fleet.most()));
-    let drain = spare + HELP * (together - capacity).max(0.0);
-    (backlog - drain * seconds).max(0.0)
-}
-
-/// Seconds late: the age of the oldest unread record of a log, else the wait behind the backlog plus the load's own.
-fn lateness(fleet: &Fleet, replicas: u32, demand: f64, backlog: f64) -> f64 {
-    let flow = if fleet.most() < u32::MAX { demand } else { fleet.capacity(replicas) };
-    let behind = match (backlog > 0.0, flow > 0.0) {
-        (false, _) => 0.0,
-        (true, true) => backlog / flow,
-        (true, false) => {
-            let capacity = fleet.capacity(replicas);
-            if capacity > 0.0 { backlog / capacity } else { f64::MAX }
-        }
-    };
-    behind + fleet.latency(replicas, demand)
-}
-
-/// `min(10, value / SLO)` above the SLO, 0 within it.
-fn severity(value: f64, slo: f64) -> f64 {
-    if value <= slo { 0.0 } else { (value / slo).min(WORST) }
-}
-
-/// What the horizon leaves behind: the pods that drain it, and half the minutes over the SLO until it is drained by the
-/// most replicas there may be. So less left over is always worth something, even where no count is in time.
-fn left_over(problem: &Problem<'_>, fleet: &Fleet, replicas: u32, demand: f64, backlog: f64) -> f64 {
-    if backlog <= 0.0 {
-        return 0.0;
-    }
-    let pods = backlog / fleet.rate() / 3600.0 * problem.price.pod_hour;
-    let over = severity(lateness(fleet, replicas, demand, backlog), problem.slo);
-    if over <= 0.0 {
-        return pods;
-    }
-    let excess = (backlog - demand * problem.slo).max(0.0);
-    let most = fleet.capacity(problem.limits.max.min(fleet.most())).max(fleet.capacity(replicas));
-    let drain = if most > demand { most - demand } else { most };
-    let seconds = if drain > 0.0 { excess / drain } else { 0.0 };
-    pods + 0.5 * problem.price.slo_minute * over * seconds / 60.0
-}
-
-fn finite(x: f64) -> f64 {
-    if x.is_finite() { x.max(0.0) } else { 0.0 }
 }

@@ -1,0 +1,154 @@
+//! How a backlog grows and drains at one count, and how late that is. Demand is in replicas (demand over the rate of
+//! one), backlogs in replica-seconds: so the plan is the same whatever a record is.
+
+use super::{Fleet, Work};
+use crate::model::Price;
+
+/// A minute over the SLO is priced at most this many times.
+const WORST: f64 = 10.0;
+/// Share of the idle replicas' capacity that helps to drain: they finish their own partitions and then wait.
+const HELP: f64 = 0.5;
+/// Later than any SLO, seconds: work that nobody does.
+const NEVER: f64 = 1e12;
+
+/// One count with all that its dynamics need.
+#[derive(Clone, Debug)]
+pub(super) struct Count {
+    pub replicas: u32,
+    /// Whether a plan may ask for it: it is within the limits.
+    pub allowed: bool,
+    /// Demand that none falls behind of.
+    pub capacity: f64,
+    /// What all could do if all had work.
+    together: f64,
+    /// What lies downstream takes at most.
+    ceiling: f64,
+    /// Share of the demand per member; empty: one shared queue.
+    loads: Vec<f64>,
+    sticky: bool,
+}
+
+impl Count {
+    pub fn new(fleet: &Fleet, replicas: u32, allowed: bool) -> Self {
+        let capacity = fleet.capacity(replicas) / fleet.rate();
+        let ceiling = fleet.ceiling() / fleet.rate();
+        let together = f64::from(replicas.min(fleet.most())).min(ceiling);
+        let loads = fleet.loads(replicas);
+        Self { replicas, allowed, capacity, together, ceiling, loads, sticky: fleet.is_sticky() }
+    }
+
+    /// Change of the backlog per second at a demand while work goes on: above zero it grows.
+    pub fn net(&self, demand: f64) -> f64 {
+        let growth = if self.loads.is_empty() {
+            demand - self.capacity
+        } else {
+            // Each member falls behind on its own partitions, whatever the others have to spare. Members that keep
+            // their partitions do not share them out anew, so no count holds more than its heaviest member.
+            let overload: f64 = self.loads.iter().map(|share| (demand * share - 1.0).max(0.0)).sum();
+            let least = if self.sticky { self.capacity } else { self.ceiling };
+            overload.max(demand - least)
+        };
+        if growth > 0.0 {
+            return growth;
+        }
+        let spare = (self.capacity - demand).max(0.0);
+        -(spare + HELP * (self.together - demand.max(self.capacity)).max(0.0))
+    }
+}
+
+/// What is promised and what things cost, for one kind of work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Promise {
+    slo: f64,
+    price: Price,
+    /// Lateness is the age of the oldest unread record, not the wait for all that waits to be done.
+    log: bool,
+    /// Latency without load of a shared queue of requests, seconds.
+    unloaded: f64,
+}
+
+/// What some seconds cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Cost {
+    pub price: f64,
+    pub slo_minutes: f64,
+}
+
+impl Cost {
+    pub fn add(&mut self, other: Self, weight: f64) {
+        self.price += weight * other.price;
+        self.slo_minutes += weight * other.slo_minutes;
+    }
+}
+
+impl Promise {
+    pub fn new(work: &Work, slo: f64, price: Price) -> Self {
+        let unloaded = if let Work::Shared { unloaded } = work { unloaded.max(0.0) } else { 0.0 };
+        Self { slo, price, log: matches!(work, Work::Log { .. }), unloaded }
+    }
+
+    /// Seconds late.
+    #[inline]
+    fn lateness(&self, count: &Count, demand: f64, backlog: f64) -> f64 {
+        let flow = if self.log && demand > 0.0 { demand } else { count.capacity };
+        let behind = match (backlog > 0.0, flow > 0.0) {
+            (false, _) => 0.0,
+            (true, true) => backlog / flow,
+            (true, false) => NEVER,
+        };
+        if self.unloaded > 0.0 {
+            // Processor sharing. At and above capacity the backlog tells the rest.
+            let spare = if count.capacity > 0.0 { (1.0 - demand / count.capacity).max(0.02) } else { 0.02 };
+            behind + self.unloaded / spare
+        } else {
+            behind
+        }
+    }
+
+    /// `min(10, value / SLO)` above the SLO, 0 within it.
+    #[inline]
+    fn severity(&self, value: f64) -> f64 {
+        if value <= self.slo { 0.0 } else { (value / self.slo).min(WORST) }
+    }
+
+    /// What being `backlog` behind for some seconds costs, beside the pods.
+    #[inline]
+    pub fn late(&self, count: &Count, demand: f64, backlog: f64, seconds: f64) -> Cost {
+        let severity = self.severity(self.lateness(count, demand, backlog));
+        if severity > 0.0 {
+            let minutes = seconds / 60.0;
+            Cost { price: self.price.slo_minute * severity * minutes, slo_minutes: minutes }
+        } else {
+            Cost::default()
+        }
+    }
+
+    /// What `replicas` cost for some seconds.
+    #[inline]
+    pub fn pods(&self, replicas: u32, seconds: f64) -> f64 {
+        f64::from(replicas) * seconds / 3600.0 * self.price.pod_hour
+    }
+
+    /// What a change costs.
+    pub fn action(&self) -> f64 {
+        self.price.action
+    }
+
+    /// What the horizon leaves behind: the pods that drain it, and half the minutes over the SLO until it is drained by
+    /// the most capable count there is. So less left over is always worth something, even where no count is in time.
+    pub fn left_over(&self, count: &Count, demand: f64, backlog: f64, most: f64) -> f64 {
+        if backlog <= 0.0 {
+            return 0.0;
+        }
+        let pods = backlog / 3600.0 * self.price.pod_hour;
+        let over = self.severity(self.lateness(count, demand, backlog));
+        if over <= 0.0 {
+            return pods;
+        }
+        let most = most.max(count.capacity);
+        let drain = if most > demand { most - demand } else { most };
+        let excess = (backlog - demand * self.slo).max(0.0);
+        let seconds = if drain > 0.0 { excess / drain } else { 0.0 };
+        pods + 0.5 * self.price.slo_minute * over * seconds / 60.0
+    }
+}
