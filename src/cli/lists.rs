@@ -134,14 +134,19 @@ fn secret(source: &SecretSource) -> String {
 }
 
 pub(super) fn info(common: &Common) -> Outcome {
-    let file = common.config.clone().or_else(Config::find);
+    let file = match common.config.clone().or_else(Config::find) {
+        Some(file) => file.display().to_string(),
+        None => {
+            Config::usual_place().map_or_else(|| "none".to_owned(), |p| format!("none (it would be {})", p.display()))
+        }
+    };
     let path = |p: Option<std::path::PathBuf>| p.map_or_else(|| "none".to_owned(), |p| p.display().to_string());
     let state = common::state_path();
     print(&format!(
         "highwater      {}\nconfiguration  {}\nstate          {}\nhistory        {}\nledger         {}\nlog            {}\n\
          librdkafka     {}\n",
         env!("CARGO_PKG_VERSION"),
-        path(file),
+        file,
         path(state.clone()),
         path(state.clone().map(|s| s.join("history.db"))),
         path(state.clone().map(|s| s.join("ledger").join(crate::ledger::FILE))),

@@ -7,13 +7,17 @@ use crate::{
     model::{Health, Mode, Picture, SourceStatus},
     process::Clock,
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::time::{self, Instant};
 
 /// Longest wait for the slowest source, on top of the time to settle.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Looks for `settle` seconds and until every source has answered or failed, and gives back what there is to see.
+/// Looks for `settle` seconds and until every source has answered or failed and what it said was taken in, and gives back what there is to see.
 /// Nothing is written and nothing can be changed; the history of earlier runs is read when there is one.
 pub(super) async fn picture(
     config: Config,
@@ -30,7 +34,8 @@ pub(super) async fn picture(
         {
             let picture = handle.pictures.borrow_and_update();
             let decided = picture.sources.len() >= expected && picture.sources.iter().all(is_decided);
-            if decided && began.elapsed() >= settle {
+            let whole = handle.behind.load(Relaxed) == 0;
+            if decided && whole && began.elapsed() >= settle {
                 break;
             }
         }

@@ -149,9 +149,12 @@ impl Config {
         if let Some(path) = std::env::var_os("HIGHWATER_CONFIG") {
             return Some(PathBuf::from(path));
         }
-        let dirs = directories::ProjectDirs::from("", "", "highwater")?;
-        let path = dirs.config_dir().join("highwater.toml");
-        path.exists().then_some(path)
+        Self::usual_place().filter(|p| p.exists())
+    }
+
+    /// `highwater.toml` in the platform's configuration folder, whether it is there or not.
+    pub fn usual_place() -> Option<PathBuf> {
+        Some(directories::ProjectDirs::from("", "", "highwater")?.config_dir().join("highwater.toml"))
     }
 
     /// Puts the command line over the file.

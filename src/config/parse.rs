@@ -65,7 +65,7 @@ fn ui(s: &Section<'_>) -> Ui {
 
 /// Whether a Kafka client property holds a secret: librdkafka's names and Java's.
 pub fn is_kafka_secret(key: &str) -> bool {
-    key.ends_with("password") || key.contains("key.pem") || key.contains("jaas") || key.contains("secret")
+    ["password", "key.pem", "keystore.key", "jaas", "secret"].iter().any(|part| key.contains(part))
 }
 
 fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {

@@ -39,6 +39,8 @@ pub(super) struct Memory {
     /// The number of this pass, and of the one that last advised on a thing: who waited longest is first.
     turn: u64,
     turns: HashMap<Entity, u64>,
+    /// Workloads that the last pass had no time for.
+    waiting: usize,
     advice: HashMap<Entity, Arc<Advice>>,
     counts: HashMap<Entity, (u32, Option<(Time, u32)>)>,
 }
@@ -70,6 +72,7 @@ impl Memory {
         self.keep_time(given.now);
         let mut workloads = discover::workloads(given.configured, given.latest);
         self.turn += 1;
+        self.waiting = 0;
         workloads.sort_by_cached_key(|w| self.turns.get(&w.entity).copied());
         if given.now.since(self.pruned) >= PRUNE {
             self.prune(&workloads, given.now);
@@ -77,7 +80,14 @@ impl Memory {
         let began = Instant::now();
         let mut views: Vec<_> = workloads.into_iter().map(|w| Arc::new(self.view(w, given, began))).collect();
         view::sort(&mut views);
+        let (took, waiting) = (began.elapsed(), self.waiting);
+        tracing::debug!("a pass over {} workloads took {took:?}; {waiting} wait for the next one", views.len());
         views
+    }
+
+    /// Workloads that the last pass had no time for: another pass soon is of use.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
     }
 
     fn view(&mut self, workload: Arc<Workload>, given: &Given<'_>, began: Instant) -> WorkloadView {
@@ -106,8 +116,14 @@ impl Memory {
             step: STEP,
         };
         let advice = match old {
-            Some(old) if !may_advise || (!may_forecast && usable.is_none()) => stands(old, &state),
-            None if !may_advise => Arc::new(waits(None)),
+            Some(old) if !may_advise || (!may_forecast && usable.is_none()) => {
+                self.waiting += 1;
+                stands(old, &state)
+            }
+            None if !may_advise => {
+                self.waiting += 1;
+                Arc::new(waits(None))
+            }
             _ => {
                 self.turns.insert(workload.entity.clone(), self.turn);
                 Arc::new(advise::advise(&input))

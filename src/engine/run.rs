@@ -12,7 +12,10 @@ use crate::model::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -38,6 +41,8 @@ pub struct Handle {
     pub pictures: watch::Receiver<Arc<Picture>>,
     /// Where intents go; `None` in watch mode.
     pub intents: Option<mpsc::Sender<Intent>>,
+    /// What the newest picture does not hold yet: observations not looked at, workloads whose advice waits for its turn.
+    pub behind: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -78,17 +83,19 @@ pub fn start(options: Options) -> Handle {
     let (intents, intents_in) = mpsc::channel(16);
     let operate = options.mode == Mode::Operate;
     let seen = pictures.clone();
+    let behind = Arc::new(AtomicUsize::new(0));
+    let told = behind.clone();
     let task = tokio::spawn(async move {
         let (events_out, events) = mpsc::channel(64);
         // In watch mode nothing that could change a system is constructed.
         let approvals = operate.then(|| tokio::spawn(approve::run(options.clone(), seen, intents_in, events_out)));
-        let engine = Engine::new(options, publish).await;
+        let engine = Engine::new(options, publish, told).await;
         engine.run(stopped, events).await;
         if let Some(task) = approvals {
             approve::finish(task).await;
         }
     });
-    Handle { pictures, intents: operate.then_some(intents), stop, task }
+    Handle { pictures, intents: operate.then_some(intents), behind, stop, task }
 }
 
 fn title(options: &Options) -> String {
@@ -142,12 +149,16 @@ struct Engine {
     notices: Vec<Notice>,
     store: Option<mpsc::Sender<persist::Batch>>,
     seq: u64,
+    /// As in [`Handle`].
+    behind: Arc<AtomicUsize>,
+    /// Workloads that the last pass had no time for.
+    waiting: usize,
     /// The last look at both clocks: the one that stamps and the one that cannot be set.
     looked: (Time, Instant),
 }
 
 impl Engine {
-    async fn new(options: Options, publish: watch::Sender<Arc<Picture>>) -> Self {
+    async fn new(options: Options, publish: watch::Sender<Arc<Picture>>, behind: Arc<AtomicUsize>) -> Self {
         let now = options.clock.now();
         let (history, store, problem) = persist::start(options.state.clone(), now).await;
         let own = options.config.own_series();
@@ -175,6 +186,8 @@ impl Engine {
             notices: Vec::new(),
             store,
             seq: 0,
+            behind,
+            waiting: 0,
             looked: (now, Instant::now()),
         };
         if let Some(problem) = problem {
@@ -218,7 +231,8 @@ impl Engine {
                 }
                 _ = pace.tick() => {
                     self.look_at_clock();
-                    if pass.is_none() && !self.pending.is_empty() {
+                    let more = !self.pending.is_empty() || self.waiting > 0;
+                    if pass.is_none() && more {
                         pass = self.start_pass();
                     }
                 }
@@ -295,6 +309,7 @@ impl Engine {
         self.ml = passed.latest.ml.values().cloned().collect();
         self.kube.clone_from(&passed.latest.kube);
         self.views = passed.views;
+        self.waiting = passed.memory.waiting();
         self.state = Some((passed.latest, passed.memory));
         for text in &passed.news {
             self.notice(Severity::Look, text.as_str());
@@ -332,6 +347,7 @@ impl Engine {
             prepared: self.prepared.clone(),
             notices: self.notices.clone(),
         };
+        self.behind.store(self.pending.len() + usize::from(self.state.is_none()) + self.waiting, Relaxed);
         self.publish.send_replace(Arc::new(picture));
     }
 }

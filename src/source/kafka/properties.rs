@@ -255,10 +255,9 @@ pub fn parse_java(text: &str) -> Result<BTreeMap<String, Property>, String> {
     if let Some(jaas) = raw.remove("sasl.jaas.config") {
         let module = jaas.split_whitespace().next().unwrap_or_default();
         if !module.ends_with("PlainLoginModule") && !module.ends_with("ScramLoginModule") {
-            let module = Label::new(module);
-            return Err(format!(
-                "sasl.jaas.config: {module} is not supported: use PlainLoginModule or ScramLoginModule"
-            ));
+            // The word is not repeated: in a line that was mistyped it may be the password.
+            let mend = "begin with org.apache.kafka.common.security.scram.ScramLoginModule or ….plain.PlainLoginModule";
+            return Err(format!("sasl.jaas.config: its login module is not supported: {mend}"));
         }
         for (option, key) in [("username", "sasl.username"), ("password", "sasl.password")] {
             let value =

@@ -116,7 +116,11 @@ impl Failure {
             };
             return Self::new(FailureKind::Timeout, format!("{url} {what} within {timeout} s"), mend);
         }
-        let mend = if error.is_connect() { "check `url` and the route to it" } else { "" };
+        let mend = if error.is_connect() {
+            "check `url` and the route to it"
+        } else {
+            "check the port and the scheme of `url`: a server that speaks TLS needs https"
+        };
         Self::new(FailureKind::Connect, format!("the connection to {url} failed ({text})"), mend)
     }
 

@@ -1,0 +1,119 @@
+//! Credentials in every place that takes one: they are sent where they belong and shown nowhere.
+
+use super::support::{Home, Manner, Server, closed_port};
+
+/// What every secret of these tests begins with.
+const CANARY: &str = "canary-7f3a";
+
+const UNAUTHORISED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn config(home: &Home, server: u16) -> String {
+    let token = home.file("token", &format!("{CANARY}-file\n"));
+    format!(
+        r#"
+[kafka.one]
+"bootstrap.servers" = "127.0.0.1:{closed}"
+"security.protocol" = "SASL_PLAINTEXT"
+"sasl.mechanism" = "PLAIN"
+"sasl.username" = "viewer"
+"sasl.password" = "{CANARY}-sasl"
+
+[prometheus.bearer]
+url = "http://127.0.0.1:{server}/a"
+bearer_token = "{CANARY}-bearer"
+headers = {{ X-Api-Key = "{CANARY}-header", X-Scope-OrgID = "team-a" }}
+
+[prometheus.basic]
+url = "http://127.0.0.1:{server}/b"
+basic = {{ user = "viewer", password = "{CANARY}-basic" }}
+
+[prometheus.file]
+url = "http://127.0.0.1:{server}/c"
+bearer_token = {{ file = "{token}" }}
+
+[prometheus.command]
+url = "http://127.0.0.1:{server}/d"
+bearer_token = {{ command = ["echo", "{CANARY}-command"] }}
+"#,
+        closed = closed_port(),
+    )
+}
+
+#[test]
+fn no_secret_reaches_a_screen_or_a_log() {
+    let home = Home::new();
+    let server = Server::start(Manner::Answers(UNAUTHORISED));
+    let file = home.file("h.toml", &config(&home, server.port));
+    let log = home.path().join("trace.log").to_str().unwrap().to_owned();
+    let mut told = String::new();
+    for (code, args) in [
+        (0, &["config", "show"][..]),
+        (0, &["info"]),
+        (3, &["check", "-vv"]),
+        (3, &["check", "-vv", "--log-file", &log]),
+        (3, &["recommend", "--settle", "2s", "-vv", "--log-file", &log]),
+        (3, &["snapshot", "--settle", "1s", "--format", "json", "-vv"]),
+    ] {
+        let args: Vec<&str> = args.iter().copied().chain(["--config", &file]).collect();
+        let ran = home.expect(code, &args);
+        for (stream, text) in [("standard output", &ran.out), ("standard error", &ran.err)] {
+            // The command that prints a secret is the user's own text, but no secret of ours.
+            let shown = text.lines().find(|l| l.contains(CANARY));
+            assert_eq!(shown, None, "{args:?} shows a secret on {stream}");
+        }
+        told += &ran.out;
+    }
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.lines().count() > 20, "there is a log to look through");
+    assert_eq!(logged.lines().find(|l| l.contains(CANARY)), None, "the log holds a secret");
+    assert!(told.contains("(set, not shown)"), "config show says that there is one");
+    let heard = server.heard();
+    for sent in ["bearer", "header", "file", "command"] {
+        assert!(heard.contains(&format!("{CANARY}-{sent}")), "the server got {sent}: {heard}");
+    }
+}
+
+#[test]
+fn errors_about_a_secret_do_not_repeat_it() {
+    let home = Home::new();
+    let shared = home.path().join("shared.toml");
+    for text in [
+        "[kafka.k]\n\"bootstrap.servers\" = \"k:1\"\n\"sasl.password\" = \"canary-7f3a\"\n",
+        "[kafka.k]\n\"bootstrap.servers\" = \"k:1\"\n\"ssl.key.pem\" = \"canary-7f3a\"\n",
+        "[kafka.k]\n\"bootstrap.servers\" = \"k:1\"\n\"sasl.oauthbearer.client.secret\" = \"canary-7f3a\"\n",
+        "[prometheus.p]\nurl = \"http://p\"\nbearer_token = \"canary-7f3a\"\n",
+        "[prometheus.p]\nurl = \"http://p\"\nheaders = { Authorization = \"Bearer canary-7f3a\" }\n",
+        "[prometheus.p]\nurl = \"http://p\"\nbasic = { user = \"u\", password = \"canary-7f3a\" }\n",
+        "[prometheus.p]\nurl = \"http://viewer:canary-7f3a@p\"\n",
+        "[prometheus.p]\nurl = \"http://p\"\nbearer_token = canary-7f3a\n",
+        "[prometheus.p]\nurl = \"http://p\"\nbearer_token = \"canary-7f3a\n",
+        "[prometheus.p]\nurl = \"http://p\"\nbearer_token = { enw = \"canary-7f3a\" }\n",
+    ] {
+        std::fs::write(&shared, text).unwrap();
+        let ran = home.expect(2, &["config", "show", "--config", shared.to_str().unwrap()]);
+        assert!(ran.err.contains("shared.toml:"), "{text}: {}", ran.err);
+        assert!(!ran.err.contains(CANARY) && ran.out.is_empty(), "{text}: {}", ran.err);
+    }
+    let ran = home.expect(2, &["check", "--prometheus", "http://viewer:canary-7f3a@127.0.0.1:1"]);
+    assert!(ran.err.contains("do not belong into the URL") && !ran.err.contains(CANARY), "{}", ran.err);
+}
+
+#[test]
+fn secrets_of_client_properties_are_not_shown() {
+    let home = Home::new();
+    for text in [
+        "bootstrap.servers=127.0.0.1:1\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
+         sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username=\"v\" password=\"canary-7f3a\";\n",
+        "bootstrap.servers=127.0.0.1:1\nssl.key.password=canary-7f3a\n",
+        "bootstrap.servers=127.0.0.1:1\nsasl.oauthbearer.client.credentials.client.secret=canary-7f3a\n",
+        "bootstrap.servers=127.0.0.1:1\nssl.keystore.key=canary-7f3a\n",
+        "bootstrap.servers=127.0.0.1:1\nsasl.jaas.config=canary-7f3a\n",
+    ] {
+        let file = home.file("client.properties", text);
+        for command in [&["config", "show"][..], &["check", "-vv"]] {
+            let args: Vec<&str> = command.iter().copied().chain(["--kafka-config", &file]).collect();
+            let ran = home.run(&args);
+            assert!(!ran.err.contains(CANARY) && !ran.out.contains(CANARY), "{text}{args:?}: {ran:#?}");
+        }
+    }
+}
