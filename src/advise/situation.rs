@@ -71,14 +71,10 @@ impl Situation {
             capacity.per_replica = capacity.high.max(capacity.per_replica);
             if kind != WorkloadKind::Batch && late.is_none_or(|l| l <= slo) && replicas.desired >= limits.min {
                 limits.max = limits.max.min(replicas.desired).max(limits.min);
-                notes.push("not more: no span with work waiting was seen, and nothing is late".to_owned());
+                notes.push("not more: nothing is late, and the replicas were never seen at their limit".to_owned());
             }
         }
         let work = work(input, signals, &capacity, slo, &mut notes);
-        notes.extend(capacity.assumptions.iter().cloned());
-        if let Ok(forecast) = forecast {
-            notes.extend(forecast.warnings.iter().cloned());
-        }
         let highest = paths.p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
         let bursts =

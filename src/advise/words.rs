@@ -1,14 +1,15 @@
-//! The recommendation in sentences with numbers, the most important first.
+//! The recommendation in sentences with numbers, the most important first. Prices, the capacity's assumptions, the
+//! forecast's warnings and the workload's notices are not repeated: they stand in fields of their own.
 
 use super::{Input, per_second, situation::Situation};
 use crate::{
     guard::Judgement,
-    model::{Alternative, WorkloadKind, duration, si},
+    model::{WorkloadKind, duration, si},
     policy::planner::Plan,
 };
 
-/// Other counts named with their prices.
-const OTHERS_NAMED: usize = 2;
+/// Below this share of the replicas' sum it is the partitions that hold them back, not the planner's margin alone.
+const UNEVEN: f64 = 0.93;
 
 pub(super) fn reasons(
     input: &Input<'_>,
@@ -20,21 +21,20 @@ pub(super) fn reasons(
     let current = input.state.replicas.as_ref().map_or(0, |r| r.desired);
     let mut out = vec![demand_ahead(input, situation), holds(situation, current)];
     if let Some((partition, needs)) = plan.hot {
-        out.insert(0, format!("partition {partition} alone needs {} replicas: more of them cannot help it", si(needs)));
+        out.insert(0, format!("partition {partition} alone needs {} replicas; adding more cannot help it", si(needs)));
     }
-    out.extend(lateness(situation));
-    out.extend(staying(plan, current));
-    out.extend(prices(plan, judgement.recommended, current));
+    out.extend(lateness(situation, input.workload.entity.kind));
     out.extend(next(input, plan));
     if let Some(smaller) = plan.held_by_p95 {
-        out.push(format!("{smaller} would be cheaper but would not hold a demand that comes one time in twenty (p95)"));
+        out.push(format!(
+            "{smaller} would be cheaper but would not hold the demand that comes one time in twenty (p95)"
+        ));
     }
     if wanted != judgement.recommended {
-        out.push(format!("the plan is {wanted}; {} is the step towards it", judgement.recommended));
+        out.push(format!("the plan is {wanted}; {} is the step that is allowed now", judgement.recommended));
     }
     out.extend(judgement.notes.iter().cloned());
     out.extend(situation.notes.iter().cloned());
-    out.extend(input.state.notices.iter().map(ToString::to_string));
     out
 }
 
@@ -61,48 +61,30 @@ fn next(input: &Input<'_>, plan: &Plan) -> Option<String> {
 
 fn holds(situation: &Situation, count: u32) -> String {
     let capacity = &situation.capacity;
-    let each = per_second(capacity.per_replica);
-    let basis = match capacity.samples {
-        0 => format!("{each} each at a guess: never seen at their limit"),
-        n => format!("{each} each, {n} obs"),
-    };
+    let (each, all) = (per_second(capacity.per_replica), situation.capacity_of(count));
     let (noun, verb) = if count == 1 { ("replica", "holds") } else { ("replicas", "hold") };
-    format!("{count} {noun} {verb} {} ({basis})", per_second(situation.capacity_of(count)))
-}
-
-fn lateness(situation: &Situation) -> Option<String> {
-    let late = situation.late?;
-    let relation = if late > situation.slo { "over" } else { "within" };
-    let limit = duration(situation.slo);
-    Some(match situation.waiting {
-        Some(waiting) => format!("{} waiting, {} late now, {relation} the {limit}", si(waiting), duration(late)),
-        None => format!("{} late now, {relation} the {limit}", duration(late)),
-    })
-}
-
-fn staying(plan: &Plan, current: u32) -> Option<String> {
-    let stay = plan.alternatives.iter().find(|a| a.replicas == current)?;
-    Some(format!("staying costs {}: {}", si(stay.price), over(stay)))
-}
-
-fn over(alternative: &Alternative) -> String {
-    if alternative.slo_minutes > 0.0 {
-        format!("{} over the SLO", duration(alternative.slo_minutes * 60.0))
-    } else {
-        "within the SLO".to_owned()
+    if capacity.samples == 0 {
+        let all = per_second(all);
+        return format!("{count} {noun} {verb} at least {all} ({each} each, never seen at their limit)");
     }
+    let uneven = if all < UNEVEN * capacity.per_replica * f64::from(count) { ", uneven partitions" } else { "" };
+    format!("{count} {noun} {verb} {} ({each} each{uneven})", per_second(all))
 }
 
-/// The recommended count's price and those of the next larger counts: the usual question is "why not more?".
-fn prices(plan: &Plan, recommended: u32, current: u32) -> Option<String> {
-    let named = plan
-        .alternatives
-        .iter()
-        .filter(|a| a.replicas >= recommended)
-        .filter(|a| a.replicas != current)
-        .take(OTHERS_NAMED + 1)
-        .map(|a| format!("{} costs {}", a.replicas, si(a.price)))
-        .collect::<Vec<_>>()
-        .join("; ");
-    (!named.is_empty()).then_some(named)
+fn lateness(situation: &Situation, kind: WorkloadKind) -> Option<String> {
+    let late = duration(situation.late?);
+    let limit = duration(situation.slo);
+    let how = match kind {
+        WorkloadKind::Inference => format!("latency is {late}"),
+        _ => format!("{late} behind"),
+    };
+    let unit = match kind {
+        WorkloadKind::Inference => "requests",
+        WorkloadKind::Batch => "jobs",
+        _ => "records",
+    };
+    Some(match situation.waiting {
+        Some(waiting) => format!("{} {unit} waiting, {how}; the objective is {limit}", si(waiting)),
+        None => format!("{how}; the objective is {limit}"),
+    })
 }

@@ -7,8 +7,8 @@ use super::{
     state::{Pane, Sort, State},
 };
 use crate::model::{
-    Action, Broker, Gpu, Group, GroupPartition, KafkaCluster, Label, Picture, Queue, Role, Service, Topic, Training,
-    WorkloadKind, WorkloadView,
+    Action, Broker, BrokerState, Gpu, Group, GroupPartition, KafkaCluster, Label, Picture, Queue, Role, Service, Topic,
+    Training, WorkloadKind, WorkloadView,
 };
 use std::sync::Arc;
 
@@ -46,20 +46,25 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
     rows
 }
 
-/// Brokers of every cluster.
+/// Brokers of every cluster: those that do not answer first, then those with under-replicated partitions.
 pub fn brokers<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Broker>> {
-    let rows = each_cluster(picture, |c| {
+    let mut rows = each_cluster(picture, |c| {
         c.brokers.iter().map(|b| Row { id: id(&[c.name.as_str(), &b.id.to_string()]), source: &c.name, item: b })
     });
+    rows.sort_by_key(|r| (r.item.state == BrokerState::Up, std::cmp::Reverse(r.item.under_replicated)));
     named(rows, state)
 }
 
-/// Topics of every cluster; internal ones last.
+/// Topics of every cluster: those with partitions offline, then under-replicated ones first; internal ones last.
 pub fn topics<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Topic>> {
     let mut rows = each_cluster(picture, |c| {
         c.topics.iter().map(|t| Row { id: id(&[c.name.as_str(), t.name.as_str()]), source: &c.name, item: t })
     });
-    rows.sort_by_key(|r| r.item.internal);
+    let trouble = |t: &Topic| {
+        let offline = t.partitions.iter().filter(|p| p.leader.is_none()).count();
+        (offline, t.partitions.iter().filter(|p| p.is_under_replicated()).count())
+    };
+    rows.sort_by_cached_key(|r| (r.item.internal, std::cmp::Reverse(trouble(r.item))));
     named(rows, state)
 }
 
@@ -84,7 +89,8 @@ pub fn current_group<'a>(picture: &'a Picture, state: &State) -> Option<Row<'a, 
     rows.into_iter().nth(at)
 }
 
-/// Partitions of the group under the cursor, as the group sees them.
+/// Partitions of the group under the cursor, as the group sees them: unknown ones first, then the largest lag, in steps of
+/// twice as much, so that rows do not dance with every refresh.
 pub fn partitions<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, GroupPartition>> {
     let Some(group) = current_group(picture, state) else { return Vec::new() };
     let row = |p: &'a GroupPartition| Row {
@@ -93,10 +99,12 @@ pub fn partitions<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, GroupP
         item: p,
     };
     // Not filtered: the filter chose the group.
-    group.item.partitions.iter().map(row).collect()
+    let mut rows: Vec<_> = group.item.partitions.iter().map(row).collect();
+    rows.sort_by_key(|r| (r.item.lag.is_some(), std::cmp::Reverse(r.item.lag.map(|l| u64::BITS - l.leading_zeros()))));
+    rows
 }
 
-/// GPUs of every source.
+/// GPUs of every source: those with a hardware error (XID) first.
 pub fn gpus<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Gpu>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.gpus.iter().map(move |g| Row {
@@ -105,10 +113,12 @@ pub fn gpus<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Gpu>> {
             item: g,
         })
     });
-    named(rows.collect(), state)
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by_key(|r| !r.item.xid.as_ref().is_some_and(|xid| xid.value > 0.0));
+    named(rows, state)
 }
 
-/// Inference services of every source.
+/// Inference services of every source, in the order of the workloads that they are: worst first.
 pub fn services<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Service>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.services.iter().map(move |s| Row {
@@ -117,7 +127,16 @@ pub fn services<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Service>
             item: s,
         })
     });
-    named(rows.collect(), state)
+    let place = |r: &Row<'_, Service>| {
+        let same = |v: &Arc<WorkloadView>| {
+            let entity = &v.workload.entity;
+            entity.kind == WorkloadKind::Inference && entity.source == *r.source && entity.id == r.item.name
+        };
+        picture.workloads.iter().position(same).unwrap_or(usize::MAX)
+    };
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by_cached_key(place);
+    named(rows, state)
 }
 
 /// Work queues of every source.

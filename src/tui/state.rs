@@ -144,9 +144,9 @@ impl Zoom {
 }
 
 impl Default for Zoom {
-    /// Three hours: the shape of a surge and what was before it.
+    /// One hour: the half hour ahead is a third of the chart, and what led to it is still seen.
     fn default() -> Self {
-        Self(2)
+        Self(1)
     }
 }
 

@@ -6,7 +6,7 @@ use ratatui::{
     buffer::{Buffer, Cell},
     style::{Color, Modifier},
 };
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Sizes and the colours of a terminal that has a default background.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub fn svg(buf: &Buffer, options: &SvgOptions) -> String {
         options.font_size,
         hex(options.background),
     );
+    // Dots of one colour are one path: thousands of elements would be ten times the size.
+    let mut dots: BTreeMap<Rgb, String> = BTreeMap::new();
     for y in buf.area.top()..buf.area.bottom() {
         let mut line = Run::default();
         backgrounds(&mut out, buf, y, options);
@@ -66,6 +68,7 @@ pub fn svg(buf: &Buffer, options: &SvgOptions) -> String {
             let top = f64::from(y - buf.area.y) * ch;
             match cell.symbol().chars().next() {
                 None | Some(' ') => {}
+                Some(c @ '\u{2800}'..='\u{28ff}') => braille(dots.entry(fg).or_default(), c, (left, top), options),
                 Some(c) if shape(&mut out, c, (left, top), options, fg) => {}
                 Some(_) => {
                     let style = (fg, cell.modifier & (Modifier::BOLD | Modifier::ITALIC | Modifier::UNDERLINED));
@@ -79,6 +82,13 @@ pub fn svg(buf: &Buffer, options: &SvgOptions) -> String {
             }
         }
         line.flush(&mut out, f64::from(y - buf.area.y) * ch, options);
+    }
+    for (color, path) in dots {
+        let _ = writeln!(
+            out,
+            "<path d=\"{path}\" stroke=\"{}\" stroke-width=\"3\" stroke-linecap=\"round\" fill=\"none\"/>",
+            hex(color)
+        );
     }
     out.push_str("</svg>\n");
     out
@@ -196,13 +206,13 @@ fn shape(out: &mut String, c: char, (x, y): (f64, f64), options: &SvgOptions, fg
         '░' => rect(out, x, y, w, h, fg, 0.25),
         '▒' => rect(out, x, y, w, h, fg, 0.5),
         '▓' => rect(out, x, y, w, h, fg, 0.75),
-        '\u{2800}'..='\u{28ff}' => braille(out, c, (x, y), options, fg),
         _ => return false,
     }
     true
 }
 
-fn braille(out: &mut String, c: char, (x, y): (f64, f64), options: &SvgOptions, fg: Rgb) {
+/// Adds the dots of a cell to a path: lines of no length, which round caps make dots.
+fn braille(path: &mut String, c: char, (x, y): (f64, f64), options: &SvgOptions) {
     // Unicode numbers the dots down the columns, 7 and 8 below them.
     const PLACES: [(u8, u8); 8] = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)];
     let bits = c as u32 - 0x2800;
@@ -210,7 +220,7 @@ fn braille(out: &mut String, c: char, (x, y): (f64, f64), options: &SvgOptions, 
         if bits & (1 << i) != 0 {
             let cx = x + options.cell_width * (0.25 + 0.5 * f64::from(column));
             let cy = y + options.cell_height * (0.125 + 0.25 * f64::from(line));
-            let _ = writeln!(out, "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"1.5\" fill=\"{}\"/>", hex(fg));
+            let _ = write!(path, "M{cx:.1} {cy:.1}h0");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     rows,
     state::{Pane, State, View},
 };
-use crate::model::{Intent, Mode, Picture, Severity, Time};
+use crate::model::{Intent, Label, Mode, Picture, Severity, Time, WorkloadKind};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::{sync::Arc, time::Duration};
 
@@ -163,10 +163,10 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         Action::NextPane => turn(state, 1),
         Action::PreviousPane => turn(state, -1),
         Action::Palette => state.dialogs.push(Dialog::Palette { input: Input::default(), cursor: 0 }),
-        Action::Overview => go(state, View::Overview),
-        Action::Kafka => go(state, View::Kafka),
-        Action::Ml => go(state, View::Ml),
-        Action::Actions => go(state, View::Actions),
+        Action::Overview => state.view = View::Overview,
+        Action::Kafka => go(state, View::Kafka, press.picture),
+        Action::Ml => go(state, View::Ml, press.picture),
+        Action::Actions => state.view = View::Actions,
         Action::Down | Action::Up | Action::PageDown | Action::PageUp | Action::Top | Action::Bottom => {
             let lines = distance(action, page(state));
             move_cursor(state, press.picture, lines);
@@ -249,8 +249,24 @@ fn back(state: &mut State) {
     }
 }
 
-fn go(state: &mut State, view: View) {
+/// Goes to Kafka or ML; from a workload to the very group or service that it is, where that lives on the page.
+fn go(state: &mut State, view: View, picture: &Picture) {
+    let current = rows::current_workload(state.shown(picture), state).filter(|_| state.pane() == Pane::Workloads);
+    let place = current.and_then(|v| {
+        let entity = &v.workload.entity;
+        let pane = match (view, entity.kind) {
+            (View::Kafka, WorkloadKind::ConsumerGroup) => Pane::Groups,
+            (View::Ml, WorkloadKind::Inference) => Pane::Services,
+            (View::Ml, WorkloadKind::Batch) => Pane::Queues,
+            _ => return None,
+        };
+        Some((pane, Label::new(&format!("{}/{}", entity.source, entity.id))))
+    });
     state.view = view;
+    if let Some((pane, id)) = place {
+        state.selected.insert(pane, id);
+        state.focus.insert(view, pane);
+    }
 }
 
 /// Moves the cursor to another table of the view.

@@ -1,8 +1,13 @@
 //! Actions: what is under way with its progress, what was done, and everything about the selected one.
 
 use super::{
-    super::{Cx, format, rows, state::Pane, theme::Slot},
-    text::{Line, lines, panel, plain, put_on, wrap},
+    super::{
+        Cx, format, rows,
+        state::Pane,
+        theme::Slot,
+        widget::{self, table},
+    },
+    text::{Line, lines, plain, put_on, wrap},
 };
 use crate::model::{Action, ActionState, Mode, Time};
 use ratatui::{
@@ -15,7 +20,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let actions = rows::actions(cx.picture, cx.state);
     let cursor = rows::position(actions.iter().map(|a| &a.id.0), cx.state.selected(Pane::Actions));
     let Some(selected) = actions.get(cursor) else {
-        let inner = panel(cx, area, buf, "Actions", true);
+        let inner = widget::panel(cx.theme, "Actions", "", true, area, buf);
         lines(cx, inner, buf, &empty(cx, usize::from(inner.width)), 0);
         return;
     };
@@ -23,7 +28,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let below = (detail.len() as u16 + 2).min(area.height / 2);
     let [list, page] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(area);
     table(cx, list, buf, &actions, cursor);
-    let inner = panel(cx, page, buf, &format!("{} {}", selected.workload, selected.id), false);
+    let inner = widget::panel(cx.theme, selected.workload.as_str(), &selected.id.to_string(), false, page, buf);
     lines(cx, inner, buf, &detail, 0);
 }
 
@@ -40,8 +45,10 @@ fn empty(cx: &Cx<'_>, columns: usize) -> Vec<Line> {
 
 fn table(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, actions: &[&Action], cursor: usize) {
     let under_way = actions.iter().filter(|a| !a.state.is_final()).count();
-    let title = format!("Actions  {under_way} under way, {} in all", actions.len());
-    let inner = panel(cx, area, buf, &title, true);
+    let title = format!("Actions, {under_way} under way");
+    let inside = Rect { height: area.height.saturating_sub(2), ..area };
+    let remark = table::position(actions.len(), Some(cursor), inside);
+    let inner = widget::panel(cx.theme, &title, &remark, true, area, buf);
     let head =
         format!("  {:<12}{:<24}{:>11}  {:<20}{:>5}  {}", "STATE", "WORKLOAD", "REPLICAS", "WHO", "AGE", "PROGRESS");
     put_on(buf, cx.theme, (inner.x, inner.y), inner.width, &vec![(Slot::Head, head)], Style::new());

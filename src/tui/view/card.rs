@@ -1,166 +1,298 @@
-//! The recommendation with its reasons, its price against the alternatives, what others would do, what holds it back.
+//! The recommendation: what to do, what holds it back, why, what it costs against the alternatives, what others would
+//! do, and last, in small print, what it rests on.
 
 use crate::{
-    model::{Recommendation, Severity, WorkloadView, duration, si},
+    model::{Advice, Alternative, Recommendation, Severity, WorkloadView, duration, si},
     tui::{
-        Cx, format,
+        Cx, action, format,
         theme::Slot,
-        widget::{self, span, value},
+        widget::{self, span},
     },
 };
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+};
 
-/// Draws the panel; what does not fit is cut from the end, where the least important stands.
+/// Rows of the table of prices beside the present and the recommended count.
+const NEAR: usize = 6;
+/// Members of the forecast that are named.
+const MEMBERS: usize = 5;
+/// From so many lines on the prices are a table.
+const TALL: u16 = 18;
+/// A partition with more than this share of what waits is the trouble itself.
+const CONCENTRATED: f64 = 0.5;
+/// Cells of a bar in the small print.
+const BAR: usize = 10;
+
+/// Draws the panel; what does not fit is cut from the end, where the least important stands, and says where to find it.
 pub(super) fn draw(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
     let recommendation = view.advice.recommendation.as_deref().ok();
     let left = recommendation.filter(|r| r.is_change()).map(|r| r.expires.since(cx.now));
     let remark = match left {
-        Some(s) if s > 0.0 => format!("expires {}", format::countdown(s)),
+        Some(s) if s > 0.0 => format!("expires in {}", format::countdown(s)),
         Some(_) => "expired".to_owned(),
         None => String::new(),
     };
     let inner = widget::panel(cx.theme, "Recommendation", &remark, false, area, buf);
     let room = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    let lines = lines(cx, view, usize::from(room.width));
+    let mut card = Card { cx, width: usize::from(room.width), tall: room.height >= TALL, lines: Vec::new() };
+    card.write(view);
+    let mut lines = card.lines;
+    if lines.len() > usize::from(room.height) {
+        lines.truncate(usize::from(room.height.saturating_sub(1)));
+        lines.push(more(cx, usize::from(room.width)));
+    }
     for (y, line) in (room.top()..room.bottom()).zip(lines) {
         widget::put(&line, room.x, y, room, buf);
     }
 }
 
-/// The card's lines at a width.
-fn lines(cx: &Cx<'_>, view: &WorkloadView, width: usize) -> Vec<Line<'static>> {
-    let mut card = Card { cx, width, lines: Vec::new() };
-    match &view.advice.recommendation {
-        Ok(r) => card.recommendation(view, r),
-        Err(why) => {
-            card.heading("no recommendation", Slot::Unknown);
-            card.text(why, Slot::Text);
-            card.text(&view.headline, Slot::Dim);
-        }
-    }
-    card.forecast(view);
-    for notice in &view.state.notices {
-        card.text(notice.as_str(), Slot::Look);
-    }
-    card.lines
+/// Says that there is more, and the key that shows it.
+fn more(cx: &Cx<'_>, width: usize) -> Line<'static> {
+    let dim = cx.theme.style(Slot::Dim);
+    let cut = span(format!("{} ", cx.theme.glyphs().cut), dim);
+    let line = match cx.state.keymap.hint(action::Action::Explain) {
+        Some(key) => vec![cut, span(key, cx.theme.style(Slot::Key)), span(" explains it all", dim)],
+        None => vec![cut],
+    };
+    widget::fit_line(cx.theme, Line::from(line), width)
 }
 
 struct Card<'a> {
     cx: &'a Cx<'a>,
     width: usize,
+    tall: bool,
     lines: Vec<Line<'static>>,
 }
 
 impl Card<'_> {
+    fn write(&mut self, view: &WorkloadView) {
+        match &view.advice.recommendation {
+            Ok(r) => self.recommendation(view, r),
+            Err(why) => {
+                self.heading("no recommendation", Slot::Unknown);
+                self.text(why, Slot::Text);
+                self.text(&view.headline, Slot::Dim);
+            }
+        }
+        if view.state.is_stale() {
+            let age = view.state.data_age;
+            let age = if age.is_finite() { format!("{} old", duration(age)) } else { "not there yet".to_owned() };
+            self.text(&format!("the data are {age}"), Slot::Unknown);
+        }
+        for notice in &view.state.notices {
+            self.text(notice.as_str(), Slot::Look);
+        }
+        self.basis(&view.advice);
+        if let Ok(r) = &view.advice.recommendation {
+            self.plan(r);
+        }
+    }
+
     fn heading(&mut self, text: &str, slot: Slot) {
         let text = widget::fit(self.cx.theme, text, self.width);
         self.lines.push(Line::from(span(text, self.cx.theme.strong(slot))));
     }
 
     fn text(&mut self, text: &str, slot: Slot) {
+        if text.is_empty() {
+            return;
+        }
         for line in widget::wrap(text, self.width) {
-            let line = widget::fit(self.cx.theme, &line, self.width);
             self.lines.push(Line::from(span(line, self.cx.theme.style(slot))));
+        }
+    }
+
+    fn gap(&mut self) {
+        if self.tall {
+            self.lines.push(Line::default());
         }
     }
 
     fn recommendation(&mut self, view: &WorkloadView, r: &Recommendation) {
         let g = self.cx.theme.glyphs();
-        if let Some(action) = &view.action {
-            self.heading(
-                &format!("{} {} {} {}", action.from, g.under_way, action.to, action.state.name()),
-                Slot::Accent,
-            );
+        if let Some(a) = &view.action {
+            self.heading(&format!("{} {} {} {}", a.from, g.under_way, a.to, a.state.name()), Slot::Accent);
         }
         let held = !r.blocked_by.is_empty();
         if r.is_change() {
-            let slot = if held {
-                Slot::Dim
-            } else if view.severity == Severity::Act {
-                Slot::Act
-            } else {
-                Slot::Look
+            let (slot, when) = match view.severity {
+                _ if held => (Slot::Dim, "held"),
+                Severity::Act => (Slot::Act, "now"),
+                _ => (Slot::Look, "now"),
             };
-            let when = if held { "held" } else { "now" };
             self.heading(&format!("{} {} {} replicas, {when}", r.current.desired, g.arrow, r.recommended), slot);
+        } else if held {
+            self.heading(&format!("{} replicas, held", r.recommended), Slot::Unknown);
         } else {
-            self.heading(&format!("stay at {} replicas", r.recommended), Slot::Good);
+            let slot = if view.severity == Severity::Act { Slot::Act } else { Slot::Good };
+            self.heading(&format!("stay at {} replicas", r.recommended), slot);
         }
+        self.useless(view, r);
         for blocked in &r.blocked_by {
             let until = blocked.until.map_or_else(String::new, |t| format!(", until {}", format::clock(t)));
             self.text(&format!("held by {}: {}{until}", blocked.guard, blocked.detail), Slot::Look);
         }
-        for reason in &r.reasons {
+        for reason in r.reasons.iter().filter(|reason| r.blocked_by.iter().all(|b| b.detail != **reason)) {
             self.text(reason, Slot::Text);
-        }
-        if r.wanted != r.recommended {
-            self.text(&format!("the planner wanted {}; guards allow {} now", r.wanted, r.recommended), Slot::Text);
         }
         self.prices(r);
         self.others(r);
-        let target = r.target.as_ref().map_or_else(|| "no target: advice only".to_owned(), ToString::to_string);
-        let limits = format!("{target} {} {} to {}", g.dot, r.limits.min, r.limits.max);
-        self.text(&limits, Slot::Dim);
-        self.text(&format!("plan {}", r.plan_hash), Slot::Dim);
     }
 
-    /// What staying costs, what the recommended count costs, then the others.
+    /// Why more replicas would not help a group that is behind: the engineer has to look elsewhere, and is told where.
+    fn useless(&mut self, view: &WorkloadView, r: &Recommendation) {
+        if view.severity != Severity::Act {
+            return;
+        }
+        if view.state.partitions.is_some_and(|p| r.current.desired >= p && r.recommended >= p) {
+            self.text(
+                &format!("more cannot help: {} partitions, one replica each", r.recommended.min(r.current.desired)),
+                Slot::Look,
+            );
+        } else if !r.is_change() && r.recommended >= r.limits.max {
+            self.text(&format!("{} is the most that its limits allow", r.limits.max), Slot::Look);
+        }
+        let lags = &view.state.partition_lags;
+        let all: u64 = lags.iter().flatten().fold(0, |sum, lag| sum.saturating_add(*lag));
+        let most = lags.iter().flatten().copied().max().unwrap_or(0);
+        if lags.len() > 2 && all > 0 && most as f64 > CONCENTRATED * all as f64 {
+            let share = format::percent(most as f64 / all as f64);
+            let key = self.cx.state.keymap.hint(action::Action::Kafka);
+            let look = key.map_or_else(String::new, |key| format!("; {key} shows which"));
+            self.text(&format!("one of {} partitions holds {share} of what waits{look}", lags.len()), Slot::Look);
+        }
+    }
+
+    /// What staying costs, what the recommended count costs, and the counts around the two.
     fn prices(&mut self, r: &Recommendation) {
-        let over = |a: &crate::model::Alternative| match a.slo_minutes {
-            m if m >= 0.05 => format!(": {} over the SLO", duration(m * 60.0)),
-            _ => String::new(),
-        };
+        if r.alternatives.is_empty() {
+            return;
+        }
+        if self.tall {
+            return self.price_table(r);
+        }
         if let Some(stay) = r.price_of(r.current.desired).filter(|_| r.is_change()) {
-            self.text(&format!("staying costs {}{}", format::price(stay.price), over(stay)), Slot::Text);
+            self.text(&format!("staying costs {}, {}", format::price(stay.price), over(stay)), Slot::Text);
         }
-        let others = r.alternatives.iter().filter(|a| a.replicas != r.current.desired || !r.is_change());
-        let mut priced: Vec<_> = others.collect();
-        priced.sort_by_key(|a| (a.replicas != r.recommended, a.replicas));
-        let part = |(i, a): (usize, &&crate::model::Alternative)| {
-            let verb = if i == 0 { " costs" } else { "" };
-            format!("{}{verb} {}", a.replicas, format::price(a.price))
-        };
-        if !priced.is_empty() {
-            self.text(&priced.iter().enumerate().take(5).map(part).collect::<Vec<_>>().join("; "), Slot::Text);
+        let Some(chosen) = r.price_of(r.recommended) else { return };
+        let beside = |a: &Alternative| format!("{}: {}", a.replicas, format::price(a.price));
+        let beside = neighbours(r).map(beside).collect::<Vec<_>>().join(", ");
+        let beside = if beside.is_empty() { beside } else { format!(" ({beside})") };
+        self.text(&format!("{} costs {}{beside}", chosen.replicas, format::price(chosen.price)), Slot::Text);
+    }
+
+    fn price_table(&mut self, r: &Recommendation) {
+        let theme = self.cx.theme;
+        let chosen = r.price_of(r.recommended);
+        self.gap();
+        self.lines.push(Line::from(span("REPLICAS    PRICE  OVER THE OBJECTIVE", theme.style(Slot::Head))));
+        for a in nearest(r) {
+            let (word, slot) = match a.replicas {
+                n if n == r.recommended && !r.is_change() => ("now, and recommended", Slot::Good),
+                n if n == r.recommended => ("recommended", Slot::Accent),
+                n if n == r.current.desired => ("now", Slot::Text),
+                _ => ("", Slot::Dim),
+            };
+            let minutes = if a.slo_minutes >= 0.05 { duration(a.slo_minutes * 60.0) } else { "never".to_owned() };
+            // Red: clearly worse than what is recommended.
+            let worse = chosen.is_some_and(|c| a.slo_minutes > c.slo_minutes + 1.0);
+            let late = if worse { Slot::Act } else { slot };
+            let line = Line::from(vec![
+                span(format!("{:>8}", a.replicas), theme.style(slot)),
+                span(format!("{:>9}", format::price(a.price)), theme.style(slot)),
+                span(format!("  {minutes:<8}"), theme.style(late)),
+                span(format!("  {word}"), theme.style(slot)),
+            ]);
+            self.lines.push(widget::fit_line(theme, line, self.width));
         }
+        self.gap();
     }
 
     fn others(&mut self, r: &Recommendation) {
         let say = |name: &str, n: Option<u32>| n.map(|n| format!("{name} {n}"));
-        let parts = [say("HPA", r.others.hpa), say("KEDA", r.others.keda), say("threshold", r.others.threshold)];
+        let parts = [say("HPA", r.others.hpa), say("KEDA", r.others.keda), say("CPU rule", r.others.threshold)];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if !parts.is_empty() {
             self.text(&format!("others would say: {}", parts.join(", ")), Slot::Rival);
         }
     }
 
-    fn forecast(&mut self, view: &WorkloadView) {
-        if let Some(f) = &view.advice.forecast {
-            let error = f
-                .relative_error
-                .map_or_else(String::new, |e| format!(", error {} of last value's", format::percent(e)));
-            self.text(&format!("forecast: {}{error}", f.model), Slot::Dim);
+    /// Whether it can be trusted: forecast and capacity, their errors and what was assumed.
+    fn basis(&mut self, advice: &Advice) {
+        self.gap();
+        if let Some(f) = &advice.forecast {
+            let error = f.relative_error.map_or_else(
+                || "its error is not known yet".to_owned(),
+                |e| format!("its error is {} of repeating the last value", format::percent(e)),
+            );
+            self.text(&format!("forecast {}: {error}", f.model), Slot::Dim);
+            if self.tall {
+                self.weights(&f.weights);
+            }
             for warning in &f.warnings {
                 self.text(warning, Slot::Look);
             }
         }
-        if let Some(c) = &view.advice.capacity {
-            let text = format!(
-                "{}/s each ({} to {}), ready in {}",
-                si(c.per_replica),
-                si(c.low),
-                si(c.high),
-                duration(c.start_up)
-            );
-            self.text(&format!("capacity: {text}"), Slot::Dim);
+        if let Some(c) = &advice.capacity {
+            let seen = match c.samples {
+                0 => " or more".to_owned(),
+                n => format!(", {} to {} in {n} observations", si(c.low), si(c.high)),
+            };
+            let ready = duration(c.start_up);
+            self.text(&format!("capacity {}/s a replica{seen}; ready in {ready}", si(c.per_replica)), Slot::Dim);
             for assumption in &c.assumptions {
                 self.text(assumption, Slot::Dim);
             }
         }
-        if view.state.is_stale() {
-            let age =
-                if view.state.data_age.is_finite() { duration(view.state.data_age) } else { "not known".to_owned() };
-            self.text(&format!("data are old: {age}"), value::slot(Severity::Unknown));
+    }
+
+    /// The share that each member has in the forecast.
+    fn weights(&mut self, weights: &[(String, f64)]) {
+        let theme = self.cx.theme;
+        let dim = theme.style(Slot::Dim);
+        for (name, weight) in weights.iter().take(MEMBERS).filter(|(_, w)| *w >= 0.005) {
+            let mut spans: Vec<Span<'static>> = vec![span(format!("  {name:<12} "), dim)];
+            spans.extend(widget::gauge(theme, Some(*weight), BAR, Slot::Forecast));
+            spans.push(span(format!(" {:>4}", format::percent(*weight)), dim));
+            self.lines.push(widget::fit_line(theme, Line::from(spans), self.width));
         }
     }
+
+    fn plan(&mut self, r: &Recommendation) {
+        let dot = self.cx.theme.glyphs().dot;
+        let target = r.target.as_ref().map_or_else(|| "no target: advice only".to_owned(), ToString::to_string);
+        let limits = format!("{target} {dot} allowed {} to {}", r.limits.min, r.limits.max);
+        self.text(&limits, Slot::Dim);
+        self.text(&format!("plan {}", r.plan_hash), Slot::Dim);
+    }
+}
+
+fn over(a: &Alternative) -> String {
+    if a.slo_minutes >= 0.05 {
+        format!("{} over the objective", duration(a.slo_minutes * 60.0))
+    } else {
+        "within the objective".to_owned()
+    }
+}
+
+/// The counts just below and just above the recommended one: "why not one less, why not one more?".
+fn neighbours(r: &Recommendation) -> impl Iterator<Item = &Alternative> {
+    let below = r.alternatives.iter().filter(|a| a.replicas < r.recommended).max_by_key(|a| a.replicas);
+    let above = r.alternatives.iter().filter(|a| a.replicas > r.recommended).min_by_key(|a| a.replicas);
+    // What staying costs stands in a sentence of its own.
+    below.into_iter().chain(above).filter(|a| a.replicas != r.current.desired)
+}
+
+/// The present and the recommended count and the others nearest to one of them, by count.
+fn nearest(r: &Recommendation) -> Vec<&Alternative> {
+    let distance = |a: &Alternative| a.replicas.abs_diff(r.recommended).min(a.replicas.abs_diff(r.current.desired));
+    let mut all: Vec<&Alternative> = r.alternatives.iter().collect();
+    all.sort_by_key(|a| (distance(a), a.replicas.abs_diff(r.recommended)));
+    let own = all.iter().filter(|a| distance(a) == 0).count();
+    all.truncate(own + NEAR);
+    all.sort_by_key(|a| a.replicas);
+    all
 }

@@ -1,8 +1,8 @@
 //! Where every number of a recommendation comes from: origin, age, formula, as far as the picture knows.
 
 use super::{
-    super::{format, theme::Slot},
-    text::{Line, severity, wrap},
+    super::{format, theme::Slot, widget::value},
+    text::{Line, wrap},
 };
 use crate::model::{
     Advice, Capacity, Forecast, Quality, Reading, Recommendation, SignalView, Time, WorkloadView, duration, si,
@@ -38,7 +38,7 @@ impl Page {
 pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line> {
     let mut page = Page { lines: Vec::new(), columns };
     page.head("State");
-    page.coloured("severity", severity(view.severity), &view.headline);
+    page.coloured("severity", value::slot(view.severity), &view.headline);
     counts(&mut page, view, now);
     page.head("Signals: value, how it came to be, age, origin");
     for signal in &view.signals {

@@ -6,28 +6,27 @@ use super::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// What the footer offers on a page, in this order, as far as it is possible and fits.
-const OFFERED: [Action; 20] = [
-    Action::Open,
-    Action::Back,
+/// What the footer offers on a page, the most useful first, as far as it is possible and fits: what is to be decided,
+/// why, the way in and out, the other pages.
+const OFFERED: [Action; 18] = [
     Action::Approve,
     Action::Reject,
-    Action::ChangeCount,
-    Action::Snooze,
     Action::Explain,
-    Action::Filter,
-    Action::Palette,
+    Action::Open,
+    Action::Back,
     Action::NextPane,
     Action::Overview,
     Action::Kafka,
     Action::Ml,
     Action::Actions,
-    Action::Sort,
-    Action::Freeze,
+    Action::Filter,
+    Action::ChangeCount,
+    Action::Snooze,
     Action::ZoomOut,
     Action::ZoomIn,
-    Action::Redraw,
-    Action::Suspend,
+    Action::Sort,
+    Action::Palette,
+    Action::Freeze,
 ];
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {

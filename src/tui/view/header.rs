@@ -9,23 +9,47 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 /// Lines that it takes.
 pub(super) const LINES: u16 = 2;
+/// Characters of what is wrong with the ledger.
+const LEDGER: usize = 40;
 
-/// How much a source says of itself, from everything to the least.
-const LEVELS: usize = 5;
+/// How much the first line says, from everything to the least that still tells a good source from a bad one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    /// Brand, title, and of each source its kind, state, what it says of itself, and age.
+    All,
+    /// Without what good sources say of themselves.
+    Plain,
+    /// With short names.
+    Short,
+    /// Without the brand.
+    Unbranded,
+    /// The title goes to the second line.
+    Untitled,
+    /// Without the word "ok": the glyph and the age remain, and every word that is not "ok".
+    Wordless,
+}
+
+impl Level {
+    const ALL: [Self; 6] = [Self::All, Self::Plain, Self::Short, Self::Unbranded, Self::Untitled, Self::Wordless];
+}
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let right = mode(cx, area.width >= 100);
+    let right = mode(cx, area.width);
     let room = usize::from(area.width).saturating_sub(width(&right) + 2);
-    let left =
-        (0..LEVELS).map(|level| sources(cx, level)).find(|line| width(line) <= room).unwrap_or_else(|| tally(cx));
+    let fitting = Level::ALL.into_iter().map(|level| (level, sources(cx, level))).find(|(_, l)| width(l) <= room);
+    let (titled, left) = fitting.map_or_else(|| (true, tally(cx)), |(level, l)| (level < Level::Untitled, l));
     put(buf, cx.theme, (area.x, area.y), room as u16, &left);
     let x = area.right().saturating_sub(width(&right) as u16 + 1);
     put(buf, cx.theme, (x, area.y), area.width, &right);
-    put(buf, cx.theme, (area.x, area.y + 1), area.width.saturating_sub(1), &counts(cx));
+    let ledger = ledger(cx);
+    let room = area.width.saturating_sub(width(&ledger) as u16 + 2);
+    put(buf, cx.theme, (area.x, area.y + 1), room, &counts(cx, titled));
+    let x = area.right().saturating_sub(width(&ledger) as u16 + 1);
+    put(buf, cx.theme, (x, area.y + 1), area.width, &ledger);
 }
 
 /// Who may do what, and the time. The words stand out by colour and by being words.
-fn mode(cx: &Cx<'_>, with_identity: bool) -> Line {
+fn mode(cx: &Cx<'_>, columns: u16) -> Line {
     let mut line = Line::new();
     if cx.state.frozen.is_some() {
         let age = format::age(cx.now.since(cx.picture.at).max(0.0));
@@ -36,33 +60,37 @@ fn mode(cx: &Cx<'_>, with_identity: bool) -> Line {
         Mode::Operate => line.push((Slot::Operate, " OPERATE ".into())),
         Mode::Watch => line.push((Slot::Watch, " WATCH ".into())),
     }
-    if let Some(identity) = cx.picture.identity.as_ref().filter(|_| with_identity) {
+    if let Some(identity) = cx.picture.identity.as_ref().filter(|_| columns >= 100) {
         line.push((Slot::Text, format!("  {identity}")));
     }
-    line.push((Slot::Dim, format!("  {} UTC", format::clock_seconds(cx.now))));
+    let clock = if columns >= 80 { format::clock_seconds(cx.now) } else { format::clock(cx.now) };
+    line.push((Slot::Dim, format!("  {clock} UTC")));
     line
 }
 
 /// The title and each source with its state and age.
-fn sources(cx: &Cx<'_>, level: usize) -> Line {
-    let mut line = title(cx);
+fn sources(cx: &Cx<'_>, level: Level) -> Line {
+    let mut line = match level {
+        Level::All | Level::Plain | Level::Short => title(cx),
+        Level::Unbranded => vec![(Slot::Title, format!(" {}", cx.picture.title))],
+        Level::Untitled | Level::Wordless => Line::new(),
+    };
     let many = |kind: SourceKind| cx.picture.sources.iter().filter(|s| s.kind == kind).count() > 1;
     for source in &cx.picture.sources {
-        let kind = if level < 3 { source.kind.name() } else { short(source.kind) };
+        let kind = if level < Level::Short { source.kind.name() } else { short(source.kind) };
         let name = if many(source.kind) { format!("{kind} {}", source.name) } else { kind.to_owned() };
         let (glyph, slot, word) = health(cx, source);
-        let word = if level >= 2 && slot == Slot::Good { String::new() } else { format!(" {word}") };
-        let detail = if level == 0 && slot == Slot::Good { format!(" {}", source.detail) } else { String::new() };
+        let good = slot == Slot::Good;
+        let word = if level == Level::Wordless && good { String::new() } else { format!(" {word}") };
+        let detail = if level == Level::All && good { format!(" {}", source.detail) } else { String::new() };
         // How old its last answer is; of one that is down, for how long.
         let seconds = match source.health {
             Health::Down => Some(at(cx).since(source.since).max(0.0)),
             _ => source.age(at(cx)),
         };
-        let age = match seconds {
-            Some(seconds) if level < 4 || slot != Slot::Good => format!(" {}", format::age(seconds)),
-            _ => String::new(),
-        };
-        line.push((Slot::Text, format!("  {name} ")));
+        let age = seconds.map_or_else(String::new, |seconds| format!(" {}", format::age(seconds)));
+        let gap = if line.is_empty() { " " } else { "  " };
+        line.push((Slot::Text, format!("{gap}{name} ")));
         line.push((slot, format!("{glyph}{word}")));
         line.push((Slot::Dim, format!("{detail}{age}")));
     }
@@ -111,12 +139,27 @@ fn health(cx: &Cx<'_>, source: &SourceStatus) -> (&'static str, Slot, &'static s
     }
 }
 
-/// How many need the operator, what is under way, whether decisions are recorded; then what is wrong with a source.
-fn counts(cx: &Cx<'_>) -> Line {
+/// Whether decisions can be recorded, in the corner where it is never cut.
+fn ledger(cx: &Cx<'_>) -> Line {
+    match (cx.picture.mode, cx.picture.ledger.writable) {
+        (Mode::Watch, _) => Line::new(),
+        (Mode::Operate, true) => vec![(Slot::Dim, "ledger ok".into())],
+        (Mode::Operate, false) => {
+            let why: String = cx.picture.ledger.detail.as_str().chars().take(LEDGER).collect();
+            vec![(Slot::Act, format!("ledger: {why}"))]
+        }
+    }
+}
+
+/// How many need the operator and what is under way; then what is wrong with a source.
+fn counts(cx: &Cx<'_>, titled: bool) -> Line {
     let picture = cx.picture;
     let dot = cx.theme.glyphs().dot;
     let n = picture.workloads.len();
     let mut line = vec![(Slot::Text, format!(" {n} workload{}", if n == 1 { "" } else { "s" }))];
+    if !titled {
+        line.insert(0, (Slot::Title, format!(" {}  ", picture.title)));
+    }
     let mut part = |slot: Slot, text: String| {
         line.push((Slot::Dim, format!(" {dot} ")));
         line.push((slot, text));
@@ -137,13 +180,6 @@ fn counts(cx: &Cx<'_>) -> Line {
     let under_way = picture.actions.iter().filter(|a| !a.state.is_final()).count();
     if under_way > 0 {
         part(Slot::Accent, format!("{under_way} under way"));
-    }
-    if picture.mode == Mode::Operate {
-        if picture.ledger.writable {
-            part(Slot::Dim, "ledger ok".into());
-        } else {
-            part(Slot::Act, format!("ledger: {}", picture.ledger.detail));
-        }
     }
     let ill = |s: &&SourceStatus| matches!(s.health, Health::Down | Health::Degraded) && !s.detail.is_empty();
     let worst = picture.sources.iter().filter(ill).min_by_key(|s| s.health != Health::Down);

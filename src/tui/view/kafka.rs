@@ -1,8 +1,14 @@
 //! Kafka: brokers, topics, groups, and the partitions of the group under the cursor.
 
-use super::tables::{self, Sheet};
+use super::{
+    overview,
+    tables::{self, Sheet},
+};
 use crate::{
-    model::{Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, duration, si},
+    model::{
+        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, WorkloadKind, duration,
+        si,
+    },
     tui::{
         Cx, format, rows,
         state::Pane,
@@ -49,9 +55,22 @@ impl Page<'_> {
     fn all(&self, area: Rect, buf: &mut Buffer) {
         let brokers = (self.brokers.len().max(2) as u16 + 3).min(area.height / 4);
         let groups = (self.groups.len().max(self.topics.len()).max(3) as u16 + 3).min((area.height - brokers) / 2);
-        let [top, middle, bottom] =
-            Layout::vertical([Constraint::Length(brokers), Constraint::Length(groups), Constraint::Fill(1)])
-                .areas(area);
+        let partitions = self.partitions.len().max(2) as u16 + 3;
+        let group = rows::current_group(self.cx.picture, self.cx.state);
+        let current =
+            group.and_then(|g| tables::workload(self.cx, WorkloadKind::ConsumerGroup, g.source, &g.item.group));
+        let left = area.height.saturating_sub(brokers + groups + partitions);
+        let charts = tables::room_for_charts(current.map_or(0, |_| left));
+        let [top, middle, charts, bottom] = Layout::vertical([
+            Constraint::Length(brokers),
+            Constraint::Length(groups),
+            Constraint::Length(charts),
+            Constraint::Fill(1),
+        ])
+        .areas(area);
+        if let Some(view) = current.filter(|_| !charts.is_empty()) {
+            tables::charts(self.cx, view, charts, buf);
+        }
         let [left, right] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(middle);
         self.brokers(top, buf);
         self.groups(left, buf);
@@ -116,8 +135,9 @@ impl Page<'_> {
 
     fn partitions(&self, area: Rect, buf: &mut Buffer) {
         let current = rows::current_group(self.cx.picture, self.cx.state);
-        let title =
-            current.as_ref().map_or_else(|| "Partitions".to_owned(), |g| format!("Partitions of {}", g.item.group));
+        let title = current
+            .as_ref()
+            .map_or_else(|| "Partitions".to_owned(), |g| format!("Partitions of {}, largest lag first", g.item.group));
         let sheet = Sheet {
             pane: Pane::Partitions,
             title,
@@ -125,7 +145,8 @@ impl Page<'_> {
             rows: &self.partitions,
             empty: "no partitions: the group has neither committed an offset nor been given a partition".to_owned(),
         };
-        let lags: Vec<Option<f64>> = self.partitions.iter().map(|p| p.item.lag.map(|l| l as f64)).collect();
+        let all = current.as_ref().map_or(&[][..], |g| &g.item.partitions);
+        let lags: Vec<Option<f64>> = all.iter().map(|p| p.lag.map(|l| l as f64)).collect();
         sheet.draw(self.cx, area, buf, |row| partition(self.cx, row.item, current.as_ref().map(|g| g.item)));
         // The heads' line has room on its right where the screen is wide: the lag of all partitions at one look.
         let strip = Rect { x: area.x + 112.min(area.width), width: area.width.saturating_sub(114), ..area };
@@ -194,6 +215,9 @@ fn broker(cx: &Cx<'_>, row: &rows::Row<'_, Broker>, several: bool) -> Vec<Line<'
     let state = match &b.state {
         BrokerState::Up => Line::from(span("up", theme.style(Slot::Good))),
         BrokerState::Down { since, reason } => {
+            // The address stands in the first column.
+            let address = format!("{}:{}: ", b.host, b.port);
+            let reason = reason.as_str().trim_start_matches(address.as_str());
             let text = format!("down {}: {reason}", format::age(cx.now.since(*since)));
             Line::from(span(text, theme.style(Slot::Act)))
         }
@@ -202,7 +226,7 @@ fn broker(cx: &Cx<'_>, row: &rows::Row<'_, Broker>, several: bool) -> Vec<Line<'
     vec![
         name,
         state,
-        b.rtt.map_or_else(|| value::missing(theme), |s| plain(theme, duration(s))),
+        b.rtt.filter(|_| up).map_or_else(|| value::missing(theme), |s| plain(theme, duration(s))),
         b.rack.as_ref().map_or_else(|| value::missing(theme), |r| dim(theme, r.to_string())),
         plain(theme, si(f64::from(b.leads))),
         dim(theme, si(f64::from(b.replicas))),
@@ -231,9 +255,9 @@ fn metrics<'a>(cx: &Cx<'a>, broker: &Broker) -> Option<&'a BrokerMetrics> {
 
 const TOPICS: [Column; 6] = [
     Column::words("TOPIC", 12, 60, 0),
-    Column::numbers("PARTITIONS", 10, 1),
+    Column::numbers("PARTITIONS", 10, 2),
     Column::numbers("RECORDS", 7, 3),
-    Column::numbers("UNDER-REPL", 10, 2),
+    Column::numbers("UNDER-REPL", 10, 1),
     Column::numbers("OFFLINE", 7, 1),
     Column::words("ERROR", 5, 40, 4),
 ];
@@ -256,12 +280,13 @@ fn topic(cx: &Cx<'_>, row: &rows::Row<'_, Topic>, several: bool) -> Vec<Line<'st
     ]
 }
 
-const GROUPS: [Column; 8] = [
+const GROUPS: [Column; 9] = [
     Column::words("  GROUP", 14, 44, 0),
     Column::words("STATE", 8, 20, 2),
     Column::numbers("LAG", 7, 0),
     Column::numbers("BEHIND", 7, 1),
     Column::numbers("LOST", 5, 3),
+    Column::words("NOW → NEED", 10, 18, 3),
     Column::numbers("PARTITIONS", 10, 4),
     Column::numbers("MEMBERS", 7, 5),
     Column::words("TYPE", 7, 9, 6),
@@ -269,6 +294,7 @@ const GROUPS: [Column; 8] = [
 
 fn group(cx: &Cx<'_>, row: &rows::Row<'_, Group>, several: bool) -> Vec<Line<'static>> {
     let (theme, g, item) = (cx.theme, cx.theme.glyphs(), row.item);
+    let view = tables::workload(cx, WorkloadKind::ConsumerGroup, row.source, &item.group);
     let partial = item.coverage < 1.0;
     let slot = if partial { Slot::Unknown } else { Slot::Text };
     let at_least = if partial { g.at_least } else { "" };
@@ -296,6 +322,7 @@ fn group(cx: &Cx<'_>, row: &rows::Row<'_, Group>, several: bool) -> Vec<Line<'st
         number(theme, item.lag, at_least, slot),
         item.time_lag.map_or_else(|| value::unknown(theme), |s| estimated(theme, at_least, s)),
         item.lost.map_or_else(|| value::unknown(theme), |n| bad(theme, n, Slot::Act)),
+        view.map_or_else(|| value::missing(theme), |v| overview::need(cx, v)),
         Line::from(span(coverage, theme.style(slot))),
         plain(theme, members),
         dim(theme, format!("{:?}", item.kind).to_lowercase()),

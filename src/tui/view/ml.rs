@@ -1,8 +1,11 @@
 //! The ML side: inference services, GPUs, queues, training runs.
 
-use super::tables::{self, Sheet};
+use super::{
+    overview,
+    tables::{self, Sheet},
+};
 use crate::{
-    model::{Gpu, Queue, Reading, Service, SourceKind, Training, duration, si},
+    model::{Gpu, Queue, Reading, Service, SourceKind, Training, WorkloadKind, WorkloadView, duration, si},
     tui::{
         Cx, format, rows,
         state::Pane,
@@ -15,6 +18,7 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     text::Line,
 };
+use std::sync::Arc;
 
 /// Age beyond which a reading is old: Prometheus itself looks back five minutes, scrapes are seconds apart.
 const OLD: f64 = 60.0;
@@ -54,13 +58,30 @@ impl Page<'_> {
         let tall = |n: usize| n.clamp(2, 12) as u16 + 3;
         let services = tall(self.services.len()).min(area.height / 3);
         let work = tall(self.queues.len().max(self.trainings.len())).min(area.height / 4);
-        let [top, middle, bottom] =
-            Layout::vertical([Constraint::Length(services), Constraint::Fill(1), Constraint::Length(work)]).areas(area);
+        let gpus = self.gpus.len().max(2) as u16 + 3;
+        let current = self.current();
+        let charts = tables::room_for_charts(current.map_or(0, |_| area.height.saturating_sub(services + work + gpus)));
+        let [top, charts, middle, bottom] = Layout::vertical([
+            Constraint::Length(services),
+            Constraint::Length(charts),
+            Constraint::Fill(1),
+            Constraint::Length(work),
+        ])
+        .areas(area);
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(bottom);
         self.services(top, buf);
+        if let Some(view) = current.filter(|_| !charts.is_empty()) {
+            tables::charts(self.cx, view, charts, buf);
+        }
         self.gpus(middle, buf);
         self.queues(left, buf);
         self.trainings(right, buf);
+    }
+
+    /// The workload that the service under the cursor is.
+    fn current(&self) -> Option<&WorkloadView> {
+        let at = rows::position(self.services.iter().map(|r| &r.id), self.cx.state.selected(Pane::Services));
+        self.services.get(at).and_then(|row| workload(self.cx, row)).map(AsRef::as_ref)
     }
 
     fn focused(&self, area: Rect, buf: &mut Buffer) {
@@ -156,38 +177,54 @@ fn read(cx: &Cx<'_>, reading: Option<&Reading>, print: impl Fn(f64) -> String) -
     value::reading(cx.theme, reading, cx.now, OLD, print)
 }
 
-const SERVICES: [Column; 12] = [
+fn workload<'a>(cx: &Cx<'a>, row: &rows::Row<'_, Service>) -> Option<&'a Arc<WorkloadView>> {
+    tables::workload(cx, WorkloadKind::Inference, row.source, &row.item.name)
+}
+
+const SERVICES: [Column; 14] = [
     Column::words("SERVICE", 12, 40, 0),
-    Column::words("PACK", 6, 12, 8),
-    Column::numbers("REPLICAS", 8, 5),
+    Column::words("PACK", 6, 12, 9),
+    Column::numbers("REPLICAS", 8, 6),
+    Column::words("NOW → NEED", 10, 18, 4),
     Column::numbers("WAITING", 7, 0),
     Column::numbers("RUNNING", 7, 3),
     Column::numbers("REQ/S", 6, 2),
-    Column::numbers("TOKENS/S", 8, 6),
+    Column::numbers("TOKENS/S", 8, 7),
     Column::numbers("TTFT P95", 8, 1),
     Column::numbers("ITL P95", 7, 4),
     Column::numbers("E2E P95", 7, 2),
-    Column::numbers("QUEUE P95", 9, 7),
+    Column::numbers("QUEUE P95", 9, 8),
     Column::numbers("KV CACHE", 8, 3),
+    Column::words("OBJECTIVE", 9, 24, 5),
 ];
 
 fn service(cx: &Cx<'_>, row: &rows::Row<'_, Service>, several: bool) -> Vec<Line<'static>> {
     let s = row.item;
+    let view = workload(cx, row);
+    // Red: over the workload's own objective.
+    let timed = |reading: Option<&Reading>, limit: Option<f64>| {
+        let line = read(cx, reading, duration);
+        let over = reading.zip(limit).is_some_and(|(r, limit)| r.value > limit && r.age(cx.now) <= OLD);
+        if over { value::restyle(line, cx.theme, Slot::Act) } else { line }
+    };
+    let slo = view.map(|v| v.workload.slo.clone()).unwrap_or_default();
     let full = s.kv_cache.as_ref().is_some_and(|r| r.value >= NEARLY_FULL);
     let cache = read(cx, s.kv_cache.as_ref(), format::percent);
     vec![
         tables::name(cx, row.source, several, s.name.as_str()),
         Line::from(span(s.pack.to_string(), cx.theme.style(Slot::Dim))),
         read(cx, s.replicas.as_ref(), si),
+        view.map_or_else(|| value::missing(cx.theme), |v| overview::need(cx, v)),
         read(cx, s.waiting.as_ref(), si),
         read(cx, s.running.as_ref(), si),
         read(cx, s.request_rate.as_ref(), si),
         read(cx, s.token_rate.as_ref(), si),
-        read(cx, s.ttft_p95.as_ref(), duration),
-        read(cx, s.inter_token_p95.as_ref(), duration),
-        read(cx, s.latency_p95.as_ref(), duration),
-        read(cx, s.queue_p95.as_ref(), duration),
+        timed(s.ttft_p95.as_ref(), slo.ttft_p95),
+        timed(s.inter_token_p95.as_ref(), slo.inter_token_p95),
+        timed(s.latency_p95.as_ref(), slo.latency_p95),
+        timed(s.queue_p95.as_ref(), slo.queue_p95),
         if full { value::restyle(cache, cx.theme, Slot::Look) } else { cache },
+        view.map_or_else(|| value::missing(cx.theme), |v| overview::objective(cx, v)),
     ]
 }
 
@@ -230,7 +267,7 @@ fn gpu(cx: &Cx<'_>, row: &rows::Row<'_, Gpu>, several: bool) -> Vec<Line<'static
     );
     memory.spans.extend(match share {
         Some((_, used, all)) => {
-            read(cx, Some(used), |v| format!("{} of {}", si(v / 1024_f64.powi(3)), format::bytes(all))).spans
+            read(cx, Some(used), |v| format!("{:.1}/{}", v / 1024_f64.powi(3), format::bytes(all))).spans
         }
         None => read(cx, g.memory_used.as_ref(), format::bytes).spans,
     });

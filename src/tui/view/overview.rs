@@ -200,6 +200,7 @@ fn next(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Line<'static
         .advice
         .capacity
         .as_ref()
+        .filter(|c| c.samples > 0) // a lower bound is nothing to be above of
         .zip(replicas)
         .map(|(c, n)| c.per_replica * n)
         .filter(|_| signal.role == Role::Demand);
@@ -213,8 +214,16 @@ fn peak(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     }
 }
 
+/// The objective by name with its limit; red when it is not met.
+pub(super) fn objective(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
+    let Some(slo) = &view.slo else { return value::missing(cx.theme) };
+    let slot = if slo.is_met() == Some(false) { Slot::Act } else { Slot::Dim };
+    let text = format!("{} {}", slo.objective.replace('_', " "), duration(slo.limit));
+    Line::from(span(text, cx.theme.style(slot)))
+}
+
 /// `6 → 10`, `12 → 8 ◷` (held for a while), `14 held`, `3`.
-fn need(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
+pub(super) fn need(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     let (theme, g) = (cx.theme, cx.theme.glyphs());
     let dim = |text: String| span(text, theme.style(Slot::Dim));
     if let Some(action) = view.action.as_ref().filter(|a| !a.state.is_final() && a.state != ActionState::Proposed) {

@@ -3,7 +3,7 @@
 use crate::{
     model::{Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time},
     tui::{
-        self, State, Theme, View, export, fixture,
+        self, State, Theme, View, export, fixture, rows,
         state::Pane,
         theme::{Charset, Depth},
     },
@@ -167,4 +167,71 @@ fn ten_thousand_rows_draw_like_ten() {
     state.selected.insert(Pane::Workloads, picture.workloads[7_777].workload.name.clone());
     let text = export::text(&screen(&picture, &state, &Theme::default(), (120, 40)));
     assert!(text.contains("-07777") && text.contains("/10000"), "{text}");
+}
+
+#[test]
+fn the_worst_stands_first() {
+    let picture = fixture::picture(Mode::Operate);
+    let state = State::default();
+    assert_eq!(rows::brokers(&picture, &state)[0].item.id, 3, "the broker that does not answer");
+    assert!(rows::gpus(&picture, &state)[0].item.xid.is_some(), "the GPU with a hardware error");
+    let lags = |group: &str| -> Vec<Option<u64>> {
+        let state = State { selected: [(Pane::Groups, Label::new(group))].into(), ..State::default() };
+        rows::partitions(&picture, &state).iter().map(|r| r.item.lag).collect()
+    };
+    let scorer: Vec<u64> = lags("prod/fraud-scorer").into_iter().flatten().collect();
+    assert!(scorer[0] * 2 > *scorer.iter().max().unwrap() && scorer[0] > scorer[23] * 2, "{scorer:?}");
+    assert_eq!(lags("prod/clickstream")[0], None, "what is not known comes before what is");
+}
+
+#[test]
+fn the_card_says_each_thing_once() {
+    let mut picture = fixture::picture(Mode::Operate);
+    let advice = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).advice);
+    if let Some(capacity) = &mut advice.capacity {
+        capacity.assumptions = vec!["standstill of 30 s assumed".to_owned()];
+    }
+    for (size, once) in [
+        ((120, 32), vec!["staying costs", "10 costs", "14: ", "standstill of 30 s assumed", "demand reaches"]),
+        ((200, 60), vec!["REPLICAS    PRICE", "recommended", "standstill of 30 s assumed", "demand reaches"]),
+    ] {
+        let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), size));
+        for words in once {
+            assert_eq!(text.matches(words).count(), 1, "{words} at {size:?}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_capacity_that_is_a_lower_bound_colours_nothing() {
+    let mut picture = fixture::picture(Mode::Operate);
+    picture.workloads.truncate(1);
+    let red = |picture: &Picture| {
+        let theme = Theme::default();
+        let buf = screen(picture, &state(View::Overview), &theme, (120, 30));
+        let red = theme.style(tui::theme::Slot::Act).fg;
+        buf.content.iter().filter(|c| "▁▂▃▄▅▆▇".contains(c.symbol()) && Some(c.fg) == red).count()
+    };
+    assert!(red(&picture) > 0, "demand is above what six replicas are known to hold");
+    let advice = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).advice);
+    if let Some(capacity) = &mut advice.capacity {
+        capacity.samples = 0;
+    }
+    assert_eq!(red(&picture), 0);
+}
+
+#[test]
+fn from_a_workload_one_key_leads_to_its_group_and_its_service() {
+    let picture = Arc::new(fixture::picture(Mode::Operate));
+    let at = tui::Moment { now: fixture::NOW, uptime: std::time::Duration::from_secs(9) };
+    for (workload, key, pane, id) in [
+        ("orders-etl", '2', Pane::Groups, "prod/orders-etl"),
+        ("search-ranker", '3', Pane::Services, "main/search-ranker"),
+    ] {
+        let mut state = State::default();
+        state.selected.insert(Pane::Workloads, Label::new(workload));
+        let event = tui::Event::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(key)));
+        tui::update(&mut state, event, &picture, at);
+        assert_eq!((state.pane(), state.selected(pane).map(Label::as_str)), (pane, Some(id)));
+    }
 }

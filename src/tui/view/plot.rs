@@ -39,6 +39,7 @@ pub(super) fn behind(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buf
         label: format!("objective {}", duration(s.limit)),
         slot: Slot::Capacity,
         planned: false,
+        always: true,
     };
     let limits = view.slo.as_ref().filter(|_| timed).map(limit).into_iter().collect();
     draw(cx, view, signal, (None, limits), area, buf);
@@ -46,11 +47,17 @@ pub(super) fn behind(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buf
 
 fn capacities(view: &WorkloadView) -> Vec<Limit> {
     let (Some(capacity), Some(replicas)) = (&view.advice.capacity, &view.state.replicas) else { return Vec::new() };
+    // Partitions that are uneven make it less: the line is the best that the count can do.
     let limit = |n: u32, slot, planned| {
         let value = capacity.per_replica * f64::from(n);
-        Limit { value, label: format!("{n} hold {}/s", si(value)), slot, planned }
+        let label = match capacity.samples {
+            0 => format!("{n} hold {}/s or more", si(value)),
+            _ => format!("{n} hold {}/s at best", si(value)),
+        };
+        Limit { value, label, slot, planned, always: false }
     };
-    let mut limits = vec![limit(replicas.desired, Slot::Capacity, false)];
+    let known = if capacity.samples > 0 { Slot::Capacity } else { Slot::Unknown };
+    let mut limits = vec![limit(replicas.desired, known, false)];
     if let Some(r) = view.advice.recommendation.as_deref().ok().filter(|r| r.is_change()) {
         limits.push(limit(r.recommended, Slot::CapacityNeeded, true));
     }

@@ -1,7 +1,8 @@
 //! Pages of several tables: all of them where there is room, else the one with the cursor under a line of tabs.
 
+use super::plot;
 use crate::{
-    model::Label,
+    model::{Label, WorkloadKind, WorkloadView},
     tui::{
         Cx, rows,
         state::Pane,
@@ -12,7 +13,14 @@ use crate::{
         },
     },
 };
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+};
+
+/// Lines of the lowest chart worth its room.
+const CHART: u16 = 9;
 
 /// What a table shows.
 pub(super) struct Sheet<'a, T> {
@@ -63,6 +71,32 @@ pub(super) fn tabs(cx: &Cx<'_>, tabs: &[(Pane, &str, usize)], area: Rect, buf: &
     }
     spans.push(span("Tab goes on", theme.style(Slot::Dim)));
     widget::put(&widget::fit_line(theme, Line::from(spans), usize::from(area.width)), area.x, area.y, area, buf);
+}
+
+/// The workload that a group, service or queue is.
+pub(super) fn workload<'a>(
+    cx: &Cx<'a>,
+    kind: WorkloadKind,
+    source: &Label,
+    id: &Label,
+) -> Option<&'a std::sync::Arc<WorkloadView>> {
+    let same = |v: &&std::sync::Arc<WorkloadView>| {
+        let entity = &v.workload.entity;
+        entity.kind == kind && entity.source == *source && entity.id == *id
+    };
+    cx.picture.workloads.iter().find(same)
+}
+
+/// The lines that a page has left when its tables have what they want: enough for a chart, or none.
+pub(super) fn room_for_charts(left: u16) -> u16 {
+    if left >= CHART { left } else { 0 }
+}
+
+/// The two charts of a workload, side by side.
+pub(super) fn charts(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
+    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(area);
+    plot::demand(cx, view, left, buf);
+    plot::behind(cx, view, right, buf);
 }
 
 /// A name, with its source before it where there are several.

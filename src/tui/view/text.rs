@@ -3,28 +3,18 @@
 use super::super::{
     Cx,
     theme::{Slot, Theme},
+    widget,
 };
-use crate::model::Severity;
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
     style::Style,
-    widgets::{Block, Clear, Widget},
+    widgets::{Clear, Widget},
 };
 use unicode_width::UnicodeWidthStr;
 
 /// Pieces of one line, each with its use of colour.
 pub(crate) type Line = Vec<(Slot, String)>;
-
-/// The use of colour of a severity.
-pub(crate) fn severity(severity: Severity) -> Slot {
-    match severity {
-        Severity::Ok => Slot::Good,
-        Severity::Unknown => Slot::Unknown,
-        Severity::Look => Slot::Look,
-        Severity::Act => Slot::Act,
-    }
-}
 
 /// One plain piece.
 pub(crate) fn plain(text: impl Into<String>) -> Line {
@@ -36,41 +26,13 @@ pub(crate) fn width(line: &Line) -> usize {
     line.iter().map(|(_, text)| text.width()).sum()
 }
 
-/// Breaks `text` at spaces into lines of at most `columns`; a longer word is cut. The first line starts with `lead`,
-/// the others are indented as far.
+/// Breaks `text` into lines of at most `columns`. The first line starts with `lead`, the others are indented as far.
 pub(crate) fn wrap(lead: &str, slot: Slot, text: &str, columns: usize) -> Vec<Line> {
     let indent = lead.width();
     let room = columns.saturating_sub(indent).max(8);
-    let mut rows = vec![String::new()];
-    for word in text.split_whitespace() {
-        for part in chop(word, room) {
-            let row = rows.last().map_or(0, |r| r.width());
-            if row > 0 && row + 1 + part.width() > room {
-                rows.push(part);
-            } else if let Some(row) = rows.last_mut() {
-                if !row.is_empty() {
-                    row.push(' ');
-                }
-                row.push_str(&part);
-            }
-        }
-    }
     let lead = |i: usize| if i == 0 { lead.to_owned() } else { " ".repeat(indent) };
-    rows.into_iter().enumerate().map(|(i, row)| vec![(Slot::Dim, lead(i)), (slot, row)]).collect()
-}
-
-/// Cuts a word into parts of at most `room` columns.
-fn chop(word: &str, room: usize) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    for c in word.chars() {
-        if parts.last().is_some_and(|p| p.width() + 2 > room && !p.is_empty()) {
-            parts.push(String::new());
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push(c);
-        }
-    }
-    parts
+    let rows = widget::wrap(text, room).into_iter().enumerate();
+    rows.map(|(i, row)| vec![(Slot::Dim, lead(i)), (slot, row)]).collect()
 }
 
 /// Draws a line from `x` on, at most `columns` wide; the column after it.
@@ -104,19 +66,6 @@ pub(crate) fn put_on(
     at
 }
 
-/// A frame with a title; what is left inside of it.
-pub(crate) fn panel(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, title: &str, focus: bool) -> Rect {
-    let slot = if focus { Slot::BorderFocus } else { Slot::Border };
-    let block = Block::bordered()
-        .border_set(cx.theme.glyphs().border)
-        .border_style(cx.theme.style(slot))
-        .title_style(cx.theme.style(Slot::Title))
-        .title(format!(" {title} "));
-    let inner = block.inner(area);
-    block.render(area, buf);
-    inner
-}
-
 /// A dialog in the middle, `columns` wide and as high as its text asks for; what is left inside of it.
 pub(crate) fn popup(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, title: &str, columns: u16, lines: usize) -> Rect {
     let width = columns.min(area.width.saturating_sub(2));
@@ -124,7 +73,7 @@ pub(crate) fn popup(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, title: &str, colu
     let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     Clear.render(place, buf);
     buf.set_style(place, cx.theme.style(Slot::Background));
-    let inner = panel(cx, place, buf, title, true);
+    let inner = widget::panel(cx.theme, title, "", true, place, buf);
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 

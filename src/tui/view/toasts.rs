@@ -1,8 +1,8 @@
 //! Sentences that stand for a while above the footer, at the right.
 
 use super::{
-    super::{Cx, theme::Slot},
-    text::{put, severity, width},
+    super::{Cx, theme::Slot, widget::value},
+    text::{put, width},
 };
 use crate::model::Severity;
 use ratatui::{
@@ -20,7 +20,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
             Severity::Unknown => glyphs.dot,
             Severity::Ok => glyphs.up,
         };
-        let line = vec![(severity(toast.severity), format!(" {glyph} ")), (Slot::Text, format!("{} ", toast.text))];
+        let line = vec![(value::slot(toast.severity), format!(" {glyph} ")), (Slot::Text, format!("{} ", toast.text))];
         let columns = (width(&line) as u16).min(area.width);
         let place = Rect { x: area.right() - columns, y, width: columns, height: 1 };
         Clear.render(place, buf);

@@ -103,23 +103,35 @@ pub fn fit_line(theme: &Theme, line: Line<'static>, width: usize) -> Line<'stati
     Line { spans, ..Line::default() }
 }
 
-/// Breaks text into lines of a width at spaces; the first line may begin at `indent`.
+/// Breaks text at spaces into lines of a width; a longer word is cut. At least one line.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && line.width() + 1 + word.width() > width {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
+    let mut lines = vec![String::new()];
+    for part in text.split_whitespace().flat_map(|word| chop(word, width.max(2))) {
+        let Some(line) = lines.last_mut() else { break };
+        if line.is_empty() {
+            line.push_str(&part);
+        } else if line.width() + 1 + part.width() <= width {
             line.push(' ');
+            line.push_str(&part);
+        } else {
+            lines.push(part);
         }
-        line.push_str(word);
-    }
-    if !line.is_empty() {
-        lines.push(line);
     }
     lines
+}
+
+/// Cuts a word into parts of at most `width` columns.
+fn chop(word: &str, width: usize) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for c in word.chars() {
+        if parts.last().is_some_and(|p| !p.is_empty() && p.width() + c.width().unwrap_or(0) > width) {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    parts
 }
 
 /// A dim word and what it says, cut to a width.
@@ -151,5 +163,8 @@ mod tests {
     #[test]
     fn text_is_broken_at_spaces() {
         assert_eq!(wrap("six replicas hold 5.6k/s", 12), ["six replicas", "hold 5.6k/s"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("数据数据", 5), ["数据", "数据"]);
+        assert_eq!(wrap("", 5), [""]);
     }
 }

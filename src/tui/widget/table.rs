@@ -106,7 +106,8 @@ fn layout(columns: &[Column], rows: &[Vec<Line<'static>>], room: u16) -> Vec<u16
         let content = rows.iter().filter_map(|r| r.get(i)).map(Line::width).max().unwrap_or(0);
         (content as u16).max(c.title.chars().count() as u16).clamp(c.least, c.most.max(c.least))
     };
-    let mut widths: Vec<u16> = columns.iter().enumerate().map(|(i, c)| wide(i, c)).collect();
+    let wishes: Vec<u16> = columns.iter().enumerate().map(|(i, c)| wide(i, c)).collect();
+    let mut widths = wishes.clone();
     let total = |widths: &[u16]| widths.iter().filter(|w| **w > 0).map(|w| u32::from(w + GAP)).sum::<u32>();
     let over = |widths: &[u16]| total(widths).saturating_sub(u32::from(room + GAP)) as u16;
     // Long words give a little, then columns that can be spared go, then words shrink to their least, then the rest goes.
@@ -123,18 +124,14 @@ fn layout(columns: &[Column], rows: &[Vec<Line<'static>>], room: u16) -> Vec<u16
             widths[i] = 0;
         }
     }
-    spread(&mut widths, columns, room, total);
-    widths
-}
-
-/// What giving way set free goes back to the words that were cut, then nowhere: numbers stay near their words.
-fn spread(widths: &mut [u16], columns: &[Column], room: u16, total: impl Fn(&[u16]) -> u32) {
-    for (i, column) in columns.iter().enumerate() {
-        let spare = u32::from(room + GAP).saturating_sub(total(widths)) as u16;
-        if widths[i] > 0 && column.align == Align::Left && column.most > 60 {
-            widths[i] += spare;
+    // What giving way set free goes back to what was cut, then nowhere: numbers stay near their words.
+    for (i, wish) in wishes.into_iter().enumerate().filter(|(i, _)| columns[*i].align == Align::Left) {
+        let spare = u32::from(room + GAP).saturating_sub(total(&widths)) as u16;
+        if widths[i] > 0 {
+            widths[i] += spare.min(wish.saturating_sub(widths[i]));
         }
     }
+    widths
 }
 
 fn row(theme: &Theme, columns: &[Column], widths: &[u16], cells: Vec<Line<'static>>, area: Rect, buf: &mut Buffer) {

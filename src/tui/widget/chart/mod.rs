@@ -23,6 +23,8 @@ pub struct Limit {
     pub slot: Slot,
     /// Of the future only: drawn right of the present, in dashes.
     pub planned: bool,
+    /// The chart reaches up to it however low the data are.
+    pub always: bool,
 }
 
 /// A chart.
@@ -98,7 +100,7 @@ impl Chart<'_> {
         let peak = |q: fn(&crate::model::Quantiles) -> f64| self.forecast.and_then(|f| f.peak(q)).map_or(0.0, |p| p.1);
         // A wide p95 would flatten everything else; its band is cut at the top instead.
         let data = past.max(peak(|q| q.p95).min(past.max(peak(|q| q.p80)) * 1.25));
-        let near = |l: &&Limit| data <= 0.0 || l.value <= data * 1.8;
+        let near = |l: &&Limit| l.always || data <= 0.0 || l.value <= data * 1.8;
         self.limits.iter().filter(near).map(|l| l.value).fold(data, f64::max)
     }
 
