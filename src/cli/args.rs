@@ -359,4 +359,6 @@ pub enum ConfigCommand {
     Show,
     /// A commented example to start from.
     Example,
+    /// A JSON schema of the file, for editors.
+    Schema,
 }

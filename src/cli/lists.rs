@@ -17,6 +17,9 @@ use std::fmt::Write;
 /// The example configuration, as `config example` prints it.
 const EXAMPLE: &str = include_str!("../../config/example.toml");
 
+/// The schema of the configuration; a test holds it to the keys that the parser knows.
+const SCHEMA: &str = include_str!("../../config/schema.json");
+
 pub(super) fn keys(common: &Common, format: ListFormat) -> Outcome {
     let config = common::config(common)?;
     let keymap = common::keymap(&config)?;
@@ -65,6 +68,7 @@ pub(super) fn packs() -> Outcome {
 pub(super) fn config(common: &Common, command: &ConfigCommand) -> Outcome {
     match command {
         ConfigCommand::Example => print(EXAMPLE),
+        ConfigCommand::Schema => print(SCHEMA),
         ConfigCommand::Show => print(&show(&common::config(common)?)),
     }
 }

@@ -25,10 +25,11 @@ pub(super) fn parse(text: &str, private: bool) -> Result<Config, Vec<Problem>> {
 
 fn read(root: &Section<'_>) -> Config {
     let ui = root.section("ui").map(|s| ui(&s)).unwrap_or_default();
+    let keys = root.section("keys");
     let mut config = Config {
         file: None,
-        keys_at: root.section("keys").map(|s| s.lines()).unwrap_or_default(),
-        keys: root.section("keys").map(|s| s.free_lists()).unwrap_or_default(),
+        keys_at: keys.as_ref().map(Section::lines).unwrap_or_default(),
+        keys: keys.as_ref().map(Section::free_lists).unwrap_or_default(),
         kafka: root.named_sections("kafka").into_iter().map(|(name, s)| kafka(&name, &s, ui.refresh)).collect(),
         prometheus: root.named_sections("prometheus").into_iter().map(|(name, s)| prometheus(&name, &s)).collect(),
         kubernetes: root.section("kubernetes").map(|s| kubernetes(&s)),

@@ -69,3 +69,59 @@ fn the_command_line_goes_over_the_file() {
     assert_eq!(config.kafka[0].name.as_str(), "prod", "workloads still find their cluster");
     assert_eq!(config.ui.ascii, Some(true));
 }
+
+/// The schema that editors are given.
+const SCHEMA: &str = include_str!("../../config/schema.json");
+
+/// A key that resembles none: the parser names all that it knows there.
+const STRANGE: &str = "zzqqxxww";
+
+/// Sections as a file writes them, as problems name them, and where the schema has their keys.
+const SECTIONS: [(&str, &str, &str); 15] = [
+    ("", "", "/properties"),
+    ("[ui]", "ui", "/properties/ui/properties"),
+    ("[prometheus.p]", "prometheus.p", "/properties/prometheus/additionalProperties/properties"),
+    (
+        "[prometheus.p.basic]",
+        "prometheus.p.basic",
+        "/properties/prometheus/additionalProperties/properties/basic/properties",
+    ),
+    ("[prometheus.p.tls]", "prometheus.p.tls", "/properties/prometheus/additionalProperties/properties/tls/properties"),
+    ("[prometheus.p.bearer_token]", "prometheus.p.bearer_token", "/$defs/secret/oneOf/1/properties"),
+    ("[kubernetes]", "kubernetes", "/properties/kubernetes/properties"),
+    ("[[workload]]", "workload[1]", "/properties/workload/items/properties"),
+    ("[workload.replicas]", "workload[1].replicas", "/properties/workload/items/properties/replicas/properties"),
+    ("[workload.slo]", "workload[1].slo", "/properties/workload/items/properties/slo/properties"),
+    ("[workload.price]", "workload[1].price", "/properties/workload/items/properties/price/properties"),
+    ("[workload.guard]", "workload[1].guard", "/properties/workload/items/properties/guard/properties"),
+    ("[[pipeline]]", "pipeline[1]", "/properties/pipeline/items/properties"),
+    ("[actuator]", "actuator", "/properties/actuator/properties"),
+    ("[limits]", "limits", "/properties/limits/properties"),
+];
+
+#[test]
+fn the_schema_has_the_keys_that_the_parser_knows() {
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+    let keys = |at: &str| -> Vec<String> {
+        let object = schema.pointer(at).and_then(|o| o.as_object()).unwrap_or_else(|| panic!("the schema has no {at}"));
+        let mut keys: Vec<String> = object.keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    let sections: Vec<String> = SECTIONS.iter().map(|(header, ..)| format!("{header}\n{STRANGE} = 1\n")).collect();
+    let text = sections.concat();
+    // An actuator without apply is left out before its keys are looked at.
+    let text = text + "[actuator.command.c]\napply = [\"x\"]\n" + STRANGE + " = 1\n";
+    let list = Config::parse(&text, "f.toml", true).unwrap_err().list;
+    let command = ("", "actuator.command.c", "/properties/actuator/properties/command/additionalProperties/properties");
+    for (_, section, at) in SECTIONS.into_iter().chain([command]) {
+        let key = if section.is_empty() { STRANGE.to_owned() } else { format!("{section}.{STRANGE}") };
+        let told = list.iter().find(|p| p.key == key).unwrap_or_else(|| panic!("{key}: {list:#?}"));
+        let known = told.what.strip_prefix("unknown key; known here: ").unwrap_or_else(|| panic!("{told:?}"));
+        let mut known: Vec<String> = known.split(", ").map(str::to_owned).collect();
+        known.sort();
+        assert_eq!(known, keys(at), "[{section}]: the parser's keys and the schema's");
+    }
+    let roles = schema.pointer("/properties/workload/items/properties/signals/propertyNames/enum").unwrap();
+    assert_eq!(*roles, serde_json::json!(Role::ALL.map(Role::name)));
+}

@@ -23,6 +23,7 @@ fn lists_need_no_system_and_no_file() {
         (&["themes"], "harbor-dark"),
         (&["packs"], "vllm"),
         (&["config", "example"], "[kafka.prod]"),
+        (&["config", "schema"], "\"$schema\""),
         (&["config", "show"], "theme = \"harbor-dark\""),
         (&["info"], "highwater.toml"),
         (&["completions", "bash"], "complete -F"),
@@ -42,6 +43,8 @@ fn lists_need_no_system_and_no_file() {
     );
     assert_eq!(home.expect(0, &["ledger", "list", "--format", "json"]).json(), json!({ "version": 1, "entries": [] }));
     assert_eq!(home.expect(0, &["ledger", "export"]).json(), json!({ "version": 1, "entries": [] }));
+    let schema = home.expect(0, &["config", "schema"]).json();
+    assert_shape(&schema, &json!({ "properties": { "kafka": "map", "workload": "map" } }));
     home.expect(1, &["ledger", "show", "0"]);
     assert!(!home.path().join("state").exists(), "commands that only read leave nothing behind");
 }
