@@ -169,6 +169,12 @@ impl Group {
         }
     }
 
+    /// Draws from another sequence from now on, so that what happens next does not depend on how much chance was used
+    /// before: one change more or less early in a day leaves the rest of it alone.
+    pub fn reseed(&mut self, seed: u64) {
+        self.random = Random::new(seed);
+    }
+
     /// A consumer dies without committing and starts again: what it had processed since its last commit is processed
     /// once more by whoever gets its partitions.
     pub fn crash(&mut self, consumer: usize) {

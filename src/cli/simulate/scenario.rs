@@ -291,7 +291,7 @@ struct OracleTable {
 
 impl Default for OracleTable {
     fn default() -> Self {
-        Self { moves: 150 }
+        Self { moves: 2_000 }
     }
 }
 

@@ -141,52 +141,126 @@ pub struct Outcome {
 ///
 /// Same game, demand, seed and pilot: same outcome.
 pub fn play(game: &Game, demand: &[f64], seed: u64, pilot: &mut dyn Pilot) -> Outcome {
-    let mut topic = game.topic(seed);
-    let chances = Random::new(seed);
-    let start = game.start.clamp(game.limits.min, game.limits.max.max(game.limits.min));
-    let mut group = Group::new(game.group.clone(), &topic, start, chances.fork(2).bits());
-    group.set_ceiling(game.ceiling);
-    let mut mishaps = chances.fork(3);
-    let mut ledger = Ledger::new(game, demand);
-    let (mut desired, mut changes) = (start, Vec::new());
-    let (mut committed, mut busy) = (vec![0.0; game.partitions], Busy::default());
-    let scrape = (game.scrape.round().max(1.0)) as usize;
-    for (second, rate) in demand.iter().enumerate() {
-        let t = second as f64 * STEP;
-        if game.crashes > 0.0 && mishaps.unit() < game.crashes * STEP / 86_400.0 {
-            let victim = mishaps.between(0.0, group.consumers().len() as f64) as usize;
-            group.crash(victim);
-        }
-        topic.produce(*rate);
-        let processed = group.step(topic.ends()).processed;
-        busy.add(processed, group.consumers().iter().map(|c| c.rate).sum());
-        ledger.second(*rate, group.backlog(topic.ends()), desired);
-        let lost = game.lost_scrapes > 0.0 && mishaps.unit() < game.lost_scrapes;
-        if !(second + 1).is_multiple_of(scrape) || lost {
-            continue;
-        }
-        for (c, reading) in committed.iter_mut().zip(group.readings()) {
-            *c = reading.committed;
-        }
-        let seen = Seen {
-            t: t + STEP,
-            ends: topic.ends(),
-            committed: &committed,
-            desired,
-            ready: u32::try_from(group.consumers().len()).unwrap_or(u32::MAX),
-            rebalancing: group.is_rebalancing(),
-            cpu: busy.take(),
-        };
-        let Some(wanted) = pilot.decide(&seen) else { continue };
-        let wanted = wanted.max(game.limits.min).min(game.limits.max.max(game.limits.min));
-        if wanted != desired {
-            group.scale(wanted);
-            ledger.change(t + STEP, desired, wanted);
-            changes.push((t + STEP, wanted));
-            desired = wanted;
+    let mut running = Match::new(game, demand, seed);
+    running.advance(demand.len(), pilot);
+    running.close()
+}
+
+/// A game under way: it can be copied, and gone on with in another way.
+#[derive(Clone, Debug)]
+pub struct Match<'a> {
+    game: &'a Game,
+    demand: &'a [f64],
+    seed: u64,
+    second: usize,
+    topic: Topic,
+    group: Group,
+    mishaps: Random,
+    ledger: Ledger,
+    desired: u32,
+    changes: Vec<(f64, u32)>,
+    committed: Vec<f64>,
+    busy: Busy,
+}
+
+impl<'a> Match<'a> {
+    /// A game that has not begun.
+    pub fn new(game: &'a Game, demand: &'a [f64], seed: u64) -> Self {
+        let topic = game.topic(seed);
+        let chances = Random::new(seed);
+        let start = game.start.clamp(game.limits.min, game.limits.max.max(game.limits.min));
+        let mut group = Group::new(game.group.clone(), &topic, start, chances.fork(2).bits());
+        group.set_ceiling(game.ceiling);
+        Self {
+            game,
+            demand,
+            seed,
+            second: 0,
+            topic,
+            group,
+            mishaps: chances.fork(3),
+            ledger: Ledger::new(game, demand),
+            desired: start,
+            changes: Vec::new(),
+            committed: vec![0.0; game.partitions],
+            busy: Busy::default(),
         }
     }
-    Outcome { score: ledger.close(group.rebalances()), changes }
+
+    /// Plays up to second `until`.
+    pub fn advance(&mut self, until: usize, pilot: &mut dyn Pilot) {
+        let scrape = (self.game.scrape.round().max(1.0)) as usize;
+        while self.second < until.min(self.demand.len()) {
+            let looks = self.step() && self.second.is_multiple_of(scrape);
+            let lost = self.game.lost_scrapes > 0.0 && self.mishaps.unit() < self.game.lost_scrapes;
+            if looks && !lost {
+                self.look(pilot);
+            }
+        }
+    }
+
+    /// Seconds played so far.
+    pub fn second(&self) -> usize {
+        self.second
+    }
+
+    /// What was spent so far, in the currency of the prices.
+    pub fn spent(&self) -> f64 {
+        self.ledger.spent()
+    }
+
+    /// Records that are unprocessed now, and the count asked for.
+    pub fn state(&self) -> (f64, u32) {
+        (self.group.backlog(self.topic.ends()), self.desired)
+    }
+
+    /// Ends the game here.
+    pub fn close(self) -> Outcome {
+        Outcome { score: self.ledger.close(self.group.rebalances()), changes: self.changes }
+    }
+
+    /// One second; false past the end of the demand.
+    fn step(&mut self) -> bool {
+        let Some(rate) = self.demand.get(self.second).copied() else { return false };
+        self.second += 1;
+        let crashes = self.game.crashes;
+        if crashes > 0.0 && self.mishaps.unit() < crashes * STEP / 86_400.0 {
+            let victim = self.mishaps.between(0.0, self.group.consumers().len() as f64) as usize;
+            self.group.crash(victim);
+        }
+        self.topic.produce(rate);
+        let processed = self.group.step(self.topic.ends()).processed;
+        self.busy.add(processed, self.group.consumers().iter().map(|c| c.rate).sum());
+        self.ledger.second(rate, self.group.backlog(self.topic.ends()), self.desired);
+        true
+    }
+
+    /// Shows the group to the pilot, and does what it says.
+    fn look(&mut self, pilot: &mut dyn Pilot) {
+        for (c, reading) in self.committed.iter_mut().zip(self.group.readings()) {
+            *c = reading.committed;
+        }
+        let t = self.second as f64 * STEP;
+        let wanted = pilot.decide(&Seen {
+            t,
+            ends: self.topic.ends(),
+            committed: &self.committed,
+            desired: self.desired,
+            ready: u32::try_from(self.group.consumers().len()).unwrap_or(u32::MAX),
+            rebalancing: self.group.is_rebalancing(),
+            cpu: self.busy.take(),
+        });
+        let limits = self.game.limits;
+        let wanted = wanted.unwrap_or(self.desired).max(limits.min).min(limits.max.max(limits.min));
+        if wanted != self.desired {
+            // What chance holds for a change depends on when it is made, not on how many were made before.
+            self.group.reseed(Random::new(self.seed).fork(self.second as u64 + 16).bits());
+            self.group.scale(wanted);
+            self.ledger.change(t, self.desired, wanted);
+            self.changes.push((t, wanted));
+            self.desired = wanted;
+        }
+    }
 }
 
 /// How busy the consumers were since the last look.

@@ -112,8 +112,16 @@ impl Ledger {
         }
     }
 
+    /// The price so far.
+    pub fn spent(&self) -> f64 {
+        self.pod_seconds / 3600.0 * self.price.pod_hour
+            + self.severe / 60.0 * self.price.slo_minute
+            + f64::from(self.actions) * self.price.action
+    }
+
     /// The score, with the group's rebalances.
     pub fn close(mut self, rebalances: u64) -> Score {
+        let price = self.spent();
         let seconds = (self.lags.len() as f64 * STEP).max(STEP);
         let sum: f64 = self.lags.iter().map(|lag| f64::from(*lag)).sum();
         let rank = self.lags.len() * 99 / 100;
@@ -125,9 +133,7 @@ impl Ledger {
         let pod_hours = self.pod_seconds / 3600.0;
         let actions = f64::from(self.actions);
         Score {
-            price: pod_hours * self.price.pod_hour
-                + self.severe / 60.0 * self.price.slo_minute
-                + actions * self.price.action,
+            price,
             pod_hours,
             average_replicas: self.pod_seconds / seconds,
             average_lag: sum * STEP / seconds,
