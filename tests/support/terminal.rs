@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How long a screen may take to show what is waited for, unless a test says otherwise.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A program on a terminal of its own.
 pub struct Terminal {

@@ -71,8 +71,10 @@ struct Reader {
     plan: Option<(Plan, Instant)>,
     /// Detections so far.
     detections: i32,
-    /// The history is complete up to here.
+    /// The history is complete up to here, but for what is missing.
     filled: Option<Time>,
+    /// Spans without history, the next one to fill last.
+    missing: Vec<(Time, Time)>,
     fill_after: Instant,
     failures: u32,
     status: SourceStatus,
@@ -97,6 +99,7 @@ impl Reader {
             plan: None,
             detections: 0,
             filled: None,
+            missing: Vec::new(),
             fill_after: Instant::now(),
             failures: 0,
             status,
@@ -135,22 +138,27 @@ impl Reader {
         for signal in answers.signals {
             send(out, signal).await;
         }
-        let range = (self.filled.unwrap_or_else(|| now.plus(-self.settings.backfill)), now, self.settings.step);
-        if now.since(range.0) > 2.0 * range.2 && self.fill_after <= Instant::now() {
-            match backfill(client, &self.settings.name, &plan, range).await {
+        let seen = self.filled.unwrap_or_else(|| now.plus(-self.settings.backfill));
+        if now.since(seen) > 2.0 * self.settings.step {
+            self.missing.extend(portions(seen, now));
+        }
+        self.filled = Some(now);
+        // One portion a refresh, the newest first: what is true now never waits for what was.
+        if self.fill_after <= Instant::now()
+            && let Some((from, to)) = self.missing.pop()
+        {
+            match backfill(client, &self.settings.name, &plan, (from, to, self.settings.step)).await {
                 Ok(older) => {
-                    self.filled = Some(now);
                     for part in older {
                         send(out, part).await;
                     }
                 }
                 Err(failure) => {
                     tracing::warn!("prometheus {}: no history from before now: {failure}", self.settings.name);
+                    self.missing.push((from, to));
                     self.fill_after = Instant::now() + FILL_AGAIN;
                 }
             }
-        } else if now.since(range.0) <= 2.0 * range.2 {
-            self.filled = Some(now);
         }
         self.plan = Some((plan, made));
         self.failures = 0;
@@ -182,6 +190,22 @@ impl Reader {
         self.status.health = health;
         self.status.detail = detail;
     }
+}
+
+/// Cuts a span into portions for one refresh each, oldest first: the last hour, the two before it, then six at a time.
+fn portions(from: Time, to: Time) -> Vec<(Time, Time)> {
+    let mut cuts = Vec::new();
+    let mut end = to;
+    for hours in [1.0, 2.0].into_iter().chain(std::iter::repeat(6.0)) {
+        let start = end.plus(-hours * 3600.0).max(from);
+        cuts.push((start, end));
+        if start <= from {
+            break;
+        }
+        end = start;
+    }
+    cuts.reverse();
+    cuts
 }
 
 /// Reads the packs once; a folder of the user's own is read off the runtime's threads.
