@@ -57,7 +57,8 @@ pub fn advise(input: &Input<'_>) -> Advice {
         Some(forecast) => Ok(forecast.clone()),
         None => forecast::forecast(signals.forecast_track(), input.now, input.horizon),
     };
-    let capacity = signals.capacity(input.now);
+    let shown = input.previous.filter(|p| p.workload == input.workload.name);
+    let capacity = signals.capacity(input.now, shown.and_then(|p| p.capacity.as_ref()));
     let recommendation = recommend(input, &signals, &forecast, capacity.as_ref()).map(Box::new);
     Advice { forecast: forecast.ok(), capacity, recommendation }
 }

@@ -69,7 +69,7 @@ impl Signals {
     }
 
     /// What a replica can do, as far as it was seen.
-    pub fn capacity(&self, now: Time) -> Option<Capacity> {
+    pub fn capacity(&self, now: Time, previous: Option<&Capacity>) -> Option<Capacity> {
         capacity::estimate(&Observed {
             kind: self.kind,
             throughput: &self.throughput,
@@ -78,6 +78,7 @@ impl Signals {
             time_lag: &self.time_lag,
             replicas: &self.replicas,
             desired: &self.desired,
+            previous,
             now,
         })
     }

@@ -15,10 +15,14 @@ const CHANGES: usize = 3;
 const STANDSTILL_QUANTILE: f64 = 0.9;
 /// Changes within this many seconds of one another are one action.
 const ONE_ACTION: f64 = 60.0;
-/// Work that has not come back within this many seconds after a change stands still for another reason.
+/// Seconds after a change within which what it made pile up is seen.
+const SHOWS: f64 = 75.0;
+/// A change is clean when no more than this many seconds of work, beyond what is always visible, were waiting before.
+const CALM: f64 = 4.0;
+/// The always-visible lag is at most this many seconds of work.
+const FLOOR: f64 = 15.0;
+/// More seconds than this pile up for another reason.
 const LONGEST: f64 = 180.0;
-/// Share of the flow before the change at which work has come back.
-const BACK: f64 = 0.9;
 
 /// Seconds from asking for a replica to it being ready; `None` when no start-up was seen.
 ///
@@ -68,48 +72,31 @@ pub(super) enum Change {
 
 /// Seconds of standstill per change of the ready count in one direction; `None` with fewer than three clean ones.
 ///
-/// Counted as work lost: the missing share of the flow before the change, summed until the flow is back. An eager
-/// rebalance, where all partitions stand still, gives its length; a cooperative one the share that was moved.
+/// Counted as what piled up: seconds of the demand that wait at most soon after the change, less what waited before. An
+/// eager rebalance, where all partitions stand still, gives its length; a cooperative one the share that was moved.
 pub(super) fn standstill(slots: &[Slot], step: f64, change: Change) -> Option<f64> {
-    let reach = (LONGEST / step).ceil().max(1.0) as usize;
-    let mut lost = Vec::new();
-    let mut next = 1;
+    let waiting: Vec<Option<f64>> =
+        slots.iter().map(|s| Some(s.backlog? / s.demand.or(s.throughput).filter(|d| *d > 0.0)?)).collect();
+    let mut known: Vec<f64> = waiting.iter().flatten().copied().collect();
+    let floor = quantile(&mut known, 0.3)?.min(FLOOR);
+    let (reach, apart) = ((SHOWS / step).ceil() as usize, (ONE_ACTION / step).ceil().max(1.0) as usize);
+    let (mut stalls, mut next) = (Vec::new(), 1);
     for i in 1..slots.len() {
         let (Some(was), Some(n)) = (slots[i - 1].replicas, slots[i].replicas) else { continue };
         if i < next || (was - n).abs() < 0.5 {
             continue;
         }
-        next = i + (ONE_ACTION / step).ceil().max(1.0) as usize;
+        next = i + apart;
         if (n > was) != (change == Change::Up) {
             continue;
         }
-        // The flow before: the mean of up to four slots, the one just before left out (it may hold the change).
-        let calm = &slots[i.saturating_sub(5)..i.saturating_sub(1)];
-        let flows: Vec<f64> = calm.iter().filter_map(|s| s.throughput).collect();
-        let before = flows.iter().sum::<f64>() / flows.len().max(1) as f64;
-        let after = slots.get(i - 1..(i + reach).min(slots.len())).unwrap_or_default();
-        if flows.len() < 2 || before <= 0.0 {
-            continue;
-        }
-        if let Some(seconds) = lost_work(after, before, step) {
-            lost.push(seconds);
+        // The slot just before may hold the beginning of the change.
+        let before: Vec<f64> = waiting[i.saturating_sub(4)..i.saturating_sub(1)].iter().flatten().copied().collect();
+        let after = waiting[i - 1..(i + reach).min(slots.len())].iter().flatten().copied().fold(0.0, f64::max);
+        let calm = before.iter().sum::<f64>() / before.len() as f64;
+        if before.len() >= 2 && calm < floor + CALM && after < LONGEST {
+            stalls.push((after - calm).max(0.0));
         }
     }
-    (lost.len() >= CHANGES).then(|| quantile(&mut lost, STANDSTILL_QUANTILE)).flatten()
-}
-
-/// Seconds of the flow `before` that are missing until it is back; `None` when it does not come back (the demand fell,
-/// or something else is wrong) or is not known.
-fn lost_work(slots: &[Slot], before: f64, step: f64) -> Option<f64> {
-    let (mut lost, mut dipped) = (0.0, false);
-    for (i, slot) in slots.iter().enumerate() {
-        let share = slot.throughput? / before;
-        if share < BACK {
-            dipped = true;
-            lost += (1.0 - share) * step;
-        } else if dipped || i >= 3 {
-            return Some(lost); // back, or never gone within three slots
-        }
-    }
-    None
+    (stalls.len() >= CHANGES).then(|| quantile(&mut stalls, STANDSTILL_QUANTILE)).flatten()
 }

@@ -10,6 +10,7 @@ mod rate;
 
 use crate::model::{Capacity, Grid, Time, WorkloadKind};
 use changes::Change;
+use rate::Rate;
 
 /// What was seen of one workload, every grid on one step; a series that nobody watched is a grid of `None`.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub struct Observed<'a> {
     pub replicas: &'a Grid,
     /// Replicas asked for.
     pub desired: &'a Grid,
+    /// What was learned before: it stands where nothing newer is seen.
+    pub previous: Option<&'a Capacity>,
     /// Nothing after this instant is looked at.
     pub now: Time,
 }
@@ -60,6 +63,18 @@ const REBALANCE_DOWN: f64 = 20.0;
 /// A first try goes this far beyond what was seen to flow: the high end of an estimate without saturated slots.
 const PROBE: f64 = 1.25;
 
+/// Seconds of history that are looked at first: what is older is kept by the minute, too coarse to tell a change from
+/// the flow around it.
+const FINE: f64 = 10_800.0;
+/// How far a new rate moves the one learned before. What is seen of a group is rarely more than its replicas can do and
+/// often less, so it is followed upwards faster than downwards.
+const FOLLOW: (f64, f64) = (0.05, 0.002);
+/// Fewest saturated slots for a new rate to count against the one learned before.
+const ENOUGH: usize = 20;
+/// How assumptions begin that stand for something that was never seen.
+const NO_START_UP: &str = "no start-up seen";
+const NO_REBALANCE: &str = "fewer than 3 rebalances seen";
+
 /// What a replica can do; `None` when nothing was seen to flow through a known number of replicas.
 ///
 /// `samples` is the number of saturated slots. With 0 of them `per_replica` is a lower bound (what flowed through a
@@ -72,7 +87,7 @@ const PROBE: f64 = 1.25;
 /// let (flow, behind, two, none) = (grid(1_800.0), grid(90_000.0), grid(2.0), Grid::default());
 /// let capacity = estimate(&Observed {
 ///     kind: WorkloadKind::ConsumerGroup, throughput: &flow, demand: &none, backlog: &behind, time_lag: &none,
-///     replicas: &two, desired: &none, now: Time::from_secs(600.0),
+///     replicas: &two, desired: &none, previous: None, now: Time::from_secs(600.0),
 /// }).unwrap();
 /// assert_eq!(capacity.per_replica, 900.0);
 /// assert!(capacity.samples > 30, "work was waiting all the time");
@@ -80,7 +95,14 @@ const PROBE: f64 = 1.25;
 pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
     let slots = slots(observed);
     let step = observed.throughput.step;
-    let rate = rate::estimate(&slots, observed.kind)?;
+    let fine = &slots[slots.len().saturating_sub((FINE / step.max(0.001)) as usize)..];
+    let learned = |what: &str| observed.previous.filter(|p| !p.assumptions.iter().any(|a| a.starts_with(what)));
+    let newest = rate::estimate(fine, observed.kind).filter(|r| r.samples > 0);
+    let rate = match (newest, observed.previous.filter(|p| p.samples > 0)) {
+        (Some(rate), Some(before)) => rate.after(before),
+        (None, Some(before)) => Rate::of(before),
+        (newest, None) => newest.or_else(|| rate::estimate(&slots, observed.kind))?,
+    };
     let mut assumptions = Vec::new();
     if rate.samples == 0 {
         assumptions.push(format!(
@@ -95,17 +117,22 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
             per_second(n as f64 * rate.value)
         ));
     }
-    let start_up = changes::start_up(&slots, step).unwrap_or_else(|| {
-        assumptions.push(format!("no start-up seen: {START_UP} s from asking to ready assumed"));
+    let start_up = changes::start_up(fine, step).or_else(|| Some(learned(NO_START_UP)?.start_up));
+    let start_up = start_up.unwrap_or_else(|| {
+        assumptions.push(format!("{NO_START_UP}: {START_UP} s from asking to ready assumed"));
         START_UP
     });
     let (rebalance, rebalance_down) = match observed.kind {
         WorkloadKind::ConsumerGroup => {
-            let up = changes::standstill(&slots, step, Change::Up).unwrap_or_else(|| {
-                assumptions.push(format!("fewer than 3 rebalances seen: {REBALANCE} s of standstill assumed"));
+            let before = learned(NO_REBALANCE);
+            let up = changes::standstill(fine, step, Change::Up).or_else(|| Some(before?.rebalance));
+            let up = up.unwrap_or_else(|| {
+                assumptions.push(format!("{NO_REBALANCE}: {REBALANCE} s of standstill assumed"));
                 REBALANCE
             });
-            (up, changes::standstill(&slots, step, Change::Down).unwrap_or(up.min(REBALANCE_DOWN)))
+            let down =
+                changes::standstill(fine, step, Change::Down).or_else(|| Some(observed.previous?.rebalance_down));
+            (up, down.unwrap_or(up.min(REBALANCE_DOWN)))
         }
         WorkloadKind::Inference | WorkloadKind::Batch | WorkloadKind::Brokers => (0.0, 0.0),
     };

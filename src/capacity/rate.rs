@@ -1,7 +1,7 @@
 //! The rate of one replica, from saturated slots.
 
-use super::{PROBE, Slot, quantile};
-use crate::model::WorkloadKind;
+use super::{ENOUGH, FOLLOW, PROBE, Slot, quantile};
+use crate::model::{Capacity, WorkloadKind};
 use std::collections::BTreeMap;
 
 /// A consumer group is saturated when more than this many seconds of work are waiting beyond what is always visible.
@@ -9,27 +9,32 @@ use std::collections::BTreeMap;
 const WAITING: f64 = 8.0;
 /// The always-visible lag that is believed at most, seconds of work.
 const FLOOR: f64 = 15.0;
-/// Saturated slots that a count needs before its median is compared with those of other counts.
-const BUCKET: usize = 5;
-/// Counts whose median is below this share of the best are held back by something else (skew, downstream).
-const POOL: f64 = 0.8;
-/// Saturated slots that a count needs before it is believed to be held back; the upper quartile of its rates is below
-/// this share of the pool's; and more came in than flowed, by this factor. (When a group catches up, its last member to
-/// do so looks like all of them being slow, but then less comes in than flows.)
-const CAPPED: (usize, f64, f64) = (8, 0.85, 1.03);
-/// Quantile of the flows of such counts that is the ceiling.
-const CEILING: f64 = 0.6;
-/// Slots in a row that are averaged: commits come in batches, so a single slot looks up to a third faster or slower
-/// than the work is.
+/// Saturated slots that a count needs before it is compared with others.
+const BUCKET: usize = 8;
+/// Slots in a row that are averaged, and fewest: commits come in batches, so a single slot looks up to a third faster
+/// or slower than the work is.
 const TOGETHER: usize = 4;
-/// Slots outside of this band around the pooled median (a rebalance, a batch of commits) are not counted.
-const BAND: (f64, f64) = (0.7, 1.3);
-/// Quantile of the band that is taken: half of the pods are slower than the median.
-const CAREFUL: f64 = 0.2;
+const TOGETHER_LEAST: usize = 3;
+/// Slots before one for which the count must have been the same: a rebalance is over by then, and a minute into which
+/// older samples were folded holds one count.
+const SETTLED: usize = 4;
+/// Quantile of a count's rates that is compared with those of other counts. What is seen of a whole group is never more
+/// than its replicas can do, but often less: a few members are behind while the others wait for work.
+const REACHED: f64 = 0.75;
+/// Slots within this band around the best count's are pooled.
+const BAND: (f64, f64) = (0.93, 1.07);
 /// The estimate is at least this share of what was seen to flow without saturation.
 const PROVEN: f64 = 0.85;
 /// Most recent saturated slots that count.
 const NEWEST: usize = 4_000;
+/// Saturated slots that a count needs before it is believed to be held back; the upper quartile of its rates is below
+/// this share of the pool's; and more came in than flowed, by this factor. (When a group catches up, its last member to
+/// do so looks like all of them being slow, but then less comes in than flows.)
+const CAPPED: (usize, f64, f64) = (12, 0.85, 1.03);
+/// What lies downstream takes the same whatever comes in: the distance of the quartiles as a share of the median.
+const STEADY: f64 = 0.1;
+/// Quantile of the flows of such counts that is the ceiling.
+const CEILING: f64 = 0.6;
 
 /// A rate with its spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +45,32 @@ pub(super) struct Rate {
     pub(super) samples: usize,
     /// More replicas than the pool's that brought less than they should: how many, and the flow of all together.
     pub(super) held_back: Option<(u64, f64)>,
+}
+
+impl Rate {
+    /// A rate that was learned before.
+    pub(super) fn of(before: &Capacity) -> Self {
+        let Capacity { per_replica, low, high, samples, .. } = *before;
+        Self { value: per_replica, low, high, samples, held_back: None }
+    }
+
+    /// This rate after one that was learned before.
+    pub(super) fn after(self, before: &Capacity) -> Self {
+        let (up, down) = FOLLOW;
+        let share = match self.value.total_cmp(&before.per_replica) {
+            std::cmp::Ordering::Less if self.samples < ENOUGH => 0.0,
+            std::cmp::Ordering::Less => down,
+            _ => up,
+        };
+        let follow = |before: f64, now: f64| before + share * (now - before);
+        Self {
+            value: follow(before.per_replica, self.value),
+            low: follow(before.low, self.low),
+            high: follow(before.high, self.high),
+            samples: self.samples.max(before.samples),
+            held_back: self.held_back,
+        }
+    }
 }
 
 /// One saturated slot, smoothed over its neighbours.
@@ -78,7 +109,7 @@ pub(super) fn estimate(slots: &[Slot], kind: WorkloadKind) -> Option<Rate> {
         for part in rates.chunks(TOGETHER) {
             let mean = part.iter().map(|(rate, _)| rate).sum::<f64>() / part.len() as f64;
             let grows = part.iter().map(|(_, growth)| growth).sum::<f64>() > 0.0;
-            if is_saturated {
+            if is_saturated && part.len() >= TOGETHER_LEAST.min(slots.len() / 8).max(1) {
                 saturated.extend(part.iter().map(|_| Saturated { n, rate: mean, grows }));
             } else if part.len() > 1 {
                 proven.push(mean);
@@ -91,9 +122,9 @@ pub(super) fn estimate(slots: &[Slot], kind: WorkloadKind) -> Option<Rate> {
         .or_else(|| proven.map(|value| Rate { value, low: value, high: value * PROBE, samples: 0, held_back: None }))
 }
 
-/// Whether the count had been the same for two slots before `i`: partitions that just moved drain what piled up.
+/// Whether the count had been the same for a while before `i`.
 fn settled(slots: &[Slot], i: usize) -> bool {
-    slots[i.saturating_sub(2)..=i].iter().all(|s| s.replicas == slots[i].replicas)
+    slots[i.saturating_sub(SETTLED)..=i].iter().all(|s| s.replicas == slots[i].replicas)
 }
 
 /// For each slot: whether work was waiting in it.
@@ -120,29 +151,32 @@ fn pooled(saturated: &[Saturated], proven: f64) -> Option<Rate> {
     if by_count.values().any(|rates| rates.len() >= BUCKET) {
         by_count.retain(|_, rates| rates.len() >= BUCKET);
     }
-    let best = by_count.values_mut().filter_map(|rates| quantile(rates, 0.5)).fold(0.0, f64::max);
-    by_count.retain(|_, rates| quantile(rates, 0.5).is_some_and(|m| m > POOL * best));
-    let most = by_count.keys().next_back().copied();
-    let mut pool: Vec<f64> = by_count.into_values().flatten().collect();
-    let middle = quantile(&mut pool, 0.5)?.max(PROVEN * proven);
-    pool.retain(|r| (BAND.0 * middle..=BAND.1 * middle).contains(r));
+    let reached = by_count.values_mut().filter_map(|rates| quantile(rates, REACHED)).fold(0.0, f64::max);
+    let reached = reached.max(PROVEN * proven);
+    by_count.retain(|_, rates| rates.iter().any(|r| *r >= BAND.0 * reached));
+    let most = by_count.keys().next_back().copied()?;
+    let within = |r: &f64| (BAND.0 * reached..=BAND.1 * reached).contains(r);
+    let mut pool: Vec<f64> = by_count.into_values().flatten().filter(within).collect();
     let samples = pool.len();
-    let at = |share: f64, pool: &mut Vec<f64>| quantile(pool, share).unwrap_or(middle).max(PROVEN * proven);
-    let (low, value, high) = (at(0.1, &mut pool), at(CAREFUL, &mut pool), at(0.9, &mut pool));
-    Some(Rate { value, low, high, samples, held_back: held_back(saturated, most, middle) })
+    let at = |share: f64, pool: &mut Vec<f64>| quantile(pool, share).unwrap_or(reached).max(PROVEN * proven);
+    let (low, value, high) = (at(0.1, &mut pool), at(0.5, &mut pool), at(0.9, &mut pool));
+    Some(Rate { value, low, high, samples, held_back: held_back(saturated, most, value) })
 }
 
-/// The flow that counts above `most` (the highest of the pool) were held back at, with the highest of them.
-fn held_back(saturated: &[Saturated], most: Option<u64>, middle: f64) -> Option<(u64, f64)> {
-    let most = most?;
+/// The flow that counts above `most` (the highest that reached the rate) were held back at, with the highest of them.
+fn held_back(saturated: &[Saturated], most: u64, rate: f64) -> Option<(u64, f64)> {
     let mut by_count: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for slot in saturated.iter().filter(|s| s.n > most && s.grows) {
         by_count.entry(slot.n).or_default().push(slot.rate);
     }
     let (fewest, share, _) = CAPPED;
-    let flows = by_count.into_iter().filter(|(_, rates)| rates.len() >= fewest);
-    let flows = flows.filter_map(|(n, mut rates)| Some((n, quantile(&mut rates, 0.75)?)));
-    let (counts, mut totals): (Vec<u64>, Vec<f64>) =
-        flows.filter(|(_, rate)| *rate < share * middle).map(|(n, rate)| (n, n as f64 * rate)).unzip();
+    let (mut counts, mut totals) = (Vec::new(), Vec::new());
+    for (n, mut rates) in by_count.into_iter().filter(|(_, rates)| rates.len() >= fewest) {
+        let [low, middle, high] = [0.25, 0.5, 0.75].map(|q| quantile(&mut rates, q).unwrap_or(0.0));
+        if high < share * rate && high - low < STEADY * middle {
+            counts.push(n);
+            totals.push(n as f64 * high);
+        }
+    }
     Some((*counts.last()?, quantile(&mut totals, CEILING)?))
 }

@@ -21,7 +21,7 @@ impl Seen {
     fn estimate(&self, kind: WorkloadKind) -> Option<Capacity> {
         let [throughput, demand, backlog, time_lag, replicas, desired] = &self.0;
         let now = throughput.end();
-        estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, now })
+        estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, previous: None, now })
     }
 }
 
@@ -110,10 +110,12 @@ fn start_ups_are_matched_first_in_first_out() {
 fn a_pause_after_each_change_is_learned() {
     let mut slots = Vec::new();
     for n in [4.0, 5.0, 6.0, 5.0, 4.0, 5.0] {
-        slots.extend(vec![(0.0, 9_000.0, n, n); 2]); // 30 s without progress
+        slots.extend([(0.0, 17_000.0, n, n), (0.0, 32_000.0, n, n)]); // 30 s without progress
         slots.extend(vec![(1_000.0, 2_000.0, n, n); 40]);
     }
-    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    let mut seen = Seen::new(&slots);
+    seen.0[1].values.fill(Some(1_000.0));
+    let capacity = seen.estimate(WorkloadKind::ConsumerGroup).unwrap();
     assert!((25.0..=45.0).contains(&capacity.rebalance), "{capacity:?}");
 }
 
@@ -132,7 +134,9 @@ fn what_lies_after_now_is_not_looked_at() {
     let [throughput, demand, backlog, time_lag, replicas, desired] = &seen.0;
     let now = throughput.at(40);
     let kind = WorkloadKind::ConsumerGroup;
-    let early = estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, now }).unwrap();
+    let early =
+        estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, previous: None, now })
+            .unwrap();
     assert_eq!(early.samples, 0);
 }
 
