@@ -105,6 +105,8 @@ impl Monitor {
             self.put(Role::Throughput, at, ((committed - last.committed) / dt).max(0.0));
             if last.desired != seen.desired {
                 self.changed = Some((at, last.desired));
+                // The count is watched, not scraped: it changed right after the last look, when pilots decide.
+                self.put(Role::Desired, self.begin.plus(last.t + 1.0), f64::from(seen.desired));
             }
         }
         self.last = Some(Look { t: seen.t, ends: seen.ends.to_vec(), committed, desired: seen.desired });
