@@ -5,8 +5,8 @@ use highwater::{
     advise::{Input, advise},
     history::History,
     model::{
-        Capacity, Entity, Forecast, GuardSettings, Label, Limits, Price, Replicas, Role, Sample, SignalKey, Slo, Time,
-        Workload, WorkloadKind, WorkloadState,
+        Capacity, Entity, Forecast, GuardSettings, Label, Limits, Price, Recommendation, Replicas, Role, Sample,
+        SignalKey, Slo, Time, Workload, WorkloadKind, WorkloadState,
     },
     policy::planner::{Bursts, Problem, Work, plan},
 };
@@ -86,6 +86,7 @@ struct Seen {
     state: WorkloadState,
     history: History,
     forecast: Option<Forecast>,
+    previous: Option<Box<Recommendation>>,
 }
 
 impl Seen {
@@ -133,9 +134,10 @@ impl Seen {
             partition_rates: (0..40).map(|p| Some(250.0 + f64::from(p))).collect(),
             ..WorkloadState::unknown(NOW)
         };
-        let mut seen = Self { workload, state, history, forecast: None };
+        let mut seen = Self { workload, state, history, forecast: None, previous: None };
         if reused {
-            seen.forecast = advise(&seen.input()).forecast;
+            let first = advise(&seen.input());
+            (seen.forecast, seen.previous) = (first.forecast, first.recommendation.ok());
         }
         seen
     }
@@ -146,7 +148,7 @@ impl Seen {
             state: &self.state,
             history: &self.history,
             forecast: self.forecast.as_ref(),
-            previous: None,
+            previous: self.previous.as_deref(),
             now: NOW,
             horizon: 1_800.0,
             step: 15.0,

@@ -9,6 +9,9 @@ use crate::{
 /// Seconds of history that are looked at: a day and an hour, so that yesterday's same hour is in it.
 const BACK: f64 = 25.0 * 3600.0;
 
+/// Seconds of everything but the demand once there was advice before: what it learned of older ones comes with it.
+const BACK_AGAIN: f64 = 3.5 * 3600.0;
+
 /// Grids of one workload, all on the same step and span.
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
@@ -27,16 +30,17 @@ pub(super) struct Signals {
 impl Signals {
     pub fn of(input: &Input<'_>) -> Self {
         let entity = &input.workload.entity;
-        let from = input.now.plus(-BACK);
-        let grid = |role| {
+        let back = if input.previous.is_some() { BACK_AGAIN } else { BACK };
+        let cut = |role, back: f64| {
             let key = SignalKey { entity: entity.clone(), role };
-            input.history.grid(&key, from, input.now.plus(0.001), input.step)
+            input.history.grid(&key, input.now.plus(-back), input.now.plus(0.001), input.step)
         };
+        let grid = |role| cut(role, back);
         let queue = grid(Role::Queue);
         let queued = entity.kind == WorkloadKind::Batch && queue.last().is_some();
         Self {
             kind: entity.kind,
-            demand: grid(Role::Demand),
+            demand: cut(Role::Demand, BACK),
             throughput: grid(Role::Throughput),
             backlog: if queued { queue } else { grid(Role::Backlog) },
             time_lag: grid(Role::TimeLag),
