@@ -12,7 +12,7 @@ fi
 
 mkdir -p screenshots
 for view in overview workload kafka ml; do
-    "$binary" snapshot --demo fraud --settle 12 --view "$view" --size 120x36 --format svg >"screenshots/$view.svg.new"
+    "$binary" snapshot --demo fraud --workload fraud-scorer --settle 15 --view "$view" --size 120x36 --format svg >"screenshots/$view.svg.new"
     mv "screenshots/$view.svg.new" "screenshots/$view.svg"
     echo "screenshots/$view.svg $(wc -c <"screenshots/$view.svg") bytes"
 done
