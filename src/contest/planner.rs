@@ -29,7 +29,7 @@ pub struct PlannerSettings {
 impl Default for PlannerSettings {
     fn default() -> Self {
         Self {
-            every: 30.0,
+            every: 15.0,
             horizon: 1_800.0,
             step: 15.0,
             forecast: (60.0, 3.0 * 86_400.0),
@@ -86,7 +86,8 @@ impl Pilot for Planner {
         if seen.t < self.next {
             return None;
         }
-        self.next = seen.t + self.settings.every;
+        // On multiples: advice looks at removals in the first look of a minute, which 15, 75, 135 s would never be.
+        self.next = ((seen.t / self.settings.every).floor() + 1.0) * self.settings.every;
         let now = self.monitor.instant(seen);
         self.look_ahead(now);
         let began = Instant::now();
