@@ -14,7 +14,7 @@ fn demo(args: &[&str]) -> (tempfile::TempDir, Terminal) {
 fn the_main_job_on_the_simulated_world() {
     let (_home, mut t) = demo(&["--speed", "5"]);
     t.wait_text("OPERATE");
-    t.wait("fraud-scorer needs more replicas", PATIENCE, |s| {
+    t.wait("fraud-scorer needs more replicas", 2 * PATIENCE, |s| {
         s.lines().any(|l| l.contains("fraud-scorer") && l.contains('→')).then_some(())
     });
     t.press("a");

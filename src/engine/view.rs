@@ -187,6 +187,10 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
             }
         }
         Ok(r) if r.is_change() => (Severity::Look, format!("{} would do", r.recommended)),
+        Ok(r) if r.steps.get(1).is_some_and(|s| s.replicas > r.recommended) => {
+            let next = r.steps.get(1).map_or(r.recommended, |s| s.replicas);
+            (Severity::Look, format!("{next} of {} soon", r.current.desired))
+        }
         _ if !state.notices.is_empty() => {
             (Severity::Look, state.notices.first().map(ToString::to_string).unwrap_or_default())
         }

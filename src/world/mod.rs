@@ -11,8 +11,8 @@
 //! records; eight GPUs on two hosts; a training queue with a quota of three. Eight hours of history lie before the show.
 //! Simulated times, in seconds of the show:
 //!
-//! - `fraud`: the nightly upload began seven minutes before. 0: `transactions` brings 6700 records/s, six consumers
-//!   process 6000, and fraud-scorer is ten seconds behind. 120: half a minute. From 480 to 3180: 9500/s. Twelve consumers
+//! - `fraud`: the nightly upload began eight minutes before. 0: `transactions` brings 6900 records/s, six consumers
+//!   process 6000, and fraud-scorer is about fifteen seconds behind. From 440 to 3140: 9500/s. Twelve consumers
 //!   catch up within three minutes of their order, and while they do the model saturates: more than a thousand requests
 //!   wait until it has a fourth replica. Two smaller rushes in the history (at −24000 and −9500) have shown what one
 //!   consumer can do.

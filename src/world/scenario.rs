@@ -64,7 +64,7 @@ fn rush(start: f64, factor: f64) -> Surge {
 }
 
 fn fraud(b: &mut Builder) {
-    let upload = Surge { start: -420.0, ramp: 900.0, hold: 2700.0, factor: 2.05, every: 86_400.0 };
+    let upload = Surge { start: -460.0, ramp: 900.0, hold: 2700.0, factor: 2.05, every: 86_400.0 };
     let demand = DemandSettings {
         mean: 3700.0,
         daily: 0.25,

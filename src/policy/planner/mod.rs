@@ -35,6 +35,8 @@ const DERATE: f64 = 0.95;
 /// Stages of a plan at most, and slots of each at least.
 const STAGES: usize = 30;
 const STAGE_SLOTS: usize = 4;
+/// Minutes over the SLO, weighted over the futures, that a removal may cost: a pause of its own is priced, not refused.
+const KEEPS: f64 = 2.0;
 /// Seconds of no removal after an addition.
 const SETTLE: f64 = 600.0;
 /// Seconds that a replica is seen to work late: one scrape.
@@ -247,7 +249,11 @@ fn choose(problem: &Problem<'_>, fleet: &Fleet, alternatives: &[Alternative]) ->
     let may_shrink = problem.may_shrink && problem.since_up.is_none_or(|s| s > SETTLE);
     let may = |n: u32| (min..=max).contains(&n) && (n >= current.min(max) || may_shrink);
     let a_log = matches!(problem.work, Work::Log { .. });
-    let holds = |n: u32| a_log || n >= current || fleet.sustains(n, high, problem.slo);
+    // Fewer are asked for only where they keep the SLO: when every count looks bad (a capacity that is a lower bound,
+    // one hot partition), the cheapest way to be late is no advice.
+    let late = |n: u32| alternatives.iter().find(|a| a.replicas == n).map_or(f64::MAX, |a| a.slo_minutes);
+    let keeps = |n: u32| if a_log { late(n) <= KEEPS } else { fleet.sustains(n, high, problem.slo) };
+    let holds = |n: u32| n >= current || keeps(n);
     let cheapest = |allowed: &dyn Fn(u32) -> bool| -> Option<u32> {
         let list = alternatives.iter().filter(|a| allowed(a.replicas));
         let best = list.min_by(|a, b| {
