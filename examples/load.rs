@@ -4,16 +4,17 @@
 //! load topic   BOOTSTRAP TOPIC PARTITIONS REPLICAS
 //! load produce BOOTSTRAP TOPIC RECORDS_PER_SECOND
 //! load consume BOOTSTRAP TOPIC GROUP RECORDS_PER_SECOND
+//! load groups  BOOTSTRAP TOPIC PARTITIONS GROUPS
 //! ```
 //!
 //! A consumer really joins the group by librdkafka, processes as slowly as it is told, commits every second, and leaves
 //! the group on SIGTERM.
 
 use rdkafka::{
-    ClientConfig, Message,
+    ClientConfig, Message, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
-    consumer::{CommitMode, Consumer, StreamConsumer},
+    consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 use std::{error::Error, time::Duration};
@@ -32,6 +33,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         ["produce", bootstrap, topic, rate] => produce(bootstrap, topic, rate.parse()?).await,
         ["consume", bootstrap, topic, group, rate] => consume(bootstrap, topic, group, rate.parse()?).await,
+        ["groups", bootstrap, topic, partitions, groups] => {
+            commit(bootstrap, topic, partitions.parse()?, groups.parse()?)
+        }
         _ => Err("usage: see the first lines of examples/load.rs".into()),
     }
 }
@@ -67,6 +71,21 @@ async fn produce(bootstrap: &str, topic: &str, rate: f64) -> Result<(), Box<dyn 
         }
     }
     producer.flush(Duration::from_secs(5))?;
+    Ok(())
+}
+
+/// Makes `groups` groups without members that have committed offset 0 on every partition.
+fn commit(bootstrap: &str, topic: &str, partitions: i32, groups: u32) -> Result<(), Box<dyn Error>> {
+    for n in 0..groups {
+        let group = format!("many-{n:04}");
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", bootstrap).set("group.id", group).create()?;
+        let mut offsets = TopicPartitionList::new();
+        for partition in 0..partitions {
+            offsets.add_partition_offset(topic, partition, Offset::Offset(0))?;
+        }
+        consumer.commit(&offsets, CommitMode::Sync)?;
+    }
     Ok(())
 }
 
