@@ -44,7 +44,7 @@ const SHORT: usize = 60;
 /// assert_eq!(f.points.len(), 20);
 /// assert!(f.points.iter().all(|q| (q.p50 - 100.0).abs() < 1e-3 && q.p10 <= q.p50 && q.p80 <= q.p95));
 /// let short = Grid { values: vec![Some(1.0); 4], ..grid };
-/// assert_eq!(forecast(&short, short.at(3), 300.0).unwrap_err(), "60 s of history; 3 minutes are needed");
+/// assert_eq!(forecast(&short, short.at(3), 300.0).unwrap_err(), "60 s of history; 2 minutes are needed");
 /// ```
 pub fn forecast(history: &Grid, now: Time, horizon: f64) -> Result<Forecast, String> {
     let window = Window::new(history, now, horizon)?;
