@@ -234,3 +234,33 @@ async fn scram_over_tls_and_sentences_for_what_is_not_allowed() {
     let plain = check(&kafka.settings(&[])).await;
     assert!(plain.iter().any(|l| l.detail.as_str().contains("security.protocol")), "{plain:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_opens_the_listener_that_wants_one() {
+    let Some(kafka) = tokio::task::spawn_blocking(real::secured_kafka).await.unwrap() else { return };
+    let listener = std::fs::read_to_string(kafka.dir.join("mutual")).unwrap();
+    let file = |name: &str| kafka.dir.join(name).to_str().unwrap().to_owned();
+    let of = |client: Option<&str>| {
+        let mut all = vec![
+            ("bootstrap.servers", listener.trim().to_owned()),
+            ("security.protocol", "SSL".to_owned()),
+            ("ssl.ca.location", file("ca.pem")),
+        ];
+        if let Some(name) = client {
+            all.push(("ssl.certificate.location", file(&format!("{name}.pem"))));
+            all.push(("ssl.key.location", file(&format!("{name}.key"))));
+        }
+        kafka.settings(&all.iter().map(|(k, v)| (*k, v.as_str())).collect::<Vec<_>>())
+    };
+    let mut reader = Reader::connect(&of(Some("client")), Clock::wall()).unwrap();
+    let cluster = reader.refresh().await;
+    assert_eq!(reader.trouble(), None);
+    assert_eq!(cluster.brokers[0].state, BrokerState::Up);
+    for (client, word) in
+        [(None, "wants a client certificate"), (Some("other"), "does not accept the client certificate")]
+    {
+        let lines = check(&of(client)).await;
+        let detail = lines.iter().map(|l| l.detail.as_str()).collect::<String>();
+        assert!(lines.iter().any(|l| l.unreachable) && detail.contains(word), "{client:?}: {lines:?}");
+    }
+}

@@ -1,9 +1,9 @@
 //! The Prometheus HTTP API: the same assertions against the simulated world's face and a real Prometheus, and every
 //! query's value compared between the two on the same samples.
 
-use crate::real::prometheus::{exporter, prometheus};
+use crate::real::prometheus::{exporter, prometheus, secured_prometheus};
 use highwater::{
-    model::{Label, MlState, Observation, PrometheusSettings, Role, Time},
+    model::{Label, MlState, Observation, PrometheusSettings, Role, Time, TlsSettings},
     process::Clock,
     source::prometheus::{Client, FailureKind, packs, run},
     world::{
@@ -409,4 +409,29 @@ async fn the_source_reads_the_simulated_world_with_its_history() {
         let hour = |o: &Observation| matches!(o, Observation::Backfill { key, samples } if key.role == role && samples.len() > 200);
         assert!(others.iter().any(hour), "an hour of {role:?} in steps of 15 s");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_opens_a_prometheus_that_wants_one() {
+    let Some(real) = secured_prometheus().await else { return };
+    let file = |name: &str| Some(real.folder.join(name));
+    let with = |client: Option<&str>| {
+        let cert = client.and_then(|c| file(&format!("{c}.pem")));
+        let key = client.and_then(|c| file(&format!("{c}.key")));
+        let tls = TlsSettings { ca: file("ca.pem"), cert, key, ..TlsSettings::default() };
+        PrometheusSettings { tls, ..PrometheusSettings::new("main", &real.url) }
+    };
+    let client = Client::new(&with(Some("client"))).await.unwrap();
+    eventually(&client, "vector(7)").await;
+    assert!((number(&client, "vector(7)").await - 7.0).abs() < 1e-9);
+    for stranger in [None, Some("other")] {
+        let refused = Client::new(&with(stranger)).await.unwrap().instant("vector(7)").await;
+        let said = refused.map(|_| ()).unwrap_err().to_string();
+        assert!(said.contains("certificate"), "{stranger:?}: {said}");
+    }
+    // Whoever does not name the authority does not believe the server.
+    let unknown =
+        PrometheusSettings { tls: TlsSettings { ca: file("stranger.pem"), ..TlsSettings::default() }, ..with(None) };
+    let said = Client::new(&unknown).await.unwrap().instant("vector(7)").await.map(|_| ()).unwrap_err().to_string();
+    assert!(said.contains("certificate"), "{said}");
 }

@@ -4,7 +4,8 @@
 #
 #   kafka.sh install                 prints the folder of the jars
 #   kafka.sh start DIR N [secured]   N combined broker,controller nodes with their data in DIR; writes DIR/{bootstrap,pids,jmx};
-#                                    secured: SASL_SSL with SCRAM-SHA-512, users admin (super), viewer (Describe), nobody
+#                                    secured: SASL_SSL with SCRAM and PLAIN, users admin (super), viewer, nobody; and
+#                                    DIR/mutual: a listener that wants a client certificate (certificates.sh)
 #   kafka.sh stop DIR                ends them by pid
 #   kafka.sh tool DIR CLASS ARGS…    runs a console tool of Kafka's own
 set -euo pipefail
@@ -53,30 +54,18 @@ free_ports() {
   done
 }
 
-certificates() { # openssl only; rustls wants CA:TRUE on the CA and a SAN
-  local dir=$1
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=Test CA" \
-    -addext basicConstraints=critical,CA:TRUE -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null
-  local who
-  for who in broker client; do
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$who" -keyout "$dir/$who.key" -out "$dir/$who.csr" 2>/dev/null
-    openssl x509 -req -in "$dir/$who.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 30 -out "$dir/$who.pem" \
-      -extfile <(printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n') 2>/dev/null
-  done
-  cat "$dir/broker.key" "$dir/broker.pem" >"$dir/broker.all.pem"
-}
-
 start() {
   local dir=$1 n=$2 mode=${3:-plain} i
   install
   mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
   local -a ports
-  mapfile -t ports < <(free_ports $((3 * n)))
-  local voters="" bootstrap="" listener=PLAINTEXT
-  [ "$mode" = secured ] && { listener=SASL_SSL; certificates "$dir"; }
+  mapfile -t ports < <(free_ports $((4 * n)))
+  local voters="" bootstrap="" mutual="" listener=PLAINTEXT
+  [ "$mode" = secured ] && { listener=SASL_SSL; "$HERE/certificates.sh" "$dir"; }
   for ((i = 1; i <= n; i++)); do
     voters+="${voters:+,}$i@127.0.0.1:${ports[n + i - 1]}"
     bootstrap+="${bootstrap:+,}127.0.0.1:${ports[i - 1]}"
+    mutual+="${mutual:+,}127.0.0.1:${ports[3 * n + i - 1]}"
   done
   local rf=$((n < 3 ? n : 3)) cp id
   cp=$(classpath)
@@ -87,11 +76,11 @@ start() {
 process.roles=broker,controller
 node.id=$i
 controller.quorum.voters=$voters
-listeners=$listener://127.0.0.1:${ports[i - 1]},CONTROLLER://127.0.0.1:${ports[n + i - 1]}
-advertised.listeners=$listener://127.0.0.1:${ports[i - 1]}
+listeners=$listener://127.0.0.1:${ports[i - 1]}$([ "$mode" = secured ] && echo ",SSL://127.0.0.1:${ports[3 * n + i - 1]}"),CONTROLLER://127.0.0.1:${ports[n + i - 1]}
+advertised.listeners=$listener://127.0.0.1:${ports[i - 1]}$([ "$mode" = secured ] && echo ",SSL://127.0.0.1:${ports[3 * n + i - 1]}")
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=$listener
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
 log.dirs=$dir/$i/data
 num.network.threads=2
 num.io.threads=2
@@ -121,9 +110,9 @@ ssl.keystore.type=PEM
 ssl.keystore.location=$dir/broker.all.pem
 ssl.truststore.type=PEM
 ssl.truststore.location=$dir/ca.pem
-ssl.client.auth=requested
+listener.name.ssl.ssl.client.auth=required
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:admin;User:ANONYMOUS
+super.users=User:admin;User:ANONYMOUS;User:CN=client
 CONF
     fi
   done
@@ -160,6 +149,7 @@ CONF
       sleep 0.1
     done
   done
+  [ "$mode" = secured ] && echo "$mutual" >"$dir/mutual"
   echo "$bootstrap" >"$dir/bootstrap"
 }
 

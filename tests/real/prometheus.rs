@@ -4,6 +4,7 @@ use axum::{Router, routing::get};
 use std::{
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
     time::Duration,
@@ -21,8 +22,10 @@ const START: Duration = Duration::from_secs(120);
 
 /// A running Prometheus; it ends, and its folder goes, when this is dropped or this process is killed.
 pub struct Prometheus {
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https:` when it is secured.
     pub url: String,
+    /// Its data and configuration and, when it is secured, the certificates of `certificates.sh`.
+    pub folder: PathBuf,
     /// Its standard input is the script's life line.
     _script: Child,
 }
@@ -33,8 +36,17 @@ pub type Target<'t> = (&'t str, SocketAddr);
 /// Starts a real Prometheus that scrapes `targets` every second. `None`, with a line that says why, when none can be
 /// had; with `CI=true` that is a failure.
 pub async fn prometheus(targets: &[Target<'_>]) -> Option<Prometheus> {
+    started(targets, false).await
+}
+
+/// One that speaks TLS, to clients with a certificate of its authority only. It scrapes nothing.
+pub async fn secured_prometheus() -> Option<Prometheus> {
+    started(&[], true).await
+}
+
+async fn started(targets: &[Target<'_>], secured: bool) -> Option<Prometheus> {
     for _ in 0..3 {
-        match start(targets).await {
+        match start(targets, secured).await {
             Ok(running) => return Some(running),
             Err(Some(why)) => {
                 super::skipped("Prometheus", &why);
@@ -46,7 +58,7 @@ pub async fn prometheus(targets: &[Target<'_>]) -> Option<Prometheus> {
     panic!("three ports in a row were taken");
 }
 
-async fn start(targets: &[Target<'_>]) -> Result<Prometheus, Option<String>> {
+async fn start(targets: &[Target<'_>], secured: bool) -> Result<Prometheus, Option<String>> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap().keep(); // the script removes it
     let mut yml = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
@@ -64,6 +76,9 @@ async fn start(targets: &[Target<'_>]) -> Result<Prometheus, Option<String>> {
         .unwrap();
     }
     std::fs::write(folder.join("prometheus.yml"), yml).unwrap();
+    if secured {
+        secure(&folder).await;
+    }
     let mut script = Command::new("sh")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/prometheus.sh"))
         .args([port.to_string().as_str(), folder.to_str().unwrap()])
@@ -87,7 +102,18 @@ async fn start(targets: &[Target<'_>]) -> Result<Prometheus, Option<String>> {
     tokio::spawn(async move {
         let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await; // a full pipe would stop it
     });
-    Ok(Prometheus { url: format!("http://127.0.0.1:{port}"), _script: script })
+    let scheme = if secured { "https" } else { "http" };
+    Ok(Prometheus { url: format!("{scheme}://127.0.0.1:{port}"), folder, _script: script })
+}
+
+/// Certificates, and a `web.yml` that demands them.
+async fn secure(folder: &Path) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/certificates.sh");
+    let made = Command::new(script).arg(folder).output().await.unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let web = "tls_server_config: {cert_file: broker.pem, key_file: broker.key, client_ca_file: ca.pem, \
+               client_auth_type: RequireAndVerifyClientCert}\n";
+    std::fs::write(folder.join("web.yml"), web).unwrap();
 }
 
 async fn is_ready(port: u16) -> bool {
@@ -95,7 +121,9 @@ async fn is_ready(port: u16) -> bool {
     let request = b"GET /-/ready HTTP/1.0\r\n\r\n";
     let mut answer = String::new();
     let sent = tokio::io::AsyncWriteExt::write_all(&mut stream, request).await.is_ok();
-    sent && stream.read_to_string(&mut answer).await.is_ok() && answer.contains(" 200 ")
+    let answered = sent && stream.read_to_string(&mut answer).await.is_ok();
+    // Behind TLS the words with which Go's server refuses plain HTTP say that it listens.
+    answered && (answer.contains(" 200 ") || answer.contains("HTTPS server"))
 }
 
 /// An exporter on loopback; it is gone when this is dropped.

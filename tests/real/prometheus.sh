@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a real Prometheus on loopback until standard input ends, which it also does when whoever started us is killed.
-#   prometheus.sh PORT FOLDER     FOLDER holds prometheus.yml; it is removed at the end
+#   prometheus.sh PORT FOLDER     FOLDER holds prometheus.yml and may hold web.yml (TLS); it is removed at the end
 # The program is taken from PATH, else unpacked (never installed) from Debian's package into the tests' cache.
 # Exit 3: there is no Prometheus to be had; the reason is the last line of standard error.
 set -eu
@@ -24,7 +24,10 @@ if [ -z "$program" ]; then
     [ -x "$program" ] || { echo "no usable program at $program" >&2; exit 3; }
 fi
 
-"$program" --web.listen-address="127.0.0.1:$port" --storage.tsdb.path="$folder/data" \
+web=
+[ ! -e "$folder/web.yml" ] || web=--web.config.file=$folder/web.yml
+# shellcheck disable=SC2086 # no web.yml, no argument
+"$program" $web --web.listen-address="127.0.0.1:$port" --storage.tsdb.path="$folder/data" \
     --config.file="$folder/prometheus.yml" --log.level=warn --enable-feature=native-histograms </dev/null &
 pid=$!
 trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; rm -rf "$folder"' EXIT

@@ -20,6 +20,8 @@ use tokio::net::TcpStream;
 /// Everything needed to connect to any broker of one cluster.
 pub(super) struct Dialer {
     tls: Option<Arc<rustls::ClientConfig>>,
+    /// Whether a client certificate is shown.
+    certificate: bool,
     sasl: Option<Sasl>,
     client_id: String,
     pub(super) deadline: Duration,
@@ -51,6 +53,7 @@ impl Dialer {
     pub(super) fn new(access: &Access) -> Result<Self, String> {
         Ok(Self {
             tls: access.tls.as_ref().map(tls_config).transpose()?,
+            certificate: access.tls.as_ref().is_some_and(|t| t.cert.is_some()),
             sasl: access.sasl.clone(),
             client_id: access.client_id.clone(),
             deadline: access.deadline,
@@ -83,15 +86,19 @@ impl Dialer {
             Some(config) => {
                 let name = ServerName::try_from(host.to_owned()).map_err(|e| at(&e))?;
                 let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name, tcp).await;
-                Box::new(tls.map_err(|e| format!("TLS with {host}:{port} failed: {e}; {}", tls_mend(&e.to_string())))?)
+                Box::new(tls.map_err(|e| {
+                    let mend = tls_mend(&e.to_string(), self.certificate);
+                    format!("TLS with {host}:{port} failed: {e}; {mend}")
+                })?)
             }
         };
         let mut connection = Connection::over(stream, &self.client_id);
         let said = connection.call(&ApiVersionsRequest::default(), self.deadline).await.map_err(|e| {
-            let hint = if self.tls.is_some() {
-                ""
-            } else {
-                " (a TLS listener does this to plain text: is security.protocol right?)"
+            // In TLS 1.3 a broker refuses a client's certificate after the handshake: the first answer is an alert.
+            let hint = match &self.tls {
+                Some(_) if e.contains("alert") => format!("; {}", tls_mend(&e, self.certificate)),
+                Some(_) => String::new(),
+                None => " (a TLS listener does this to plain text: is security.protocol right?)".to_owned(),
             };
             format!("{host}:{port}: {e}{hint}")
         })?;
@@ -159,8 +166,24 @@ fn too_costly(server_first: &[u8]) -> Option<&'static str> {
     (iterations > 1_000_000).then_some("the broker asks for more than a million hash iterations")
 }
 
-fn tls_mend(error: &str) -> &'static str {
-    if error.contains("UnknownIssuer") {
+/// `shown`: a client certificate was.
+fn tls_mend(error: &str, shown: bool) -> &'static str {
+    // Alerts by which servers refuse a client's certificate; Java sends BadCertificate when there is none.
+    const REFUSED: [&str; 6] = [
+        "alert: BadCertificate",
+        "alert: CertificateRequired",
+        "alert: CertificateUnknown",
+        "alert: CertificateExpired",
+        "alert: CertificateRevoked",
+        "alert: UnknownCA",
+    ];
+    if REFUSED.iter().any(|alert| error.contains(alert)) {
+        if shown {
+            "the broker does not accept the client certificate in ssl.certificate.location"
+        } else {
+            "the broker wants a client certificate: give ssl.certificate.location and ssl.key.location"
+        }
+    } else if error.contains("UnknownIssuer") {
         "give the brokers' authority in ssl.ca.location"
     } else if error.contains("NotValidForName") {
         "the certificate does not name this host: connect by a name that it has, or add this one to it"
