@@ -3,8 +3,8 @@
 //! The house, from the ground up. A room imports only rooms of lower floors; `tests/floors.rs` holds it to that.
 //!
 //! 1. [`model`]: plain data that every room speaks. No I/O, no clock, no async.
-//! 2. [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`]: pure functions over `model`; time is
-//!    an argument. (`history` alone also keeps a file.)
+//! 2. [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`], [`manifest`]: pure functions over
+//!    `model`; time is an argument. (`history` alone also keeps a file.)
 //! 3. [`advise`]: history → forecast → capacity → policies → guards → recommendation. Pure.
 //!    [`process`]: what every edge needs from the operating system: a clock, children with deadlines, secrets.
 //! 4. [`config`], [`source`], [`ledger`], [`act`], [`world`]: the edges: async, sockets, files.
@@ -23,6 +23,7 @@ pub mod forecast;
 pub mod guard;
 pub mod history;
 pub mod ledger;
+pub mod manifest;
 pub mod model;
 pub mod policy;
 pub mod process;

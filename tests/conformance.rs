@@ -146,7 +146,8 @@ impl RulesRow {
             value: *value,
             period: *period,
         };
-        Rules { window: Some(self.window), select, policies: self.policies.iter().map(policy).collect() }
+        let policies = self.policies.iter().map(policy).collect();
+        Rules { window: Some(self.window), select, policies, tolerance: None }
     }
 }
 

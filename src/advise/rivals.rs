@@ -53,7 +53,7 @@ fn keda(input: &Input<'_>) -> Option<u32> {
     let limits = input.workload.limits;
     let assumed = || keda::replicas(&lags, &keda::Trigger::default(), current, limits.min, limits.max);
     let Some(object) = &input.state.scaled_object else { return Some(assumed()) };
-    let said = object.kafka.iter().map(|t| keda::replicas(&lags, &t.into(), current, object.min, object.max));
+    let said = object.kafka().map(|t| keda::replicas(&lags, &t.into(), current, object.min, object.max));
     said.max().or_else(|| Some(assumed()))
 }
 

@@ -144,15 +144,7 @@ fn a_count_that_was_never_at_its_limit_asks_for_no_more() {
 fn the_scaled_object_there_is_speaks_for_keda() {
     let workload = workload(WorkloadKind::ConsumerGroup);
     let history = falling_behind(&workload, 6.0, 1.0);
-    let trigger = KafkaTrigger {
-        group: "fraud-scorer".into(),
-        topic: None,
-        lag_threshold: 34_000.0,
-        allow_idle: false,
-        limit_to_partitions_with_lag: false,
-        ensure_even: false,
-        exclude_persistent: false,
-    };
+    let trigger = KafkaTrigger { group: "fraud-scorer".into(), lag_threshold: 34_000.0, ..KafkaTrigger::default() };
     let object = ScaledObject {
         namespace: "payments".into(),
         name: "fraud-scorer".into(),
@@ -160,8 +152,8 @@ fn the_scaled_object_there_is_speaks_for_keda() {
         target_name: "fraud-scorer".into(),
         min: 6,
         max: 30,
-        kafka: vec![trigger],
-        paused: None,
+        triggers: vec![trigger.into()],
+        ..ScaledObject::default()
     };
     let state = WorkloadState { scaled_object: Some(object), ..state(6) };
     assert_eq!(recommended(&input(&workload, &state, &history)).others.keda, Some(12));

@@ -267,7 +267,8 @@ pub struct Replay {
     /// A HorizontalPodAutoscaler (autoscaling/v2) or a ScaledObject (keda.sh/v1alpha1).
     #[arg(long, value_name = "FILE.yaml")]
     pub spec: PathBuf,
-    /// Its metric: ts,value; with replicas (and status, ready) each row is one sync with that state.
+    /// Its metric: ts,value; further metrics in value2 to value4, in the object's order; with replicas (and status, ready)
+    /// each row is one sync with that state.
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
     /// Partitions of a Kafka trigger's topic, over which the lag is taken as evenly spread; without it no cap.

@@ -1,47 +1,84 @@
 //! `highwater replay`: what this HPA or ScaledObject would have done on these samples.
 
 mod controller;
-mod spec;
 
 use super::{
     Failure, Outcome,
     args::{Replay, RowFormat},
     print, series,
 };
-use crate::policy::hpa::Controller;
+use crate::{
+    manifest::{self, Manifest, Object},
+    policy::{
+        hpa::{Controller, Tolerance},
+        scaled::Scaled,
+    },
+};
 use controller::{Decided, Replayed, Settings};
 use serde_json::json;
 use std::fmt::Write;
 
 pub(super) fn run(args: &Replay) -> Outcome {
-    let path = args.spec.display();
-    let text = std::fs::read_to_string(&args.spec).map_err(|e| Failure::usage(format!("cannot read {path}: {e}")))?;
-    let spec = spec::parse(&text).map_err(|w| Failure::usage(format!("{path}:{}:{}: {}", w.line, w.column, w.what)))?;
-    let rows = series::read(&args.csv)?;
     if !(args.tolerance.is_finite() && args.tolerance >= 0.0) {
         return Err(Failure::usage(format!("--tolerance {}: a ratio such as 0.1 belongs here", args.tolerance)));
     }
-    let settings = Settings {
-        controller: Controller {
-            sync: args.sync,
-            downscale_stabilization: args.downscale_stabilization,
-            tolerance: spec.tolerance(args.tolerance),
-            cpu_initialization: args.cpu_initialization,
-            initial_readiness_delay: args.initial_readiness_delay,
-        },
-        partitions: args.partitions,
-        start: args.start,
-        start_up: args.start_up,
+    let path = args.spec.display();
+    let text = std::fs::read_to_string(&args.spec).map_err(|e| Failure::usage(format!("cannot read {path}: {e}")))?;
+    let controller = Controller {
+        sync: args.sync,
+        downscale_stabilization: args.downscale_stabilization,
+        tolerance: Tolerance { up: args.tolerance, down: args.tolerance },
+        cpu_initialization: args.cpu_initialization,
+        initial_readiness_delay: args.initial_readiness_delay,
     };
-    let kind = spec.kind;
-    let decided = Replayed::new(spec, settings)
-        .run(&rows)
+    let (object, scaled) = scaled(&text, &controller).map_err(|e| Failure::usage(format!("{path}:{e}")))?;
+    let (series, metrics) = series::read_metrics(&args.csv)?;
+    if scaled.goals().len() > metrics {
+        let (needs, file) = (scaled.goals().len(), args.csv.display());
+        return Err(Failure::usage(format!(
+            "{file}:1: the object looks at {needs} metrics and the file has {metrics}: name them value, value2, … in the \
+             object's order"
+        )));
+    }
+    let (kind, least) = match &object {
+        Object::Hpa(hpa) => ("hpa", hpa.min),
+        Object::ScaledObject(scaled) => ("keda", scaled.idle.unwrap_or(scaled.min)),
+    };
+    let settings =
+        Settings { partitions: args.partitions, start: args.start.unwrap_or(least), start_up: args.start_up };
+    let decided = Replayed::new(scaled, settings)
+        .run(&series)
         .map_err(|(line, what)| Failure::usage(format!("{}:{line}: {what}", args.csv.display())))?;
     print(&match args.format {
         RowFormat::Json => format!("{:#}\n", document(kind, &decided)),
         RowFormat::Csv => csv(&decided),
         RowFormat::Table => table(kind, &decided),
     })
+}
+
+/// The first HPA or ScaledObject of a file, ready to be played. The error begins with line and column.
+fn scaled(text: &str, controller: &Controller) -> Result<(Object, Scaled), String> {
+    let documents = manifest::documents(text).map_err(|w| format!("{}: {}", w.place, w.what))?;
+    let Some(manifest) = manifest::manifests(&documents).into_iter().next() else {
+        let kinds: Vec<&str> = documents.iter().filter_map(|d| d.value.get("kind")?.as_str()).collect();
+        let found = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
+        return Err(format!("1:1: no HorizontalPodAutoscaler and no ScaledObject in it, but {found}"));
+    };
+    let at = |manifest: &Manifest, pointer: &str, what: &str| {
+        let place = manifest.place(&documents, pointer).map_or_else(|| "1:1".to_owned(), |p| p.to_string());
+        format!("{place}: {what}")
+    };
+    // What the API server or KEDA refuses was never replayed by anybody.
+    let wrong = manifest.complaints.iter().find(|c| c.grade != manifest::Grade::Ignored);
+    if let Some(complaint) = wrong {
+        return Err(at(&manifest, &complaint.pointer, &complaint.what));
+    }
+    let scaled = match &manifest.object {
+        Object::Hpa(hpa) => Scaled::hpa(hpa, controller),
+        Object::ScaledObject(scaled) => Scaled::keda(scaled, controller),
+    };
+    let scaled = scaled.map_err(|u| at(&manifest, &u.pointer, &u.what))?;
+    Ok((manifest.object, scaled))
 }
 
 fn document(kind: &str, rows: &[Decided]) -> serde_json::Value {
@@ -76,3 +113,6 @@ fn table(kind: &str, rows: &[Decided]) -> String {
     let _ = writeln!(out, "\n{kind}: {} syncs, {changes} changes", rows.len());
     out
 }
+
+#[cfg(test)]
+mod tests;

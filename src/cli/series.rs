@@ -10,24 +10,41 @@ pub(super) struct Row {
     pub(super) at: Time,
     /// `None`: a gap, a failed read.
     pub(super) value: Option<f64>,
+    /// Further metrics of an object that has several: `value2` to `value4`.
+    pub(super) others: [Option<f64>; 3],
     /// `spec.replicas`, `status.replicas` and ready pods, as far as the file has them.
     pub(super) replicas: Option<u32>,
     pub(super) status: Option<u32>,
     pub(super) ready: Option<u32>,
 }
 
+impl Row {
+    /// The value of an object's metric, from 0.
+    pub(super) fn metric(&self, i: usize) -> Option<f64> {
+        match i.checked_sub(1) {
+            None => self.value,
+            Some(other) => *self.others.get(other)?,
+        }
+    }
+}
+
 /// The columns that are understood; the first two are required.
-const COLUMNS: [&str; 5] = ["ts", "value", "replicas", "status", "ready"];
+const COLUMNS: [&str; 8] = ["ts", "value", "replicas", "status", "ready", "value2", "value3", "value4"];
 
 /// Reads a file; the error is a usage error.
 pub(super) fn read(path: &Path) -> Result<Vec<Row>, Failure> {
+    Ok(read_metrics(path)?.0)
+}
+
+/// The same with the number of metrics that the file has.
+pub(super) fn read_metrics(path: &Path) -> Result<(Vec<Row>, usize), Failure> {
     let text =
         std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("cannot read {}: {e}", path.display())))?;
     parse(&text).map_err(|e| Failure::usage(format!("{}:{e}", path.display())))
 }
 
 /// Reads rows; the error begins with the line.
-fn parse(text: &str) -> Result<Vec<Row>, String> {
+fn parse(text: &str) -> Result<(Vec<Row>, usize), String> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| format!("1: {e}"))?.clone();
     let place = COLUMNS.map(|name| header.iter().position(|h| h.trim_start_matches('\u{feff}') == name));
@@ -56,7 +73,8 @@ fn parse(text: &str) -> Result<Vec<Row>, String> {
         }
         rows.push(row);
     }
-    if rows.is_empty() { Err("2: no rows below the header".to_owned()) } else { Ok(rows) }
+    let metrics = 1 + place[5..].iter().take_while(|p| p.is_some()).count();
+    if rows.is_empty() { Err("2: no rows below the header".to_owned()) } else { Ok((rows, metrics)) }
 }
 
 /// One line with the places of the columns.
@@ -73,7 +91,9 @@ impl Line<'_> {
         let at = seconds
             .or_else(|| Time::parse(ts))
             .ok_or_else(|| self.wrong(0, ts, "is neither seconds since the epoch nor an RFC 3339 instant"))?;
-        Ok(Row { at, value: self.value(1)?, replicas: self.count(2)?, status: self.count(3)?, ready: self.count(4)? })
+        let others = [self.value(5)?, self.value(6)?, self.value(7)?];
+        let (replicas, status, ready) = (self.count(2)?, self.count(3)?, self.count(4)?);
+        Ok(Row { at, value: self.value(1)?, others, replicas, status, ready })
     }
 
     fn field(&self, column: usize) -> Option<&str> {
@@ -159,11 +179,11 @@ mod tests {
 
     #[test]
     fn instants_gaps_and_counts_are_read() {
-        let rows = parse("ts,value,replicas,status,ready\n0,1.5,3,3,2\n1970-01-01T00:00:30Z,,4,,\n").unwrap();
-        assert_eq!(
-            rows[0],
-            Row { at: Time::from_secs(0.0), value: Some(1.5), replicas: Some(3), status: Some(3), ready: Some(2) }
-        );
+        let (rows, metrics) =
+            parse("ts,value,replicas,status,ready\n0,1.5,3,3,2\n1970-01-01T00:00:30Z,,4,,\n").unwrap();
+        assert_eq!(metrics, 1);
+        let first = (rows[0].at, rows[0].metric(0), rows[0].replicas, rows[0].status, rows[0].ready);
+        assert_eq!(first, (Time::from_secs(0.0), Some(1.5), Some(3), Some(3), Some(2)));
         assert_eq!((rows[1].at, rows[1].value, rows[1].ready), (Time::from_secs(30.0), None, None));
     }
 
@@ -184,8 +204,14 @@ mod tests {
     }
 
     #[test]
+    fn several_metrics_stand_in_columns_of_their_own() {
+        let (rows, metrics) = parse("ts,value,value2\n0,1,9\n15,2,\n").unwrap();
+        assert_eq!((metrics, rows[0].metric(1), rows[1].metric(1), rows[0].metric(2)), (2, Some(9.0), None, None));
+    }
+
+    #[test]
     fn a_grid_keeps_gaps() {
-        let rows = parse("ts,value\n0,1\n15,2\n30,\n60,5\n75,6\n").unwrap();
+        let (rows, _) = parse("ts,value\n0,1\n15,2\n30,\n60,5\n75,6\n").unwrap();
         let grid = grid(&rows).unwrap();
         assert_eq!(grid.values, [Some(1.0), Some(2.0), None, None, Some(5.0), Some(6.0)]);
     }

@@ -84,7 +84,7 @@ impl Entrant {
     pub fn keda_tuned(lag_threshold: i64) -> Self {
         let trigger = keda::Trigger { lag_threshold, ensure_even: true, ..keda::Trigger::default() };
         let tenth = Policy { kind: Kind::Percent, value: 10, period: 60.0 };
-        let down = Rules { window: Some(900.0), select: Select::Max, policies: vec![tenth] };
+        let down = Rules { window: Some(900.0), select: Select::Max, policies: vec![tenth], tolerance: None };
         let behavior = Some(Behavior { down, ..Behavior::default() });
         Self::Hpa { metric: Metric::Keda(trigger), behavior, controller: Controller::default() }
     }

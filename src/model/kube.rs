@@ -1,6 +1,6 @@
 //! What was read from the Kubernetes API.
 
-use super::{Label, Target, Time};
+use super::{Hpa, Label, ScaledObject, Target, Time};
 use serde::Serialize;
 
 /// Scalable objects and autoscalers of the watched namespaces.
@@ -41,68 +41,4 @@ pub struct KubeWorkload {
     pub last_writer: Option<Label>,
     /// Argo CD or Flux labels found: a GitOps tool may put the count back.
     pub gitops: Option<Label>,
-}
-
-/// An HPA.
-#[derive(Clone, Debug, Serialize)]
-pub struct Hpa {
-    /// Namespace.
-    pub namespace: Label,
-    /// Name.
-    pub name: Label,
-    /// Scale target as `Kind/name`.
-    pub target_kind: Label,
-    /// Scale target's name.
-    pub target_name: Label,
-    /// `spec.minReplicas` (1 when absent).
-    pub min: u32,
-    /// `spec.maxReplicas`.
-    pub max: u32,
-    /// `status.desiredReplicas`.
-    pub desired: Option<u32>,
-    /// ScaledObject that made it (label `app.kubernetes.io/managed-by: keda-operator`).
-    pub keda: bool,
-    /// One sentence per metric: `external s0-kafka-orders AverageValue 10`.
-    pub metrics: Vec<Label>,
-}
-
-/// A KEDA ScaledObject.
-#[derive(Clone, Debug, Serialize)]
-pub struct ScaledObject {
-    /// Namespace.
-    pub namespace: Label,
-    /// Name.
-    pub name: Label,
-    /// Kind of the scale target (Deployment when absent).
-    pub target_kind: Label,
-    /// Scale target's name.
-    pub target_name: Label,
-    /// `minReplicaCount` (0 when absent).
-    pub min: u32,
-    /// `maxReplicaCount` (100 when absent).
-    pub max: u32,
-    /// Kafka triggers.
-    pub kafka: Vec<KafkaTrigger>,
-    /// Whether a pause annotation is set, and which.
-    pub paused: Option<Label>,
-}
-
-/// A Kafka trigger of a ScaledObject.
-#[allow(clippy::struct_excessive_bools)] // KEDA's own four switches
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct KafkaTrigger {
-    /// `consumerGroup`.
-    pub group: Label,
-    /// `topic`; empty: all topics of the group.
-    pub topic: Option<Label>,
-    /// `lagThreshold` (10 when absent).
-    pub lag_threshold: f64,
-    /// `allowIdleConsumers`.
-    pub allow_idle: bool,
-    /// `limitToPartitionsWithLag`.
-    pub limit_to_partitions_with_lag: bool,
-    /// `ensureEvenDistributionOfPartitions`.
-    pub ensure_even: bool,
-    /// `excludePersistentLag`.
-    pub exclude_persistent: bool,
 }

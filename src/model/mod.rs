@@ -7,6 +7,7 @@
 //! - text that came from outside the process is a [`Label`], scrubbed when it was made.
 
 mod action;
+mod autoscaler;
 mod cluster;
 mod forecast;
 mod format;
@@ -16,6 +17,7 @@ mod label;
 mod ml;
 mod observation;
 mod picture;
+mod quantity;
 mod reading;
 mod recommendation;
 mod secret;
@@ -25,6 +27,7 @@ mod time;
 mod workload;
 
 pub use action::*;
+pub use autoscaler::*;
 pub use cluster::*;
 pub use forecast::*;
 pub use format::*;
@@ -34,6 +37,7 @@ pub use label::*;
 pub use ml::*;
 pub use observation::*;
 pub use picture::*;
+pub use quantity::*;
 pub use reading::*;
 pub use recommendation::*;
 pub use secret::*;

@@ -4,4 +4,5 @@ pub mod hpa;
 pub mod keda;
 pub mod oracle;
 pub mod planner;
+pub mod scaled;
 pub mod threshold;

@@ -8,7 +8,7 @@ use super::{
     state::{Event, GroupState, Service, State, TopicState},
 };
 use crate::{
-    model::{Hpa, KafkaTrigger, Label, ScaledObject, Time},
+    model::{Hpa, HpaMetric, KafkaTrigger, Label, MetricSource, MetricTarget, Quantity, ScaledObject, Time},
     policy::{hpa::Autoscaler, keda},
     simulate::{
         Random,
@@ -133,8 +133,7 @@ impl Builder {
 
     /// An HPA on the deployment of the same name that aims at `target` records of lag per replica.
     pub(super) fn hpa(&mut self, namespace: &str, name: &str, group: usize, (min, max): (u32, u32), target: i64) {
-        let metric = format!("external kafka_consumergroup_lag AverageValue {target}");
-        self.autoscaler(namespace, name, name, (min, max), &metric, BTreeMap::new());
+        self.autoscaler(namespace, name, name, (min, max), ("kafka_consumergroup_lag", target), BTreeMap::new());
         self.sync(group, Metric::Lag(target));
     }
 
@@ -149,7 +148,7 @@ impl Builder {
         name: &str,
         target: &str,
         (min, max): (u32, u32),
-        metric: &str,
+        (metric, target_lag): (&str, i64),
         labels: BTreeMap<String, String>,
     ) {
         let keda = labels.contains_key("scaledobject.keda.sh/name");
@@ -163,7 +162,12 @@ impl Builder {
             max,
             desired,
             keda,
-            metrics: vec![Label::new(metric)],
+            metrics: vec![HpaMetric {
+                source: MetricSource::External,
+                name: Label::new(metric),
+                target: Some(MetricTarget::AverageValue(Quantity::from_milli(target_lag.saturating_mul(1000)))),
+            }],
+            behavior: None,
         };
         let meta = self.meta(labels);
         self.state.hpas.push(Object { meta, value });
@@ -184,18 +188,22 @@ impl Builder {
             ("app.kubernetes.io/managed-by".to_owned(), "keda-operator".to_owned()),
             ("scaledobject.keda.sh/name".to_owned(), name.to_owned()),
         ]);
-        let metric = format!("external s0-kafka-{topic} AverageValue {lag_threshold}");
+        let metric = format!("s0-kafka-{topic}");
         let (group_id, group_topic) = (Label::new(read.id), Label::new(topic));
-        self.autoscaler(namespace, &format!("keda-hpa-{name}"), name, (min.max(1), max), &metric, labels);
+        self.autoscaler(
+            namespace,
+            &format!("keda-hpa-{name}"),
+            name,
+            (min.max(1), max),
+            (&metric, lag_threshold),
+            labels,
+        );
         self.sync(group, Metric::Keda(keda::Trigger { lag_threshold, ..keda::Trigger::default() }));
         let trigger = KafkaTrigger {
             group: group_id,
             topic: Some(group_topic),
             lag_threshold: lag_threshold as f64,
-            allow_idle: false,
-            limit_to_partitions_with_lag: false,
-            ensure_even: false,
-            exclude_persistent: false,
+            ..KafkaTrigger::default()
         };
         let value = ScaledObject {
             namespace: Label::new(namespace),
@@ -204,8 +212,8 @@ impl Builder {
             target_name: Label::new(name),
             min,
             max,
-            kafka: vec![trigger],
-            paused: None,
+            triggers: vec![trigger.into()],
+            ..ScaledObject::default()
         };
         let meta = self.meta(BTreeMap::new());
         self.state.scaled_objects.push(Object { meta, value });

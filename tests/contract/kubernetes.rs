@@ -116,7 +116,7 @@ async fn the_source_sees_what_there_is_and_what_changes() {
     let name = |t: &Target| t.kubernetes().unwrap().2.clone();
     assert!(first.hpas.iter().any(|h| h.target_name == name(&subject.under_hpa) && !h.metrics.is_empty()));
     let scaled = first.scaled_objects.iter().find(|s| s.target_name == name(&subject.under_keda)).unwrap();
-    assert_eq!(scaled.kafka.len(), 1);
+    assert_eq!(scaled.kafka().count(), 1);
     assert!(health_where(&mut inbox, Health::Ok).await.contains("deployments"));
 
     let to = seen.desired + 1;

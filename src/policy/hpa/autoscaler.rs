@@ -1,7 +1,7 @@
 //! From a proposal to the count that is written: stabilisation windows, rates and bounds, and the memory they need.
 
 use super::Controller;
-use crate::model::Time;
+use crate::model::{HpaBehavior as Behavior, ScalingRules as Rules, ScalingUnit as Kind, SelectPolicy as Select, Time};
 
 /// `minReplicas`, `maxReplicas` and `behavior` of an HPA.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,68 +12,6 @@ pub struct Bounds {
     pub max: u32,
     /// `spec.behavior`; `None` takes another path than the defaulted behavior: see [`Autoscaler::sync`].
     pub behavior: Option<Behavior>,
-}
-
-/// `spec.behavior`. The default is what the API server fills in for `{scaleUp: {}, scaleDown: {}}`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Behavior {
-    /// Rules for adding.
-    pub up: Rules,
-    /// Rules for removing.
-    pub down: Rules,
-}
-
-impl Default for Behavior {
-    fn default() -> Self {
-        let percent = Policy { kind: Kind::Percent, value: 100, period: 15.0 };
-        let pods = Policy { kind: Kind::Pods, value: 4, period: 15.0 };
-        Self {
-            up: Rules { window: Some(0.0), select: Select::Max, policies: vec![pods, percent] },
-            down: Rules { window: None, select: Select::Max, policies: vec![percent] },
-        }
-    }
-}
-
-/// `HPAScalingRules`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// `stabilizationWindowSeconds`; absent down: the controller's flag; absent up: 0.
-    pub window: Option<f64>,
-    /// `selectPolicy`.
-    pub select: Select,
-    /// `policies`.
-    pub policies: Vec<Policy>,
-}
-
-/// `selectPolicy`: which of several policies counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Select {
-    /// The one that allows the largest change.
-    Max,
-    /// The one that allows the smallest change.
-    Min,
-    /// No change in this direction.
-    Disabled,
-}
-
-/// One policy: at most `value` per `period`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Policy {
-    /// Pods or percent.
-    pub kind: Kind,
-    /// How many.
-    pub value: u32,
-    /// `periodSeconds`.
-    pub period: f64,
-}
-
-/// Unit of a [`Policy`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Pods.
-    Pods,
-    /// Percent of the count at the start of the period.
-    Percent,
 }
 
 /// A direction of scaling.

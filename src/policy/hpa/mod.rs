@@ -11,7 +11,11 @@
 mod autoscaler;
 mod pods;
 
-pub use autoscaler::{Autoscaler, Behavior, Bounds, Decision, Direction, Kind, Policy, Rules, Select};
+pub use crate::model::{
+    HpaBehavior as Behavior, ScalingPolicy as Policy, ScalingRules as Rules, ScalingUnit as Kind,
+    SelectPolicy as Select,
+};
+pub use autoscaler::{Autoscaler, Bounds, Decision, Direction};
 pub use pods::{Phase, Pod, Readiness, pods_average, utilisation};
 
 /// How far a ratio may lie from 1 before anything is done. Ratios, not percents.

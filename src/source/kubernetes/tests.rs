@@ -34,8 +34,9 @@ fn absent_fields_have_the_apis_defaults() {
         {"type": "cron", "metadata": {}},
     ]}})));
     assert_eq!((scaled.min, scaled.max, scaled.target_kind.as_str()), (0, 100, "Deployment"));
-    assert_eq!(scaled.kafka.len(), 1);
-    assert_eq!((scaled.kafka[0].lag_threshold, scaled.kafka[0].topic.as_ref()), (10.0, None));
+    let kafka: Vec<_> = scaled.kafka().collect();
+    assert_eq!((kafka.len(), scaled.triggers.len()), (1, 2));
+    assert_eq!((kafka[0].lag_threshold, kafka[0].topic.as_ref()), (10.0, None));
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn metrics_read_as_sentences_and_any_pause_but_a_false_one_counts() {
             {"type": "FromTheFuture"},
         ]},
     })));
-    let words: Vec<&str> = hpa.metrics.iter().map(Label::as_str).collect();
+    let words: Vec<String> = hpa.metrics.iter().map(ToString::to_string).collect();
     assert_eq!(words, ["resource cpu Utilization 70", "external s0-kafka AverageValue 10", "FromTheFuture"]);
     assert_eq!((hpa.keda, hpa.min, hpa.desired), (true, 1, None));
     let paused = |value: &str| {

@@ -1,7 +1,7 @@
 //! The world's objects as the API's JSON.
 
 use crate::{
-    model::{Hpa, KafkaTrigger, Label, ScaledObject, Time},
+    model::{Hpa, HpaMetric, KafkaTrigger, Label, MetricSource, MetricTarget, ScaledObject, Time},
     world::{Deployment, Meta, State},
 };
 use serde_json::{Map, Value, json};
@@ -145,27 +145,28 @@ fn hpa(meta: &Meta, hpa: &Hpa) -> Served {
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": hpa.target_kind, "name": hpa.target_name},
             "minReplicas": hpa.min, "maxReplicas": hpa.max,
-            "metrics": hpa.metrics.iter().filter_map(|m| metric(m.as_str())).collect::<Vec<Value>>(),
+            "metrics": hpa.metrics.iter().filter_map(metric).collect::<Vec<Value>>(),
         },
         "status": {"desiredReplicas": hpa.desired.unwrap_or(0), "currentReplicas": hpa.desired.unwrap_or(0)},
     });
     Resource::Hpa.served(hpa.namespace.as_str(), hpa.name.as_str(), meta.resource_version, json)
 }
 
-/// The model keeps a metric as a sentence, `external s0-kafka-orders AverageValue 10`: back into the API's words.
-fn metric(sentence: &str) -> Option<Value> {
-    let words: Vec<&str> = sentence.split_whitespace().collect();
-    let [kind, name, target, goal] = words.as_slice() else { return None };
-    let goal = match *target {
-        "Utilization" => json!({"type": target, "averageUtilization": goal.parse::<u32>().ok()?}),
-        "AverageValue" => json!({"type": target, "averageValue": goal}),
-        _ => json!({"type": target, "value": goal}),
+/// In the API's words; a metric whose target is not known has none to serve.
+fn metric(metric: &HpaMetric) -> Option<Value> {
+    let goal = match metric.target? {
+        MetricTarget::Utilization(percent) => json!({"type": "Utilization", "averageUtilization": percent}),
+        MetricTarget::AverageValue(q) => json!({"type": "AverageValue", "averageValue": q}),
+        MetricTarget::Value(q) => json!({"type": "Value", "value": q}),
     };
-    match *kind {
-        "resource" => Some(json!({"type": "Resource", "resource": {"name": name, "target": goal}})),
-        "pods" => Some(json!({"type": "Pods", "pods": {"metric": {"name": name}, "target": goal}})),
-        "external" => Some(json!({"type": "External", "external": {"metric": {"name": name}, "target": goal}})),
-        _ => None,
+    let name = &metric.name;
+    match &metric.source {
+        MetricSource::Resource => Some(json!({"type": "Resource", "resource": {"name": name, "target": goal}})),
+        MetricSource::Pods => Some(json!({"type": "Pods", "pods": {"metric": {"name": name}, "target": goal}})),
+        MetricSource::External => {
+            Some(json!({"type": "External", "external": {"metric": {"name": name}, "target": goal}}))
+        }
+        MetricSource::ContainerResource(_) | MetricSource::Object(_) | MetricSource::Other(_) => None,
     }
 }
 
@@ -179,7 +180,7 @@ fn scaled_object(meta: &Meta, object: &ScaledObject) -> Served {
         "spec": {
             "scaleTargetRef": {"kind": object.target_kind, "name": object.target_name},
             "minReplicaCount": object.min, "maxReplicaCount": object.max,
-            "triggers": object.kafka.iter().map(kafka_trigger).collect::<Vec<Value>>(),
+            "triggers": object.kafka().map(kafka_trigger).collect::<Vec<Value>>(),
         },
         "status": {"hpaName": format!("keda-hpa-{}", object.name)},
     });

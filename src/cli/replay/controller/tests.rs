@@ -1,27 +1,38 @@
 use super::*;
+use crate::{
+    manifest::{self, Object},
+    policy::hpa::Controller,
+};
 
 fn at(seconds: f64) -> Time {
     Time::from_secs(seconds)
 }
 
+fn row(at: Time, value: Option<f64>) -> Row {
+    Row { at, value, others: [None; 3], replicas: None, status: None, ready: None }
+}
+
+/// Rows `every` seconds apart.
 fn rows(values: &[Option<f64>], every: f64) -> Vec<Row> {
-    let row = |(i, value): (usize, &Option<f64>)| Row {
-        at: at(i as f64 * every),
-        value: *value,
-        replicas: None,
-        status: None,
-        ready: None,
-    };
-    values.iter().enumerate().map(row).collect()
+    values.iter().enumerate().map(|(i, value)| row(at(i as f64 * every), *value)).collect()
 }
 
-fn settings(partitions: Option<u32>) -> Settings {
-    Settings { controller: Controller::default(), partitions, start: None, start_up: 30.0 }
+fn settings(partitions: Option<u32>, start: u32) -> Settings {
+    Settings { partitions, start, start_up: 30.0 }
 }
 
-fn keda(yaml: &str) -> Spec {
-    let text = format!("apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec:\n{yaml}");
-    super::super::spec::parse(&text).unwrap()
+fn read(text: &str) -> Scaled {
+    let documents = manifest::documents(text).unwrap();
+    let manifest = manifest::manifests(&documents).remove(0);
+    assert_eq!(manifest.complaints, []);
+    match manifest.object {
+        Object::Hpa(hpa) => Scaled::hpa(&hpa, &Controller::default()).unwrap(),
+        Object::ScaledObject(scaled) => Scaled::keda(&scaled, &Controller::default()).unwrap(),
+    }
+}
+
+fn keda(yaml: &str) -> Scaled {
+    read(&format!("apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec:\n{yaml}"))
 }
 
 const KAFKA: &str = "  triggers: [{type: kafka, metadata: {lagThreshold: \"1000\", topic: t}}]\n";
@@ -32,7 +43,7 @@ fn keda_wakes_from_zero_and_goes_back_after_the_cooldown() {
     let mut values = vec![Some(0.0); 4];
     values.extend([Some(5_000.0); 4]);
     values.extend([Some(0.0); 40]);
-    let decided = Replayed::new(spec, settings(Some(24))).run(&rows(&values, 15.0)).unwrap();
+    let decided = Replayed::new(spec, settings(Some(24), 0)).run(&rows(&values, 15.0)).unwrap();
     let counts: Vec<u32> = decided.iter().map(|d| d.desired).collect();
     assert_eq!(&counts[..8], [0, 0, 0, 0, 1, 4, 5, 5], "one from zero, then at most to max(2 × current, 4) a sync");
     let back = decided.iter().position(|d| d.reason == "ScaledToZero" && d.current > 0);
@@ -45,7 +56,7 @@ fn without_partitions_there_is_no_cap() {
     let spec = || keda(&format!("  minReplicaCount: 6\n  maxReplicaCount: 100\n{KAFKA}"));
     let values = vec![Some(50_000.0); 10];
     let last = |partitions| {
-        let decided = Replayed::new(spec(), settings(partitions)).run(&rows(&values, 15.0)).unwrap();
+        let decided = Replayed::new(spec(), settings(partitions, 6)).run(&rows(&values, 15.0)).unwrap();
         decided.last().map(|d| d.desired)
     };
     assert_eq!((last(Some(24)), last(None)), (Some(24), Some(50)));
@@ -56,7 +67,7 @@ fn a_failed_read_holds_and_the_fallback_comes_after_its_threshold() {
     let spec = keda(&format!("  minReplicaCount: 2\n  fallback: {{failureThreshold: 3, replicas: 9}}\n{KAFKA}"));
     let mut values = vec![Some(4_000.0); 4];
     values.extend([None; 6]);
-    let decided = Replayed::new(spec, settings(None)).run(&rows(&values, 15.0)).unwrap();
+    let decided = Replayed::new(spec, settings(None, 2)).run(&rows(&values, 15.0)).unwrap();
     let counts: Vec<u32> = decided.iter().map(|d| d.desired).collect();
     assert_eq!(&counts[4..], [4, 4, 4, 8, 9, 9]);
     assert_eq!(decided[4].reason, "FailedGetMetrics");
@@ -65,9 +76,9 @@ fn a_failed_read_holds_and_the_fallback_comes_after_its_threshold() {
 #[test]
 fn cpu_counts_unready_pods_as_idle_on_the_way_up() {
     let text = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec:\n  maxReplicas: 20\n  metrics:\n    - type: Resource\n      resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}\n";
-    let spec = || super::super::spec::parse(text).unwrap();
-    let row = |ready| Row { at: at(0.0), value: Some(100.0), replicas: Some(8), status: Some(8), ready: Some(ready) };
-    let desired = |ready| Replayed::new(spec(), settings(None)).run(&[row(ready)]).unwrap()[0].desired;
+    let spec = || read(text);
+    let row = |ready| Row { replicas: Some(8), status: Some(8), ready: Some(ready), ..row(at(0.0), Some(100.0)) };
+    let desired = |ready| Replayed::new(spec(), settings(None, 1)).run(&[row(ready)]).unwrap()[0].desired;
     assert_eq!((desired(8), desired(4)), (16, 8), "four of eight idle: 50 % over all, as wanted");
 }
 
@@ -75,6 +86,6 @@ fn cpu_counts_unready_pods_as_idle_on_the_way_up() {
 fn a_count_in_one_row_needs_one_in_all() {
     let mut two = rows(&[Some(1.0), Some(2.0)], 15.0);
     two[0].replicas = Some(3);
-    let error = Replayed::new(keda(KAFKA), settings(None)).run(&two).unwrap_err();
+    let error = Replayed::new(keda(KAFKA), settings(None, 0)).run(&two).unwrap_err();
     assert_eq!(error.0, 3);
 }

@@ -1,4 +1,9 @@
-//! KEDA's Kafka trigger as 2.21 computes it (`pkg/scalers/kafka_scaler.go`), feeding an HPA's `AverageValue`.
+//! KEDA's Kafka trigger as 2.21 computes it (`pkg/scalers/kafka_scaler.go`), feeding an HPA's `AverageValue`, and the
+//! operator's own part between idle and the first replica.
+
+mod operator;
+
+pub use operator::{Activity, Operator};
 
 use super::hpa::{Tolerance, average_value};
 use crate::model::KafkaTrigger;
@@ -54,11 +59,13 @@ impl From<&KafkaTrigger> for Trigger {
     fn from(t: &KafkaTrigger) -> Self {
         Self {
             lag_threshold: (t.lag_threshold.round() as i64).max(1),
+            activation: t.activation.round() as i64,
+            reset: if t.earliest { Reset::Earliest } else { Reset::Latest },
+            zero_on_invalid_offset: t.zero_on_invalid_offset,
             allow_idle: t.allow_idle,
             limit_to_partitions_with_lag: t.limit_to_partitions_with_lag,
             ensure_even: t.ensure_even,
             exclude_persistent: t.exclude_persistent,
-            ..Self::default()
         }
     }
 }
