@@ -1,5 +1,6 @@
 //! History → forecast → capacity → policies → guards → a recommendation with its explanation. Pure.
 
+mod holds;
 mod identity;
 mod rivals;
 mod signals;
@@ -16,6 +17,7 @@ use crate::{
     },
     policy::planner::{self, Plan},
 };
+pub use holds::{holds, shares};
 use identity::Identity;
 use signals::Signals;
 use situation::Situation;

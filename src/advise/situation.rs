@@ -292,13 +292,7 @@ fn work(input: &Input<'_>, signals: &Signals, capacity: &Capacity, slo: f64, not
             Work::Shared { unloaded }
         }
         WorkloadKind::ConsumerGroup => {
-            let rates: Option<Vec<f64>> = input.state.partition_rates.iter().copied().collect();
-            let rates = rates.filter(|r| r.iter().sum::<f64>() > 0.0);
-            let partitions = input.state.partitions.unwrap_or(0) as usize;
-            let shares = match rates {
-                Some(rates) if rates.len() >= partitions => rates,
-                _ => vec![1.0; partitions],
-            };
+            let shares = super::shares(input.state);
             if shares.is_empty() {
                 notes.push("the partitions are not known: capacity taken as growing with every replica".to_owned());
             }

@@ -27,7 +27,8 @@ const LONGEST: f64 = 180.0;
 /// Seconds from asking for a replica to it being ready; `None` when no start-up was seen.
 ///
 /// Increases of the count asked for are matched to increases of the ready count first in, first out; a decrease takes
-/// back the newest. Both are seen one slot late at most, so half a slot is taken off.
+/// back the newest. Both are seen one slot late at most, so half a slot is taken off. What came in the very slot in which
+/// it was asked for was not seen to start: the group's own members are both counts at once, and so is a first look.
 pub(super) fn start_up(slots: &[Slot], step: f64) -> Option<f64> {
     let mut asked: VecDeque<usize> = VecDeque::new();
     let mut took: Vec<f64> = Vec::new();
@@ -52,8 +53,10 @@ pub(super) fn start_up(slots: &[Slot], step: f64) -> Option<f64> {
             asked.pop_front();
         }
         for _ in ready_was..ready.min(ready_was + 1_000) {
-            if let Some(at) = asked.pop_front() {
-                took.push((((i - at) as f64 - 0.5) * step).max(0.0));
+            if let Some(at) = asked.pop_front()
+                && at < i
+            {
+                took.push(((i - at) as f64 - 0.5) * step);
             }
         }
     }

@@ -173,7 +173,11 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
         && let Some(v) = &slo.value
     {
         let (value, limit) = (duration(v.value), duration(slo.limit));
-        return (Severity::Act, format!("{} {value} over {limit}", slo.objective));
+        let text = match slo.objective {
+            "time_lag" => format!("{value} behind, the objective is {limit}"),
+            latency => format!("{} {value}, the objective is {limit}", latency.replace('_', " ")),
+        };
+        return (Severity::Act, text);
     }
     match &advice.recommendation {
         Ok(r) if r.recommended > r.current.desired => {

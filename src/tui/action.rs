@@ -85,6 +85,7 @@ actions! {
     Freeze       "freeze"        "freeze"    Show    ["space"]            "Freeze the screen, and go on.";
     ZoomOut      "zoom-out"      "longer"    Show    ["["]                "Show a longer past in the charts.";
     ZoomIn       "zoom-in"       "shorter"   Show    ["]"]                "Show a shorter past in the charts.";
+    Rivals       "rivals"        "rivals"    Show    ["v"]                "Show in the charts what the counts of HPA, KEDA and a CPU rule would hold.";
     NextPane     "next-pane"     "next table" Move   ["tab"]              "Move the cursor to the next table.";
     PreviousPane "previous-pane" "last table" Move   ["shift-tab"]        "Move the cursor to the previous table.";
     Palette      "palette"       "command"   Program [":"]                "Run any of these by name, or jump to a workload.";

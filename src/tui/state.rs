@@ -169,6 +169,8 @@ pub struct State {
     pub frozen: Option<Arc<Picture>>,
     /// How much of the past the charts show.
     pub zoom: Zoom,
+    /// Whether the charts show what other rules' counts would hold.
+    pub rivals: bool,
     /// Terminal's columns and lines.
     pub size: (u16, u16),
     /// What lies above the page, the topmost last.

@@ -452,15 +452,7 @@ fn prepared(
     refused: Vec<Label>,
     now: Time,
 ) -> Prepared {
-    let after = match &advice.capacity {
-        Some(c) if action.to > action.from => format!(
-            "ready in about {}, partitions stand still for about {}, then verified",
-            duration(c.start_up),
-            duration(c.rebalance)
-        ),
-        Some(c) => format!("partitions stand still for about {}, then verified", duration(c.rebalance)),
-        None => "verified when ready".to_owned(),
-    };
+    let after = after(advice, action);
     Prepared {
         action: action.id.clone(),
         workload: action.workload.clone(),
@@ -478,6 +470,17 @@ fn prepared(
         evidence_age: view.state.data_age.max(now.since(view.state.at)),
         confirm: view.workload.guard.confirm,
     }
+}
+
+/// What happens once it is done.
+fn after(advice: &Recommendation, action: &Action) -> String {
+    let Some(c) = &advice.capacity else { return "verified when ready".to_owned() };
+    let more = action.to > action.from;
+    let still = if more { c.rebalance } else { c.rebalance_down };
+    let ready = if more { format!("ready in about {}, ", duration(c.start_up)) } else { String::new() };
+    let still =
+        if still > 0.0 { format!("partitions stand still for about {}, ", duration(still)) } else { String::new() };
+    format!("{ready}{still}then verified")
 }
 
 #[cfg(test)]

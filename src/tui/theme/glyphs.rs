@@ -108,6 +108,8 @@ pub struct Glyphs {
     pub line: &'static str,
     /// Horizontal line of a planned limit.
     pub dashes: &'static str,
+    /// Vertical line between two levels of a plan.
+    pub riser: &'static str,
     /// Vertical line of the present.
     pub now: &'static str,
     /// The value axis.
@@ -157,6 +159,7 @@ const BRAILLE: Glyphs = Glyphs {
     empty: "─",
     line: "─",
     dashes: "╌",
+    riser: "╎",
     now: "┊",
     axis: "│",
     tick_y: "┤",
@@ -177,6 +180,7 @@ const BLOCK: Glyphs = Glyphs {
     cursor: ">",
     border: border::PLAIN,
     dashes: "-",
+    riser: "|",
     now: ":",
     ..BRAILLE
 };
@@ -218,6 +222,7 @@ const ASCII: Glyphs = Glyphs {
     empty: ".",
     line: "-",
     dashes: "-",
+    riser: "|",
     now: "|",
     axis: "|",
     tick_y: "+",

@@ -160,6 +160,7 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         }
         Action::ZoomOut => state.zoom = state.zoom.farther(),
         Action::ZoomIn => state.zoom = state.zoom.nearer(),
+        Action::Rivals => state.rivals = !state.rivals,
         Action::NextPane => turn(state, 1),
         Action::PreviousPane => turn(state, -1),
         Action::Palette => state.dialogs.push(Dialog::Palette { input: Input::default(), cursor: 0 }),

@@ -24,12 +24,11 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
         Action::Sort if state.view != View::Overview => Err("only the overview can be sorted".into()),
         Action::ZoomIn if state.zoom == state.zoom.nearer() => Err("this is the shortest span".into()),
         Action::ZoomOut if state.zoom == state.zoom.farther() => Err("this is the longest span".into()),
-        Action::ZoomIn | Action::ZoomOut if !on_workloads(state) => nothing(),
         Action::NextPane | Action::PreviousPane if state.view.panes().len() < 2 => nothing(),
         Action::Overview if state.view == View::Overview => nothing(),
         Action::Kafka if state.view == View::Kafka => nothing(),
         Action::Ml if state.view == View::Ml => nothing(),
-        Action::Actions if state.view == View::Actions => nothing(),
+        Action::Actions | Action::ZoomIn | Action::ZoomOut | Action::Rivals if state.view == View::Actions => nothing(),
         _ => Ok(()),
     }
 }

@@ -5,15 +5,18 @@ use super::{
         Cx, format, rows,
         state::Pane,
         theme::Slot,
-        widget::{self, table},
+        widget::{
+            self, span,
+            table::{self, Column},
+        },
     },
-    text::{Line, lines, plain, put_on, wrap},
+    text::{Line, lines, plain, wrap},
 };
 use crate::model::{Action, ActionState, Mode, Time};
 use ratatui::{
     buffer::Buffer,
     layout::{Constraint, Layout, Rect},
-    style::Style,
+    text,
 };
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
@@ -43,37 +46,35 @@ fn empty(cx: &Cx<'_>, columns: usize) -> Vec<Line> {
     wrap(" ", Slot::Dim, &why, columns)
 }
 
+/// What became of it gives way last: who did it stands below the table as well.
+const COLUMNS: [Column; 6] = [
+    Column::words("  STATE", 9, 13, 0),
+    Column::words("WORKLOAD", 10, 24, 1),
+    Column::numbers("REPLICAS", 8, 0),
+    Column::numbers("AGE", 4, 3),
+    Column::words("PROGRESS", 24, 90, 0),
+    Column::words("WHO", 8, 20, 5),
+];
+
 fn table(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, actions: &[&Action], cursor: usize) {
     let under_way = actions.iter().filter(|a| !a.state.is_final()).count();
     let title = format!("Actions, {under_way} under way");
     let inside = Rect { height: area.height.saturating_sub(2), ..area };
     let remark = table::position(actions.len(), Some(cursor), inside);
     let inner = widget::panel(cx.theme, &title, &remark, true, area, buf);
-    let head =
-        format!("  {:<12}{:<24}{:>11}  {:<20}{:>5}  {}", "STATE", "WORKLOAD", "REPLICAS", "WHO", "AGE", "PROGRESS");
-    put_on(buf, cx.theme, (inner.x, inner.y), inner.width, &vec![(Slot::Head, head)], Style::new());
-    let room = usize::from(inner.height.saturating_sub(1));
-    for (i, y) in rows::window(cursor, actions.len(), room).zip(inner.y + 1..inner.bottom()) {
-        let Some(action) = actions.get(i) else { break };
-        let over = if i == cursor { cx.theme.style(Slot::Selection) } else { Style::new() };
-        buf.set_style(Rect { y, height: 1, ..inner }, over);
-        put_on(buf, cx.theme, (inner.x, y), inner.width, &row(cx, action, i == cursor), over);
-    }
+    table::draw(cx.theme, &COLUMNS, actions.len(), Some(cursor), inner, buf, |i| cells(cx, actions[i]));
 }
 
-fn row(cx: &Cx<'_>, action: &Action, selected: bool) -> Line {
-    let glyphs = cx.theme.glyphs();
-    let change = format!("{} {} {}", action.from, glyphs.arrow, action.to);
-    let age = format::age(cx.now.since(action.updated).max(0.0));
-    let cut = |text: &str, columns: usize| -> String { text.chars().take(columns - 1).collect() };
+fn cells(cx: &Cx<'_>, action: &Action) -> Vec<text::Line<'static>> {
+    let theme = cx.theme;
+    let cell = |slot: Slot, text: String| text::Line::from(span(text, theme.style(slot)));
     vec![
-        (Slot::Accent, if selected { format!("{} ", glyphs.cursor) } else { "  ".to_owned() }),
-        (slot(action.state), format!("{:<12}", action.state.name())),
-        (Slot::Text, format!("{:<24}", cut(action.workload.as_str(), 24))),
-        (Slot::Text, format!("{change:>11}  ")),
-        (Slot::Text, format!("{:<20}", cut(&action.actor.to_string(), 20))),
-        (Slot::Dim, format!("{age:>5}  ")),
-        (Slot::Text, progress(action, cx.now)),
+        cell(slot(action.state), format!("  {}", action.state.name())),
+        cell(Slot::Text, action.workload.to_string()),
+        cell(Slot::Text, format!("{} {} {}", action.from, theme.glyphs().arrow, action.to)),
+        cell(Slot::Dim, format::age(cx.now.since(action.updated).max(0.0))),
+        cell(Slot::Text, progress(action, cx.now)),
+        cell(Slot::Dim, action.actor.to_string()),
     ]
 }
 

@@ -72,7 +72,10 @@ impl Card<'_> {
         match &view.advice.recommendation {
             Ok(r) => self.recommendation(view, r),
             Err(why) => {
-                self.heading("no recommendation", Slot::Unknown);
+                match super::overview::young(self.cx, view) {
+                    Some(why) => self.heading(&format!("no recommendation yet: {why}"), Slot::Unknown),
+                    None => self.heading("no recommendation", Slot::Unknown),
+                }
                 self.text(why, Slot::Text);
                 self.text(&view.headline, Slot::Dim);
             }

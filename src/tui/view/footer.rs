@@ -8,7 +8,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 /// What the footer offers on a page, the most useful first, as far as it is possible and fits: what is to be decided,
 /// why, the way in and out, the other pages.
-const OFFERED: [Action; 18] = [
+const OFFERED: [Action; 19] = [
     Action::Approve,
     Action::Reject,
     Action::Explain,
@@ -22,6 +22,7 @@ const OFFERED: [Action; 18] = [
     Action::Filter,
     Action::ChangeCount,
     Action::Snooze,
+    Action::Rivals,
     Action::ZoomOut,
     Action::ZoomIn,
     Action::Sort,

@@ -2,12 +2,12 @@
 
 use super::{
     overview,
-    tables::{self, Sheet},
+    tables::{self, Page, Part, Places, Sheet},
 };
 use crate::{
     model::{
-        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, WorkloadKind, duration,
-        si,
+        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, WorkloadKind,
+        WorkloadView, duration, si,
     },
     tui::{
         Cx, format, rows,
@@ -27,7 +27,7 @@ const OLD: f64 = 60.0;
 
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let page = Page {
+    let rows = Rows {
         cx,
         several: cx.picture.clusters.len() > 1,
         brokers: rows::brokers(cx.picture, cx.state),
@@ -35,14 +35,46 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         groups: rows::groups(cx.picture, cx.state),
         partitions: rows::partitions(cx.picture, cx.state),
     };
-    if area.width >= 110 && area.height >= 26 {
-        page.all(area, buf);
-    } else {
-        page.focused(area, buf);
+    let rows = &rows;
+    let part = |pane, tab, charted, draw| Part { pane, tab, charted, draw };
+    Page {
+        cx,
+        parts: [
+            part(Pane::Groups, ("groups", rows.groups.len()), true, Box::new(|area, buf| rows.groups(area, buf))),
+            part(
+                Pane::Partitions,
+                ("partitions", rows.partitions.len()),
+                true,
+                Box::new(|area, buf| rows.partitions(area, buf)),
+            ),
+            part(Pane::Topics, ("topics", rows.topics.len()), true, Box::new(|area, buf| rows.topics(area, buf))),
+            part(Pane::Brokers, ("brokers", rows.brokers.len()), false, Box::new(|area, buf| rows.brokers(area, buf))),
+        ],
+        current: rows.current(),
+        roomy: (110, 26),
     }
+    .draw(arrange, area, buf);
 }
 
-struct Page<'a> {
+/// Brokers above, groups and topics side by side, the charts, and the partitions with what is left.
+fn arrange([groups, partitions, topics, brokers]: [usize; 4], area: Rect, charted: bool) -> Places {
+    let tall = |rows: usize, least: usize| rows.max(least) as u16 + 3;
+    let brokers = tall(brokers, 2).min(area.height / 4);
+    let groups = tall(groups.max(topics), 3).min((area.height - brokers) / 2);
+    let left = area.height.saturating_sub(brokers + groups + tall(partitions, 2));
+    let charts = tables::room_for_charts(if charted { left } else { 0 });
+    let [top, middle, charts, bottom] = Layout::vertical([
+        Constraint::Length(brokers),
+        Constraint::Length(groups),
+        Constraint::Length(charts),
+        Constraint::Fill(1),
+    ])
+    .areas(area);
+    let [left, right] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(middle);
+    Places { parts: [left, bottom, right, top], charts }
+}
+
+struct Rows<'a> {
     cx: &'a Cx<'a>,
     several: bool,
     brokers: Vec<rows::Row<'a, Broker>>,
@@ -51,48 +83,20 @@ struct Page<'a> {
     partitions: Vec<rows::Row<'a, GroupPartition>>,
 }
 
-impl Page<'_> {
-    fn all(&self, area: Rect, buf: &mut Buffer) {
-        let brokers = (self.brokers.len().max(2) as u16 + 3).min(area.height / 4);
-        let groups = (self.groups.len().max(self.topics.len()).max(3) as u16 + 3).min((area.height - brokers) / 2);
-        let partitions = self.partitions.len().max(2) as u16 + 3;
-        let group = rows::current_group(self.cx.picture, self.cx.state);
-        let current =
-            group.and_then(|g| tables::workload(self.cx, WorkloadKind::ConsumerGroup, g.source, &g.item.group));
-        let left = area.height.saturating_sub(brokers + groups + partitions);
-        let charts = tables::room_for_charts(current.map_or(0, |_| left));
-        let [top, middle, charts, bottom] = Layout::vertical([
-            Constraint::Length(brokers),
-            Constraint::Length(groups),
-            Constraint::Length(charts),
-            Constraint::Fill(1),
-        ])
-        .areas(area);
-        if let Some(view) = current.filter(|_| !charts.is_empty()) {
-            tables::charts(self.cx, view, charts, buf);
-        }
-        let [left, right] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(middle);
-        self.brokers(top, buf);
-        self.groups(left, buf);
-        self.topics(right, buf);
-        self.partitions(bottom, buf);
-    }
-
-    fn focused(&self, area: Rect, buf: &mut Buffer) {
-        let [line, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-        let names = [
-            (Pane::Groups, "groups", self.groups.len()),
-            (Pane::Partitions, "partitions", self.partitions.len()),
-            (Pane::Topics, "topics", self.topics.len()),
-            (Pane::Brokers, "brokers", self.brokers.len()),
-        ];
-        tables::tabs(self.cx, &names, line, buf);
-        match self.cx.state.pane() {
-            Pane::Partitions => self.partitions(body, buf),
-            Pane::Topics => self.topics(body, buf),
-            Pane::Brokers => self.brokers(body, buf),
-            _ => self.groups(body, buf),
-        }
+impl<'a> Rows<'a> {
+    /// The workload that the group under the cursor is; among the topics, the group that is most behind on that topic.
+    fn current(&self) -> Option<&'a WorkloadView> {
+        let (picture, state) = (self.cx.picture, self.cx.state);
+        let at = rows::position(self.topics.iter().map(|r| &r.id), state.selected(Pane::Topics));
+        let topic = self.topics.get(at).filter(|_| state.pane() == Pane::Topics);
+        let group = match topic {
+            None => rows::current_group(picture, state)?,
+            Some(topic) => {
+                let reads = |g: &Group| g.partitions.iter().any(|p| p.topic == topic.item.name);
+                rows::groups(picture, state).into_iter().find(|g| g.source == topic.source && reads(g.item))?
+            }
+        };
+        tables::workload(self.cx, WorkloadKind::ConsumerGroup, group.source, &group.item.group).map(AsRef::as_ref)
     }
 
     fn brokers(&self, area: Rect, buf: &mut Buffer) {
@@ -310,7 +314,8 @@ fn group(cx: &Cx<'_>, row: &rows::Row<'_, Group>, several: bool) -> Vec<Line<'st
     let known = item.partitions.iter().filter(|p| p.fresh).count();
     let coverage =
         if partial { format!("{known} of {}", item.partitions.len()) } else { item.partitions.len().to_string() };
-    let idle = item.members.len().saturating_sub(item.active_members());
+    // While partitions are being dealt nobody is idle for good.
+    let idle = if item.state.is_rebalancing() { 0 } else { item.members.len().saturating_sub(item.active_members()) };
     let members =
         if idle > 0 { format!("{} ({idle} idle)", item.members.len()) } else { item.members.len().to_string() };
     vec![

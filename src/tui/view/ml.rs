@@ -2,7 +2,7 @@
 
 use super::{
     overview,
-    tables::{self, Sheet},
+    tables::{self, Page, Part, Places, Sheet},
 };
 use crate::{
     model::{Gpu, Queue, Reading, Service, SourceKind, Training, WorkloadKind, WorkloadView, duration, si},
@@ -29,7 +29,7 @@ const GAUGE: usize = 8;
 
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let page = Page {
+    let rows = Rows {
         cx,
         several: cx.picture.ml.len() > 1,
         services: rows::services(cx.picture, cx.state),
@@ -37,14 +37,51 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         queues: rows::queues(cx.picture, cx.state),
         trainings: rows::trainings(cx.picture, cx.state),
     };
-    if area.width >= 100 && area.height >= 24 {
-        page.all(area, buf);
-    } else {
-        page.focused(area, buf);
+    let rows = &rows;
+    let part = |pane, tab, charted, draw| Part { pane, tab, charted, draw };
+    Page {
+        cx,
+        parts: [
+            part(
+                Pane::Services,
+                ("services", rows.services.len()),
+                true,
+                Box::new(|area, buf| rows.services(area, buf)),
+            ),
+            part(Pane::Gpus, ("GPUs", rows.gpus.len()), false, Box::new(|area, buf| rows.gpus(area, buf))),
+            part(Pane::Queues, ("queues", rows.queues.len()), true, Box::new(|area, buf| rows.queues(area, buf))),
+            part(
+                Pane::Trainings,
+                ("training", rows.trainings.len()),
+                false,
+                Box::new(|area, buf| rows.trainings(area, buf)),
+            ),
+        ],
+        current: rows.current(),
+        roomy: (100, 24),
     }
+    .draw(arrange, area, buf);
 }
 
-struct Page<'a> {
+/// Services above, their charts, the GPUs with what is left, queues and training side by side.
+fn arrange([services, gpus, queues, trainings]: [usize; 4], area: Rect, charted: bool) -> Places {
+    let tall = |n: usize| n.clamp(2, 12) as u16 + 3;
+    let services = tall(services).min(area.height / 3);
+    let work = tall(queues.max(trainings)).min(area.height / 4);
+    let left = area.height.saturating_sub(services + work + gpus.max(2) as u16 + 3);
+    let charts = tables::room_for_charts(if charted { left } else { 0 });
+    let [top, charts, middle, bottom] = Layout::vertical([
+        Constraint::Length(services),
+        Constraint::Length(charts),
+        Constraint::Fill(1),
+        Constraint::Length(work),
+    ])
+    .areas(area);
+    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(bottom);
+    Places { parts: [top, middle, left, right], charts }
+}
+
+struct Rows<'a> {
     cx: &'a Cx<'a>,
     several: bool,
     services: Vec<rows::Row<'a, Service>>,
@@ -53,52 +90,19 @@ struct Page<'a> {
     trainings: Vec<rows::Row<'a, Training>>,
 }
 
-impl Page<'_> {
-    fn all(&self, area: Rect, buf: &mut Buffer) {
-        let tall = |n: usize| n.clamp(2, 12) as u16 + 3;
-        let services = tall(self.services.len()).min(area.height / 3);
-        let work = tall(self.queues.len().max(self.trainings.len())).min(area.height / 4);
-        let gpus = self.gpus.len().max(2) as u16 + 3;
-        let current = self.current();
-        let charts = tables::room_for_charts(current.map_or(0, |_| area.height.saturating_sub(services + work + gpus)));
-        let [top, charts, middle, bottom] = Layout::vertical([
-            Constraint::Length(services),
-            Constraint::Length(charts),
-            Constraint::Fill(1),
-            Constraint::Length(work),
-        ])
-        .areas(area);
-        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(bottom);
-        self.services(top, buf);
-        if let Some(view) = current.filter(|_| !charts.is_empty()) {
-            tables::charts(self.cx, view, charts, buf);
-        }
-        self.gpus(middle, buf);
-        self.queues(left, buf);
-        self.trainings(right, buf);
-    }
-
-    /// The workload that the service under the cursor is.
-    fn current(&self) -> Option<&WorkloadView> {
-        let at = rows::position(self.services.iter().map(|r| &r.id), self.cx.state.selected(Pane::Services));
-        self.services.get(at).and_then(|row| workload(self.cx, row)).map(AsRef::as_ref)
-    }
-
-    fn focused(&self, area: Rect, buf: &mut Buffer) {
-        let [line, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-        let names = [
-            (Pane::Services, "services", self.services.len()),
-            (Pane::Gpus, "GPUs", self.gpus.len()),
-            (Pane::Queues, "queues", self.queues.len()),
-            (Pane::Trainings, "training", self.trainings.len()),
-        ];
-        tables::tabs(self.cx, &names, line, buf);
-        match self.cx.state.pane() {
-            Pane::Gpus => self.gpus(body, buf),
-            Pane::Queues => self.queues(body, buf),
-            Pane::Trainings => self.trainings(body, buf),
-            _ => self.services(body, buf),
-        }
+impl<'a> Rows<'a> {
+    /// The workload that the service under the cursor is; among the queues, the one that the queue is.
+    fn current(&self) -> Option<&'a WorkloadView> {
+        let state = self.cx.state;
+        let view = if state.pane() == Pane::Queues {
+            let at = rows::position(self.queues.iter().map(|r| &r.id), state.selected(Pane::Queues));
+            let row = self.queues.get(at)?;
+            tables::workload(self.cx, WorkloadKind::Batch, row.source, &row.item.name)
+        } else {
+            let at = rows::position(self.services.iter().map(|r| &r.id), state.selected(Pane::Services));
+            self.services.get(at).and_then(|row| workload(self.cx, row))
+        };
+        view.map(AsRef::as_ref)
     }
 
     fn services(&self, area: Rect, buf: &mut Buffer) {

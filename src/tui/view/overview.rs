@@ -2,6 +2,7 @@
 
 use super::{card, plot, workload};
 use crate::{
+    advise,
     model::{ActionState, Forecast, Recommendation, Role, Severity, WorkloadKind, WorkloadView, duration, si},
     tui::{
         Cx, format, rows,
@@ -17,7 +18,7 @@ use crate::{
 };
 use ratatui::{
     buffer::Buffer,
-    layout::{Constraint, Layout, Rect},
+    layout::{Constraint, Direction, Layout, Rect},
     text::Line,
 };
 
@@ -38,6 +39,8 @@ const COLUMNS: [Column; 13] = [
 ];
 /// Cells of the sparkline before and after the present, on screens of usual width and on wide ones.
 const SPARK: [(usize, usize); 2] = [(4, 8), (10, 20)];
+/// Seconds of history from which a forecast is made.
+const ENOUGH: f64 = 600.0;
 /// Columns from which a screen is wide.
 const WIDE: u16 = 170;
 
@@ -54,9 +57,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         Layout::horizontal([Constraint::Fill(1), Constraint::Length((bottom.width * 2 / 5).clamp(38, 76))])
             .areas(bottom);
     if left.height >= 26 {
-        let [first, second] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(left);
-        plot::demand(cx, current, first, buf);
-        plot::behind(cx, current, second, buf);
+        plot::both(cx, current, Direction::Vertical, left, buf);
     } else {
         plot::demand(cx, current, left, buf);
     }
@@ -195,20 +196,25 @@ fn behind(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
 
 fn next(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Line<'static> {
     let Some(signal) = view.signals.first() else { return value::missing(cx.theme) };
-    let replicas = view.state.replicas.as_ref().map(|r| f64::from(r.desired));
+    let replicas = view.state.replicas.as_ref().map(|r| r.desired);
     let capacity = view
         .advice
         .capacity
         .as_ref()
         .filter(|c| c.samples > 0) // a lower bound is nothing to be above of
         .zip(replicas)
-        .map(|(c, n)| c.per_replica * n)
+        .map(|(c, n)| advise::holds(view.workload.entity.kind, &view.state, c, n))
         .filter(|_| signal.role == Role::Demand);
     sparkline(cx.theme, Some(&signal.track), view.advice.forecast.as_ref(), capacity, cx.now, spark)
 }
 
 fn peak(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     match view.advice.forecast.as_ref().and_then(|f: &Forecast| f.peak(|q| q.p80)) {
+        // What is forecast of a batch is what waits, not what arrives.
+        Some((_, peak)) if view.signal(Role::Demand).is_none() => {
+            let unit = view.signals.first().map_or("", |s| s.unit);
+            Line::from(span(format!("{} {unit}", si(peak)), cx.theme.style(Slot::Forecast)))
+        }
         Some((_, peak)) => Line::from(span(si(peak), cx.theme.style(Slot::Forecast))),
         None => value::missing(cx.theme),
     }
@@ -222,7 +228,21 @@ pub(super) fn objective(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     Line::from(span(text, cx.theme.style(slot)))
 }
 
-/// `6 → 10`, `12 → 8 ◷` (held for a while), `14 held`, `3`.
+/// A word for advice that is not there because the history is not: how young it is.
+pub(super) fn young(cx: &Cx<'_>, view: &WorkloadView) -> Option<&'static str> {
+    let first = view.signals.first().and_then(|s| {
+        let i = s.track.values.iter().position(Option::is_some)?;
+        Some(cx.picture.at.since(s.track.at(i)))
+    });
+    let answers = cx.picture.sources.iter().all(|s| s.answered.is_some());
+    match first {
+        _ if !answers => Some("loading"),
+        Some(seconds) if seconds >= ENOUGH => None,
+        _ => Some("learning"),
+    }
+}
+
+/// `6 → 10`, `12 → 8 ◷` (held for a while), `12 → 8 ◷14:20` (at a time), `14 held`, `3`.
 pub(super) fn need(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     let (theme, g) = (cx.theme, cx.theme.glyphs());
     let dim = |text: String| span(text, theme.style(Slot::Dim));
@@ -233,8 +253,20 @@ pub(super) fn need(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     let now = view.state.replicas.as_ref().map(|r| r.desired);
     match (&view.advice.recommendation, now) {
         (Err(_), None) => Line::from(span(g.unknown, theme.style(Slot::Unknown))),
-        (Err(_), Some(n)) => Line::from(vec![span(n.to_string(), theme.style(Slot::Text)), dim(" no advice".into())]),
-        (Ok(r), _) if !r.is_change() => Line::from(span(r.recommended.to_string(), theme.style(Slot::Text))),
+        (Err(_), Some(n)) => {
+            let why = young(cx, view).unwrap_or("no advice");
+            Line::from(vec![span(n.to_string(), theme.style(Slot::Text)), dim(format!(" {why}"))])
+        }
+        (Ok(r), _) if !r.is_change() => match plot::later(r, cx.now).filter(|_| r.blocked_by.is_empty()) {
+            // Not now, at a time: more is worth a look, fewer is a word aside.
+            Some(step) => {
+                let slot = if step.replicas > r.recommended { Slot::Look } else { Slot::Dim };
+                let at = format!(" {}{}", g.later, format::clock(step.at));
+                let text = format!("{} {} {}", r.recommended, g.arrow, step.replicas);
+                Line::from(vec![span(text, theme.style(slot)), span(at, theme.style(slot))])
+            }
+            None => Line::from(span(r.recommended.to_string(), theme.style(Slot::Text))),
+        },
         (Ok(r), _) => {
             let held = !r.blocked_by.is_empty();
             let slot = match view.severity {

@@ -34,7 +34,7 @@ fn page(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, 
 #[test]
 fn pages() {
     let picture = fixture::picture(Mode::Operate);
-    for view in [View::Overview, View::Workload, View::Kafka, View::Ml] {
+    for view in View::ALL {
         for size in [(60, 15), (80, 24), (120, 40), (200, 60)] {
             let text = page(&picture, &state(view), &Theme::default(), size);
             insta::assert_snapshot!(format!("{}_{}x{}", view.name(), size.0, size.1), text);
@@ -233,5 +233,45 @@ fn from_a_workload_one_key_leads_to_its_group_and_its_service() {
         let event = tui::Event::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(key)));
         tui::update(&mut state, event, &picture, at);
         assert_eq!((state.pane(), state.selected(pane).map(Label::as_str)), (pane, Some(id)));
+    }
+}
+
+#[test]
+fn young_history_is_not_the_same_as_no_advice() {
+    let mut picture = fixture::picture(Mode::Watch);
+    picture.workloads.truncate(1);
+    let view = Arc::make_mut(&mut picture.workloads[0]);
+    Arc::make_mut(&mut view.advice).recommendation = Err("2 minutes of history; 10 are needed".to_owned());
+    let text = |picture: &Picture| export::text(&screen(picture, &state(View::Overview), &Theme::default(), (120, 30)));
+    assert!(text(&picture).contains("6 no advice"), "six hours of history are there");
+    let track = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).signals[0].track);
+    let old = track.values.len() - 8;
+    track.values[..old].fill(None);
+    let young = text(&picture);
+    assert!(young.contains("6 learning") && young.contains("seen since 14:05"), "{young}");
+    picture.sources[1].answered = None;
+    assert!(text(&picture).contains("6 loading"));
+}
+
+#[test]
+fn the_plan_stands_in_the_chart_at_its_times_and_rivals_on_demand() {
+    let picture = fixture::picture(Mode::Watch);
+    let mut state = state(View::Workload);
+    let text = |state: &State| page(&picture, state, &Theme::default(), (160, 50));
+    let plain = text(&state);
+    assert!(plain.contains("-4 at 14:25") && plain.contains("10 hold") && plain.contains("╎"), "{plain}");
+    assert!(plain.contains("HPA 34  KEDA 24  CPU rule 24") && !plain.contains("CPU rule: 24 hold"), "{plain}");
+    state.rivals = true;
+    assert!(text(&state).contains("KEDA, CPU rule: 24 hold"), "{}", text(&state));
+}
+
+#[test]
+fn a_batch_has_two_different_charts() {
+    let picture = fixture::picture(Mode::Watch);
+    let mut state = state(View::Workload);
+    state.selected.insert(Pane::Workloads, Label::new("train-embeddings"));
+    let text = page(&picture, &state, &Theme::default(), (160, 50));
+    for title in ["train-embeddings  queue, jobs", "train-embeddings  progress"] {
+        assert_eq!(text.matches(title).count(), 1, "{title}\n{text}");
     }
 }

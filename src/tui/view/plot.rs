@@ -1,79 +1,143 @@
-//! The two charts of a workload: what arrives against what is held, and what waits.
+//! The two charts of a workload: what arrives against what is held and planned, and how late it is.
 
 use crate::{
-    model::{ActionState, Role, SignalView, WorkloadView, duration, si},
+    advise,
+    model::{ActionState, Forecast, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView, duration, si},
     tui::{
-        Cx,
+        Cx, format,
         theme::Slot,
         widget::{
             self,
-            chart::{Chart, Limit},
+            chart::{Chart, Limit, Reach, Step},
         },
     },
 };
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Direction, Layout, Rect},
+};
 
 /// Seconds ahead when there is no forecast to say so.
 const AHEAD: f64 = 1_800.0;
+/// A first sample that comes so much of the chart's past later than its left edge is worth a word.
+const LATE: f64 = 0.1;
 
-/// Demand (for a batch: the queue) with its forecast, and what the replicas hold.
+/// What is drawn over the measured line.
+#[derive(Default)]
+struct Over<'a> {
+    forecast: Option<&'a Forecast>,
+    limits: Vec<Limit>,
+    steps: Vec<Step>,
+}
+
+/// Demand (for a batch: the queue) with its forecast, what the replicas hold, and the plan.
 pub(super) fn demand(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
-    let Some(signal) = view.signal(Role::Demand).or(view.signals.first()) else {
+    let Some(signal) = first(view) else {
         let inner = widget::panel(cx.theme, view.workload.name.as_str(), "", false, area, buf);
         let text = "nothing was measured yet: the first chart needs two refreshes";
         return widget::empty(cx.theme, text, inner, buf);
     };
-    let per_second = signal.role == Role::Demand;
-    let limits = if per_second { capacities(view) } else { Vec::new() };
-    let forecast = view.advice.forecast.as_ref();
-    draw(cx, view, signal, (forecast, limits), area, buf);
+    let mut over = Over { forecast: view.advice.forecast.as_ref(), ..Over::default() };
+    if signal.role == Role::Demand {
+        (over.limits, over.steps) = (capacities(cx, view), plan(view));
+    }
+    draw(cx, view, signal, over, area, buf);
 }
 
-/// Time lag, latency or backlog, with the objective.
-pub(super) fn behind(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
-    let roles = [Role::TimeLag, Role::Latency, Role::Backlog, Role::Progress, Role::Throughput];
-    let Some(signal) = roles.iter().find_map(|r| view.signal(*r)) else { return };
+/// Both charts where the workload has two different ones and `area` has room for them, else the first alone.
+pub(super) fn both(cx: &Cx<'_>, view: &WorkloadView, direction: Direction, area: Rect, buf: &mut Buffer) {
+    let Some(signal) = second(view) else { return demand(cx, view, area, buf) };
     let timed = matches!(signal.role, Role::TimeLag | Role::Latency);
     let limit = |s: &crate::model::SloState| Limit {
         value: s.limit,
         label: format!("objective {}", duration(s.limit)),
         slot: Slot::Capacity,
-        planned: false,
+        reach: Reach::Whole,
         always: true,
     };
     let limits = view.slo.as_ref().filter(|_| timed).map(limit).into_iter().collect();
-    draw(cx, view, signal, (None, limits), area, buf);
+    let share = if direction == Direction::Vertical { 3 } else { 2 };
+    let [one, two] = Layout::new(direction, [Constraint::Fill(share), Constraint::Fill(2)]).areas(area);
+    demand(cx, view, one, buf);
+    draw(cx, view, signal, Over { limits, ..Over::default() }, two, buf);
 }
 
-fn capacities(view: &WorkloadView) -> Vec<Limit> {
+/// The signal of the first chart: what arrives, else what the workload has.
+fn first(view: &WorkloadView) -> Option<&SignalView> {
+    view.signal(Role::Demand).or(view.signals.first())
+}
+
+/// The signal of the second chart: how late it is, else what waits, else how far it is; never the first one again.
+fn second(view: &WorkloadView) -> Option<&SignalView> {
+    let waits = |role: Role| matches!(role, Role::Backlog | Role::Queue);
+    let first = first(view)?.role;
+    let roles = [Role::TimeLag, Role::Latency, Role::Backlog, Role::Progress, Role::Throughput];
+    let differs = |role: &Role| *role != first && !(waits(*role) && waits(first));
+    roles.into_iter().filter(differs).find_map(|r| view.signal(r))
+}
+
+/// What the present count holds, what the recommended one would, and, when asked for, what other rules' counts would.
+fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
     let (Some(capacity), Some(replicas)) = (&view.advice.capacity, &view.state.replicas) else { return Vec::new() };
-    // Partitions that are uneven make it less: the line is the best that the count can do.
-    let limit = |n: u32, slot, planned| {
-        let value = capacity.per_replica * f64::from(n);
-        let label = match capacity.samples {
-            0 => format!("{n} hold {}/s or more", si(value)),
-            _ => format!("{n} hold {}/s at best", si(value)),
-        };
-        Limit { value, label, slot, planned, always: false }
+    let or_more = if capacity.samples == 0 { " or more" } else { "" };
+    let limit = |who: &str, n: u32, slot, reach| {
+        let value = advise::holds(view.workload.entity.kind, &view.state, capacity, n);
+        let verb = if n == 1 { "holds" } else { "hold" };
+        Limit { value, label: format!("{who}{n} {verb} {}/s{or_more}", si(value)), slot, reach, always: false }
     };
     let known = if capacity.samples > 0 { Slot::Capacity } else { Slot::Unknown };
-    let mut limits = vec![limit(replicas.desired, known, false)];
-    if let Some(r) = view.advice.recommendation.as_deref().ok().filter(|r| r.is_change()) {
-        limits.push(limit(r.recommended, Slot::CapacityNeeded, true));
+    let mut limits = vec![limit("", replicas.desired, known, Reach::Whole)];
+    let Ok(r) = &view.advice.recommendation else { return limits };
+    if r.is_change() {
+        limits.push(limit("", r.recommended, Slot::CapacityNeeded, Reach::Name));
+    }
+    if cx.state.rivals {
+        let mut said: Vec<(String, u32)> = Vec::new();
+        for (name, n) in rivals(r).into_iter().filter_map(|(name, n)| Some((name, n?))) {
+            match said.iter_mut().find(|(_, m)| *m == n) {
+                Some((names, _)) => *names = [names.as_str(), name].join(", "),
+                None => said.push((name.to_owned(), n)),
+            }
+        }
+        limits.extend(said.into_iter().map(|(name, n)| limit(&format!("{name}: "), n, Slot::Rival, Reach::Ahead)));
     }
     limits
 }
 
-fn draw(
-    cx: &Cx<'_>,
-    view: &WorkloadView,
-    signal: &SignalView,
-    (forecast, limits): (Option<&crate::model::Forecast>, Vec<Limit>),
-    area: Rect,
-    buf: &mut Buffer,
-) {
+/// What other rules would say, by their names on screen.
+pub(super) fn rivals(r: &Recommendation) -> [(&'static str, Option<u32>); 3] {
+    [("HPA", r.others.hpa), ("KEDA", r.others.keda), ("CPU rule", r.others.threshold)]
+}
+
+/// The plan in the unit of demand: what is held from when on. What is added works a start-up after it was asked for.
+fn plan(view: &WorkloadView) -> Vec<Step> {
+    let (Some(capacity), Ok(r)) = (&view.advice.capacity, &view.advice.recommendation) else { return Vec::new() };
+    let changes = r.is_change() || r.steps.len() > 1;
+    if !changes || !r.blocked_by.iter().all(|b| b.until.is_some()) {
+        return Vec::new();
+    }
+    let mut before = r.current.desired;
+    let step = |(i, s): (usize, &PlanStep)| {
+        let change = i64::from(s.replicas) - i64::from(before);
+        let ready = if change > 0 { s.at.plus(capacity.start_up) } else { s.at };
+        before = s.replicas;
+        let label = match i {
+            0 => String::new(), // the line's name says it
+            _ => format!("{change:+} at {}", format::clock(s.at)),
+        };
+        Step { at: ready, value: advise::holds(view.workload.entity.kind, &view.state, capacity, s.replicas), label }
+    };
+    r.steps.iter().enumerate().map(step).collect()
+}
+
+/// The first step of the plan that is not due yet, when it differs from what is asked for now.
+pub(super) fn later(r: &Recommendation, now: Time) -> Option<&PlanStep> {
+    r.steps.iter().skip(1).find(|s| s.at > now && s.replicas != r.recommended)
+}
+
+fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, area: Rect, buf: &mut Buffer) {
     let back = cx.state.zoom.back();
-    let ahead = view.advice.forecast.as_ref().map_or(AHEAD, crate::model::Forecast::horizon).max(60.0);
+    let ahead = view.advice.forecast.as_ref().map_or(AHEAD, Forecast::horizon).max(60.0);
     let what = match signal.role {
         Role::TimeLag => "seconds behind".to_owned(),
         Role::Latency => "latency p95".to_owned(),
@@ -82,7 +146,10 @@ fn draw(
         role => format!("{}, {}", role.name(), signal.unit),
     };
     let title = format!("{}  {what}", view.workload.name);
-    let remark = format!("{} back, {} ahead", duration(back), duration(ahead));
+    let remark = match seen_since(signal, cx.picture.at, back) {
+        Some(since) => format!("seen since {since}"),
+        None => format!("{} back, {} ahead", duration(back), duration(ahead)),
+    };
     let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
     if signal.track.values.iter().all(Option::is_none) {
         let text = "no history yet: the line begins with the second refresh; a Prometheus source fills in the past";
@@ -101,9 +168,18 @@ fn draw(
         unit: if signal.role == Role::Progress { "%" } else { signal.unit },
         history: Some(&signal.track),
         second: None,
-        forecast,
-        limits,
+        forecast: over.forecast,
+        limits: over.limits,
+        steps: over.steps,
         marks: own.map(|a| (a.updated, format!("{}{arrow}{}", a.from, a.to))).collect(),
     }
     .draw(inner, buf);
+}
+
+/// When the first sample was taken, where that is well after the chart's left edge: a blank there is not a zero.
+fn seen_since(signal: &SignalView, now: Time, back: f64) -> Option<String> {
+    let track = &signal.track;
+    let i = track.values.iter().position(Option::is_some)?;
+    let at = track.at(i);
+    (now.since(at) < back * (1.0 - LATE)).then(|| format::clock(at))
 }

@@ -15,12 +15,12 @@ use crate::{
 };
 use ratatui::{
     buffer::Buffer,
-    layout::{Constraint, Layout, Rect},
+    layout::{Constraint, Direction, Layout, Rect},
     text::Line,
 };
 
 /// Lines of the lowest chart worth its room.
-const CHART: u16 = 9;
+const CHART: u16 = 8;
 
 /// What a table shows.
 pub(super) struct Sheet<'a, T> {
@@ -58,19 +58,89 @@ impl<T> Sheet<'_, T> {
     }
 }
 
-/// One line of tabs: the names of the tables with their counts, the one with the focus accented.
-pub(super) fn tabs(cx: &Cx<'_>, tabs: &[(Pane, &str, usize)], area: Rect, buf: &mut Buffer) {
-    let theme = cx.theme;
-    let mut spans = vec![span(" ", theme.style(Slot::Text))];
-    for (pane, name, count) in tabs {
-        let focus = cx.state.pane() == *pane;
-        let style = theme.style(if focus { Slot::Accent } else { Slot::Dim });
-        let mark = if focus { theme.glyphs().cursor } else { " " };
-        spans.push(span(format!("{mark}{name} {count}"), style));
-        spans.push(span("   ", style));
+/// Draws into an area.
+type Draw<'a> = Box<dyn Fn(Rect, &mut Buffer) + 'a>;
+
+/// One table of a page.
+pub(super) struct Part<'a> {
+    /// Which table it is.
+    pub(super) pane: Pane,
+    /// Its name on the tab, and its rows.
+    pub(super) tab: (&'static str, usize),
+    /// Whether the charts show what its cursor stands on.
+    pub(super) charted: bool,
+    /// Draws it.
+    pub(super) draw: Draw<'a>,
+}
+
+/// Where everything stands on a page with room for all of it.
+pub(super) struct Places {
+    /// The tables, in the order of [`Page::parts`].
+    pub(super) parts: [Rect; 4],
+    /// The charts; empty: there is no room for them.
+    pub(super) charts: Rect,
+}
+
+/// A page of several tables and the charts of the workload under the cursor.
+pub(super) struct Page<'a> {
+    pub(super) cx: &'a Cx<'a>,
+    /// In the order of [`crate::tui::View::panes`].
+    pub(super) parts: [Part<'a>; 4],
+    /// The workload under the cursor.
+    pub(super) current: Option<&'a WorkloadView>,
+    /// Columns and lines from which everything is shown at once.
+    pub(super) roomy: (u16, u16),
+}
+
+impl Page<'_> {
+    /// Draws everything where `arrange` puts it; on a small screen one line of tabs, the table with the cursor, and the
+    /// charts below it when there is room. `arrange` is given the tables' rows, and whether there is anything to chart.
+    pub(super) fn draw(&self, arrange: fn([usize; 4], Rect, bool) -> Places, area: Rect, buf: &mut Buffer) {
+        if area.width < self.roomy.0 || area.height < self.roomy.1 {
+            return self.focused(area, buf);
+        }
+        let rows = [0, 1, 2, 3].map(|i: usize| self.parts[i].tab.1);
+        let places = arrange(rows, area, self.current.is_some());
+        for (part, place) in self.parts.iter().zip(places.parts) {
+            (part.draw)(place, buf);
+        }
+        if let Some(view) = self.current.filter(|_| !places.charts.is_empty()) {
+            plot::both(self.cx, view, Direction::Horizontal, places.charts, buf);
+        }
     }
-    spans.push(span("Tab goes on", theme.style(Slot::Dim)));
-    widget::put(&widget::fit_line(theme, Line::from(spans), usize::from(area.width)), area.x, area.y, area, buf);
+
+    fn focused(&self, area: Rect, buf: &mut Buffer) {
+        let [line, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+        self.tabs(line, buf);
+        let pane = self.cx.state.pane();
+        let Some(part) = self.parts.iter().find(|p| p.pane == pane).or(self.parts.first()) else { return };
+        let current = self.current.filter(|_| part.charted);
+        // A long table leaves the lower part of the page to the charts.
+        let table = (part.tab.1.max(2) as u16 + 3).min(body.height * 11 / 20);
+        let charts = room_for_charts(current.map_or(0, |_| body.height.saturating_sub(table)));
+        let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(charts)]).areas(body);
+        (part.draw)(top, buf);
+        if let Some(view) = current.filter(|_| !bottom.is_empty()) {
+            plot::both(self.cx, view, Direction::Horizontal, bottom, buf);
+        }
+    }
+
+    /// The names of the tables with their counts, the one with the focus accented.
+    fn tabs(&self, area: Rect, buf: &mut Buffer) {
+        let theme = self.cx.theme;
+        let mut spans = vec![span(" ", theme.style(Slot::Text))];
+        for part in &self.parts {
+            let focus = self.cx.state.pane() == part.pane;
+            let style = theme.style(if focus { Slot::Accent } else { Slot::Dim });
+            let mark = if focus { theme.glyphs().cursor } else { " " };
+            spans.push(span(format!("{mark}{} {}", part.tab.0, part.tab.1), style));
+            spans.push(span("   ", style));
+        }
+        let next = self.cx.state.keymap.hint(crate::tui::action::Action::NextPane);
+        spans.push(span(next.map_or_else(String::new, |key| format!("{key}: the next one")), theme.style(Slot::Dim)));
+        let line = widget::fit_line(theme, Line::from(spans), usize::from(area.width));
+        widget::put(&line, area.x, area.y, area, buf);
+    }
 }
 
 /// The workload that a group, service or queue is.
@@ -90,13 +160,6 @@ pub(super) fn workload<'a>(
 /// The lines that a page has left when its tables have what they want: enough for a chart, or none.
 pub(super) fn room_for_charts(left: u16) -> u16 {
     if left >= CHART { left } else { 0 }
-}
-
-/// The two charts of a workload, side by side.
-pub(super) fn charts(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
-    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(area);
-    plot::demand(cx, view, left, buf);
-    plot::behind(cx, view, right, buf);
 }
 
 /// A name, with its source before it where there are several.

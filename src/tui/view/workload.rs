@@ -2,7 +2,7 @@
 
 use super::{card, overview, plot};
 use crate::{
-    model::{Group, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, si},
+    model::{Group, Recommendation, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, si},
     tui::{
         Cx, format, rows,
         theme::Slot,
@@ -15,7 +15,7 @@ use crate::{
 };
 use ratatui::{
     buffer::Buffer,
-    layout::{Constraint, Layout, Rect},
+    layout::{Constraint, Direction, Layout, Rect},
     text::Line,
 };
 
@@ -38,9 +38,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let [charts, side] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Length((area.width * 2 / 5).clamp(34, 70))]).areas(top);
     if charts.height >= 18 {
-        let [first, second] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(charts);
-        plot::demand(cx, view, first, buf);
-        plot::behind(cx, view, second, buf);
+        plot::both(cx, view, Direction::Vertical, charts, buf);
     } else {
         plot::demand(cx, view, charts, buf);
     }
@@ -63,7 +61,20 @@ fn headline(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
         span(format!("  {}  ", overview::kind(view.workload.entity.kind)), theme.style(Slot::Dim)),
         span(view.headline.clone(), theme.style(value::slot(view.severity))),
     ]);
+    let rivals = view.advice.recommendation.as_deref().map_or_else(|_| Line::default(), |r| rivals(cx, r));
+    let left = usize::from(area.width).saturating_sub(line.width());
     widget::put(&widget::fit_line(theme, line, usize::from(area.width)), area.x, area.y, area, buf);
+    if rivals.width() + 2 <= left {
+        widget::put(&rivals, area.right() - rivals.width() as u16, area.y, area, buf);
+    }
+}
+
+/// What other rules would say, beside what is recommended: `HPA 7  KEDA 24  CPU rule 6 `.
+fn rivals(cx: &Cx<'_>, r: &Recommendation) -> Line<'static> {
+    let style = cx.theme.style(Slot::Rival);
+    let said = plot::rivals(r).into_iter().filter_map(|(name, n)| Some(format!("{name} {}", n?)));
+    let said: Vec<String> = said.collect();
+    if said.is_empty() { Line::default() } else { Line::from(span(format!("{} ", said.join("  ")), style)) }
 }
 
 const SIGNALS: [Column; 4] = [

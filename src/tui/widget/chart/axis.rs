@@ -16,6 +16,10 @@ const LABEL: [f64; 15] = [
     86_400.0, 172_800.0,
 ];
 
+/// Round spans of time between two ticks of a value that is one, seconds.
+const SECONDS: [f64; 12] =
+    [15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0];
+
 /// Which span of time each column stands for. A column's span never changes, and the axis moves only when the present
 /// reaches the next column: nothing wobbles, and a frame sent over a slow line repeats the last one.
 #[derive(Clone, Copy, Debug)]
@@ -79,16 +83,17 @@ pub(super) struct ValueAxis {
 }
 
 impl ValueAxis {
-    /// An axis that reaches `largest`, with about one tick every three of `height` lines.
-    pub(super) fn new(largest: f64, height: usize) -> Self {
+    /// An axis that reaches `largest`, with about one tick every three of `height` lines, round in its unit.
+    pub(super) fn new(largest: f64, height: usize, unit: &str) -> Self {
         let largest = if largest.is_finite() && largest > 0.0 { largest.min(1e300) } else { 1.0 };
         let rough = largest / (height as f64 / 3.0).max(1.0);
         let power = 10_f64.powf(rough.log10().floor());
-        let tick = [1.0, 2.0, 2.5, 5.0, 10.0]
-            .into_iter()
-            .map(|m| m * power)
-            .find(|t| *t >= rough * 0.999)
-            .unwrap_or(10.0 * power);
+        let decimal = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power);
+        let tick = match unit {
+            "s" if rough > 10.0 => SECONDS.into_iter().chain(decimal).find(|t| *t >= rough * 0.999),
+            _ => decimal.into_iter().find(|t| *t >= rough * 0.999),
+        };
+        let tick = tick.unwrap_or(10.0 * power);
         let tick = if tick.is_normal() { tick } else { 1.0 };
         // The top is the data's, a little above it; it need not be a tick.
         Self { top: (largest * 1.04).max(tick), tick }
@@ -135,12 +140,24 @@ mod tests {
         }
 
         #[test]
-        fn ticks_are_round_and_few(largest in 1e-6..1e30_f64, height in 3_usize..80) {
-            let axis = ValueAxis::new(largest, height);
+        fn ticks_are_round_and_few(
+            largest in 1e-6..1e30_f64, height in 3_usize..80, unit in prop::sample::select(vec!["s", "records"]),
+        ) {
+            let axis = ValueAxis::new(largest, height, unit);
             prop_assert!(axis.top >= largest);
             let ticks = axis.ticks().len();
             prop_assert!(ticks >= 2 && ticks <= height, "{ticks} ticks on {height} lines");
         }
+    }
+
+    #[test]
+    fn ticks_of_a_time_are_round_times() {
+        let labels = |largest: f64| -> Vec<String> {
+            ValueAxis::new(largest, 12, "s").ticks().into_iter().map(|v| label(v, "s")).collect()
+        };
+        assert_eq!(labels(610.0), ["0", "5 min", "10 min"]);
+        assert_eq!(labels(34.0), ["0", "10 s", "20 s", "30 s"]);
+        assert_eq!(labels(1.5), ["0", "500 ms", "1 s", "1.5 s"]);
     }
 
     #[test]

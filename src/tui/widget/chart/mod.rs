@@ -2,6 +2,7 @@
 
 mod axis;
 mod band;
+mod steps;
 
 use super::{canvas::Canvas, put, span};
 use crate::{
@@ -21,10 +22,32 @@ pub struct Limit {
     pub label: String,
     /// Its colour.
     pub slot: Slot,
-    /// Of the future only: drawn right of the present, in dashes.
-    pub planned: bool,
+    /// Where its line is drawn.
+    pub reach: Reach,
     /// The chart reaches up to it however low the data are.
     pub always: bool,
+}
+
+/// Where a limit's line is drawn; its name always stands in the past, where nothing is hidden by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// From edge to edge.
+    Whole,
+    /// Right of the present, in dashes.
+    Ahead,
+    /// Not at all: steps are its line.
+    Name,
+}
+
+/// A level that holds from an instant on, until the next one.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// From when on.
+    pub at: Time,
+    /// Where.
+    pub value: f64,
+    /// What happens there: `+4 at 14:20`; empty: nothing is written.
+    pub label: String,
 }
 
 /// A chart.
@@ -48,9 +71,17 @@ pub struct Chart<'a> {
     pub forecast: Option<&'a Forecast>,
     /// Horizontal lines.
     pub limits: Vec<Limit>,
+    /// A line of levels ahead: the plan. The first level reaches back to the present.
+    pub steps: Vec<Step>,
     /// Actions: when, and `6→10`.
     pub marks: Vec<(Time, String)>,
 }
+
+/// Lines at the top for names of limits that lie above it.
+const ABOVE: u16 = 3;
+
+/// A piece of text on the plot: line, column, width.
+type Taken = (u16, u16, u16);
 
 /// The two axes and the plot between them.
 struct Plot {
@@ -73,7 +104,7 @@ impl Chart<'_> {
         if area.width < 20 || area.height < 4 {
             return;
         }
-        let value = ValueAxis::new(self.largest(area), usize::from(area.height - 2));
+        let value = ValueAxis::new(self.largest(area), usize::from(area.height - 2), self.unit);
         let labels: Vec<(f64, String)> = value.ticks().into_iter().map(|v| (v, axis::label(v, self.unit))).collect();
         let gutter = labels.iter().map(|(_, l)| l.width()).max().unwrap_or(1).min(12) as u16 + 2;
         let inner = Rect { x: area.x + gutter, width: area.width - gutter, height: area.height - 2, ..area };
@@ -83,9 +114,11 @@ impl Chart<'_> {
         let canvas = self.lines(&plot);
         band::draw(self.theme, &plot, self.forecast, &canvas, buf);
         self.limits(&plot, &canvas, buf);
+        let risers = steps::draw(self.theme, &plot, &self.steps, &canvas, buf);
         self.present(&plot, &canvas, buf);
         self.dots(&plot, &canvas, buf);
-        self.limit_labels(&plot, &canvas, buf);
+        let mut taken = steps::labels(self.theme, &plot, &self.steps, &canvas, &risers, buf);
+        self.limit_labels(&plot, &canvas, &mut taken, buf);
         self.marks(&plot, buf);
     }
 
@@ -100,8 +133,10 @@ impl Chart<'_> {
         let peak = |q: fn(&crate::model::Quantiles) -> f64| self.forecast.and_then(|f| f.peak(q)).map_or(0.0, |p| p.1);
         // A wide p95 would flatten everything else; its band is cut at the top instead.
         let data = past.max(peak(|q| q.p95).min(past.max(peak(|q| q.p80)) * 1.25));
-        let near = |l: &&Limit| l.always || data <= 0.0 || l.value <= data * 1.8;
-        self.limits.iter().filter(near).map(|l| l.value).fold(data, f64::max)
+        let near = |value: f64| data <= 0.0 || value <= data * 1.8;
+        let limits = self.limits.iter().filter(|l| l.always || near(l.value)).map(|l| l.value);
+        let steps = self.steps.iter().map(|s| s.value).filter(|v| near(*v));
+        limits.chain(steps).fold(data, f64::max)
     }
 
     fn axes(&self, plot: &Plot, labels: &[(f64, String)], area: Rect, buf: &mut Buffer) {
@@ -198,7 +233,11 @@ impl Chart<'_> {
         let g = self.theme.glyphs();
         for limit in &self.limits {
             let Some(line) = plot.line(limit.value) else { continue };
-            let (from, glyph) = if limit.planned { (plot.time.now + 1, g.dashes) } else { (0, g.line) };
+            let (from, glyph) = match limit.reach {
+                Reach::Whole => (0, g.line),
+                Reach::Ahead => (plot.time.now + 1, g.dashes),
+                Reach::Name => continue,
+            };
             for column in from..plot.time.width {
                 if canvas.cell(column, usize::from(line)).is_none()
                     && let Some(cell) = buf.cell_mut((plot.area.x + column as u16, plot.area.y + line))
@@ -210,8 +249,7 @@ impl Chart<'_> {
     }
 
     /// Writes each limit's name where it hides nothing: on its line, else on a line beside it.
-    fn limit_labels(&self, plot: &Plot, canvas: &Canvas, buf: &mut Buffer) {
-        let mut taken: Vec<(u16, u16, u16)> = Vec::new();
+    fn limit_labels(&self, plot: &Plot, canvas: &Canvas, taken: &mut Vec<Taken>, buf: &mut Buffer) {
         for limit in &self.limits {
             let text = format!(" {} ", limit.label);
             let width = text.width() as u16;
@@ -219,12 +257,12 @@ impl Chart<'_> {
             let Some(line) = plot.line(limit.value) else {
                 // Beyond the top: said at the top's left, with an arrow's meaning in words.
                 let text = format!(" {} (above) ", limit.label);
-                if text.width() as u16 <= plot.area.width
-                    && taken.iter().all(|t| t.0 != 0)
-                    && free(plot, canvas, 0, 0, text.width() as u16)
-                {
-                    taken.push((0, 0, text.width() as u16));
-                    put(&Line::from(span(text, style)), plot.area.x, plot.area.y, plot.area, buf);
+                let width = text.width() as u16;
+                let place = (0..ABOVE.min(plot.area.height))
+                    .find(|l| free(plot, canvas, 0, *l, width) && taken.iter().all(|t| t.0 != *l));
+                if let Some(l) = place {
+                    taken.push((l, 0, width));
+                    put(&Line::from(span(text, style)), plot.area.x, plot.area.y + l, plot.area, buf);
                 }
                 continue;
             };

@@ -1,0 +1,173 @@
+//! The path of a decision: two keys, read answers, reasons, bounds.
+
+use super::*;
+
+fn confirms(effects: &[Effect]) -> bool {
+    effects.iter().any(|e| matches!(e, Effect::Send(Intent::Confirm { .. })))
+}
+
+#[test]
+fn the_one_path_to_a_change() {
+    let mut desk = Desk::new(Mode::Operate);
+    let asked = desk.press("a");
+    let [Effect::Send(Intent::Prepare { workload, to, plan_hash })] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((workload.as_str(), *to, plan_hash), ("fraud", 10, &PlanHash::of(&["fraud"])));
+    assert_eq!(desk.press("y"), [], "nothing to confirm before the answer");
+    assert_eq!(desk.answer(prepared("a1", "fraud", 10, Confirm::Yes)), []);
+    desk.wait(300);
+    assert_eq!(desk.tap("y"), [], "dead time");
+    assert_eq!(desk.press("enter a space"), [], "other keys do nothing");
+    let done = desk.press("y");
+    let intent = Intent::Confirm { action: ActionId(Label::new("a1")), plan_hash: PlanHash::of(&["a1"]) };
+    assert_eq!(done, [Effect::Send(intent)]);
+    assert!(desk.state.dialogs.is_empty());
+    assert_eq!(desk.publish(|_| {}), [], "what was confirmed is not let go");
+    assert_eq!(desk.press("y"), []);
+}
+
+#[test]
+fn a_held_key_and_pasted_text_confirm_nothing() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    for _ in 0..100 {
+        desk.wait(50);
+        assert_eq!(desk.tap("y"), []);
+    }
+    assert_eq!(desk.event(Event::Paste("y".into())), []);
+    desk.wait(1_000);
+    let mut repeat = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE);
+    repeat.kind = KeyEventKind::Repeat;
+    assert_eq!(desk.event(Event::Key(repeat)), []);
+    assert!(confirms(&desk.press("y")));
+}
+
+#[test]
+fn an_answer_that_changes_under_the_hand_must_be_read_anew() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    desk.wait(1_000);
+    let mut changed = prepared("a1", "fraud", 10, Confirm::Yes);
+    changed.from = 7;
+    desk.answer(changed.clone());
+    assert_eq!(desk.tap("y"), []);
+    changed.evidence_age = 9.0;
+    desk.wait(1_000);
+    desk.answer(changed);
+    assert!(confirms(&desk.tap("y")), "older evidence alone changes nothing to the eye");
+}
+
+#[test]
+fn what_cannot_be_confirmed_says_why() {
+    type Spoil = fn(&mut Prepared);
+    let cases: [(&str, Spoil); 4] = [
+        ("expired", |p| p.expires = NOW),
+        ("dry run was refused", |p| p.dry_run = Err(Label::new("403"))),
+        ("cooldown", |p| p.refused = vec![Label::new("cooldown for 40 s")]),
+        ("type fraud", |p| p.confirm = Confirm::TypeName),
+    ];
+    for (words, spoil) in cases {
+        let mut desk = Desk::new(Mode::Operate);
+        desk.press("a");
+        let mut answer = prepared("a1", "fraud", 10, Confirm::Yes);
+        spoil(&mut answer);
+        desk.answer(answer);
+        let effects = desk.press(if words == "type fraud" { "y enter" } else { "y" });
+        assert_eq!(effects, [], "{words}");
+        assert!(desk.said().contains(words), "{words}: {}", desk.said());
+    }
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    desk.publish(|p| p.prepared = None);
+    assert_eq!(desk.press("y"), []);
+    assert!(desk.said().contains("no longer held ready"));
+}
+
+#[test]
+fn a_name_is_typed_where_it_is_asked_for_and_enter_is_enough_where_nothing_is() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::TypeName));
+    assert!(confirms(&desk.press("f r a u d enter")));
+
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::None));
+    assert!(confirms(&desk.press("enter")));
+
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press(": a p p r o v e enter");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::None));
+    assert_eq!(desk.press("enter"), [], "Enter opened it");
+    assert!(confirms(&desk.press("y")));
+}
+
+#[test]
+fn leaving_gives_back_what_was_prepared_even_when_the_answer_comes_later() {
+    let abandon = [Effect::Send(Intent::Abandon { action: ActionId(Label::new("a1")) })];
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    assert_eq!(desk.press("esc"), abandon);
+    assert_eq!(desk.publish(|_| {}), [], "once");
+
+    let mut desk = Desk::new(Mode::Operate);
+    assert_eq!(desk.press("a esc"), []);
+    assert_eq!(desk.answer(prepared("a1", "fraud", 10, Confirm::Yes)), abandon);
+    assert_eq!(desk.publish(|_| {}), []);
+}
+
+#[test]
+fn help_above_an_approval_starts_its_dead_time_again() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    assert_eq!(desk.press("? y esc"), []);
+    desk.wait(100);
+    assert_eq!(desk.tap("y"), []);
+    assert!(confirms(&desk.press("y")));
+}
+
+#[test]
+fn another_count_is_checked_against_its_bounds() {
+    for (keys, to) in [
+        ("c ctrl-u 8 enter", Some(8)),
+        ("c ctrl-u 2 5 enter", None),
+        ("c ctrl-u 1 enter", None),
+        ("c ctrl-u 6 enter", None),
+        ("c ctrl-u x enter", None),
+        ("c ctrl-u enter", None),
+    ] {
+        let mut desk = Desk::new(Mode::Operate);
+        let effects = desk.press(keys);
+        let asked = match &effects[..] {
+            [Effect::Send(Intent::Prepare { to, .. })] => Some(*to),
+            _ => None,
+        };
+        assert_eq!(asked, to, "{keys}");
+        if to.is_none() {
+            assert!(matches!(desk.state.dialogs.last(), Some(Dialog::Count { problem: Some(_), .. })), "{keys}");
+        }
+    }
+}
+
+#[test]
+fn reject_and_snooze_carry_the_plan_on_screen() {
+    let hash = PlanHash::of(&["fraud"]);
+    let mut desk = Desk::new(Mode::Operate);
+    assert_eq!(desk.press("x enter"), [], "a reason is asked for");
+    let rejected = desk.press("t o o space m a n y enter");
+    let intent =
+        Intent::Reject { workload: Label::new("fraud"), plan_hash: hash.clone(), reason: Label::new("too many") };
+    assert_eq!(rejected, [Effect::Send(intent)]);
+
+    for (keys, seconds) in [("z enter", 900.0), ("z j enter", 3_600.0), ("z 3", 14_400.0)] {
+        let mut desk = Desk::new(Mode::Operate);
+        let effects = desk.press(keys);
+        let until = desk.at().now.plus(seconds);
+        let intent = Intent::Snooze { workload: Label::new("fraud"), plan_hash: hash.clone(), until };
+        assert_eq!(effects, [Effect::Send(intent)], "{keys}");
+    }
+}
