@@ -22,30 +22,31 @@ pub(super) fn run(args: &Backtest) -> Outcome {
             .iter()
             .map(|h| {
                 json!({
-                    "horizon": h.horizon, "relative_mase": h.relative_mase, "relative_pinball": h.relative_pinball,
+                    "horizon": h.horizon, "targets": h.targets, "relative_mase": h.relative_mase, "relative_pinball": h.relative_pinball,
                     "coverage": h.coverage, "upper_coverage": h.upper_coverage,
                 })
             })
             .collect();
         let document = json!({
             "version": 1, "step": result.step, "origins": result.origins, "horizons": horizons,
-            "weights": result.weights, "seconds": seconds,
+            "weights": result.weights, "members": result.members, "seconds": seconds,
         });
         return print(&format!("{document:#}\n"));
     }
     let mut out = format!("{} origins, a value every {} s, {seconds:.1} s\n\n", result.origins, result.step);
     let _ = writeln!(
         out,
-        "{:>8} {:>9} {:>9}  {:>8} {:>8}  {:>9} {:>9}",
-        "HORIZON", "MASE", "PINBALL", "IN 80 %", "IN 95 %", "BELOW P80", "BELOW P95"
+        "{:>8} {:>7} {:>9} {:>9}  {:>8} {:>8}  {:>9} {:>9}",
+        "HORIZON", "TARGETS", "MASE", "PINBALL", "IN 80 %", "IN 95 %", "BELOW P80", "BELOW P95"
     );
     let ratio = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
     let share = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{:.0} %", v * 100.0));
     for h in &result.horizons {
         let _ = writeln!(
             out,
-            "{:>8} {:>9} {:>9}  {:>8} {:>8}  {:>9} {:>9}",
+            "{:>8} {:>7} {:>9} {:>9}  {:>8} {:>8}  {:>9} {:>9}",
             crate::model::duration(h.horizon),
+            h.targets,
             ratio(h.relative_mase),
             ratio(h.relative_pinball),
             share(h.coverage.at_80),
@@ -57,7 +58,11 @@ pub(super) fn run(args: &Backtest) -> Outcome {
     out.push_str("\nMASE and PINBALL are relative to \"last value\" on the same origins: below 1 is better.\n");
     let mut weights: Vec<(&String, &f64)> = result.weights.iter().collect();
     weights.sort_by(|a, b| b.1.total_cmp(a.1));
-    let words: Vec<String> = weights.iter().map(|(name, w)| format!("{name} {:.0} %", *w * 100.0)).collect();
-    let _ = writeln!(out, "Members: {}", words.join(", "));
+    let middle = result.horizons.get(result.horizons.len() / 2).map_or(0.0, |h| h.horizon);
+    let _ = writeln!(out, "\n{:<12} {:>7} {:>7}   at {}", "MEMBER", "WEIGHT", "MASE", crate::model::duration(middle));
+    for (name, weight) in weights {
+        let alone = ratio(result.members.get(name).copied());
+        let _ = writeln!(out, "{name:<12} {:>5.0} % {alone:>7}", weight * 100.0);
+    }
     print(&out)
 }

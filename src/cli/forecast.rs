@@ -32,7 +32,8 @@ pub(super) fn run(args: &Forecast) -> Outcome {
             .collect();
         let document = json!({
             "version": 1, "at": result.at, "step": result.step, "unit": null,
-            "model": {"name": result.model, "weights": weights},
+            "model": {"name": result.model, "weights": weights, "relative_error": result.relative_error},
+            "coverage": result.covered.map(|c| json!({"80": c.at_80, "95": c.at_95, "n": c.count})),
             "points": points, "warnings": result.warnings,
         });
         return print(&format!("{document:#}\n"));
@@ -49,6 +50,14 @@ pub(super) fn run(args: &Forecast) -> Outcome {
     let _ = writeln!(out, "\nModel: {} of {}", result.model, members.join(", "));
     if let Some(error) = result.relative_error {
         let _ = writeln!(out, "Error on this series so far: {:.0} % of that of \"last value\"", error * 100.0);
+    }
+    if let Some(held) = result.covered {
+        let (at_80, at_95) = (held.at_80 * 100.0, held.at_95 * 100.0);
+        let _ = writeln!(
+            out,
+            "Its 80 % band held {at_80:.0} % of {} values so far, its 95 % band {at_95:.0} %",
+            held.count
+        );
     }
     for warning in &result.warnings {
         let _ = writeln!(out, "Note: {warning}");

@@ -1,6 +1,12 @@
 //! How good the forecasts would have been on a series: rolling origins, nothing after an origin is ever used.
 
-use super::{members::Track, pool::Pooled, pools, sorted, window::Window};
+use super::{
+    Outlook, Settings, Spread,
+    members::last_value,
+    outlooks,
+    pool::{Origins, Pooled},
+    window::Window,
+};
 use crate::model::Grid;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -9,8 +15,8 @@ use std::collections::BTreeMap;
 const ORIGINS: usize = 120;
 /// Share of the series that is only learned from before the first origin, and the fewest values of it.
 const WARM_UP: (f64, usize) = (1.0 / 3.0, 30);
-/// Levels that are scored: both ends of 80 % and 95 %, the upper ones that planning uses, the median, and 0.9 and 0.99.
-const SCORED: [f64; 8] = [0.025, 0.1, 0.5, 0.8, 0.9, 0.95, 0.975, 0.99];
+/// Levels that are scored: those of the pinball loss, and the upper ones that planning uses.
+const SCORED: [f64; 5] = [0.5, 0.8, 0.9, 0.95, 0.99];
 
 /// The outcome of [`backtest`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,6 +29,8 @@ pub struct Backtest {
     pub horizons: Vec<HorizonScore>,
     /// Mean weight of each member over the origins, at the middle horizon.
     pub weights: BTreeMap<String, f64>,
+    /// Mean absolute error of each member alone over that of "last value" on the same origins, at the middle horizon.
+    pub members: BTreeMap<String, f64>,
 }
 
 /// How good one horizon was. `None`: there was nothing to compare (no target, or "last value" was never wrong).
@@ -30,6 +38,8 @@ pub struct Backtest {
 pub struct HorizonScore {
     /// Seconds ahead.
     pub horizon: f64,
+    /// Targets that were compared: what the shares below are shares of.
+    pub targets: usize,
     /// Mean absolute error over that of "last value" on the same origins.
     pub relative_mase: Option<f64>,
     /// Mean pinball loss at 0.5, 0.9 and 0.99 over that of "last value" with the quantiles of its own past errors.
@@ -87,6 +97,7 @@ pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
     let origins = (0..count).map(|i| first + (last - first) * i / (count - 1).max(1));
     let mut sums = vec![Sums::default(); order.len()];
     let mut weights: BTreeMap<String, f64> = BTreeMap::new();
+    let mut members: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     let mut used = 0;
     for origin in origins {
         if history.values[origin].is_none() {
@@ -94,13 +105,20 @@ pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
         }
         let Ok(window) = Window::new(history, history.at(origin), furthest as f64 * history.step) else { continue };
         used += 1;
-        let (pools, naives) = (pools(&window, &order, true), naive(&window, &order));
-        for (name, weight) in pools.get(order.len() / 2).map_or(&[][..], |p| &p.weights) {
-            *weights.entry((*name).to_owned()).or_default() += weight;
+        let (pools, naives) = (outlooks(&window, &order, Settings::default()), naive(&window, &order));
+        let target_at = |k: usize| history.values.get(origin + k).copied().flatten().filter(|v| v.is_finite());
+        let (middle, last) = (order.len() / 2, window.y[window.len() - 1]);
+        for opinion in &pools[middle].opinions {
+            *weights.entry(opinion.name.to_owned()).or_default() += opinion.weight;
+            if let Some(target) = target_at(order[middle]) {
+                let errors = members.entry(opinion.name.to_owned()).or_default();
+                errors.0 += (target - opinion.value * window.scale).abs();
+                errors.1 += (target - last * window.scale).abs();
+            }
         }
         for (i, k) in order.iter().enumerate() {
-            if let Some(target) = history.values.get(origin + k).copied().flatten().filter(|v| v.is_finite()) {
-                sums[i].add(&pools[i], &naives[i], target / window.scale, window.y[window.len() - 1], window.scale);
+            if let Some(target) = target_at(*k) {
+                sums[i].add(&window, &pools[i], &naives[i], target / window.scale);
             }
         }
     }
@@ -112,29 +130,39 @@ pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
     }
     let score = |(k, horizon): (&usize, &f64)| sums[order.binary_search(k).unwrap_or(0)].score(*horizon);
     let scores = ahead.iter().zip(horizons).map(score).collect();
-    Ok(Backtest { step: history.step, origins: used as usize, horizons: scores, weights })
+    let relative = |(name, (own, naive)): (String, (f64, f64))| (naive > 0.0).then(|| (name, own / naive));
+    let members = members.into_iter().filter_map(relative).collect();
+    Ok(Backtest { step: history.step, origins: used as usize, horizons: scores, weights, members })
 }
 
 /// "Last value" with the quantiles of its own past errors.
-fn naive(window: &Window, ahead: &[usize]) -> Vec<Pooled> {
+fn naive(window: &Window, ahead: &[usize]) -> Vec<Outlook> {
     let flat = vec![1.0; window.len()];
-    let track = [Track { name: "last value", values: window.y.clone() }];
-    ahead.iter().map(|k| Pooled::new(window, &track, &flat, *k)).collect()
+    let pool = |k: &usize| {
+        let origins = Origins::new(window.len(), *k);
+        let pool = Pooled::new(window, &origins, &[last_value(window, &origins)], &flat);
+        Outlook { point: pool.point, spread: Spread::Errors(pool.scores), opinions: pool.opinions, errors: pool.errors }
+    };
+    ahead.iter().map(pool).collect()
 }
 
 impl Sums {
-    /// Adds one origin; everything but `scale` in the window's units.
-    fn add(&mut self, pool: &Pooled, naive: &Pooled, target: f64, last: f64, scale: f64) {
-        let (own, theirs) = (sorted(pool.quantiles(&SCORED)), sorted(naive.quantiles(&SCORED)));
-        let within = |low: usize, high: usize| f64::from(u8::from(own[low] <= target && target <= own[high]));
+    /// Adds one origin; the target in the window's units.
+    fn add(&mut self, window: &Window, pool: &Outlook, naive: &Outlook, target: f64) {
+        let (own, theirs) = (pool.quantiles(window, &SCORED), naive.quantiles(window, &SCORED));
+        let (scale, last) = (window.scale, window.y[window.len() - 1]);
+        let within = |level: f64| {
+            let (low, high) = pool.interval(window, level);
+            f64::from(u8::from(low <= target && target <= high))
+        };
         let below = |i: usize| f64::from(u8::from(target <= own[i]));
         self.count += 1.0;
-        self.error += (target - own[2]).abs() * scale;
+        self.error += (target - own[0]).abs() * scale;
         self.naive_error += (target - last).abs() * scale;
-        self.pinball += [2, 4, 7].iter().map(|i| pinball(target, own[*i], SCORED[*i])).sum::<f64>() * scale;
-        self.naive_pinball += [2, 4, 7].iter().map(|i| pinball(target, theirs[*i], SCORED[*i])).sum::<f64>() * scale;
-        self.within = [self.within[0] + within(1, 4), self.within[1] + within(0, 6)];
-        self.below = [self.below[0] + below(3), self.below[1] + below(5)];
+        self.pinball += [0, 2, 4].iter().map(|i| pinball(target, own[*i], SCORED[*i])).sum::<f64>() * scale;
+        self.naive_pinball += [0, 2, 4].iter().map(|i| pinball(target, theirs[*i], SCORED[*i])).sum::<f64>() * scale;
+        self.within = [self.within[0] + within(0.8), self.within[1] + within(0.95)];
+        self.below = [self.below[0] + below(1), self.below[1] + below(3)];
     }
 
     fn score(&self, horizon: f64) -> HorizonScore {
@@ -143,6 +171,7 @@ impl Sums {
             |[at_80, at_95]: [f64; 2]| Coverage { at_80: share(at_80, self.count), at_95: share(at_95, self.count) };
         HorizonScore {
             horizon,
+            targets: self.count as usize,
             relative_mase: share(self.error, self.naive_error),
             relative_pinball: share(self.pinball, self.naive_pinball),
             coverage: coverage(self.within),

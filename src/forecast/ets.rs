@@ -6,15 +6,20 @@
 //! values; with them the recursion is run by our own hands, which gives the forecast from *every* past instant and
 //! with it an honest record of how good the method was.
 
+use super::{memo::Memo, window::Window};
 use augurs::{Fit, Predict, ets::AutoETS};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Values that it is fitted to: more cost time and gain nothing.
 const LONGEST: usize = 288;
+/// Steps between fits of a series that is longer.
+const REFIT: usize = 24;
 /// Fewest values for a fit worth having.
 const FEWEST: usize = 20;
 /// Values further from the window's median than this many median deviations are pulled in before the fit.
 const OUTLIER: f64 = 8.0;
+
+static FITTED: Memo<Option<Ets>> = Memo::new();
 
 /// `level' = fitted + alpha e`, `trend' = phi trend + beta e`; the forecast k steps on is `level + trend (phi + … + phi^k)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,9 +30,22 @@ pub(super) struct Ets {
 }
 
 impl Ets {
-    /// Fits the end of a series; `None` when there is too little or the library fails.
-    pub(super) fn fit(y: &[f64]) -> Option<Self> {
-        let y = tamed(&y[y.len().saturating_sub(LONGEST)..])?;
+    /// Fits the end of a window; `None` when there is too little or the library fails. The fit ends at the last full
+    /// [`REFIT`] steps and remembered: parameters of that many values change little from one to the next.
+    pub(super) fn of(window: &Window) -> Option<Self> {
+        let n = window.len();
+        let fresh = (window.slot + n) % REFIT;
+        let end = if n >= 2 * REFIT { n - fresh } else { n };
+        let slice = &window.raw[end.saturating_sub(LONGEST)..end];
+        FITTED.get(slice, &[], || {
+            let mean = slice.iter().map(|v| v / slice.len() as f64).sum::<f64>().max(f64::MIN_POSITIVE);
+            Self::fit(&slice.iter().map(|v| v / mean).collect::<Vec<_>>())
+        })
+    }
+
+    /// Fits a series with a mean of about 1.
+    fn fit(y: &[f64]) -> Option<Self> {
+        let y = tamed(y)?;
         // AutoETS holds no state of ours, so nothing can be left half-changed by a panic.
         let (fitted, ahead) = catch_unwind(AssertUnwindSafe(|| {
             let model = AutoETS::non_seasonal().fit(&y).ok()?;
@@ -37,23 +55,26 @@ impl Ets {
         read_off(&y, &fitted, &ahead)
     }
 
-    /// The forecast from every instant `k` steps on.
-    pub(super) fn track(&self, y: &[f64], k: usize) -> Vec<f64> {
-        let damping: f64 = (1..=k.min(10_000))
-            .scan(1.0, |p, _| {
-                *p *= self.phi;
-                Some(*p)
-            })
-            .sum();
+    /// Level and trend after every instant.
+    pub(super) fn states(&self, y: &[f64]) -> Vec<(f64, f64)> {
         let (mut level, mut trend) = (y.first().copied().unwrap_or(0.0), 0.0);
-        let forecast = |v: &f64| {
+        let after = |v: &f64| {
             let fitted = level + self.phi * trend;
             let error = v - fitted;
             trend = self.phi * trend + self.beta * error;
             level = fitted + self.alpha * error;
-            level + trend * damping
+            (level, trend)
         };
-        y.iter().map(forecast).collect()
+        y.iter().map(after).collect()
+    }
+
+    /// What a trend adds in `k` steps.
+    pub(super) fn damping(&self, k: usize) -> f64 {
+        let factors = (1..=k.min(10_000)).scan(1.0, |p, _| {
+            *p *= self.phi;
+            Some(*p)
+        });
+        factors.sum()
     }
 }
 
@@ -137,7 +158,8 @@ mod tests {
             .collect();
         let ours = Ets::fit(&y).unwrap();
         let theirs = AutoETS::non_seasonal().fit(&tamed(&y).unwrap()).unwrap().predict(5, None).unwrap().point;
-        let last = *ours.track(&y, 5).last().unwrap();
+        let (level, trend) = *ours.states(&y).last().unwrap();
+        let last = level + trend * ours.damping(5);
         assert!((last - theirs[4]).abs() < 0.3, "{last} {theirs:?} {ours:?}");
     }
 
@@ -148,7 +170,7 @@ mod tests {
         assert_eq!(Ets::fit(&vec![f64::NAN; 100]), None);
         let spike: Vec<f64> = (0..100).map(|i| if i == 50 { 1e90 } else { 0.0 }).collect();
         if let Some(ets) = Ets::fit(&spike) {
-            assert!(ets.track(&spike, 10).iter().all(|v| v.is_finite()));
+            assert!(ets.states(&spike).iter().all(|(l, t)| l.is_finite() && t.is_finite()));
         }
     }
 }

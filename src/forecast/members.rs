@@ -1,23 +1,29 @@
-//! The members of the pool. Each one is asked for its *track* at a horizon of `k` steps: for every instant of the
-//! window the value that it would have forecast `k` steps on, from what lay before. The last one is the forecast.
+//! The members of the pool. Each one is asked for its *track* at a horizon of `k` steps: for every origin the value
+//! that it would have forecast `k` steps on, from what lay before. The last one is the forecast.
 //! `NaN` within a track means "no opinion yet"; it never leaves this room.
 
-use super::{ets::Ets, ridge, window::Window};
+use super::{
+    Settings,
+    ets::Ets,
+    mstl::Mstl,
+    pool::Origins,
+    ridge,
+    seasons::{Season, seasons},
+    window::Window,
+};
 
 /// Smoothing constants of the exponentially weighted means: some 2, 6, 20 and 60 values deep.
-const ALPHAS: [f64; 4] = [0.5, 0.2, 0.07, 0.02];
+const ALPHAS: [(&str, f64); 4] = [("ewma 0.5", 0.5), ("ewma 0.2", 0.2), ("ewma 0.07", 0.07), ("ewma 0.02", 0.02)];
 /// Values that the rolling medians look back on.
-const MEDIANS: [usize; 2] = [9, 41];
-/// Periods that operational series have, seconds: hour, day, week. They are tried, never detected: a peak of a
-/// periodogram is a bin, not a period.
-const PERIODS: [(&str, f64); 3] = [("hour", 3_600.0), ("day", 86_400.0), ("week", 604_800.0)];
-/// Shortest period in steps that is worth a profile.
-const SHORTEST_PERIOD: usize = 12;
-/// Cycles that a window needs before a profile is used, and cycles that it is made of.
-const CYCLES: (f64, usize) = (2.0, 5);
-
+const MEDIANS: [(&str, usize); 2] = [("median 9", 9), ("median 41", 41)];
 /// Values before the present one that the regression sees: how the series is moving.
 const LAGS: [usize; 3] = [1, 2, 5];
+/// What the regression sees of a constant: the smaller, the more its coefficient is shrunk.
+const CONSTANT: f64 = 0.3;
+/// Error over that of the last value that is believed of a member before it has shown one: of a plain one, and of one
+/// that has learned a lot from little.
+const PLAIN: f64 = 1.0;
+const LEARNED: f64 = 1.15;
 
 /// What does not depend on the horizon, worked out once.
 pub(super) struct Members<'a> {
@@ -25,76 +31,112 @@ pub(super) struct Members<'a> {
     means: Vec<Vec<f64>>,
     medians: Vec<Vec<f64>>,
     seasons: Vec<Season>,
-    ets: Option<Ets>,
-}
-
-/// A period with its name, and the profile that is valid up to `reach` steps ahead.
-struct Season {
-    name: &'static str,
-    period: usize,
-    half_width: usize,
-    profile: Vec<f64>,
-    reach: usize,
+    ets: Option<(Ets, Vec<(f64, f64)>)>,
+    mstl: Option<Mstl>,
+    /// What the regression sees of the present at each instant, as it is and in logarithms: first the level that is
+    /// corrected, then the value itself, then other levels.
+    levels: [Vec<Vec<f64>>; 2],
 }
 
 /// One member at one horizon.
 pub(super) struct Track {
     pub(super) name: &'static str,
+    /// Its error over that of the last value, as believed before it has shown one.
+    pub(super) prior: f64,
+    /// One forecast per origin.
     pub(super) values: Vec<f64>,
 }
 
 impl<'a> Members<'a> {
-    /// Prepares the members for horizons up to `furthest` steps; `with_ets` is what costs time.
-    pub(super) fn new(window: &'a Window, furthest: usize, with_ets: bool) -> Self {
-        let means = ALPHAS.iter().map(|a| ewma(&window.y, *a)).collect();
-        let medians = MEDIANS.iter().map(|w| rolling_median(&window.y, *w)).collect();
-        let ets = with_ets.then(|| Ets::fit(&window.y)).flatten();
-        Self { window, means, medians, seasons: seasons(window, furthest), ets }
+    /// Prepares the members for horizons up to `furthest` steps.
+    pub(super) fn new(window: &'a Window, furthest: usize, settings: Settings) -> Self {
+        let means: Vec<Vec<f64>> = ALPHAS.iter().map(|(_, a)| ewma(&window.y, *a)).collect();
+        let medians: Vec<Vec<f64>> = MEDIANS.iter().map(|(_, w)| rolling_median(&window.y, *w)).collect();
+        let levels = [&means[1], &window.y, &means[0], &means[2], &means[3], &medians[1]];
+        let logs = levels.map(|level| level.iter().map(|v| ridge::log(*v)).collect()).to_vec();
+        let levels = [levels.map(Clone::clone).to_vec(), logs];
+        let ets = settings.ets.then(|| Ets::of(window)).flatten();
+        let ets = ets.map(|ets| (ets, ets.states(&window.y)));
+        let seasons = seasons(window, furthest);
+        let mstl = settings.mstl.then(|| Mstl::new(window, &seasons)).flatten();
+        Self { window, means, medians, seasons, ets, mstl, levels }
     }
 
-    /// Every member's track at `k` steps.
-    pub(super) fn tracks(&self, k: usize) -> Vec<Track> {
-        let y = &self.window.y;
-        let mut out = vec![Track { name: "last value", values: y.clone() }];
-        let ewma_names = ["ewma 0.5", "ewma 0.2", "ewma 0.07", "ewma 0.02"];
-        out.extend(ewma_names.iter().zip(&self.means).map(|(name, m)| Track { name, values: m.clone() }));
-        let median_names = ["median 9", "median 41"];
-        out.extend(median_names.iter().zip(&self.medians).map(|(name, m)| Track { name, values: m.clone() }));
-        if let Some(ets) = &self.ets {
-            out.push(Track { name: "ets", values: ets.track(y, k) });
+    /// Every member's track; the first is the last value.
+    pub(super) fn tracks(&self, origins: &Origins) -> Vec<Track> {
+        let (at, k) = (&origins.at, origins.k);
+        let pick = |from: &[f64]| -> Vec<f64> { at.iter().map(|t| from[*t]).collect() };
+        let plain = |name, values| Track { name, prior: PLAIN, values };
+        let learned = |name, values| Track { name, prior: LEARNED, values };
+        let mut out = vec![last_value(self.window, origins)];
+        out.extend(ALPHAS.iter().zip(&self.means).map(|((name, _), m)| plain(*name, pick(m))));
+        out.extend(MEDIANS.iter().zip(&self.medians).map(|((name, _), m)| plain(*name, pick(m))));
+        if let Some((ets, states)) = &self.ets {
+            let damping = ets.damping(k);
+            let forecast = |t: &usize| states[*t].0 + states[*t].1 * damping;
+            out.push(plain("ets", at.iter().map(forecast).collect()));
         }
-        let profiles: Vec<Vec<f64>> = self.seasons.iter().map(|s| s.ahead(self.window, k)).collect();
+        if let Some(mstl) = &self.mstl {
+            let forecast = |t: &usize| (mstl.levels[*t] + mstl.season(*t, t + k)).max(0.0);
+            out.push(learned("mstl", at.iter().map(forecast).collect()));
+        }
+        let profiles: Vec<_> = self.seasons.iter().map(|s| s.ahead(self.window, k)).collect();
         for (season, ahead) in self.seasons.iter().zip(&profiles) {
-            out.push(Track { name: season.name, values: ahead[k..].to_vec() });
+            out.push(learned(season.name, at.iter().map(|t| ahead[t + k]).collect()));
         }
-        let features = self.features(&profiles, k);
-        out.push(Track { name: "ridge", values: ridge::track(self.window, &features, k, false) });
-        let logs: Vec<Vec<f64>> = features.iter().map(|f| f.iter().map(|v| ridge::log(*v)).collect()).collect();
-        out.push(Track { name: "ridge log", values: ridge::track(self.window, &logs, k, true) });
+        let seasonal = self.seasonal(&profiles, origins);
+        for (name, in_logs) in [("ridge", false), ("ridge log", true)] {
+            let rows = self.rows(&seasonal, origins, in_logs);
+            out.push(learned(name, ridge::track(self.window, origins, &rows, in_logs)));
+        }
         out
     }
 
-    /// What the regression sees at each instant: present levels, and what the season says of now and of then.
-    fn features(&self, profiles: &[Vec<f64>], k: usize) -> Vec<Vec<f64>> {
-        let n = self.window.len();
-        let mut out = vec![self.means[1].clone(), self.window.y.clone()];
-        out.push(self.means[0].clone());
-        out.extend(self.means[2..].iter().cloned());
-        out.push(self.medians[1].clone());
-        let y = &self.window.y;
-        out.extend(LAGS.map(|lag| (0..n).map(|t| y[t.saturating_sub(lag)]).collect()));
+    /// What the regression sees at each origin: how present levels and what the season says differ from the base.
+    fn rows(&self, seasonal: &[Vec<f64>], origins: &Origins, in_logs: bool) -> ridge::Rows {
+        let sources = &self.levels[usize::from(in_logs)];
+        let [base, levels @ ..] = &sources[..] else { return ridge::Rows::default() };
+        let y = &levels[0];
+        let width = 1 + levels.len() + LAGS.len() + seasonal.len() + 1;
+        let mut cells = Vec::with_capacity(width * origins.at.len());
+        let mean = if in_logs { ridge::log(1.0) } else { 1.0 };
+        for (i, t) in origins.at.iter().enumerate() {
+            let base = base[*t];
+            cells.push(base - mean); // the pull towards the mean of the window
+            cells.extend(levels.iter().map(|level| level[*t] - base));
+            cells.extend(LAGS.iter().map(|lag| y[t.saturating_sub(*lag)] - base));
+            cells.extend(seasonal.iter().map(|s| if in_logs { ridge::log(s[i]) } else { s[i] } - base));
+            cells.push(CONSTANT);
+        }
+        ridge::Rows { base: origins.at.iter().map(|t| base[*t]).collect(), cells, width }
+    }
+
+    /// What the seasons say at each origin of now and of then.
+    fn seasonal(&self, profiles: &[std::borrow::Cow<'_, [f64]>], origins: &Origins) -> Vec<Vec<f64>> {
+        let (y, k, slow) = (&self.window.y, origins.k, &self.means[3]);
+        let of = |value: &dyn Fn(usize) -> f64| -> Vec<f64> { origins.at.iter().map(|t| value(*t)).collect() };
+        let mut out = Vec::new();
+        if let Some(mstl) = &self.mstl {
+            let moved = |t: usize| y[t] + mstl.season(t, t + k) - mstl.season(t, t);
+            out.push(of(&|t| Some(moved(t)).filter(|v| v.is_finite()).unwrap_or(y[t]).max(0.0)));
+        }
         for (season, ahead) in self.seasons.iter().zip(profiles) {
-            let or_slow = |t: usize, v: f64| if v.is_nan() { self.means[3][t] } else { v };
-            out.push((0..n).map(|t| or_slow(t, ahead[t + k])).collect());
-            out.push((0..n).map(|t| or_slow(t, season.profile[t])).collect());
+            let or_slow = |t: usize, v: f64| if v.is_nan() { slow[t] } else { v };
+            out.push(of(&|t| or_slow(t, ahead[t + k])));
+            out.push(of(&|t| or_slow(t, season.profile[t])));
             // The last cycle itself, beside the profile of several: at the target's phase and at the present one.
-            let cycle_back = |t: usize, back: usize| t.checked_sub(back).map_or(self.means[3][t], |i| y[i]);
+            let cycle_back = |t: usize, back: usize| t.checked_sub(back).map_or(slow[t], |i| y[i]);
             let whole = k.div_ceil(season.period) * season.period;
-            out.push((0..n).map(|t| cycle_back(t, whole - k)).collect());
-            out.push((0..n).map(|t| cycle_back(t, season.period)).collect());
+            out.push(of(&|t| cycle_back(t, whole - k)));
+            out.push(of(&|t| cycle_back(t, season.period)));
         }
         out
     }
+}
+
+/// What everything is compared with.
+pub(super) fn last_value(window: &Window, origins: &Origins) -> Track {
+    Track { name: "last value", prior: PLAIN, values: origins.at.iter().map(|t| window.y[*t]).collect() }
 }
 
 fn ewma(y: &[f64], alpha: f64) -> Vec<f64> {
@@ -123,59 +165,6 @@ fn rolling_median(y: &[f64], width: usize) -> Vec<f64> {
                 sorted.remove(at);
             }
             f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2])
-        })
-        .collect()
-}
-
-fn seasons(window: &Window, furthest: usize) -> Vec<Season> {
-    let fits = |seconds: f64| {
-        let steps = seconds / window.step;
-        let whole = (steps - steps.round()).abs() < 1e-6;
-        (whole && steps >= SHORTEST_PERIOD as f64 && CYCLES.0 * steps <= window.len() as f64).then_some(steps as usize)
-    };
-    PERIODS
-        .iter()
-        .filter_map(|(name, seconds)| {
-            let period = fits(*seconds)?;
-            let half_width = period / 96;
-            let reach = period - half_width;
-            let profile = profile(window, period, half_width, 1, furthest);
-            Some(Season { name, period, half_width, profile, reach })
-        })
-        .collect()
-}
-
-impl Season {
-    /// The profile for forecasts `k` steps ahead: index `t + k` rests on nothing after `t`.
-    fn ahead(&self, window: &Window, k: usize) -> Vec<f64> {
-        if k <= self.reach {
-            return self.profile.clone();
-        }
-        profile(window, self.period, self.half_width, (k + self.half_width).div_ceil(self.period), k)
-    }
-}
-
-/// The median over past cycles of the mean around the same phase, up to `furthest` steps beyond the window. The newest
-/// cycle used is `first` periods back; `NaN` where none is known.
-fn profile(window: &Window, period: usize, half_width: usize, first: usize, furthest: usize) -> Vec<f64> {
-    let n = window.len();
-    let mut sums = vec![0.0; n + 1];
-    for (i, v) in window.y.iter().enumerate() {
-        sums[i + 1] = sums[i] + v;
-    }
-    let around = |i: usize| {
-        let (from, to) = (i.saturating_sub(half_width), (i + half_width + 1).min(n));
-        (sums[to] - sums[from]) / (to - from) as f64
-    };
-    let mut cycles = Vec::with_capacity(CYCLES.1);
-    (0..n + furthest)
-        .map(|u| {
-            cycles.clear();
-            let past = (first..first + CYCLES.1).map_while(|j| u.checked_sub(j * period));
-            cycles.extend(past.filter(|i| *i < n && window.known[*i]).map(around));
-            cycles.sort_by(f64::total_cmp);
-            let m = cycles.len();
-            if m == 0 { f64::NAN } else { f64::midpoint(cycles[(m - 1) / 2], cycles[m / 2]) }
         })
         .collect()
 }

@@ -5,28 +5,33 @@
 //! each would have done on this very series, and the quantiles are the pool's own past errors ([`pool`]).
 
 mod backtest;
+mod conformal;
 mod ets;
 mod members;
+mod memo;
+mod mstl;
 mod pool;
 mod ridge;
+mod seasons;
+mod sparse;
 mod window;
 
 pub use backtest::{Backtest, Coverage, HorizonScore, backtest};
 
-use crate::model::{Forecast, Grid, Quantiles, Time};
-use members::Members;
-use pool::{Pooled, volatility};
+use crate::model::{Covered, Forecast, Grid, Quantiles, Time};
+use conformal::{Scores, at_level};
+use members::{Members, Track};
+use pool::{Opinion, Origins, Pooled, volatility};
 use window::{Window, span};
 
 /// Levels of [`Quantiles`].
 const LEVELS: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
 /// Steps that are forecast at most.
 const MOST_STEPS: usize = 2_000;
-/// Scores below which a horizon borrows those of a shorter one.
-const FEW_SCORES: usize = 30;
-/// Errors grow with the horizon to the power of this where it must be guessed: a random walk has 1/2, noise around a
-/// level 0.
-const GROWTH: f64 = 0.25;
+/// Independent errors, and scores, below which a horizon borrows the scores of a shorter one.
+const FEW_SCORES: (f64, usize) = (5.0, 30);
+/// Past intervals below which their coverage says little.
+const JUDGED: usize = 30;
 /// Values of history below which quantiles are called wide.
 const SHORT: usize = 60;
 
@@ -47,59 +52,172 @@ const SHORT: usize = 60;
 /// assert_eq!(forecast(&short, short.at(3), 300.0).unwrap_err(), "60 s of history; 2 minutes are needed");
 /// ```
 pub fn forecast(history: &Grid, now: Time, horizon: f64) -> Result<Forecast, String> {
+    forecast_with(history, now, horizon, Settings::default())
+}
+
+/// Members that cost more than the rest together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Exponential smoothing with parameters searched for: some milliseconds, each 24 steps.
+    pub ets: bool,
+    /// Seasonal decomposition: some 10 ms for each day or week of the window, once.
+    pub mstl: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ets: true, mstl: true }
+    }
+}
+
+/// [`forecast`] with a choice of members.
+pub fn forecast_with(history: &Grid, now: Time, horizon: f64, settings: Settings) -> Result<Forecast, String> {
     let window = Window::new(history, now, horizon)?;
     let steps = ((horizon / window.step).ceil() as usize).clamp(1, MOST_STEPS);
     let knots = knots(steps);
     let ahead: Vec<usize> = knots.iter().map(|k| k + window.age).collect();
-    let pools = pools(&window, &ahead, true);
-    let values: Vec<Vec<f64>> = pools.iter().map(|p| sorted(p.quantiles(&LEVELS))).collect();
+    let outlooks = outlooks(&window, &ahead, settings);
+    let values: Vec<Vec<f64>> = outlooks.iter().map(|o| o.quantiles(&window, &LEVELS)).collect();
     let points = (1..=steps).map(|k| {
         let [p10, p50, p80, p95] = between(&knots, &values, k).map(|v| v * window.scale);
         Quantiles { t: now.plus(k as f64 * window.step), p10, p50, p80, p95 }
     });
-    let middle = pools.get(pools.len() / 2);
+    let middle = outlooks.get(outlooks.len() / 2);
+    let covered = middle.and_then(|o| o.covered(&window));
     let mut warnings = window.warnings.clone();
     if window.len() < SHORT {
         warnings.push(format!("{} of history: quantiles are wide", span(window.len() as f64 * window.step)));
+    }
+    if covered.is_none_or(|c| c.count < JUDGED) {
+        warnings.push("not enough history to say how often the band holds".to_owned());
     }
     Ok(Forecast {
         at: now,
         step: window.step,
         points: points.collect(),
         model: "pool".to_owned(),
-        weights: middle.map_or_else(Vec::new, |p| p.weights.iter().map(|(n, w)| ((*n).to_owned(), *w)).collect()),
-        relative_error: middle.and_then(|p| p.errors).filter(|e| e.1 > 0.0).map(|(own, naive)| own / naive),
+        weights: middle.map_or_else(Vec::new, Outlook::weights),
+        relative_error: middle.and_then(|o| o.errors).filter(|e| e.1 > 0.0).map(|(own, naive)| own / naive),
+        covered,
         warnings,
     })
 }
 
-/// The pool at each of the horizons `ahead` (steps after the window's end, increasing).
-fn pools(window: &Window, ahead: &[usize], with_ets: bool) -> Vec<Pooled> {
+/// What is expected at one horizon.
+struct Outlook {
+    /// The forecast, before quantiles, in the window's units.
+    point: f64,
+    spread: Spread,
+    /// Members that have an opinion, heaviest first; the weights sum to 1.
+    opinions: Vec<Opinion>,
+    /// Mean absolute error of the forecast and of the last value, on the same past origins.
+    errors: Option<(f64, f64)>,
+}
+
+/// The member that a mostly empty series has of its own.
+const ALIKE: &str = "like before";
+
+/// Where quantiles come from.
+enum Spread {
+    /// The forecast's own past errors around it.
+    Errors(Scores),
+    /// What came after instants like this one, sorted.
+    Outcomes(Vec<f64>),
+}
+
+/// The outlook at each of the horizons `ahead` (steps after the window's end, increasing).
+fn outlooks(window: &Window, ahead: &[usize], settings: Settings) -> Vec<Outlook> {
+    let looks = sparse::is_sparse(window).then(|| sparse::looks(window));
     let furthest = ahead.last().copied().unwrap_or(1);
-    let members = Members::new(window, furthest, with_ets);
+    let members = Members::new(window, furthest, settings);
     let volatility = volatility(window);
-    let mut lender: Option<(usize, Vec<f64>)> = None;
+    let mut lender: Option<(usize, Scores)> = None;
     ahead
         .iter()
         .map(|k| {
-            let mut pool = Pooled::new(window, &members.tracks(*k), &volatility, *k);
-            if pool.scores.len() >= FEW_SCORES {
+            let origins = Origins::new(window.len(), *k);
+            let mut tracks = members.tracks(&origins);
+            let mut outcomes = Vec::new();
+            if let Some(looks) = &looks {
+                let (values, now) = sparse::track(window, looks, &origins);
+                tracks.push(Track { name: ALIKE, prior: 1.0, values });
+                outcomes = now;
+            }
+            let mut pool = Pooled::new(window, &origins, &tracks, &volatility);
+            let independent = origins.independent(pool.scores.len() as f64);
+            if independent >= FEW_SCORES.0 && pool.scores.len() >= FEW_SCORES.1 {
                 lender = Some((*k, pool.scores.clone()));
             } else if let Some((shorter, scores)) = &lender {
-                pool.borrow(scores, (*k as f64 / *shorter as f64).powf(GROWTH));
+                pool.scores.borrow(scores, *k as f64 / *shorter as f64, independent);
             }
-            pool
+            let alike = pool.opinions.iter().find(|o| o.name == ALIKE && !outcomes.is_empty());
+            if let Some(alike) = alike.copied().filter(|a| pool.errors.is_none_or(|(own, _)| a.error <= own)) {
+                return Outlook {
+                    point: alike.value,
+                    spread: Spread::Outcomes(outcomes),
+                    errors: pool.errors.map(|(_, naive)| (alike.error, naive)),
+                    opinions: vec![Opinion { weight: 1.0, ..alike }],
+                };
+            }
+            Outlook {
+                point: pool.point,
+                spread: Spread::Errors(pool.scores),
+                opinions: pool.opinions,
+                errors: pool.errors,
+            }
         })
         .collect()
 }
 
-/// The horizons that are worked out; what lies between is interpolated. They grow apart by two thirds, but no further
-/// than a twelfth of the whole, so that a day ahead keeps its shape.
+impl Outlook {
+    /// The two-sided interval of a level. Where its lower end is zero there is nothing below to be missed: all that it
+    /// may miss then lies above.
+    fn interval(&self, window: &Window, level: f64) -> (f64, f64) {
+        let tail = (1.0 - level) / 2.0;
+        match self.quantiles(window, &[tail, level, 1.0 - tail])[..] {
+            [low, high, _] if low <= 0.0 => (low, high),
+            [low, _, high] => (low, high),
+            _ => (self.point, self.point),
+        }
+    }
+
+    /// Values at levels within 0–1, in order and in the window's units.
+    fn quantiles(&self, window: &Window, levels: &[f64]) -> Vec<f64> {
+        let mut values: Vec<f64> = match &self.spread {
+            Spread::Errors(scores) => scores.quantiles(levels).iter().map(|e| self.point + e).collect(),
+            Spread::Outcomes(values) => levels.iter().map(|l| at_level(values, *l).unwrap_or(self.point)).collect(),
+        };
+        for value in &mut values {
+            *value = value.clamp(0.0, window.ceiling);
+        }
+        values.sort_by(f64::total_cmp); // each was estimated on its own
+        values
+    }
+
+    /// How often past intervals held what came; `None` before there were any.
+    fn covered(&self, window: &Window) -> Option<Covered> {
+        let Spread::Errors(scores) = &self.spread else { return None };
+        let (below, count) = scores.below(&[0.1, 0.8, 0.9, 0.025, 0.95, 0.975]);
+        // As `interval` has it: nothing lies below a lower end of zero.
+        let held = |low: usize, level: f64| {
+            if self.interval(window, level).0 <= 0.0 { below[low + 1] } else { below[low + 2] - below[low] }
+        };
+        (count > 0).then(|| Covered { at_80: held(0, 0.8), at_95: held(3, 0.95), count })
+    }
+
+    /// Members that count.
+    fn weights(&self) -> Vec<(String, f64)> {
+        self.opinions.iter().filter(|o| o.weight > 0.0).map(|o| (o.name.to_owned(), o.weight)).collect()
+    }
+}
+
+/// The horizons that are worked out; what lies between is interpolated. They grow apart by three quarters, but no further
+/// than an eighth of the whole, so that a day ahead keeps its shape.
 fn knots(steps: usize) -> Vec<usize> {
     let mut knots = vec![1];
     let mut k = 1_usize;
     while k < steps {
-        k = (k + (k * 2 / 3).clamp(1, (steps / 12).max(8))).min(steps);
+        k = (k + (k * 3 / 4).clamp(1, (steps / 8).max(8))).min(steps);
         knots.push(k);
     }
     knots
@@ -117,12 +235,6 @@ fn between(knots: &[usize], values: &[Vec<f64>], k: usize) -> [f64; 4] {
     });
     out.sort_by(f64::total_cmp); // rounding must not put them out of order
     out
-}
-
-/// Quantiles in order: each was estimated on its own.
-fn sorted(mut values: Vec<f64>) -> Vec<f64> {
-    values.sort_by(f64::total_cmp);
-    values
 }
 
 #[cfg(test)]

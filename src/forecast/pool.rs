@@ -1,144 +1,164 @@
-//! The weighted mean of the members at one horizon, and its quantiles, both from a rolling backtest within the window.
+//! The weighted mean of the members at one horizon, from a rolling backtest within the window.
 //!
-//! Every past instant is an origin once its target has come to pass. The weights at an origin rest on the errors known
-//! by then, and so do the quantiles (conformal prediction: the forecast's own past errors, in units of the volatility
-//! at their time). Nothing is assumed about the shape of the errors.
+//! Past instants are origins once their target has come to pass. The weights at an origin rest on the errors known by
+//! then, so the pool's own past forecasts are as honest as its members' and their errors are what its quantiles are
+//! made of ([`super::conformal`]).
 
-use super::{members::Track, window::Window};
+use super::{conformal::Scores, members::Track, window::Window};
 
-/// Origins that are looked back on.
-const ORIGINS: usize = 800;
+/// Origins that are looked back on, about: in a long window they lie some steps apart.
+const ORIGINS: usize = 1_500;
+/// Origins within one horizon, about: errors of origins that lie closer say the same thing twice.
+const WITHIN_HORIZON: usize = 12;
+/// Origins that a short window has at least.
+const FEWEST: usize = 100;
 /// First origins that are learned from but not scored: the members' records are still empty. At most a third of all.
 const SETTLING: usize = 24;
-/// The present volatility counts at most this many times the usual one: in a burst the errors that are known would
-/// otherwise be stretched beyond anything that was seen.
-const WILDEST: f64 = 3.0;
-/// Weight of a member: its mean absolute error to the power of minus this.
+/// Weight of a member: its relative error to the power of minus this.
 const POWER: i32 = 6;
-/// Share of the newest error in a member's mean error, once there are enough.
-const FORGET: f64 = 0.01;
+/// How far back errors count in a member's record: steps, and horizons. The longer of the two.
+const MEMORY: (usize, usize) = (100, 12);
+/// What is believed of a member before anything is known counts as this many independent errors.
+const PRIOR: f64 = 3.0;
 /// Errors that a member must have shown before it is weighed.
 const PROBATION: f64 = 3.0;
-/// Step by which a quantile's level follows its own misses (adaptive conformal inference, Gibbs & Candès 2021).
-const FOLLOW: f64 = 0.01;
+/// Errors of the pool before its relative error is told.
+const TELLING: f64 = 10.0;
+
+/// The instants of a window that forecasts `k` steps ahead are made at: `stride` steps apart, the window's end last.
+pub(super) struct Origins {
+    pub(super) at: Vec<usize>,
+    pub(super) k: usize,
+    pub(super) stride: usize,
+}
+
+impl Origins {
+    pub(super) fn new(n: usize, k: usize) -> Self {
+        let apart = (k / WITHIN_HORIZON).min(n / FEWEST);
+        let stride = apart.max(n / ORIGINS).max(1);
+        let mut at: Vec<usize> = (0..n).rev().step_by(stride).collect();
+        at.reverse();
+        Self { at, k, stride }
+    }
+
+    /// How many of `count` errors are independent: targets less than a horizon apart share what happened between.
+    pub(super) fn independent(&self, count: f64) -> f64 {
+        count * (self.stride as f64 / self.k as f64).min(1.0)
+    }
+}
+
+/// One member's opinion now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opinion {
+    pub(super) name: &'static str,
+    /// Its forecast, in the window's units.
+    pub(super) value: f64,
+    pub(super) weight: f64,
+    /// Its mean absolute error so far.
+    pub(super) error: f64,
+}
 
 /// The pool at one horizon.
 pub(super) struct Pooled {
     /// The forecast, before quantiles.
-    point: f64,
-    /// Volatility now.
-    scale: f64,
-    /// Errors of past origins in units of their volatility, oldest first.
-    pub(super) scores: Vec<f64>,
-    /// How many steps an origin must be old for its score to be known.
-    delay: usize,
-    ceiling: f64,
-    /// Members with their weights; they sum to 1.
-    pub(super) weights: Vec<(&'static str, f64)>,
+    pub(super) point: f64,
+    /// Its past errors.
+    pub(super) scores: Scores,
+    /// Members that have an opinion; the weights sum to 1.
+    pub(super) opinions: Vec<Opinion>,
     /// Mean absolute error of the pool and of the last value, on the same origins.
     pub(super) errors: Option<(f64, f64)>,
 }
 
-/// Mean absolute error so far of one member.
+/// Mean absolute error so far of a member, and of the last value on the same origins.
 #[derive(Clone, Copy, Default)]
 struct Record {
     count: f64,
-    loss: f64,
+    own: f64,
+    naive: f64,
 }
 
 impl Record {
-    fn add(&mut self, error: f64) {
-        if error.is_finite() {
-            self.count += 1.0;
-            self.loss += FORGET.max(1.0 / self.count) * (error - self.loss);
+    fn add(&mut self, own: f64, naive: f64, memory: f64) {
+        if own.is_finite() {
+            self.count = (self.count + 1.0).min(memory);
+            self.own += (own - self.own) / self.count;
+            self.naive += (naive - self.naive) / self.count;
         }
     }
 
-    fn weight(&self, least: f64) -> f64 {
-        if self.count < PROBATION { 0.0 } else { (self.loss + least).powi(-POWER) }
+    /// `least` keeps a perfect record from outweighing everything.
+    fn weight(&self, prior: f64, origins: &Origins, least: f64) -> f64 {
+        if self.count < PROBATION {
+            return 0.0;
+        }
+        let seen = origins.independent(self.count);
+        let ratio = (self.own + least) / (self.naive + least);
+        let believed = (ratio * seen + prior * PRIOR) / (seen + PRIOR);
+        believed.powi(-POWER)
     }
 }
 
 impl Pooled {
-    /// Pools tracks at `k` steps; `volatility` is one number above zero per instant.
-    pub(super) fn new(window: &Window, tracks: &[Track], volatility: &[f64], k: usize) -> Self {
-        let n = window.len();
-        let first = n.saturating_sub(ORIGINS + k);
-        let settling = SETTLING.min(n.saturating_sub(first + k) / 3);
+    /// Pools tracks, the first of which is the last value; `volatility` is one number above zero per instant.
+    pub(super) fn new(window: &Window, origins: &Origins, tracks: &[Track], volatility: &[f64]) -> Self {
+        let count = origins.at.len();
+        let (k, n) = (origins.k, window.len());
+        let pending = k.div_ceil(origins.stride);
+        let settling = SETTLING.min(count.saturating_sub(pending) / 3);
+        let memory = (MEMORY.0.max(MEMORY.1 * k) / origins.stride).max(SETTLING) as f64;
         let least = 1e-9 + 1e-3 * volatility[n - 1];
         let mut records = vec![Record::default(); tracks.len()];
         let mut weights = vec![0.0; tracks.len()];
-        let (mut points, mut scores) = (vec![f64::NAN; n], Vec::with_capacity(ORIGINS));
-        let (mut own, mut naive) = (Record::default(), Record::default());
-        for t in first..n {
-            if t >= first + k && window.known[t] && window.known[t - k] {
-                let (target, origin) = (window.y[t], t - k);
-                for (record, track) in records.iter_mut().zip(tracks) {
-                    record.add((target - track.values[origin]).abs());
+        let (mut points, mut scores) = (vec![f64::NAN; count], Scores::new(count, pending));
+        let mut own = Record::default();
+        let mut due = 0;
+        for (i, t) in origins.at.iter().enumerate() {
+            while origins.at[due] + k <= *t {
+                let origin = origins.at[due];
+                if window.known[origin + k] && window.known[origin] {
+                    let target = window.y[origin + k];
+                    let naive = (target - window.y[origin]).abs();
+                    for (record, track) in records.iter_mut().zip(tracks) {
+                        record.add((target - track.values[due]).abs(), naive, memory);
+                    }
+                    if points[due].is_finite() && due >= settling {
+                        let error = target - points[due];
+                        scores.add(error, volatility[origin]);
+                        own.add(error.abs(), naive, memory);
+                    }
                 }
-                let error = target - points[origin];
-                if error.is_finite() && origin >= first + settling {
-                    scores.push(error / volatility[origin]);
-                    own.add(error.abs());
-                    naive.add((target - window.y[origin]).abs());
-                }
+                due += 1;
             }
-            points[t] = mean_at(tracks, &records, t, least, &mut weights).unwrap_or(window.y[t]);
-        }
-        let mut named: Vec<(&str, f64)> =
-            tracks.iter().map(|t| t.name).zip(weights).filter(|(_, w)| *w > 0.0).collect();
-        if named.is_empty() {
-            named.push(("last value", 1.0));
-        }
-        named.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Self {
-            point: points[n - 1],
-            scale: volatility[n - 1].min(WILDEST * median(volatility)),
-            scores,
-            delay: k,
-            ceiling: window.ceiling,
-            weights: named,
-            errors: (own.count >= 10.0).then_some((own.loss, naive.loss)),
-        }
-    }
-
-    /// Values at levels within 0–1, in the window's units. Each level follows its own misses: where the last origins
-    /// fell below it too rarely or too often, it is moved.
-    pub(super) fn quantiles(&self, levels: &[f64]) -> Vec<f64> {
-        let mut known: Vec<f64> = Vec::with_capacity(self.scores.len());
-        let mut moved = levels.to_vec();
-        for (i, score) in self.scores.iter().enumerate() {
-            if known.len() >= 20 {
-                for (level, target) in moved.iter_mut().zip(levels) {
-                    let below = at_level(&known, *level).is_some_and(|z| *score <= z);
-                    *level = (*level + FOLLOW * (target - f64::from(u8::from(below)))).clamp(0.001, 0.999);
-                }
+            for ((weight, record), track) in weights.iter_mut().zip(&records).zip(tracks) {
+                let able = track.values[i].is_finite();
+                *weight = if able { record.weight(track.prior, origins, least) } else { 0.0 };
             }
-            // A score is known only once its target has come to pass.
-            if let Some(old) = i.checked_sub(self.delay) {
-                let score = self.scores[old];
-                known.insert(known.partition_point(|s| *s < score), score);
-            }
+            points[i] = mean(&mut weights, tracks, i).unwrap_or(window.y[*t]);
         }
-        known.clone_from(&self.scores);
-        known.sort_by(f64::total_cmp);
-        let value = |level: f64| self.point + self.scale * at_level(&known, level).unwrap_or(0.0);
-        moved.iter().map(|level| value(*level).clamp(0.0, self.ceiling)).collect()
-    }
-
-    /// Takes scores from a shorter horizon where there are too few at this one, `factor` times as large.
-    pub(super) fn borrow(&mut self, scores: &[f64], factor: f64) {
-        self.scores.splice(0..0, scores.iter().map(|s| s * factor));
+        let now = count - 1;
+        let opinion = |((track, weight), record): ((&Track, f64), &Record)| Opinion {
+            name: track.name,
+            value: track.values[now],
+            weight,
+            error: record.own,
+        };
+        let all = tracks.iter().zip(weights).zip(&records);
+        let mut opinions: Vec<Opinion> = all.map(opinion).filter(|o| o.value.is_finite()).collect();
+        if opinions.iter().all(|o| o.weight == 0.0)
+            && let Some(last) = opinions.first_mut()
+        {
+            last.weight = 1.0;
+        }
+        opinions.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        scores.now(volatility[n - 1], volatility);
+        Self { point: points[now], scores, opinions, errors: (own.count >= TELLING).then_some((own.own, own.naive)) }
     }
 }
 
-/// The weighted mean of the members that have an opinion at `t`; fills their weights.
-fn mean_at(tracks: &[Track], records: &[Record], t: usize, least: f64, weights: &mut [f64]) -> Option<f64> {
-    let mut total = 0.0;
-    for ((weight, record), track) in weights.iter_mut().zip(records).zip(tracks) {
-        *weight = if track.values[t].is_finite() { record.weight(least) } else { 0.0 };
-        total += *weight;
-    }
+/// The weighted mean at origin `i`; makes the weights sum to 1. `None`, and weights of 0, when nobody has a weight.
+fn mean(weights: &mut [f64], tracks: &[Track], i: usize) -> Option<f64> {
+    let total: f64 = weights.iter().sum();
     if !(total > 0.0 && total.is_finite()) {
         weights.fill(0.0);
         return None;
@@ -147,24 +167,10 @@ fn mean_at(tracks: &[Track], records: &[Record], t: usize, least: f64, weights: 
     for (weight, track) in weights.iter_mut().zip(tracks) {
         *weight /= total;
         if *weight > 0.0 {
-            mean += *weight * track.values[t];
+            mean += *weight * track.values[i];
         }
     }
     Some(mean)
-}
-
-/// The value at a level of a sorted list, between its neighbours; `None` when it is empty.
-fn at_level(sorted: &[f64], level: f64) -> Option<f64> {
-    let rank = (level * (sorted.len() + 1) as f64 - 1.0).clamp(0.0, sorted.len().saturating_sub(1) as f64);
-    let (low, share) = (rank.floor() as usize, rank.fract());
-    let (a, b) = (*sorted.get(low)?, *sorted.get(low + 1).or(sorted.last())?);
-    Some(a + share * (b - a))
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(1.0)
 }
 
 /// How much the series moves from one step to the next, at every instant, from what lay before: never zero. Mostly

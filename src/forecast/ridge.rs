@@ -4,14 +4,15 @@
 //! record. Errors are weighted by the inverse of their size (iteratively reweighted least squares, one step per
 //! sample), which aims at the median and so at the mean absolute error, and keeps bursts from bending the fit.
 
-use super::window::Window;
+use super::{pool::Origins, window::Window};
 
 /// Shrinkage towards the first feature, as a share of the features' own size.
 const SHRINK: f64 = 0.001;
-/// The coefficients are solved again each time this share of the window has passed.
-const SOLVES: usize = 24;
-/// Targets seen before the first solution.
-const WARM_UP: usize = 24;
+/// More of it where few independent errors were seen: so much over their number.
+const PRIOR: f64 = 0.3;
+/// Targets seen before the first solution, and the factor by which they must grow for another.
+const WARM_UP: f64 = 24.0;
+const SOLVE_AGAIN: f64 = 1.2;
 /// Errors smaller than this share of the mean error weigh no more than it.
 const SMALL: f64 = 0.3;
 /// Slope of the logarithm at zero: values below a quarter of the mean are nearly linear.
@@ -22,54 +23,58 @@ pub(super) fn log(v: f64) -> f64 {
     (LOG * v).ln_1p()
 }
 
-/// The forecasts `k` steps ahead from every instant, from `features[feature][instant]`. The first feature is the
-/// forecast that is corrected: the regression learns the difference from it.
-pub(super) fn track(window: &Window, features: &[Vec<f64>], k: usize, in_logs: bool) -> Vec<f64> {
-    let n = window.len();
-    let target: Vec<f64> = if in_logs { window.y.iter().map(|v| log(*v)).collect() } else { window.y.clone() };
-    let d = features.len() + 1;
-    let mut normal = Normal::new(d);
-    let mut beta = vec![0.0; d];
-    let every = (n / SOLVES).max(1);
-    let mut mean_error = 0.0_f64;
-    let mut out = vec![f64::NAN; n];
-    let mut row = vec![0.0; d];
-    for u in 0..n {
-        if u >= k && window.known[u] && window.known[u - k] {
-            fill(&mut row, features, u - k);
-            let base = features[0][u - k];
-            let error = (target[u] - base - dot(&row, &beta)).abs();
-            let share =
-                if normal.count < 10.0 { 1.0 / (normal.count + 1.0) } else { 0.02_f64.max(1.0 / (normal.count + 1.0)) };
-            mean_error += share * (error - mean_error);
-            let weight =
-                if mean_error > 0.0 { (mean_error / error.max(SMALL * mean_error)).min(1.0 / SMALL) } else { 1.0 };
-            normal.add(&row, target[u] - base, weight);
-        }
-        if normal.count >= WARM_UP as f64 {
-            let due = u % every == 0 || u + 1 == n || beta.iter().all(|b| *b == 0.0);
-            if let Some(solved) = due.then(|| normal.solve()).flatten() {
-                beta = solved;
-            }
-            fill(&mut row, features, u);
-            let forecast = features[0][u] + dot(&row, &beta);
-            out[u] = if in_logs { forecast.clamp(0.0, 50.0).exp_m1() / LOG } else { forecast };
-        }
-        out[u] = out[u].clamp(0.0, window.ceiling); // NaN stays NaN
-    }
-    out
+/// What the regression sees: one row per origin.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// The forecast that is corrected: the regression learns the difference from it.
+    pub(super) base: Vec<f64>,
+    /// `width` numbers per origin, each of them near 0 where nothing special is the case.
+    pub(super) cells: Vec<f64>,
+    pub(super) width: usize,
 }
 
-/// One row of the regression: differences from the first feature, its own level, and 1.
-fn fill(row: &mut [f64], features: &[Vec<f64>], t: usize) {
-    let base = features[0][t];
-    row[0] = base - 1.0; // the mean of the window is about 1: the pull towards it
-    for (cell, feature) in row[1..].iter_mut().zip(&features[1..]) {
-        *cell = feature[t] - base;
+impl Rows {
+    fn row(&self, i: usize) -> &[f64] {
+        &self.cells[i * self.width..(i + 1) * self.width]
     }
-    if let Some(cell) = row.last_mut() {
-        *cell = 0.3;
+}
+
+/// The forecasts from every origin.
+pub(super) fn track(window: &Window, origins: &Origins, rows: &Rows, in_logs: bool) -> Vec<f64> {
+    let (count, k) = (origins.at.len(), origins.k);
+    let mut normal = Normal::new(rows.width);
+    let mut beta = vec![0.0; rows.width];
+    let mut mean_error = 0.0_f64;
+    let mut out = vec![f64::NAN; count];
+    let (mut due, mut solve_at) = (0, WARM_UP);
+    for (i, t) in origins.at.iter().enumerate() {
+        while origins.at[due] + k <= *t {
+            let origin = origins.at[due];
+            if window.known[origin + k] && window.known[origin] {
+                let target = if in_logs { log(window.y[origin + k]) } else { window.y[origin + k] };
+                let difference = target - rows.base[due];
+                let error = (difference - dot(rows.row(due), &beta)).abs();
+                mean_error += (1.0 / (normal.count + 1.0)).max(0.02) * (error - mean_error);
+                let weight =
+                    if mean_error > 0.0 { (mean_error / error.max(SMALL * mean_error)).min(1.0 / SMALL) } else { 1.0 };
+                normal.add(rows.row(due), difference, weight);
+            }
+            due += 1;
+        }
+        if normal.count >= solve_at || (i + 1 == count && normal.count >= WARM_UP) {
+            solve_at = normal.count * SOLVE_AGAIN;
+            let shrink = SHRINK + PRIOR / origins.independent(normal.count);
+            if let Some(solved) = normal.solve(shrink) {
+                beta = solved;
+            }
+        }
+        if normal.count >= WARM_UP {
+            let forecast = rows.base[i] + dot(rows.row(i), &beta);
+            let forecast = if in_logs { forecast.clamp(0.0, 50.0).exp_m1() / LOG } else { forecast };
+            out[i] = forecast.clamp(0.0, window.ceiling); // NaN stays NaN
+        }
     }
+    out
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -102,10 +107,10 @@ impl Normal {
     }
 
     /// Solves with a ridge on the diagonal, by Cholesky; `None` when that fails.
-    fn solve(&self) -> Option<Vec<f64>> {
+    fn solve(&self, shrink: f64) -> Option<Vec<f64>> {
         let d = self.d;
         let size = (0..d).map(|i| self.xx[i * d + i]).sum::<f64>() / d as f64;
-        let ridge = SHRINK * size + f64::MIN_POSITIVE;
+        let ridge = shrink * size + f64::MIN_POSITIVE;
         let mut l = vec![0.0; d * d];
         for i in 0..d {
             for j in 0..=i {

@@ -22,6 +22,10 @@ const CEILING: f64 = 3.0;
 pub(super) struct Window {
     /// Values without holes; what was filled is marked in `known`. Never empty.
     pub(super) y: Vec<f64>,
+    /// The same in the units of the series: what is remembered between windows must not depend on their scale.
+    pub(super) raw: Vec<f64>,
+    /// Steps from the epoch to the first value: what is aligned with it stays the same while the window moves on.
+    pub(super) slot: usize,
     /// Whether a value was seen, and is to be learned from and scored.
     pub(super) known: Vec<bool>,
     /// Seconds between values.
@@ -61,10 +65,11 @@ impl Window {
             ));
         }
         let first = past.iter().position(Option::is_some).unwrap_or(0).max((newest + 1).saturating_sub(LONGEST));
-        Ok(Self::clean(&past[first..=newest], step, age))
+        let slot = (history.at(first).secs() / step).round().max(0.0) as usize;
+        Ok(Self::clean(&past[first..=newest], step, age, slot))
     }
 
-    fn clean(past: &[Option<f64>], step: f64, age: usize) -> Self {
+    fn clean(past: &[Option<f64>], step: f64, age: usize, slot: usize) -> Self {
         let mut warnings = Vec::new();
         if age > 1 {
             warnings.push(format!("the newest sample is {} old", span(age as f64 * step)));
@@ -81,18 +86,19 @@ impl Window {
             known[run.clone()].fill(false);
             warnings.push(format!("an outage of {} was skipped", span(run.len() as f64 * step)));
         }
-        let mut values: Vec<Option<f64>> = past.iter().map(|v| v.map(|v| v / scale)).collect();
+        let mut values = past.to_vec();
         for run in outages {
             values[run].fill(None);
         }
-        let (y, longest, missing) = fill(&values);
+        let (raw, longest, missing) = fill(&values);
+        let y: Vec<f64> = raw.iter().map(|v| v / scale).collect();
         if longest > SHORT_HOLE {
             warnings.push(format!("a gap of {} was skipped", span(longest as f64 * step)));
         }
         if missing * 5 > y.len() {
             warnings.push(format!("{} % of the values are missing", missing * 100 / y.len()));
         }
-        Self { y, known, step, scale, ceiling: CEILING * highest, age, warnings }
+        Self { y, raw, slot, known, step, scale, ceiling: CEILING * highest, age, warnings }
     }
 
     /// Number of values.

@@ -18,6 +18,17 @@ pub struct Quantiles {
     pub p95: f64,
 }
 
+/// How often past intervals of a forecast, each made of what was known at its time, held what came.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Covered {
+    /// Share within the two-sided 80 % interval.
+    pub at_80: f64,
+    /// Share within the two-sided 95 % interval.
+    pub at_95: f64,
+    /// Intervals that were looked back on; they overlap.
+    pub count: usize,
+}
+
 /// A forecast of one signal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Forecast {
@@ -33,6 +44,8 @@ pub struct Forecast {
     pub weights: Vec<(String, f64)>,
     /// Mean absolute error over that of "last value" on the backtest's origins; `None`: too little history to say.
     pub relative_error: Option<f64>,
+    /// How often its intervals held so far, at the middle of the horizon; `None`: too little history to say.
+    pub covered: Option<Covered>,
     /// Sentences: "12 minutes of history: quantiles are wide", "a gap of 40 min was skipped".
     pub warnings: Vec<String>,
 }

@@ -94,6 +94,7 @@ mod tests {
             model: String::new(),
             weights: Vec::new(),
             relative_error: None,
+            covered: None,
             warnings: Vec::new(),
         };
         sparkline(&Theme::default(), Some(&track), Some(&forecast), capacity, now, (past.len(), future.len()))
