@@ -1,9 +1,9 @@
 //! One line of the ledger: everything an [`Action`] is, and its place in the chain.
 
-use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Target, Time};
+use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Target, Terms, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 /// Version of the format. A newer one is refused with a sentence, never guessed at.
 pub(super) const VERSION: u32 = 1;
@@ -51,6 +51,9 @@ pub struct Entry {
     pub expires: Option<Time>,
     /// Must be ready by.
     pub verify_by: Option<Time>,
+    /// What else was agreed.
+    #[serde(default, skip_serializing_if = "Terms::is_plain")]
+    pub terms: Terms,
     /// Hash of the entry before.
     pub prev: String,
     /// Hash of this one.
@@ -78,6 +81,7 @@ impl Entry {
             uid: action.uid.clone(),
             expires: Some(action.expires),
             verify_by: action.verify_by,
+            terms: action.terms.clone(),
             prev: prev.to_owned(),
             hash: String::new(),
         }
@@ -103,6 +107,7 @@ impl Entry {
             uid: None,
             expires: None,
             verify_by: None,
+            terms: Terms::default(),
             prev: prev.to_owned(),
             hash: String::new(),
         }
@@ -117,8 +122,8 @@ impl Entry {
         Ok(format!("{body},\"hash\":\"{}\"}}\n", self.hash))
     }
 
-    /// The action as this entry leaves it, `created` at the given instant; `None` for a note.
-    pub(super) fn to_action(&self, created: Time) -> Option<Action> {
+    /// The action as this entry leaves it, given its first entry's instant and actor; `None` for a note.
+    pub(super) fn to_action(&self, created: Time, asked_by: &Actor) -> Option<Action> {
         Some(Action {
             id: self.action.clone()?,
             workload: self.workload.clone()?,
@@ -136,30 +141,38 @@ impl Entry {
             updated: self.at,
             expires: self.expires?,
             verify_by: self.verify_by,
+            terms: Terms { asked_by: Some(asked_by.clone()), ..self.terms.clone() },
         })
     }
 }
 
 const EMPTY_HASH: &str = ",\"hash\":\"\"}";
 
-/// Splits a line into the part that is hashed and the hash it claims. `None`: it does not end as an entry does.
-pub(super) fn split_hash(line: &str) -> Option<(&str, &str)> {
-    let rest = line.strip_suffix("\"}")?;
-    let at = rest.len().checked_sub(64)?;
-    let hash = rest.get(at..)?;
-    let body = rest.get(..at)?.strip_suffix(",\"hash\":\"")?;
-    Some((body, hash))
+/// What a line must have to hold the chain together, borrowed from it.
+#[derive(Deserialize)]
+pub(super) struct Link<'a> {
+    pub(super) v: u32,
+    pub(super) seq: u64,
+    /// Action ids are our own base 32 and hold nothing that JSON escapes.
+    #[serde(borrow)]
+    pub(super) action: Option<&'a str>,
+    pub(super) prev: &'a str,
+    pub(super) hash: &'a str,
+}
+
+/// The part of a line that is hashed. `None`: the line does not end as an entry does.
+pub(super) fn hashed_part<'a>(line: &'a str, hash: &str) -> Option<&'a str> {
+    line.strip_suffix("\"}")?.strip_suffix(hash)?.strip_suffix(",\"hash\":\"")
 }
 
 /// The hash of an entry, in hexadecimal: SHA-256 of the previous entry's hash followed by this one's text.
 pub(super) fn chain_hash(prev: &str, body: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut hash = Sha256::new();
     hash.update(prev.as_bytes());
     hash.update(body.as_bytes());
-    hash.finalize().iter().fold(String::with_capacity(64), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}"); // writing to a String cannot fail
-        out
-    })
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+    hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// The actions as the entries leave them, oldest first. Replaying the log is all there is to recovery.
@@ -176,8 +189,10 @@ pub fn fold(entries: &[Entry]) -> Vec<Action> {
 /// Takes one more entry into the fold.
 pub(super) fn fold_one(actions: &mut BTreeMap<ActionId, Action>, entry: &Entry) {
     let Some(id) = &entry.action else { return };
-    let created = actions.get(id).map_or(entry.at, |a| a.created);
-    if let Some(action) = entry.to_action(created) {
+    let before = actions.get(id);
+    let created = before.map_or(entry.at, |a| a.created);
+    let asked_by = before.and_then(|a| a.terms.asked_by.clone()).unwrap_or_else(|| entry.actor.clone());
+    if let Some(action) = entry.to_action(created, &asked_by) {
         actions.insert(id.clone(), action);
     }
 }

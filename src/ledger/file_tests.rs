@@ -216,28 +216,41 @@ fn the_export_keeps_its_keys_and_no_formula() {
     assert!(csv.contains("\"'=HYPERLINK"), "{csv}");
 }
 
-/// `cargo test --release --lib ledger -- --ignored --nocapture`
 #[test]
-#[ignore = "a measurement"]
-fn a_hundred_thousand_entries_recover_quickly() {
+fn a_long_ledger_is_recalled_as_it_is_replayed() {
     let dir = TempDir::new().unwrap();
-    let (mut prev, mut bytes) = (ROOT.to_owned(), String::new());
-    for seq in 1..=100_000_u64 {
-        let action = Action {
-            id: ActionId(format!("a-{}", seq / 5).into()),
-            plan_hash: PlanHash::of(&[&seq.to_string()]),
-            state: [ActionState::Proposed, Approved, Applying, Applied, Verified][(seq % 5) as usize],
-            ..proposed("a")
-        };
-        let mut entry = Entry::of_action(&action, seq, &prev);
-        bytes += &entry.seal().unwrap();
-        prev = entry.hash;
-    }
-    let path = dir.path().join(FILE);
-    fs::write(&path, &bytes).unwrap();
-    File::open(&path).unwrap().sync_all().unwrap(); // else the recovery's first sync would write it all
-    let begin = std::time::Instant::now();
+    let states = [ActionState::Proposed, Approved, Applying, Applied, Verified];
+    let story = (0..2_000_usize).map(|i| Action {
+        id: ActionId(format!("a-{:04}", i / 5).into()),
+        plan_hash: PlanHash::of(&[&(i / 5).to_string()]),
+        ..in_state(&proposed("a"), states[i % 5], i as f64)
+    });
+    crate::ledger::write_unsynced(dir.path(), story).unwrap();
     let ledger = open(&dir);
-    println!("{} actions of {} MB in {:?}", ledger.actions().len(), bytes.len() / 1_000_000, begin.elapsed());
-    assert!(ledger.health().writable);
+    let replayed = fold(&read(dir.path()).unwrap().entries);
+    assert_eq!(ledger.actions().values().cloned().collect::<Vec<_>>(), replayed, "first and last lines are enough");
+    assert_eq!((ledger.actions().len(), ledger.last_at()), (400, Some(START.plus(1999.0))));
+}
+
+#[test]
+fn a_clock_that_was_set_back_writes_no_earlier_instant() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = open(&dir);
+    tell(&mut ledger, "a", &[Approved]);
+    drop(ledger);
+    let ledger = Ledger::open(dir.path(), actor(), START.plus(-3600.0)).unwrap();
+    let a = ledger.actions().values().next().unwrap();
+    assert_eq!((a.state, a.updated), (Expired, START.plus(1.0)), "the story goes on where it was");
+    assert_eq!(ledger.last_at(), Some(START.plus(1.0)));
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_says_so() {
+    // Not even root makes a directory there.
+    let refused = Ledger::open(Path::new("/sys/highwater"), actor(), START).unwrap_err().to_string();
+    assert!(refused.contains("cannot make the directory of the ledger at /sys/highwater"), "{refused}");
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join(FILE)).unwrap();
+    let refused = Ledger::open(dir.path(), actor(), START).unwrap_err().to_string();
+    assert!(refused.contains("cannot open the ledger at"), "{refused}");
 }

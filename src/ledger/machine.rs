@@ -2,8 +2,20 @@
 //!
 //! The rule that everything else serves: at most one write request per action, never after its expiry, never when the
 //! plan is not the one that was on screen, and never a second attempt when the outcome of the first is unknown.
+//!
+//! ```text
+//! Proposed ──▶ Approved ──▶ Applying ──▶ Applied ──▶ Verified
+//!    │            │            │  ╲         ▲  ╲
+//!    ▼            ▼            ▼   ╲──▶ Unknown ╲──▶ RolledBack
+//! Superseded   Expired       Failed ◀─────┘
+//! Expired      Rejected        ▲
+//! Rejected                     └── Applied (taken back, not ready in time)
+//! ```
+//!
+//! Instants come from a clock that never goes back ([`super::Forward`]); how long something lasted is measured apart
+//! from it, so that a clock that somebody sets ends no wait early.
 
-use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Replicas, Time};
+use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Replicas, Terms, Time};
 
 /// How long after a write of unknown outcome the target must still show the old count before the write counts as lost.
 /// An API server gives a request 60 s (`--request-timeout`); until then it may still land. Seconds.
@@ -12,6 +24,15 @@ pub const SETTLE: f64 = 75.0;
 /// How long a count must have stayed before it is called verified: an HPA takes a foreign count back at its next sync,
 /// 15 s by default. Seconds.
 pub const HOLD: f64 = 20.0;
+
+/// When an approval for later is to be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Not before.
+    pub at: Time,
+    /// Not after.
+    pub until: Time,
+}
 
 /// What happens to an action.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +59,10 @@ pub enum Event {
         plan_hash: PlanHash,
         /// What policy, freeze file and limits hold against it; must be empty.
         refused: Vec<Label>,
+        /// Not now but then: begun at `at`, or not at all after `until`.
+        when: Option<Window>,
+        /// The target is protected: who approves must be another person, by the server's word, than who asked.
+        protected: bool,
     },
     /// The write is about to be made. The resulting state must be on disk before it is.
     Begin {
@@ -67,6 +92,9 @@ pub enum Event {
         writer: Option<Label>,
         /// Until when it must be ready, if this shows that a lost write did arrive.
         verify_by: Time,
+        /// Seconds from the record of the present state to the beginning of this look, by a clock that nobody can set.
+        /// Negative: the look is older than the state and says nothing about it.
+        waited: f64,
     },
     /// A linked action puts the old count back.
     RollBack {
@@ -154,6 +182,18 @@ pub enum Refusal {
         /// Each as a sentence.
         reasons: Vec<Label>,
     },
+    /// Approved for later.
+    #[error("approved for {at}: it is not begun before")]
+    TooEarly {
+        /// When it may begin.
+        at: Time,
+    },
+    /// A protected target and no second person.
+    #[error("protected: {who}")]
+    SecondPerson {
+        /// What is missing.
+        who: Label,
+    },
     /// The newer recommendation asks for the same count.
     #[error("the newer recommendation asks for the same count")]
     SameCount,
@@ -201,26 +241,36 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
         }
         (Proposed | Approved, Event::Expire) => Ok(step.to(Expired, format!("not begun by {}", action.expires))),
         (Proposed | Approved, Event::Reject { actor, reason }) => Ok(step.by(actor, Rejected, reason.clone())),
-        (Proposed, Event::Approve { actor, plan_hash, refused }) => {
+        (Proposed, Event::Approve { actor, plan_hash, refused, when, protected }) => {
             in_time()?;
             if *plan_hash != action.plan_hash {
                 return Err(Refusal::Plan { shown: plan_hash.clone(), recorded: action.plan_hash.clone() });
             }
             none_held(refused)?;
-            Ok(step.by(actor, Approved, "approved"))
+            if *protected {
+                second_person(action, actor)?;
+            }
+            Ok(step.approved(actor, *when))
         }
         (Approved, Event::Begin { refused }) => {
             in_time()?;
+            if let Some(at) = action.terms.begin_at.filter(|at| now < *at) {
+                return Err(Refusal::TooEarly { at });
+            }
             none_held(refused)?;
             Ok(step.to(Applying, "the write is made once; if its outcome is lost it is looked for, not repeated"))
         }
         (Applying, Event::Accepted { verify_by }) => Ok(step.verified_by(*verify_by, "accepted by the target")),
         (Applying, Event::Refused { reason }) => Ok(step.to(Failed, format!("refused, nothing was done: {reason}"))),
         (Applying, Event::Lost { reason }) => Ok(step.to(Unknown, format!("outcome unknown: {reason}"))),
-        (Unknown, Event::Observed { replicas, writer, verify_by }) => {
-            Ok(step.reconcile(replicas, writer.as_ref(), *verify_by))
+        // A look from before the state says nothing about it.
+        (Unknown | Applied, Event::Observed { waited, .. }) if *waited < 0.0 => Ok(Transition::Wait),
+        (Unknown, Event::Observed { replicas, writer, verify_by, waited }) => {
+            Ok(step.reconcile(replicas, writer.as_ref(), *verify_by, *waited))
         }
-        (Applied, Event::Observed { replicas, writer, .. }) => Ok(step.verify(replicas, writer.as_ref())),
+        (Applied, Event::Observed { replicas, writer, waited, .. }) => {
+            Ok(step.verify(replicas, writer.as_ref(), *waited))
+        }
         (Applied, Event::Expire) => match action.verify_by {
             Some(by) if now >= by => Ok(step.to(Failed, format!("could not be seen ready by {by}"))),
             Some(by) => Err(Refusal::NotYet { expires: by }),
@@ -242,6 +292,21 @@ fn none_held(reasons: &[Label]) -> Result<(), Refusal> {
     if reasons.is_empty() { Ok(()) } else { Err(Refusal::Held { reasons: reasons.to_vec() }) }
 }
 
+/// Whether `actor` is another person than who asked. Only the server's word counts: an operating-system name is whatever
+/// the machine's owner says it is.
+fn second_person(action: &Action, actor: &Actor) -> Result<(), Refusal> {
+    let lacking = |who: String| Err(Refusal::SecondPerson { who: Label::new(&who) });
+    let asked = action.terms.asked_by.as_ref().and_then(|a| a.server_user.as_ref());
+    match (asked, &actor.server_user) {
+        (None, _) => lacking("no server says who asked for it, so nobody can be known to be another person".to_owned()),
+        (_, None) => lacking("no server says who you are, so you cannot be known to be another person".to_owned()),
+        (Some(asked), Some(you)) if asked == you => {
+            lacking(format!("{asked} asked for it; another person approves it"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One step in the making.
 struct Step<'a> {
     action: &'a Action,
@@ -260,6 +325,25 @@ impl Step<'_> {
         Transition::To(Box::new(action))
     }
 
+    fn approved(&self, actor: &Actor, when: Option<Window>) -> Transition {
+        let Action { expires, terms, .. } = self.action.clone();
+        let (reason, expires, begin_at) = match when {
+            None => ("approved".to_owned(), expires, terms.begin_at),
+            // Consent for a later instant outlives the plan: what it rests on is checked anew then.
+            Some(Window { at, until }) => (format!("approved for {at}"), until, Some(at)),
+        };
+        let action = Action {
+            state: ActionState::Approved,
+            actor: actor.clone(),
+            reason: Label::new(&reason),
+            updated: self.now,
+            expires,
+            terms: Terms { begin_at, ..terms },
+            ..self.action.clone()
+        };
+        Transition::To(Box::new(action))
+    }
+
     fn verified_by(&self, verify_by: Time, reason: impl Into<Label>) -> Transition {
         let action = Action {
             state: ActionState::Applied,
@@ -271,53 +355,57 @@ impl Step<'_> {
         Transition::To(Box::new(action))
     }
 
+    fn reverted(&self, by: Option<&Label>, count: u32) -> Transition {
+        let who = by.map_or(String::new(), |w| format!(" by {w}"));
+        let action = Action {
+            state: ActionState::Failed,
+            reason: Label::new(&format!("reverted{who}: the count is {count} now")),
+            updated: self.now,
+            terms: Terms { reverted_by: Some(by.cloned().unwrap_or("?".into())), ..self.action.terms.clone() },
+            ..self.action.clone()
+        };
+        Transition::To(Box::new(action))
+    }
+
     /// Whether `replicas` is another object under the same name. Two unknown identities count as the same.
     fn is_another(&self, replicas: &Replicas) -> bool {
         matches!((&self.action.uid, &replicas.uid), (Some(ours), Some(theirs)) if ours != theirs)
     }
 
     /// Finds out what became of a write whose answer was lost.
-    fn reconcile(&self, seen: &Replicas, writer: Option<&Label>, verify_by: Time) -> Transition {
-        let Action { from, to, updated, .. } = self.action;
+    fn reconcile(&self, seen: &Replicas, writer: Option<&Label>, verify_by: Time, waited: f64) -> Transition {
+        let Action { from, to, .. } = self.action;
         if self.is_another(seen) {
             return self.to(ActionState::Failed, "the object was made again under the same name");
         }
-        // An observation from before the write says nothing about it.
-        if seen.at < *updated {
-            return Transition::Wait;
-        }
+        let who = writer.map_or(String::new(), |w| format!(", last written by {w}"));
         if seen.desired == *to {
-            return self.verified_by(verify_by, format!("the count is {to}: the write did arrive"));
+            return self.verified_by(verify_by, format!("the count is {to}, as asked for{who}"));
         }
-        if seen.at.since(*updated) < SETTLE {
+        if waited < SETTLE {
             return Transition::Wait; // the request may still land
         }
         if seen.desired == *from {
             return self.to(
                 ActionState::Failed,
-                format!("not applied: the count is still {from} after {SETTLE} s; nothing is tried again by itself"),
+                format!("not applied: the count is {from} after {SETTLE} s{who}; nothing is tried again by itself"),
             );
         }
-        let who = writer.map_or(String::new(), |w| format!(", last written by {w}"));
         self.to(ActionState::Failed, format!("the count is {}, neither {from} nor {to}{who}", seen.desired))
     }
 
     /// Watches an accepted write until it is ready.
-    fn verify(&self, seen: &Replicas, writer: Option<&Label>) -> Transition {
-        let Action { from, to, updated, verify_by, .. } = self.action;
+    fn verify(&self, seen: &Replicas, writer: Option<&Label>, waited: f64) -> Transition {
+        let Action { from, to, verify_by, .. } = self.action;
         if self.is_another(seen) {
             return self.to(ActionState::Failed, "the object was made again under the same name");
         }
-        if seen.at < *updated {
-            return Transition::Wait;
-        }
         if seen.desired != *to {
-            let who = writer.map_or(String::new(), |w| format!(" by {w}"));
-            return self.to(ActionState::Failed, format!("changed again{who}: the count is {} now", seen.desired));
+            return self.reverted(writer, seen.desired);
         }
         // Going up, surplus pods of a roll-out do no harm; going down, the surplus must be gone.
         let ready = if to > from { seen.ready >= *to } else { seen.ready == *to };
-        if ready && seen.at.since(*updated) >= HOLD {
+        if ready && waited >= HOLD {
             return self.to(ActionState::Verified, format!("{} of {to} ready, and the count stayed", seen.ready));
         }
         match verify_by {

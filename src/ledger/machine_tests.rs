@@ -1,6 +1,6 @@
 //! The machine under arbitrary events, and what a reader of an action's story relies on.
 
-use super::*;
+use super::{super::Forward, *};
 use crate::model::Target;
 use proptest::prelude::*;
 
@@ -24,6 +24,7 @@ pub(crate) fn proposed(id: &str) -> Action {
         updated: START,
         expires: START.plus(300.0),
         verify_by: None,
+        terms: crate::model::Terms::default(),
     }
 }
 
@@ -31,15 +32,23 @@ fn seen(desired: u32, ready: u32, at: Time) -> Replicas {
     Replicas { desired, ready, at, origin: "test".into(), uid: Some("u-1".into()) }
 }
 
-fn observed(desired: u32, ready: u32, at: Time) -> Event {
-    Event::Observed { replicas: seen(desired, ready, at), writer: None, verify_by: at.plus(120.0) }
+/// A look that began `waited` seconds after the state was recorded.
+fn observed(desired: u32, ready: u32, waited: f64) -> Event {
+    let at = START.plus(waited);
+    Event::Observed { replicas: seen(desired, ready, at), writer: None, verify_by: at.plus(120.0), waited }
 }
 
-fn approve(action: &Action) -> Event {
-    Event::Approve { actor: Actor::default(), plan_hash: action.plan_hash.clone(), refused: Vec::new() }
+pub(crate) fn approve(action: &Action) -> Event {
+    Event::Approve {
+        actor: Actor::default(),
+        plan_hash: action.plan_hash.clone(),
+        refused: Vec::new(),
+        when: None,
+        protected: false,
+    }
 }
 
-fn step(action: &Action, event: &Event, at: Time) -> Action {
+pub(crate) fn step(action: &Action, event: &Event, at: Time) -> Action {
     next(action, event, at).unwrap().action().expect("a new state")
 }
 
@@ -61,31 +70,44 @@ fn any_event() -> impl Strategy<Value = Event> {
         (8_u32..12).prop_map(|to| Event::Supersede { to }),
         Just(Event::Expire),
         Just(Event::Reject { actor: Actor::default(), reason: "no".into() }),
-        (hash, held.clone()).prop_map(|(plan_hash, refused)| Event::Approve {
-            actor: Actor::default(),
-            plan_hash,
-            refused
-        }),
+        (hash, held.clone(), prop::option::of(0.0..600.0), any::<bool>()).prop_map(
+            |(plan_hash, refused, at, protected)| {
+                let when = at.map(|s| Window { at: START.plus(s), until: START.plus(s + 60.0) });
+                Event::Approve { actor: person("bob@corp"), plan_hash, refused, when, protected }
+            }
+        ),
         held.prop_map(|refused| Event::Begin { refused }),
         (0.0..400.0).prop_map(|s| Event::Accepted { verify_by: START.plus(s) }),
         Just(Event::Refused { reason: "422".into() }),
         Just(Event::Lost { reason: "time-out".into() }),
-        (5_u32..12, 0_u32..12, 0.0..600.0).prop_map(|(n, ready, s)| observed(n, ready, START.plus(s))),
+        (5_u32..12, 0_u32..12, -10.0..600.0).prop_map(|(n, ready, waited)| observed(n, ready, waited)),
         Just(Event::RollBack { actor: Actor::default(), by: ActionId("b".into()) }),
         Just(Event::Restart),
     ]
 }
 
+fn person(name: &str) -> Actor {
+    Actor { server_user: Some(name.into()), ..Actor::default() }
+}
+
 proptest! {
+    /// The wall clock jumps by up to two hours either way between events; the machine's clock never goes back.
     #[test]
     fn no_story_writes_twice_or_late_or_something_else(
-        story in prop::collection::vec((any_event(), 0.0..60.0), 0..40)
+        story in prop::collection::vec((any_event(), 0.0..60.0, prop_oneof![4 => Just(0.0), 1 => -7200.0..7200.0]), 0..40),
+        asked_by in prop::option::of(prop_oneof![Just("alice@corp"), Just("bob@corp")]),
     ) {
         let mut action = proposed("a");
-        let (mut now, mut writes) = (START, 0);
-        let mut approved = false;
-        for (event, pause) in story {
-            now = now.plus(pause);
+        action.terms.asked_by = asked_by.map(person);
+        let (mut clock, mut wall) = (Forward::new(START), START);
+        let (mut passed, mut writes, mut now) = (0.0, 0, START);
+        let mut approved: Option<(Time, bool)> = None;
+        for (event, pause, jump) in story {
+            passed += pause;
+            wall = wall.plus(pause + jump);
+            let later = clock.at(wall, passed);
+            prop_assert!(later >= now && later >= START.plus(passed - 0.01), "no clock hides time that passed");
+            now = later;
             let before = action.clone();
             match next(&action, &event, now) {
                 Ok(Transition::To(after)) => {
@@ -94,13 +116,26 @@ proptest! {
                     prop_assert_eq!(after.updated, now);
                     // What was decided about never changes on the way.
                     prop_assert_eq!(
-                        (&after.id, &after.target, &after.uid, after.from, after.to, &after.plan_hash, after.expires),
-                        (&before.id, &before.target, &before.uid, before.from, before.to, &before.plan_hash, before.expires)
+                        (&after.id, &after.target, &after.uid, after.from, after.to, &after.plan_hash),
+                        (&before.id, &before.target, &before.uid, before.from, before.to, &before.plan_hash)
                     );
-                    approved |= after.state == ActionState::Approved;
+                    if let Event::Approve { actor, when, protected, .. } = &event {
+                        let another = action.terms.asked_by.as_ref().is_some_and(|a| a.server_user != actor.server_user);
+                        prop_assert!(!protected || another, "a protected target needs two people");
+                        prop_assert!(now < before.expires, "approved in time");
+                        approved = Some((when.map_or(now, |w| w.at), when.is_some()));
+                    } else {
+                        prop_assert_eq!(after.expires, before.expires);
+                    }
                     if after.state == ActionState::Applying {
                         writes += 1;
-                        prop_assert!(approved && now < after.expires);
+                        let (at, _) = approved.expect("approved before");
+                        prop_assert!(at <= now && now < after.expires);
+                    }
+                    if before.state == ActionState::Unknown && let Event::Observed { waited, replicas, .. } = &event {
+                        prop_assert!(*waited >= 0.0);
+                        let early = *waited < SETTLE && replicas.uid == action.uid;
+                        prop_assert!(after.state == ActionState::Applied || !early, "given up before it settled");
                     }
                     action = *after;
                 }
@@ -114,14 +149,23 @@ proptest! {
 #[test]
 fn an_approval_is_of_the_plan_on_screen_in_time_and_with_nothing_against_it() {
     let action = proposed("a");
-    let other = Event::Approve { actor: Actor::default(), plan_hash: PlanHash::of(&["another"]), refused: Vec::new() };
+    let vary = |change: fn(&mut Event)| {
+        let mut event = approve(&action);
+        change(&mut event);
+        event
+    };
+    let other = vary(|e| {
+        if let Event::Approve { plan_hash, .. } = e {
+            *plan_hash = PlanHash::of(&["another"]);
+        }
+    });
     assert!(matches!(next(&action, &other, START), Err(Refusal::Plan { .. })));
     assert!(matches!(next(&action, &approve(&action), action.expires), Err(Refusal::Expired { .. })));
-    let frozen = Event::Approve {
-        actor: Actor::default(),
-        plan_hash: action.plan_hash.clone(),
-        refused: vec!["the freeze file exists".into()],
-    };
+    let frozen = vary(|e| {
+        if let Event::Approve { refused, .. } = e {
+            *refused = vec!["the freeze file exists".into()];
+        }
+    });
     let held = next(&action, &frozen, START).unwrap_err();
     assert_eq!(held.to_string(), "held back: the freeze file exists");
     let approved = step(&action, &approve(&action), START);
@@ -130,35 +174,83 @@ fn an_approval_is_of_the_plan_on_screen_in_time_and_with_nothing_against_it() {
 }
 
 #[test]
+fn an_approval_for_later_begins_then_or_not_at_all() {
+    let action = proposed("a");
+    let window = Window { at: START.plus(900.0), until: START.plus(960.0) };
+    let later = Event::Approve {
+        actor: person("alice@corp"),
+        plan_hash: action.plan_hash.clone(),
+        refused: Vec::new(),
+        when: Some(window),
+        protected: false,
+    };
+    let approved = step(&action, &later, START.plus(1.0));
+    assert_eq!((approved.state, approved.expires), (ActionState::Approved, window.until));
+    let begin = |at| next(&approved, &Event::Begin { refused: Vec::new() }, at);
+    assert_eq!(begin(START.plus(400.0)), Err(Refusal::TooEarly { at: window.at }), "the plan's own expiry is past");
+    assert!(matches!(begin(window.until), Err(Refusal::Expired { .. })), "asleep at the time");
+    assert_eq!(begin(window.at).unwrap().action().map(|a| a.state), Some(ActionState::Applying));
+    let cancel = Event::Reject { actor: person("bob@corp"), reason: "not tonight".into() };
+    assert_eq!(step(&approved, &cancel, START.plus(2.0)).state, ActionState::Rejected);
+    assert_eq!(step(&approved, &Event::Restart, START.plus(2.0)).state, ActionState::Expired);
+}
+
+#[test]
+fn a_protected_target_needs_two_people_that_the_server_knows_apart() {
+    let by = |asked: Option<&str>, approver: Actor| {
+        let mut action = proposed("a");
+        action.terms.asked_by = asked.map(person).or(Some(Actor { os_user: "alice".into(), ..Actor::default() }));
+        let event = Event::Approve {
+            actor: approver,
+            plan_hash: action.plan_hash.clone(),
+            refused: Vec::new(),
+            when: None,
+            protected: true,
+        };
+        next(&action, &event, START).map(|t| t.action().map(|a| a.state))
+    };
+    assert_eq!(by(Some("alice@corp"), person("bob@corp")), Ok(Some(ActionState::Approved)));
+    let alone = by(Some("alice@corp"), person("alice@corp")).unwrap_err();
+    assert!(alone.to_string().contains("alice@corp asked for it; another person"), "{alone}");
+    let local = Actor { os_user: "bob".into(), host: "bastion".into(), ..Actor::default() };
+    assert!(by(Some("alice@corp"), local).is_err(), "a local name is no identity");
+    assert!(by(None, person("bob@corp")).is_err(), "nor was it for who asked");
+}
+
+#[test]
 fn a_lost_write_is_looked_for_and_never_repeated() {
     let lost = step(&applying(), &Event::Lost { reason: "time-out".into() }, START.plus(10.0));
     assert_eq!(lost.state, ActionState::Unknown);
-    let at = |s| START.plus(10.0 + s);
-    let wait = |event: &Event, now| next(&lost, event, now) == Ok(Transition::Wait);
-    assert!(wait(&observed(10, 6, at(-1.0)), at(0.0)), "seen before the write: says nothing");
-    assert!(wait(&observed(6, 6, at(SETTLE - 1.0)), at(SETTLE - 1.0)), "the request may still land");
-    assert_eq!(step(&lost, &observed(10, 6, at(1.0)), at(1.0)).state, ActionState::Applied);
-    assert_eq!(step(&lost, &observed(6, 6, at(SETTLE)), at(SETTLE)).state, ActionState::Failed);
-    let drifted = step(&lost, &observed(8, 8, at(SETTLE)), at(SETTLE));
+    let now = START.plus(10.0);
+    let wait = |event: &Event| next(&lost, event, now) == Ok(Transition::Wait);
+    assert!(wait(&observed(10, 6, -1.0)), "seen before the write: says nothing");
+    assert!(wait(&observed(6, 6, SETTLE - 1.0)), "the request may still land");
+    let woken = next(&lost, &observed(6, 6, 5.0), now.plus(7200.0));
+    assert_eq!(woken, Ok(Transition::Wait), "a clock that was set ahead ends no wait");
+    assert_eq!(step(&lost, &observed(10, 6, 1.0), now).state, ActionState::Applied);
+    assert_eq!(step(&lost, &observed(6, 6, SETTLE), now).state, ActionState::Failed);
+    let drifted = step(&lost, &observed(8, 8, SETTLE), now);
     assert!(drifted.reason.as_str().contains("neither 6 nor 10"), "{}", drifted.reason);
-    assert!(next(&lost, &Event::Begin { refused: Vec::new() }, at(1.0)).is_err());
+    assert!(next(&lost, &Event::Begin { refused: Vec::new() }, now).is_err());
 }
 
 #[test]
 fn verified_means_ready_and_still_there_after_the_autoscalers_have_had_their_say() {
     let applied = applied();
     let at = |s| START.plus(3.0 + s);
-    assert_eq!(next(&applied, &observed(10, 10, at(1.0)), at(1.0)), Ok(Transition::Wait), "ready, but just written");
-    assert_eq!(step(&applied, &observed(10, 10, at(HOLD)), at(HOLD)).state, ActionState::Verified);
+    assert_eq!(next(&applied, &observed(10, 10, 1.0), at(1.0)), Ok(Transition::Wait), "ready, but just written");
+    assert_eq!(step(&applied, &observed(10, 10, HOLD), at(HOLD)).state, ActionState::Verified);
     let taken_back = Event::Observed {
         replicas: seen(6, 6, at(5.0)),
         writer: Some("kube-controller-manager".into()),
         verify_by: at(60.0),
+        waited: 5.0,
     };
     let reverted = step(&applied, &taken_back, at(5.0));
     assert_eq!(reverted.state, ActionState::Failed);
-    assert!(reverted.reason.as_str().contains("kube-controller-manager"), "{}", reverted.reason);
-    let slow = step(&applied, &observed(10, 8, at(118.0)), at(118.0));
+    assert!(reverted.reason.as_str().contains("reverted by kube-controller-manager"), "{}", reverted.reason);
+    assert_eq!(reverted.terms.reverted_by, Some("kube-controller-manager".into()));
+    let slow = step(&applied, &observed(10, 8, 118.0), at(118.0));
     assert_eq!((slow.state, slow.reason.as_str().contains("8 of 10 ready")), (ActionState::Failed, true));
     let blind = step(&applied, &Event::Expire, at(118.0));
     assert_eq!(blind.state, ActionState::Failed, "nothing could be observed until the end");
@@ -168,7 +260,7 @@ fn verified_means_ready_and_still_there_after_the_autoscalers_have_had_their_say
 fn another_object_of_the_same_name_is_not_ours() {
     let mut stranger = seen(10, 10, START.plus(60.0));
     stranger.uid = Some("u-2".into());
-    let event = Event::Observed { replicas: stranger, writer: None, verify_by: START.plus(120.0) };
+    let event = Event::Observed { replicas: stranger, writer: None, verify_by: START.plus(120.0), waited: 57.0 };
     assert_eq!(step(&applied(), &event, START.plus(60.0)).state, ActionState::Failed);
 }
 
@@ -176,7 +268,7 @@ fn another_object_of_the_same_name_is_not_ours() {
 fn going_down_is_ready_when_the_surplus_is_gone() {
     let mut applied = applied();
     (applied.from, applied.to) = (10, 6);
-    let at = |s| START.plus(3.0 + s);
-    assert_eq!(next(&applied, &observed(6, 8, at(HOLD)), at(HOLD)), Ok(Transition::Wait));
-    assert_eq!(step(&applied, &observed(6, 6, at(HOLD)), at(HOLD)).state, ActionState::Verified);
+    let at = START.plus(3.0 + HOLD);
+    assert_eq!(next(&applied, &observed(6, 8, HOLD), at), Ok(Transition::Wait));
+    assert_eq!(step(&applied, &observed(6, 6, HOLD), at).state, ActionState::Verified);
 }

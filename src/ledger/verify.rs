@@ -2,7 +2,7 @@
 
 use super::{
     FILE, LedgerError,
-    entry::{Entry, ROOT, VERSION, chain_hash, split_hash},
+    entry::{Entry, Link, ROOT, VERSION, chain_hash, hashed_part},
 };
 use crate::model::Label;
 use serde::Serialize;
@@ -43,75 +43,103 @@ pub struct Contents {
 
 /// Reads the ledger in `dir` without locking it; a directory without a ledger is an empty one.
 pub fn read(dir: &Path) -> Result<Contents, LedgerError> {
-    let path = dir.join(FILE);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(LedgerError::Io { what: "read", path, error }),
-    };
-    Ok(scan(&bytes).contents)
+    let bytes = bytes(dir)?;
+    let Walk { lines, mut report, .. } = walk(&bytes);
+    let mut entries = Vec::with_capacity(lines.len());
+    for Line { number, text, seq, .. } in lines {
+        match serde_json::from_str::<Entry>(text) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => report.break_at(number, seq, &format!("not an entry: {error}")),
+        }
+    }
+    Ok(Contents { entries, report })
 }
 
 /// Walks along the chain of the ledger in `dir`.
 pub fn verify(dir: &Path) -> Result<Report, LedgerError> {
-    Ok(read(dir)?.report)
+    Ok(walk(&bytes(dir)?).report)
 }
 
-/// A file as recovery needs it.
-pub(super) struct Scan {
-    pub(super) contents: Contents,
+fn bytes(dir: &Path) -> Result<Vec<u8>, LedgerError> {
+    let path = dir.join(FILE);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(LedgerError::Io { what: "read", path, error }),
+    }
+}
+
+impl Report {
+    /// Notes a break in the chain; the first one counts.
+    fn break_at(&mut self, line: u64, seq: u64, what: &str) {
+        if self.problem.as_ref().is_none_or(|p| line < p.line) {
+            self.problem = Some(Problem { line, seq, what: Label::new(what) });
+        }
+    }
+}
+
+/// A line that reads as an entry, whether it fits the chain or not.
+pub(super) struct Line<'a> {
+    pub(super) number: u64,
+    pub(super) seq: u64,
+    pub(super) action: Option<&'a str>,
+    pub(super) text: &'a str,
+}
+
+/// What a walk along the chain saw. Lines are looked at, not taken apart: that is for who needs what is in them.
+pub(super) struct Walk<'a> {
+    pub(super) lines: Vec<Line<'a>>,
+    pub(super) report: Report,
     /// Where an unfinished last line begins.
     pub(super) torn_at: Option<usize>,
     /// The last line is whole and right but for its newline.
     pub(super) unterminated: bool,
 }
 
-/// Reads the bytes of a ledger line by line.
-pub(super) fn scan(bytes: &[u8]) -> Scan {
-    let mut entries = Vec::new();
+/// Walks along the bytes of a ledger line by line.
+pub(super) fn walk(bytes: &[u8]) -> Walk<'_> {
+    let mut lines: Vec<Line<'_>> = Vec::new();
     let mut report = Report { entries: 0, head: None, problem: None, torn: 0 };
     let (mut torn_at, mut unterminated) = (None, false);
-    let mut at = 0;
+    let (mut at, mut prev) = (0, ROOT);
     for (number, chunk) in (1..).zip(bytes.split_inclusive(|b| *b == b'\n')) {
         let line = chunk.strip_suffix(b"\n");
-        let prev = report.head.as_deref().unwrap_or(ROOT);
-        let (entry, wrong) = judge(line.unwrap_or(chunk), report.entries + 1, prev);
-        match (entry, wrong) {
+        let expected = report.entries + 1;
+        let (link, wrong) = judge(line.unwrap_or(chunk), expected, prev);
+        match (link, wrong) {
             (_, Some(_)) if line.is_none() => {
                 torn_at = Some(at);
                 report.torn = chunk.len();
             }
-            (entry, Some(what)) => {
-                let seq = entry.as_ref().map_or(report.entries + 1, |e| e.seq);
-                report.problem.get_or_insert(Problem { line: number, seq, what: Label::new(&what) });
-                entries.extend(entry);
+            (link, Some(what)) => {
+                report.break_at(number, link.as_ref().map_or(expected, |(l, _)| l.seq), &what);
+                lines.extend(link.map(|(l, text)| Line { number, seq: l.seq, action: l.action, text }));
             }
-            (Some(entry), None) => {
+            (Some((link, text)), None) => {
                 // Behind a break nothing fits the chain any more, so this cannot be reached there.
                 unterminated = line.is_none();
                 report.entries += 1;
-                report.head = Some(entry.hash.clone());
-                entries.push(entry);
+                prev = link.hash;
+                lines.push(Line { number, seq: link.seq, action: link.action, text });
             }
             (None, None) => {}
         }
         at += chunk.len();
     }
-    Scan { contents: Contents { entries, report }, torn_at, unterminated }
+    report.head = (report.entries > 0).then(|| prev.to_owned());
+    Walk { lines, report, torn_at, unterminated }
 }
 
 /// The entry of a line, if it can be read, and what is wrong with it as number `seq` of a chain that ended in `prev`.
-fn judge(line: &[u8], seq: u64, prev: &str) -> (Option<Entry>, Option<String>) {
+fn judge<'a>(line: &'a [u8], seq: u64, prev: &str) -> (Option<(Link<'a>, &'a str)>, Option<String>) {
     let Ok(text) = std::str::from_utf8(line) else { return (None, Some("not UTF-8".to_owned())) };
-    let entry: Entry = match serde_json::from_str(text) {
-        Ok(entry) => entry,
-        Err(error) => return (None, Some(unreadable(text, &error))),
-    };
-    let wrong = match split_hash(text) {
-        Some((body, _)) => entry.check(body, seq, prev),
-        None => Some("it does not end with its hash".to_owned()),
-    };
-    (Some(entry), wrong)
+    match serde_json::from_str::<Link<'a>>(text) {
+        Ok(link) => {
+            let wrong = check(&link, text, seq, prev);
+            (Some((link, text)), wrong)
+        }
+        Err(error) => (None, Some(unreadable(text, &error))),
+    }
 }
 
 fn unreadable(text: &str, error: &serde_json::Error) -> String {
@@ -120,29 +148,27 @@ fn unreadable(text: &str, error: &serde_json::Error) -> String {
         v: u32,
     }
     match serde_json::from_str::<Versioned>(text) {
-        Ok(Versioned { v }) if v > VERSION => {
-            format!("written by a newer version (format {v}; this one reads {VERSION})")
-        }
+        Ok(Versioned { v }) if v > VERSION => newer(v),
         _ => format!("not an entry: {error}"),
     }
 }
 
-impl Entry {
-    /// What is wrong with this entry as number `seq` of a chain that ended in `prev`; `None`: nothing.
-    fn check(&self, body: &str, seq: u64, prev: &str) -> Option<String> {
-        if self.v != VERSION {
-            Some(format!("format {}; this version reads {VERSION}", self.v))
-        } else if self.seq != seq {
-            Some(format!(
-                "it is number {} where {seq} belongs: entries are missing, repeated or out of order",
-                self.seq
-            ))
-        } else if self.prev != prev {
-            Some("it does not follow the entry before it: one of the two was changed".to_owned())
-        } else if chain_hash(prev, body) == self.hash {
-            None
-        } else {
-            Some("its hash is wrong: it was changed after it was written".to_owned())
-        }
+fn newer(v: u32) -> String {
+    format!("written by a newer version (format {v}; this one reads {VERSION})")
+}
+
+/// What is wrong with a line as number `seq` of a chain that ended in `prev`; `None`: nothing.
+fn check(link: &Link<'_>, text: &str, seq: u64, prev: &str) -> Option<String> {
+    let Some(body) = hashed_part(text, link.hash) else { return Some("it does not end with its hash".to_owned()) };
+    if link.v != VERSION {
+        Some(newer(link.v))
+    } else if link.seq != seq {
+        Some(format!("it is number {} where {seq} belongs: entries are missing, repeated or out of order", link.seq))
+    } else if link.prev != prev {
+        Some("it does not follow the entry before it: one of the two was changed".to_owned())
+    } else if chain_hash(prev, body) == link.hash {
+        None
+    } else {
+        Some("its hash is wrong: it was changed after it was written".to_owned())
     }
 }

@@ -100,6 +100,31 @@ impl fmt::Display for Actor {
     }
 }
 
+/// What an action was agreed under besides its counts. Absent in most; new kinds of agreement go here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// Who asked first; the ledger reads it from the action's first entry.
+    #[serde(skip)]
+    pub asked_by: Option<Actor>,
+    /// The action whose change this one takes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<ActionId>,
+    /// Approved for this instant: not to be begun before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begin_at: Option<Time>,
+    /// Who took the change back after it was accepted, as far as the server says; `?` when it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverted_by: Option<Label>,
+}
+
+impl Terms {
+    /// Whether nothing is agreed that a file would have to hold.
+    pub fn is_plain(&self) -> bool {
+        Self { asked_by: None, ..self.clone() } == Self::default()
+    }
+}
+
 /// One action as it stands now; the ledger is the fold of its entries into these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Action {
@@ -135,6 +160,8 @@ pub struct Action {
     pub expires: Time,
     /// Must be ready by (set when applied).
     pub verify_by: Option<Time>,
+    /// What else was agreed.
+    pub terms: Terms,
 }
 
 /// What an operator asks for on the screen. The engine's approval task answers through the picture.

@@ -102,6 +102,7 @@ fn a_written_ledger_is_listed_shown_verified_and_exported() {
         updated: at,
         expires: at.plus(300.0),
         verify_by: None,
+        terms: highwater::model::Terms::default(),
     };
     let mut ledger = Ledger::open(&home.ledger(), action.actor.clone(), at).unwrap();
     for (state, later) in [(ActionState::Proposed, 0.0), (ActionState::Rejected, 5.0)] {

@@ -4,7 +4,7 @@ use crate::{
     ledger::Ledger,
     model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, Time},
 };
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf, time::Instant};
 
 /// The ledger, or the reason why there is none; without one nothing is approved.
 pub(super) struct Book {
@@ -12,13 +12,23 @@ pub(super) struct Book {
     actor: Actor,
     ledger: Option<Ledger>,
     problem: String,
+    /// When each action got its present state, on a clock that nobody can set; those of an earlier run: at the start.
+    since: HashMap<ActionId, Instant>,
+    start: Instant,
 }
 
 impl Book {
     /// Opens the ledger under the state directory.
     pub(super) async fn open(state: Option<PathBuf>, actor: Actor, now: Time) -> Self {
         let dir = state.map(|s| s.join("ledger"));
-        let mut book = Self { dir, actor, ledger: None, problem: "no state directory: nothing can be recorded".into() };
+        let mut book = Self {
+            dir,
+            actor,
+            ledger: None,
+            problem: "no state directory: nothing can be recorded".into(),
+            since: HashMap::new(),
+            start: Instant::now(),
+        };
         book.try_open(now).await;
         book
     }
@@ -57,6 +67,7 @@ impl Book {
     /// Writes an action down; synced to the disk when this returns `Ok`.
     pub(super) async fn record(&mut self, action: Action) -> Result<(), String> {
         let Some(mut ledger) = self.ledger.take() else { return Err(self.problem.clone()) };
+        let id = action.id.clone();
         let written = tokio::task::spawn_blocking(move || {
             let result = ledger.record(&action).map(|_| ()).map_err(|e| e.to_string());
             (ledger, result)
@@ -64,6 +75,7 @@ impl Book {
         match written.await {
             Ok((ledger, result)) => {
                 self.ledger = Some(ledger);
+                self.since.insert(id, Instant::now());
                 result
             }
             Err(e) => {
@@ -75,6 +87,15 @@ impl Book {
 
     pub(super) fn action(&self, id: &ActionId) -> Option<Action> {
         self.ledger.as_ref()?.actions().get(id).cloned()
+    }
+
+    /// Seconds from the record of an action's present state to `then`; negative when it came after.
+    pub(super) fn waited(&self, id: &ActionId, then: Instant) -> f64 {
+        let since = self.since.get(id).copied().unwrap_or(self.start);
+        match then.checked_duration_since(since) {
+            Some(later) => later.as_secs_f64(),
+            None => -since.duration_since(then).as_secs_f64(),
+        }
     }
 
     fn actions(&self) -> impl DoubleEndedIterator<Item = &Action> {

@@ -22,7 +22,10 @@ use crate::{
     source,
 };
 use book::Book;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -103,7 +106,7 @@ async fn tell(events: &mpsc::Sender<Event>, severity: Severity, text: String) {
 }
 
 type Written = (ActionId, Outcome);
-type Looked = (ActionId, Result<Seen, String>);
+type Looked = (ActionId, Instant, Result<Seen, String>);
 
 struct Desk {
     options: Options,
@@ -233,6 +236,7 @@ impl Desk {
             updated: now,
             expires: advice.expires,
             verify_by: None,
+            terms: crate::model::Terms::default(),
         }
     }
 
@@ -249,7 +253,13 @@ impl Desk {
             Some(view) => refused.extend(checks::still_so(view, &action)),
             None => refused.push(Label::new("the workload is no longer there")),
         }
-        let approve = Step::Approve { actor: self.actor.clone(), plan_hash: hash.clone(), refused };
+        let approve = Step::Approve {
+            actor: self.actor.clone(),
+            plan_hash: hash.clone(),
+            refused,
+            when: None,
+            protected: action_is_protected(&picture, &action),
+        };
         let Some(action) = self.step(action, &approve, now).await else { return };
         // Asked again at the last moment: the server may have changed while the dialog was open.
         let plan = self.actuator.plan(&change(&action)).await;
@@ -344,15 +354,16 @@ impl Desk {
             for action in self.book.to_watch() {
                 let actuator = self.actuator.clone();
                 self.looks.spawn(async move {
+                    let begun = Instant::now();
                     let look = time::timeout(LOOK_DEADLINE, actuator.observe(&action.target)).await;
-                    (action.id, look.unwrap_or_else(|_| Err("no answer within 20 s".to_owned())))
+                    (action.id, begun, look.unwrap_or_else(|_| Err("no answer within 20 s".to_owned())))
                 });
             }
         }
     }
 
     async fn looked(&mut self, seen: Result<Looked, tokio::task::JoinError>) {
-        let Ok((id, seen)) = seen else { return };
+        let Ok((id, begun, seen)) = seen else { return };
         let Some(action) = self.book.action(&id) else { return };
         let now = self.now();
         match seen {
@@ -366,7 +377,8 @@ impl Desk {
                     replicas.ready = replicas.ready.min(r.ready);
                 }
                 let verify_by = self.verify_by(&action, now);
-                self.step(action, &Step::Observed { replicas, writer, verify_by }, now).await;
+                let waited = self.book.waited(&id, begun) * self.options.clock.speed();
+                self.step(action, &Step::Observed { replicas, writer, verify_by, waited }, now).await;
             }
         }
     }
@@ -426,6 +438,11 @@ impl Desk {
 enum Decline {
     Reject(Label),
     Snooze(Time),
+}
+
+fn action_is_protected(picture: &Picture, action: &Action) -> bool {
+    // What is no longer there is refused elsewhere; until then it counts as protected.
+    picture.workload(action.workload.as_str()).is_none_or(|v| v.workload.guard.protected)
 }
 
 fn change(action: &Action) -> Change {

@@ -61,6 +61,7 @@ fn action(id: &str, state: ActionState, reason: &str) -> Action {
         updated: NOW.plus(-30.0),
         expires: NOW.plus(200.0),
         verify_by: Some(NOW.plus(60.0)),
+        terms: crate::model::Terms::default(),
     }
 }
 
