@@ -8,6 +8,7 @@ mod situation;
 mod words;
 
 use crate::{
+    capacity::ServiceCapacity,
     forecast,
     guard::{self, Case, Judgement},
     history::History,
@@ -60,8 +61,13 @@ pub fn advise(input: &Input<'_>) -> Advice {
         None => forecast::forecast(signals.forecast_track(), input.now, input.horizon),
     };
     let shown = input.previous.filter(|p| p.workload == input.workload.name);
-    let capacity = signals.capacity(input.now, shown.and_then(|p| p.capacity.as_ref()));
-    let recommendation = recommend(input, &signals, &forecast, capacity.as_ref()).map(Box::new);
+    let learned = shown.and_then(|p| p.capacity.as_ref());
+    let service = signals.service(input, learned);
+    let capacity = match &service {
+        Some(service) => Some(service.capacity.clone()),
+        None => signals.capacity(input.now, learned),
+    };
+    let recommendation = recommend(input, &signals, &forecast, capacity.as_ref(), service.as_ref()).map(Box::new);
     Advice { forecast: forecast.ok(), capacity, recommendation }
 }
 
@@ -70,6 +76,7 @@ fn recommend(
     signals: &Signals,
     forecast: &Result<Forecast, String>,
     capacity: Option<&Capacity>,
+    service: Option<&ServiceCapacity>,
 ) -> Result<Recommendation, String> {
     if input.workload.entity.kind == WorkloadKind::Brokers {
         return Err("a broker pool is watched, not sized".to_owned());
@@ -81,10 +88,12 @@ fn recommend(
         let draft = Draft { reasons, rivals: Rivals::default(), plan: None, wanted: replicas.desired, judgement: held };
         return Ok(finish(input, replicas, capacity, draft));
     }
-    let situation = Situation::of(input, signals, forecast, capacity, replicas)?;
-    let problem = situation.problem(input);
-    let plan = planner::plan(&problem)
-        .ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
+    let mut situation = Situation::of(input, signals, forecast, capacity, replicas)?;
+    let plan = match service {
+        Some(service) => situation.plan_service(input, signals, service),
+        None => planner::plan(&situation.problem(input)),
+    };
+    let plan = plan.ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
     let wanted = settled(input, &plan);
     let mut judgement = judge(input, wanted);
     if judgement.recommended != wanted {

@@ -2,7 +2,7 @@
 
 use super::Input;
 use crate::{
-    capacity::{self, Observed},
+    capacity::{self, Observed, ServiceCapacity, ServiceObserved},
     model::{Capacity, Grid, Role, SignalKey, Time, WorkloadKind},
 };
 
@@ -21,6 +21,7 @@ pub(super) struct Signals {
     backlog: Grid,
     time_lag: Grid,
     latency: Grid,
+    inter_token: Grid,
     utilisation: Grid,
     replicas: Grid,
     desired: Grid,
@@ -30,7 +31,8 @@ pub(super) struct Signals {
 impl Signals {
     pub fn of(input: &Input<'_>) -> Self {
         let entity = &input.workload.entity;
-        let back = if input.previous.is_some() { BACK_AGAIN } else { BACK };
+        // What a service can do shows in how its latency moves with the load of a whole day.
+        let back = if input.previous.is_some() && entity.kind != WorkloadKind::Inference { BACK_AGAIN } else { BACK };
         let cut = |role, back: f64| {
             let key = SignalKey { entity: entity.clone(), role };
             input.history.grid(&key, input.now.plus(-back), input.now.plus(0.001), input.step)
@@ -45,6 +47,7 @@ impl Signals {
             backlog: if queued { queue } else { grid(Role::Backlog) },
             time_lag: grid(Role::TimeLag),
             latency: grid(Role::Latency),
+            inter_token: grid(Role::InterToken),
             utilisation: grid(Role::Utilisation),
             replicas: grid(Role::Replicas),
             desired: grid(Role::Desired),
@@ -60,6 +63,7 @@ impl Signals {
             Role::Backlog | Role::Queue => &self.backlog,
             Role::TimeLag => &self.time_lag,
             Role::Latency => &self.latency,
+            Role::InterToken => &self.inter_token,
             Role::Utilisation => &self.utilisation,
             Role::Replicas => &self.replicas,
             Role::Desired => &self.desired,
@@ -70,6 +74,23 @@ impl Signals {
     /// What is forecast: the demand; of a batch queue that has none, what waits.
     pub fn forecast_track(&self) -> &Grid {
         if self.kind == WorkloadKind::Batch && self.demand.last().is_none() { &self.backlog } else { &self.demand }
+    }
+
+    /// What a replica of a service can do within its objectives; `None` for other kinds, and when nothing was seen.
+    pub fn service(&self, input: &Input<'_>, previous: Option<&Capacity>) -> Option<ServiceCapacity> {
+        let slo = &input.workload.slo;
+        let observed = ServiceObserved {
+            throughput: &self.throughput,
+            waiting: &self.backlog,
+            ttft: &self.latency,
+            inter_token: &self.inter_token,
+            replicas: &self.replicas,
+            desired: &self.desired,
+            slo: (slo.ttft_p95.or(slo.latency_p95).or(slo.queue_p95), slo.inter_token_p95),
+            previous,
+            now: input.now,
+        };
+        (self.kind == WorkloadKind::Inference).then(|| capacity::estimate_service(&observed)).flatten()
     }
 
     /// What a replica can do, as far as it was seen.

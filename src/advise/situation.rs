@@ -1,5 +1,7 @@
 //! What the planner is asked: demand ahead, what waits now, what replicas can do, what is promised.
 
+mod service;
+
 use super::{Input, Signals, per_second, recent};
 use crate::{
     model::{Capacity, Forecast, Limits, Quantiles, Replicas, Role, WorkloadKind, duration},
@@ -69,7 +71,7 @@ impl Situation {
         if capacity.samples == 0 {
             // The estimate is a lower bound: a step beyond it is tried, but it never asks for replicas by itself.
             capacity.per_replica = capacity.high.max(capacity.per_replica);
-            if kind != WorkloadKind::Batch && late.is_none_or(|l| l <= slo) && replicas.desired >= limits.min {
+            if kind == WorkloadKind::ConsumerGroup && late.is_none_or(|l| l <= slo) && replicas.desired >= limits.min {
                 limits.max = limits.max.min(replicas.desired).max(limits.min);
                 notes.push("not more: nothing is late, and the replicas were never seen at their limit".to_owned());
             }
@@ -259,6 +261,9 @@ fn objective(input: &Input<'_>, notes: &mut Vec<String>) -> f64 {
         WorkloadKind::ConsumerGroup | WorkloadKind::Brokers => (slo.time_lag, ASSUMED_TIME_LAG),
     };
     configured.filter(|s| s.is_finite() && *s > 0.0).unwrap_or_else(|| {
+        if slo.inter_token_p95.is_some() && input.workload.entity.kind == WorkloadKind::Inference {
+            return assumed; // tokens are what is promised; a pile of requests is measured against this
+        }
         notes.push(format!("no objective is configured: {} assumed", duration(assumed)));
         assumed
     })

@@ -7,10 +7,12 @@
 
 mod changes;
 mod rate;
+mod service;
 
 use crate::model::{Capacity, Grid, Time, WorkloadKind};
 use changes::Change;
 use rate::Rate;
+pub use service::{Limit, ServiceCapacity, ServiceObserved, estimate_service};
 
 /// What was seen of one workload, every grid on one step; a series that nobody watched is a grid of `None`.
 #[derive(Clone, Copy, Debug)]
