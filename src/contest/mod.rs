@@ -7,12 +7,14 @@ mod clairvoyant;
 mod monitor;
 mod planner;
 mod rivals;
+mod scenario;
 pub mod serving;
 
 pub use clairvoyant::{Clairvoyant, search};
 pub use monitor::Monitor;
 pub use planner::{Planner, PlannerSettings};
 pub use rivals::{Hpa, Metric, Threshold};
+pub use scenario::Scenario;
 
 use crate::{
     model::{Sample, Time},
