@@ -5,6 +5,7 @@ mod identity;
 mod rivals;
 mod signals;
 mod situation;
+pub mod what_if;
 mod words;
 
 use crate::{

@@ -1,5 +1,7 @@
 //! A consumer group: consumers that start slowly, share partitions, rebalance, process and commit.
 
+mod given;
+
 pub use super::assign::Assignor;
 use super::{Random, STEP, assign, topic::Topic};
 

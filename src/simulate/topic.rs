@@ -22,6 +22,18 @@ impl Topic {
         topic
     }
 
+    /// Empty logs with these shares of the arrivals, which sum to 1.
+    pub fn of(shares: &[f64]) -> Self {
+        Self { shares: shares.to_vec(), ends: vec![0.0; shares.len()], deferred: 0.0 }
+    }
+
+    /// So many records more on each log, in the order of the partitions.
+    pub fn append(&mut self, records: &[f64]) {
+        for (end, more) in self.ends.iter_mut().zip(records) {
+            *end += more.max(0.0);
+        }
+    }
+
     /// Begins each log at an offset that looks like months of use, in proportion to its share.
     #[must_use]
     pub fn with_past(mut self, records: f64) -> Self {
