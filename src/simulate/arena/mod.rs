@@ -92,6 +92,8 @@ pub struct Seen<'a> {
     pub ends: &'a [f64],
     /// Committed offset per partition.
     pub committed: &'a [f64],
+    /// Who owns each partition, as the number of the consumer in the group's life; `None`: nobody at this instant.
+    pub owners: &'a [Option<u64>],
     /// Count asked for.
     pub desired: u32,
     /// Consumers that have joined.
@@ -343,6 +345,7 @@ impl<'a> Match<'a> {
 #[derive(Default)]
 struct Eyes {
     committed: Vec<f64>,
+    owners: Vec<Option<u64>>,
     busy: Busy,
     lags: Vec<f32>,
     changes: Vec<(f64, u32)>,
@@ -356,6 +359,9 @@ impl Eyes {
 
     fn show<'s>(&'s mut self, running: &'s mut Match<'_>) -> Seen<'s> {
         running.group.land(&mut running.topic);
+        let serial = |owner: usize| running.group.consumers().get(owner).map(|c| c.serial);
+        self.owners.clear();
+        self.owners.extend(running.group.readings().iter().map(|r| r.owner.and_then(serial)));
         for (c, reading) in self.committed.iter_mut().zip(running.group.readings()) {
             *c = reading.committed;
         }
@@ -363,6 +369,7 @@ impl Eyes {
             t: running.second as f64 * STEP,
             ends: running.topic.ends(),
             committed: &self.committed,
+            owners: &self.owners,
             desired: running.desired,
             ready: u32::try_from(running.group.consumers().len()).unwrap_or(u32::MAX),
             rebalancing: running.group.is_rebalancing(),
