@@ -166,6 +166,7 @@ impl Seen {
             history: &self.history,
             forecast: self.forecast.as_ref(),
             previous: self.previous.as_deref(),
+            memory: None,
             now: NOW,
             horizon: 1_800.0,
             step: 15.0,

@@ -97,6 +97,7 @@ impl Desk {
             history: self.monitor.history(),
             forecast: self.forecast.as_ref(),
             previous: self.previous.as_ref(),
+            memory: None,
             now: self.monitor.instant(t),
             horizon: settings.horizon,
             step: settings.step,
