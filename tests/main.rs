@@ -12,5 +12,6 @@ mod engine;
 mod floors;
 mod real;
 mod real_kafka;
+mod real_kubernetes;
 mod support;
 mod world;

@@ -56,6 +56,7 @@ impl Commands {
             identity: "the user that this program runs as".into(),
             dry_run,
             refused,
+            offers: Vec::new(),
         }
     }
 
@@ -116,7 +117,7 @@ impl Commands {
             origin: format!("command {name}").into(),
             uid: None,
         };
-        Ok(Seen { replicas, writer: None })
+        Ok(Seen { replicas, writer: None, lever: None })
     }
 }
 

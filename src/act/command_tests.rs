@@ -21,6 +21,7 @@ fn change(name: &str) -> Change {
         from: 6,
         to: 10,
         reason: "lag; rm -rf /".into(),
+        lever: None,
     }
 }
 

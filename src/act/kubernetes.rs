@@ -1,27 +1,29 @@
-//! Scales a Deployment or StatefulSet: one JSON Patch on `/scale` that tests uid and count before it writes.
+//! Moves counts in Kubernetes: one JSON Patch that tests object and present value before it writes.
 //!
 //! The API server runs the whole patch in one step, so of any number of writers that saw the same count exactly one
-//! wins (measured on v1.36.4: 8 writers, one 200 and seven 422 a round). Nothing is ever sent twice.
+//! wins (measured on v1.36.4: 8 writers, one 200 and seven 422 a round). Nothing is ever sent twice. A count that an
+//! autoscaler owns is moved by the autoscaler's own bound (a [`Lever`]), for a direct write would be taken back.
 
+mod edit;
 mod fault;
+mod kinds;
+mod offer;
 mod owner;
 
 use super::{Change, Outcome, Plan, Seen};
 use crate::{
-    model::{Label, Replicas, Target},
+    model::{Label, Lever, LeverState, ObjectKind, Replicas, Target},
     process::Clock,
 };
+use edit::{Edit, Object};
 use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
-    autoscaling::v1::Scale,
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, PatchParams, PostParams},
 };
-use serde_json::{Value, json};
 use std::{future::Future, time::Duration};
 
 /// Whose name our writes bear in `managedFields`. Constant: every new name would add an entry to the object; who
@@ -31,7 +33,7 @@ pub const FIELD_MANAGER: &str = "highwater";
 /// Deadline of one request. `kube`'s own read time-out is off by default, and a hung server must not hang an approval.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// Scales objects of one cluster.
+/// Moves counts of one cluster.
 #[derive(Clone)]
 pub(super) struct Scaler {
     client: Client,
@@ -46,72 +48,13 @@ impl std::fmt::Debug for Scaler {
     }
 }
 
-/// A target with the words that the API has for it.
-struct Object<'a> {
-    kind: &'static str,
-    resource: ApiResource,
-    namespace: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Object<'a> {
-    /// # Errors
-    /// Names that no Kubernetes object can have (they would end up in a path), and targets that are no objects.
-    fn of(target: &'a Target) -> Result<Self, String> {
-        let (kind, namespace, name) = target.kubernetes().ok_or_else(|| format!("{target} is not in Kubernetes"))?;
-        let resource = match target {
-            Target::StatefulSet { .. } => ApiResource::erase::<StatefulSet>(&()),
-            _ => ApiResource::erase::<Deployment>(&()),
-        };
-        let legal = |text: &str, longest: usize| {
-            (1..=longest).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'))
-                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        };
-        if !legal(namespace.as_str(), 63) || !legal(name.as_str(), 253) {
-            return Err(format!("{target} cannot be the name of a Kubernetes object"));
-        }
-        Ok(Self { kind, resource, namespace: namespace.as_str(), name: name.as_str() })
-    }
-
-    fn api(&self, client: &Client) -> Api<DynamicObject> {
-        Api::namespaced_with(client.clone(), self.namespace, &self.resource)
-    }
-
-    fn path(&self) -> String {
-        let (version, plural) = (&self.resource.api_version, &self.resource.plural);
-        format!("/apis/{version}/namespaces/{}/{plural}/{}/scale", self.namespace, self.name)
-    }
-}
-
-/// The patch, operation by operation: refuse another object, refuse another count, write.
-///
-/// At zero the server's scale has `"spec": {}`, so the count is tested as the empty spec and added instead of replaced.
-fn operations(uid: &str, from: u32, to: u32) -> [Value; 3] {
-    let same_object = json!({"op": "test", "path": "/metadata/uid", "value": uid});
-    if from == 0 {
-        [
-            same_object,
-            json!({"op": "test", "path": "/spec", "value": {}}),
-            json!({"op": "add", "path": "/spec/replicas", "value": to}),
-        ]
-    } else {
-        [
-            same_object,
-            json!({"op": "test", "path": "/spec/replicas", "value": from}),
-            json!({"op": "replace", "path": "/spec/replicas", "value": to}),
-        ]
-    }
-}
-
-fn patch(uid: &str, from: u32, to: u32) -> Result<Patch<()>, String> {
-    let document = Value::from(operations(uid, from, to).to_vec());
-    serde_json::from_value(document).map(Patch::Json).map_err(|e| format!("cannot put the patch into words: {e}"))
-}
-
 impl Scaler {
     pub(super) fn new(client: Client, context: Label, clock: Clock) -> Self {
         Self { client, context, clock, deadline: DEADLINE }
+    }
+
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Who the server says we are.
@@ -130,14 +73,14 @@ impl Scaler {
         }
     }
 
-    /// Whether we may patch this object's scale.
+    /// Whether we may patch this object, or its scale.
     async fn may(&self, object: &Object<'_>) -> Result<(), String> {
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         let attributes = ResourceAttributes {
             verb: Some("patch".into()),
             group: Some(object.resource.group.clone()),
             resource: Some(object.resource.plural.clone()),
-            subresource: Some("scale".into()),
+            subresource: object.scale.then(|| "scale".into()),
             namespace: Some(object.namespace.into()),
             // Without the name a role that lists resourceNames would say no.
             name: Some(object.name.into()),
@@ -150,7 +93,8 @@ impl Scaler {
             },
             ..SelfSubjectAccessReview::default()
         };
-        let what = format!("patch {}/scale of {} in {}", object.resource.plural, object.name, object.namespace);
+        let sub = if object.scale { "/scale" } else { "" };
+        let what = format!("patch {}{sub} of {} in {}", object.resource.plural, object.name, object.namespace);
         match self.within(api.create(&PostParams::default(), &ask)).await {
             Ok(review) if review.status.as_ref().is_some_and(|s| s.allowed) => Ok(()),
             Ok(_) => Err(format!("not allowed to {what}: grant verb patch on it, by name, in a Role")),
@@ -160,7 +104,7 @@ impl Scaler {
 
     async fn get(&self, object: &Object<'_>) -> Result<DynamicObject, String> {
         let api = object.api(&self.client);
-        let what = format!("{} {}/{}", object.kind, object.namespace, object.name);
+        let what = object.words();
         self.within(api.get(object.name)).await.map_err(|fault| match fault.code() {
             Some(404) => format!("there is no {what}"),
             _ => format!("cannot read {what}: {}", fault.words()),
@@ -168,6 +112,14 @@ impl Scaler {
     }
 
     pub(super) async fn plan(&self, change: &Change) -> Plan {
+        // Several requests at once: too big for the stack.
+        match &change.lever {
+            Some(lever) => Box::pin(self.plan_lever(change, lever)).await,
+            None => Box::pin(self.plan_count(change)).await,
+        }
+    }
+
+    async fn plan_count(&self, change: &Change) -> Plan {
         let object = match Object::of(&change.target) {
             Ok(object) => object,
             Err(why) => return Plan::impossible(why),
@@ -176,79 +128,168 @@ impl Scaler {
             self.identity(),
             self.may(&object),
             self.get(&object),
-            self.owner(&object),
-            self.write(&object, change, true),
+            self.owner(&object, change),
+            self.write(change, true),
         );
         let mut refused: Vec<Label> = Vec::new();
-        if let Err(why) = &may {
-            refused.push(Label::new(why));
-        }
+        refused.extend(may.as_ref().err().map(|why| Label::new(why)));
         let mut owned_by = owner.words;
         match &found {
             Ok(found) => {
-                refused.extend(stale(found, change));
-                refused.extend(owner::controller(found));
-                owned_by.extend(owner::gitops(found));
+                refused.extend(stale(&object, found, change));
+                refused.extend(self.made_by(&object, found).await);
+                let (against, notes) = owner::gitops(found);
+                refused.extend(against);
+                owned_by.extend(notes);
+                let (against, notes) = kinds::against(&object, found, change);
+                refused.extend(against);
+                owned_by.extend(notes);
             }
             Err(why) => refused.push(Label::new(why)),
         }
         refused.extend(owner.refused);
-        let dry_run: Result<Label, Label> = match dry_run {
-            Outcome::Applied => Ok("accepted (admission ran, nothing was stored)".into()),
-            Outcome::Refused(why) | Outcome::Unknown(why) => Err(why),
-        };
-        if refused.is_empty() {
-            refused.extend(dry_run.as_ref().err().map(|why| format!("the dry run failed: {why}").into()));
-        }
-        let who = identity.map_or_else(|why| why, |who| format!("{who} on {}", self.context));
-        let allowed = if may.is_ok() { "may patch its scale" } else { "may not (see below)" };
+        let (request, dry_run) = answer(dry_run, &mut refused);
         Plan {
-            request: request_lines(&object, change),
+            request,
             owner: owned_by.join("; ").into(),
-            identity: format!("{who}, {allowed}").into(),
+            identity: self.who(identity, &may, if object.scale { "its scale" } else { "it" }),
             dry_run,
             refused,
+            offers: owner.offers,
+        }
+    }
+
+    /// Checks the write of an autoscaler's bound.
+    async fn plan_lever(&self, change: &Change, lever: &Lever) -> Plan {
+        let object = match Object::of(&lever.object) {
+            Ok(object) => object,
+            Err(why) => return Plan::impossible(why),
+        };
+        let (identity, may, found, dry_run) =
+            tokio::join!(self.identity(), self.may(&object), self.get(&object), self.write(change, true));
+        let mut refused: Vec<Label> = Vec::new();
+        refused.extend(may.as_ref().err().map(|why| Label::new(why)));
+        let mut owned_by = vec![format!("{} writes the count; what it is held to is written", object.words())];
+        match &found {
+            Ok(found) => {
+                refused.extend(moved(found, lever));
+                refused.extend(not_of(&object, found, &change.target));
+                refused.extend(self.made_by(&object, found).await);
+                // A bound that git sets is put back like a count.
+                let (against, notes) = owner::gitops_of_bound(found);
+                refused.extend(against);
+                owned_by.extend(notes);
+            }
+            Err(why) => refused.push(Label::new(why)),
+        }
+        let (request, dry_run) = answer(dry_run, &mut refused);
+        Plan {
+            request,
+            owner: owned_by.join("; ").into(),
+            identity: self.who(identity, &may, "it"),
+            dry_run,
+            refused,
+            offers: Vec::new(),
+        }
+    }
+
+    fn who(&self, identity: Result<Label, String>, may: &Result<(), String>, what: &str) -> Label {
+        let who = identity.map_or_else(|why| why, |who| format!("{who} on {}", self.context));
+        if may.is_ok() {
+            format!("{who}, may patch {what}").into()
+        } else {
+            format!("{who}, may not (see below)").into()
         }
     }
 
     pub(super) async fn apply(&self, change: &Change) -> Outcome {
-        match Object::of(&change.target) {
-            Ok(object) => self.write(&object, change, false).await,
-            Err(why) => Outcome::Refused(why.into()),
-        }
+        self.write(change, false).await.1
     }
 
-    /// The one request that writes, or the same as a dry run.
-    async fn write(&self, object: &Object<'_>, change: &Change, dry_run: bool) -> Outcome {
-        let Some(uid) = &change.uid else {
-            return Outcome::Refused("the object's uid is not known, so another one could be hit: look again".into());
+    /// The one request that writes, or the same as a dry run; with its lines as they were sent.
+    async fn write(&self, change: &Change, dry_run: bool) -> (Vec<Label>, Outcome) {
+        let edit = match self.edit(change).await {
+            Ok(edit) => edit,
+            Err(why) => return (Vec::new(), Outcome::Refused(why.into())),
         };
-        let patch = match patch(uid.as_str(), change.from, change.to) {
+        let lines = edit.lines();
+        let patch = match edit.patch() {
             Ok(patch) => patch,
-            Err(why) => return Outcome::Refused(why.into()),
+            Err(why) => return (lines, Outcome::Refused(why.into())),
         };
         let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let api = object.api(&self.client);
-        match self.within(api.patch_scale(object.name, &params, &patch)).await {
-            Ok(scale) if count_of(&scale) == change.to => Outcome::Applied,
-            Ok(scale) => Outcome::Unknown(
-                format!("the server answered with {} replicas instead of {}", count_of(&scale), change.to).into(),
-            ),
+        let (api, name) = (edit.object.api(&self.client), edit.object.name);
+        let answer = match edit.subresource() {
+            Some(sub) => self.within(api.patch_subresource(sub, name, &params, &patch)).await,
+            None => self.within(api.patch(name, &params, &patch)).await,
+        };
+        let outcome = match answer {
+            Ok(answer) => match edit.differs(&answer) {
+                None => Outcome::Applied,
+                Some(how) => Outcome::Unknown(how.into()),
+            },
             Err(fault) => fault.outcome(),
+        };
+        (lines, outcome)
+    }
+
+    /// The patch for a change. Only what has no `/scale` must be read to know where its field stands.
+    async fn edit<'a>(&self, change: &'a Change) -> Result<Edit<'a>, String> {
+        if let Some(lever) = &change.lever {
+            let object = Object::of(&lever.object)?;
+            let found = self.get(&object).await?;
+            if let Some(why) = not_of(&object, &found, &change.target) {
+                return Err(why.to_string());
+            }
+            return Edit::lever(object, lever, found.metadata.annotations.is_some());
         }
+        let object = Object::of(&change.target)?;
+        let uid = change.uid.as_ref().map(Label::as_str);
+        let uid = uid.ok_or("the object's uid is not known, so another one could be hit: look again")?;
+        if object.scale {
+            return Ok(Edit::scale(object, uid, change.from, change.to));
+        }
+        let found = self.get(&object).await?;
+        Edit::field(object, &found, change, uid)
     }
 
     pub(super) async fn observe(&self, target: &Target) -> Result<Seen, String> {
         let object = Object::of(target)?;
         let found = self.get(&object).await?;
+        let desired = kinds::desired(&object, &found)?;
         let replicas = Replicas {
-            desired: desired(&found),
-            ready: count_at(&found, "/status/readyReplicas").unwrap_or(0),
+            desired,
+            ready: kinds::ready(&object, &found, desired),
             at: self.clock.now(),
             origin: format!("kubernetes {}", self.context).into(),
             uid: found.metadata.uid.as_deref().map(Label::new),
         };
-        Ok(Seen { replicas, writer: owner::writer(found.managed_fields()) })
+        Ok(Seen { replicas, writer: owner::writer(found.managed_fields()), lever: None })
+    }
+
+    /// How a lever's fields are now.
+    pub(super) async fn look(&self, lever: &Lever) -> Result<LeverState, String> {
+        let object = Object::of(&lever.object)?;
+        let found = match self.within(object.api(&self.client).get(object.name)).await {
+            Ok(found) => found,
+            Err(fault) if fault.code() == Some(404) => return Ok(LeverState::Gone),
+            Err(fault) => return Err(format!("cannot read {}: {}", object.words(), fault.words())),
+        };
+        if found.metadata.uid.as_deref() != Some(lever.uid.as_str()) {
+            return Ok(LeverState::Gone);
+        }
+        let now: Result<Vec<Option<u32>>, String> =
+            lever.set.iter().map(|c| edit::field_now(&found, c, lever)).collect();
+        let now = now?;
+        if lever.set.iter().zip(&now).all(|(c, now)| c.to == *now) {
+            return Ok(LeverState::Written);
+        }
+        if lever.set.iter().zip(&now).all(|(c, now)| c.from == *now) {
+            return Ok(LeverState::Before);
+        }
+        let word = |v: &Option<u32>| v.map_or("unset".to_owned(), |v| v.to_string());
+        let all: Vec<String> = now.iter().map(word).collect();
+        Ok(LeverState::Other(format!("{} has {} now", object.words(), all.join(" and ")).into()))
     }
 
     /// A request with a deadline and its errors put into words.
@@ -260,45 +301,64 @@ impl Scaler {
     }
 }
 
-/// The request exactly as it goes out: line, content type, one operation a line.
-fn request_lines(object: &Object<'_>, change: &Change) -> Vec<Label> {
-    let uid = change.uid.as_ref().map_or("", Label::as_str);
-    let operations = operations(uid, change.from, change.to).map(|o| o.to_string().into());
-    [
-        format!("PATCH {}?fieldManager={FIELD_MANAGER}", object.path()).into(),
-        "Content-Type: application/json-patch+json".into(),
-    ]
-    .into_iter()
-    .chain(operations)
-    .collect()
+/// Request and answer of a dry run. Its failure stands against the change where nothing else does.
+fn answer(written: (Vec<Label>, Outcome), refused: &mut Vec<Label>) -> (Vec<Label>, Result<Label, Label>) {
+    let (request, outcome) = written;
+    let answer: Result<Label, Label> = match outcome {
+        Outcome::Applied => Ok("accepted (admission ran, nothing was stored)".into()),
+        Outcome::Refused(why) | Outcome::Unknown(why) => Err(why),
+    };
+    if refused.is_empty() {
+        refused.extend(answer.as_ref().err().map(|why| format!("the dry run failed: {why}").into()));
+    }
+    (request, answer)
 }
 
 /// How the object differs from what was on screen.
-fn stale(found: &DynamicObject, change: &Change) -> Option<Label> {
+fn stale(object: &Object<'_>, found: &DynamicObject, change: &Change) -> Option<Label> {
     let uid = found.metadata.uid.as_deref().unwrap_or("");
-    let count = desired(found);
     if change.uid.as_ref().is_some_and(|shown| shown != uid) {
-        Some("the object was made again since it was on screen: look again".into())
-    } else if count == change.from {
-        None
-    } else {
-        Some(format!("the count is {count}, not the {} that was on screen: look again", change.from).into())
+        return Some("the object was made again since it was on screen: look again".into());
+    }
+    match kinds::desired(object, found) {
+        Ok(count) if count == change.from => None,
+        Ok(count) => {
+            Some(format!("the count is {count}, not the {} that was on screen: look again", change.from).into())
+        }
+        Err(why) => Some(why.into()),
     }
 }
 
-/// `spec.replicas` of a Deployment or StatefulSet; the server's default is 1.
-fn desired(found: &DynamicObject) -> u32 {
-    count_at(found, "/spec/replicas").unwrap_or(1)
+/// How an autoscaler differs from what was on screen.
+fn moved(found: &DynamicObject, lever: &Lever) -> Option<Label> {
+    if found.metadata.uid.as_deref() != Some(lever.uid.as_str()) {
+        return Some("the autoscaler was made again since it was on screen: look again".into());
+    }
+    lever.set.iter().find_map(|change| match edit::field_now(found, change, lever) {
+        Ok(now) if now == change.from => None,
+        Ok(_) => Some(format!("{change} is no longer what it would be: look again").into()),
+        Err(why) => Some(why.into()),
+    })
 }
 
-fn count_at(found: &DynamicObject, pointer: &str) -> Option<u32> {
-    found.data.pointer(pointer).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok())
+/// Why this object is not the lever of the target: it holds another one, or it is an HPA that KEDA rewrites at once.
+fn not_of(object: &Object<'_>, found: &DynamicObject, target: &Target) -> Option<Label> {
+    if let Some(scaled_object) = owner::kedas(found) {
+        return Some(
+            format!(
+                "KEDA's ScaledObject {scaled_object} made HPA {} and undoes every change of it: change the ScaledObject",
+                object.name
+            )
+            .into(),
+        );
+    }
+    let held = Object::of(target).is_ok_and(|t| t.namespace == object.namespace && owner::scales(&found.data, &t));
+    (!held).then(|| format!("{} does not scale {target} (any more): look again", object.words()).into())
 }
 
-/// The count of a scale: at zero the server leaves the field out.
-fn count_of(scale: &Scale) -> u32 {
-    let count = scale.spec.as_ref().and_then(|s| s.replicas).unwrap_or(0);
-    u32::try_from(count).unwrap_or(0)
+/// Whether a target is an autoscaler, which has bounds but no count of its own.
+fn is_autoscaler(target: &Target) -> bool {
+    matches!(target, Target::Object { kind: ObjectKind::Hpa | ObjectKind::ScaledObject, .. })
 }
 
 #[cfg(test)]

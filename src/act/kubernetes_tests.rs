@@ -4,6 +4,7 @@ use super::*;
 use crate::model::ActionId;
 use http::{Request, Response};
 use kube::client::Body;
+use serde_json::{Value, json};
 use std::{net::SocketAddr, pin::pin, sync::Arc, sync::atomic::AtomicUsize, sync::atomic::Ordering};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -20,11 +21,12 @@ fn change(from: u32, to: u32) -> Change {
         from,
         to,
         reason: "lag".into(),
+        lever: None,
     }
 }
 
 fn scaler(client: Client) -> Scaler {
-    Scaler { deadline: Duration::from_millis(500), ..Scaler::new(client, "test".into(), Clock::wall()) }
+    Scaler::new(client, "test".into(), Clock::wall()).with_deadline(Duration::from_millis(500))
 }
 
 /// What the actuator sends for `change`, and what it makes of a good answer.
@@ -83,7 +85,7 @@ async fn from_zero_the_empty_spec_is_tested() {
 #[tokio::test]
 async fn the_plan_shows_what_is_sent() {
     let change = change(6, 10);
-    let lines = request_lines(&Object::of(&change.target).unwrap(), &change);
+    let lines = Edit::scale(Object::of(&change.target).unwrap(), UID, change.from, change.to).lines();
     let (request, _) = sent(change).await;
     assert_eq!(lines[0].as_str(), format!("PATCH {}", request.uri().to_string().replace("?&", "?")));
     let operations: Vec<Value> = lines[2..].iter().map(|l| serde_json::from_str(l.as_str()).unwrap()).collect();
@@ -110,7 +112,7 @@ async fn names_that_no_object_can_have_send_nothing() {
             matches!(&outcome, Outcome::Refused(why) if why.as_str().contains("cannot be the name")),
             "{outcome:?}"
         );
-        let plan = Box::pin(scaler.plan(&Change { target, ..change(1, 2) })).await;
+        let plan = scaler.plan(&Change { target, ..change(1, 2) }).await;
         assert!(!plan.refused.is_empty());
     }
     let no_uid = scaler.apply(&Change { uid: None, ..change(1, 2) }).await;
@@ -182,9 +184,9 @@ async fn each_fault_is_either_certain_or_unknown_and_sent_once() {
         (status(503, &none), false, "503"),
         (status(504, &none), false, "504"),
         (http(502, "<html>bad gateway</html>"), false, "502"),
-        (http(200, "{}"), false, "0 replicas"),
+        (http(200, "{}"), false, "answer"),
         (http(200, "nonsense"), false, "answer"),
-        (http(200, scale), false, "7 replicas instead of 10"),
+        (http(200, scale), false, "7 at /spec/replicas instead of 10"),
         (cut(20), false, "connection"),
         (cut(http(200, scale).len() - 10), false, ""),
         (Vec::new(), false, "connection"),
@@ -219,31 +221,4 @@ fn an_authentication_error_keeps_its_token_to_itself() {
     let error = kube::client::AuthError::AuthExecRun { cmd: format!("TOKEN={token} login"), out: Box::new(output) };
     let outcome = fault::Fault::from(kube::Error::Auth(error)).outcome();
     assert!(matches!(&outcome, Outcome::Refused(why) if !why.as_str().contains(token)), "{outcome:?}");
-}
-
-#[test]
-fn the_newest_writer_of_the_count_is_told_and_others_are_not() {
-    let object: DynamicObject = serde_json::from_value(json!({
-        "metadata": {"name": "x", "managedFields": [
-            {"manager": "helm", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-            {"manager": "kube-controller-manager", "time": "2026-01-02T00:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-            {"manager": "kubectl", "time": "2026-01-03T00:00:00Z", "fieldsV1": {"f:spec": {"f:template": {}}}},
-        ]},
-    }))
-    .unwrap();
-    assert_eq!(owner::writer(object.managed_fields()).unwrap().as_str(), "kube-controller-manager");
-}
-
-#[test]
-fn a_parent_controller_refuses_and_gitops_warns() {
-    let object: DynamicObject = serde_json::from_value(json!({
-        "metadata": {
-            "name": "x",
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Rollout", "name": "web", "uid": "1", "controller": true}],
-            "labels": {"kustomize.toolkit.fluxcd.io/name": "apps"},
-        },
-    }))
-    .unwrap();
-    assert!(owner::controller(&object).unwrap().as_str().starts_with("Rollout web"));
-    assert!(owner::gitops(&object).unwrap().starts_with("Flux"));
 }

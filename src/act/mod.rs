@@ -9,11 +9,12 @@ mod kubernetes;
 mod observer;
 
 use crate::{
-    model::{ActionId, CommandSettings, Label, Replicas, Target},
+    model::{ActionId, CommandSettings, Label, Lever, LeverState, Replicas, Target},
     process::Clock,
 };
 pub use kubernetes::FIELD_MANAGER;
 pub use observer::Observer;
+use std::time::Duration;
 
 /// One change of one count, as it was approved.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Change {
     pub to: u32,
     /// Why, for commands that pass it on.
     pub reason: Label,
+    /// What is written when the count has an owner: one of the [`Plan::offers`]. `None`: the count itself.
+    pub lever: Option<Lever>,
 }
 
 /// What a change would do, checked against the target as it is now. Nothing was changed to learn it.
@@ -45,6 +48,17 @@ pub struct Plan {
     pub dry_run: Result<Label, Label>,
     /// What stands against it, each with the mend; empty: may be done.
     pub refused: Vec<Label>,
+    /// The writes that would stick where this one would not, best first: plan again with one as [`Change::lever`].
+    pub offers: Vec<Offer>,
+}
+
+/// A write that sticks although the count has an owner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// What is written.
+    pub lever: Lever,
+    /// What it does and what it leaves behind, for the dialog.
+    pub words: Label,
 }
 
 /// How a write ended.
@@ -65,6 +79,8 @@ pub struct Seen {
     pub replicas: Replicas,
     /// Manager that last wrote it, where the server says so. A hint: servers forget it (kubernetes.md §7).
     pub writer: Option<Label>,
+    /// How the change's lever was found; `None`: it has none.
+    pub lever: Option<LeverState>,
 }
 
 /// The one door to changing anything. Constructed in operate mode only.
@@ -84,6 +100,13 @@ impl Actuator {
         }
     }
 
+    /// How long one request to Kubernetes may take; 15 s unless said.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.kubernetes = self.kubernetes.map(|scaler| scaler.with_deadline(deadline));
+        self
+    }
+
     /// Who the Kubernetes server says we are; `None` without Kubernetes or when it does not say.
     pub async fn identity(&self) -> Option<Label> {
         self.kubernetes.as_ref()?.identity().await.ok()
@@ -93,7 +116,7 @@ impl Actuator {
     pub async fn plan(&self, change: &Change) -> Plan {
         match (&change.target, &self.kubernetes) {
             (Target::Command(name), _) => self.commands.plan(name, change).await,
-            (_, Some(scaler)) => Box::pin(scaler.plan(change)).await, // five requests at once: too big for the stack
+            (_, Some(scaler)) => scaler.plan(change).await,
             (_, None) => Plan::impossible(NO_KUBERNETES),
         }
     }
@@ -115,6 +138,16 @@ impl Actuator {
             (_, None) => Err(NO_KUBERNETES.to_owned()),
         }
     }
+
+    /// Looks at everything that `change` writes: the target's count and, where it has one, the lever's fields.
+    pub async fn look(&self, change: &Change) -> Result<Seen, String> {
+        let mut seen = self.observe(&change.target).await?;
+        if let Some(lever) = &change.lever {
+            let scaler = self.kubernetes.as_ref().ok_or(NO_KUBERNETES)?;
+            seen.lever = Some(scaler.look(lever).await?);
+        }
+        Ok(seen)
+    }
 }
 
 const NO_KUBERNETES: &str = "no Kubernetes is configured: set [kubernetes] context, or choose another target";
@@ -129,6 +162,7 @@ impl Plan {
             identity: Label::default(),
             dry_run: Err(why.clone()),
             refused: vec![why],
+            offers: Vec::new(),
         }
     }
 }

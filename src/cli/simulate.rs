@@ -1,19 +1,21 @@
 //! `highwater simulate`: a day of a workload under each policy, priced.
 
+mod scenario;
+
 use super::{
     Failure, Outcome,
     args::{ListFormat, Simulate},
-    print, series,
+    print,
 };
 use crate::{
-    contest::{self, Round, Scenario, Standing},
-    model::{Sample, si},
+    contest::{self, Round, Standing},
+    model::si,
     simulate::arena::Score,
 };
+use scenario::Scenario;
 use serde_json::json;
 use std::{
     fmt::Write,
-    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -27,8 +29,7 @@ const KNOWN: &str = "planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda
                      fixed, oracle";
 
 pub(super) fn run(args: &Simulate) -> Outcome {
-    let scenario = read(&args.scenario).map_err(Failure::usage)?;
-    let points = scenario.csv().map(|path| samples(&path)).transpose()?;
+    let scenario = Scenario::read(&args.scenario).map_err(Failure::usage)?;
     if args.seeds == 0 {
         return Err(Failure::usage("--seeds 0: at least one day must be played"));
     }
@@ -43,7 +44,7 @@ pub(super) fn run(args: &Simulate) -> Outcome {
     }
     let game = scenario.game();
     let play = |seed: u64| -> Result<Round, String> {
-        let season = scenario.season(seed, points.as_deref())?;
+        let season = scenario.series(seed)?.season(&scenario);
         Ok(contest::round(&game, &season, seed, &entrants, with_oracle.then(|| scenario.moves())))
     };
     let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::failed)?;
@@ -53,18 +54,6 @@ pub(super) fn run(args: &Simulate) -> Outcome {
         ListFormat::Table => table(&scenario.name(), args.seeds, &standings, &rounds),
     };
     print(&text)
-}
-
-/// Reads a scenario file; the error is a sentence with file, line and column.
-fn read(path: &Path) -> Result<Scenario, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    Scenario::parse(&text, path)
-}
-
-/// The values of a series file; what is missing lies between its neighbours.
-fn samples(path: &Path) -> Result<Vec<Sample>, Failure> {
-    let rows = series::read(path)?;
-    Ok(rows.into_iter().filter_map(|row| Some(Sample { at: row.at, value: row.value? })).collect())
 }
 
 /// Plays seeds on every core; the order of the rounds is that of the seeds.

@@ -11,7 +11,6 @@ mod members;
 mod memo;
 mod mstl;
 mod pool;
-pub mod profile;
 mod ridge;
 mod seasons;
 mod sparse;

@@ -1,6 +1,6 @@
 //! A decision being carried out, and what an operator asks for.
 
-use super::{Confirm, Label, PlanHash, Target, Time};
+use super::{Confirm, Label, Lever, PlanHash, Target, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -116,6 +116,9 @@ pub struct Terms {
     /// Who took the change back after it was accepted, as far as the server says; `?` when it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reverted_by: Option<Label>,
+    /// What is written when the count has an owner (see [`Lever`]); absent: the count itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lever: Option<Lever>,
 }
 
 impl Terms {

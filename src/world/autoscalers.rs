@@ -57,10 +57,12 @@ fn follow_scaled_objects(state: &mut State) {
 fn one(state: &mut State, sync: &mut Sync) {
     let Some(hpa) = state.hpas.get(sync.hpa).map(|h| h.value.clone()) else { return };
     let (namespace, target) = (hpa.namespace.as_str(), hpa.target_name.as_str());
-    let paused = |o: &super::Object<crate::model::ScaledObject>| {
-        o.value.namespace == hpa.namespace && o.value.target_name == hpa.target_name && o.value.paused.is_some()
+    let its_own = |o: &&super::Object<crate::model::ScaledObject>| {
+        hpa.keda && o.value.namespace == hpa.namespace && o.value.target_name == hpa.target_name
     };
-    if hpa.keda && state.scaled_objects.iter().any(paused) {
+    let pause = state.scaled_objects.iter().find(its_own).and_then(|o| o.value.paused.clone());
+    let only_grows = pause.as_ref().is_some_and(|p| p.as_str().starts_with("paused-scale-in="));
+    if pause.is_some() && !only_grows {
         return; // KEDA deletes the HPA while it is paused
     }
     let Some((desired, current)) = state.deployment(namespace, target).map(|d| (d.desired, d.current)) else { return };
@@ -80,6 +82,9 @@ fn one(state: &mut State, sync: &mut Sync) {
     let proposal = Ok(average_value(lag, per_replica, current.max(1), controller.tolerance));
     let bounds = Bounds { min: hpa.min, max: hpa.max, behavior: None };
     let decision = sync.memory.sync(state.now(), desired, &proposal, &bounds, &controller);
+    if only_grows && decision.replicas < desired {
+        return; // selectPolicy Disabled for scaleDown
+    }
     if decision.replicas != desired
         && let Err(error) = state.set_replicas(namespace, target, decision.replicas, MANAGER)
     {

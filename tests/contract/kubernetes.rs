@@ -1,8 +1,9 @@
 //! What the source and the actuator rely on in a Kubernetes API. `Subject` is all that a server must bring.
 
+use crate::real::kubernetes::{Namespace, kubernetes};
 use highwater::{
     act::{Actuator, Change, Outcome},
-    model::{ActionId, Health, KubeState, KubernetesSettings, Label, Observation, Target},
+    model::{ActionId, Health, KubeState, KubernetesSettings, Label, Lever, LeverState, Observation, Target},
     process::Clock,
     source::kubernetes::{check, check_targets, connect, connect_to_change, run},
     world::{World, kubernetes::KubernetesFace},
@@ -24,25 +25,49 @@ struct Subject {
     settings: KubernetesSettings,
     /// A Deployment that nobody else scales, with more than one replica.
     free: Target,
-    /// A Deployment under an HPA.
+    /// A Deployment under an HPA whose floor is below its count.
     under_hpa: Target,
     /// A Deployment under a ScaledObject.
     under_keda: Target,
-    /// Ends the server when dropped.
-    face: Option<KubernetesFace>,
+    /// Ends the server, or the namespace's kubelet, when dropped.
+    server: Option<Server>,
+}
+
+#[allow(dead_code)] // held for their ends
+enum Server {
+    Face(KubernetesFace),
+    Real(Namespace),
 }
 
 impl Subject {
-    async fn face() -> Self {
+    async fn face() -> Option<Self> {
         let world = World::start("fraud", 7, 1.0).unwrap();
         let face = highwater::world::kubernetes::serve(world).await.unwrap();
-        Self {
+        Some(Self {
             settings: face.settings(),
             free: "deploy/payments/fraud-scorer".parse().unwrap(),
             under_hpa: "deploy/orders/orders-etl".parse().unwrap(),
             under_keda: "deploy/web/clickstream".parse().unwrap(),
-            face: Some(face),
+            server: Some(Server::Face(face)),
+        })
+    }
+
+    async fn real() -> Option<Self> {
+        let space = kubernetes().await?.namespace().await;
+        for name in ["free", "held", "scaled"] {
+            space.deployment(name, 3).await;
         }
+        space.hpa("held", 2, 8).await;
+        space.scaled_object("scaled", 2, 8).await;
+        space.kedas_hpa("scaled", 2, 8).await;
+        let target = |name: &str| format!("deploy/{}/{name}", space.name).parse().unwrap();
+        Some(Self {
+            settings: space.server.settings("alice", &[&space.name]),
+            free: target("free"),
+            under_hpa: target("held"),
+            under_keda: target("scaled"),
+            server: Some(Server::Real(space)),
+        })
     }
 
     async fn client(&self) -> Client {
@@ -54,6 +79,38 @@ impl Subject {
         Actuator::new(Some((client, Label::new("test"))), &[], Clock::wall())
     }
 }
+
+/// Every test of the contract, against the simulated world's face and against a real API server.
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {
+        mod face {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Subject::face().await.unwrap()).await;
+            })*
+        }
+        mod real {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(subject) = super::Subject::real().await {
+                    super::$name(subject).await;
+                }
+            })*
+        }
+    };
+}
+
+contract!(
+    the_source_sees_what_there_is_and_what_changes,
+    a_plan_changes_nothing_and_shows_the_exact_request,
+    a_stale_plan_another_object_and_a_missing_one_are_refused,
+    zero_is_a_count_like_any_other,
+    of_eight_writers_exactly_one_wins_each_round,
+    what_an_autoscaler_owns_is_not_scaled_directly,
+    a_bound_is_moved_and_put_back,
+    stale_wrong_and_malformed_writes_are_told_apart,
+    check_says_what_may_be_read_and_scaled,
+);
 
 fn api(client: &Client, target: &Target) -> (Api<Deployment>, String) {
     let (_, namespace, name) = target.kubernetes().unwrap();
@@ -70,6 +127,7 @@ async fn change(actuator: &Actuator, target: &Target, to: u32) -> Change {
         from: seen.desired,
         to,
         reason: "test".into(),
+        lever: None,
     }
 }
 
@@ -104,9 +162,7 @@ async fn health_where(inbox: &mut mpsc::Receiver<Observation>, wanted: Health) -
     found.await.expect("no such health in time")
 }
 
-#[tokio::test]
-async fn the_source_sees_what_there_is_and_what_changes() {
-    let subject = Subject::face().await;
+async fn the_source_sees_what_there_is_and_what_changes(subject: Subject) {
     let (out, mut inbox) = mpsc::channel(16);
     let source = tokio::spawn(run(subject.settings.clone(), Clock::wall(), out));
     let first = state_where(&mut inbox, |_| true).await;
@@ -129,14 +185,13 @@ async fn the_source_sees_what_there_is_and_what_changes() {
     source.abort();
 }
 
-#[tokio::test]
-async fn a_plan_changes_nothing_and_shows_the_exact_request() {
-    let subject = Subject::face().await;
+async fn a_plan_changes_nothing_and_shows_the_exact_request(subject: Subject) {
     let actuator = subject.actuator().await;
     let change = change(&actuator, &subject.free, 9).await;
     let plan = actuator.plan(&change).await;
     assert_eq!((plan.refused.as_slice(), plan.dry_run.is_ok()), ([].as_slice(), true), "{plan:?}");
-    let path = "/apis/apps/v1/namespaces/payments/deployments/fraud-scorer/scale?fieldManager=highwater";
+    let (_, namespace, name) = subject.free.kubernetes().unwrap();
+    let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale?fieldManager=highwater");
     assert!(plan.request.iter().any(|l| l.as_str() == format!("PATCH {path}")), "{:?}", plan.request);
     assert!(plan.owner.as_str().contains("no HPA"), "{}", plan.owner);
     assert!(!plan.identity.is_empty());
@@ -145,15 +200,14 @@ async fn a_plan_changes_nothing_and_shows_the_exact_request() {
     assert_eq!(count(&actuator, &subject.free).await, 9);
 }
 
-#[tokio::test]
-async fn a_stale_plan_another_object_and_a_missing_one_are_refused() {
-    let subject = Subject::face().await;
+async fn a_stale_plan_another_object_and_a_missing_one_are_refused(subject: Subject) {
     let actuator = subject.actuator().await;
     let good = change(&actuator, &subject.free, 9).await;
     let stale = Change { from: good.from + 1, ..good.clone() };
     let other = Change { uid: Some("11111111-2222-4333-8444-555555555555".into()), ..good.clone() };
+    let missing = format!("deploy/{}/nobody", subject.free.kubernetes().unwrap().1).parse().unwrap();
     let nobody = Change { uid: None, ..good.clone() };
-    let missing = Change { target: "deploy/payments/nobody".parse().unwrap(), ..good.clone() };
+    let missing = Change { target: missing, ..good.clone() };
     for wrong in [&stale, &other, &nobody, &missing] {
         let outcome = actuator.apply(wrong).await;
         assert!(matches!(outcome, Outcome::Refused(_)), "{wrong:?}: {outcome:?}");
@@ -162,9 +216,7 @@ async fn a_stale_plan_another_object_and_a_missing_one_are_refused() {
     assert_eq!(count(&actuator, &subject.free).await, good.from);
 }
 
-#[tokio::test]
-async fn zero_is_a_count_like_any_other() {
-    let subject = Subject::face().await;
+async fn zero_is_a_count_like_any_other(subject: Subject) {
     let actuator = subject.actuator().await;
     for to in [0, 3, 0, 5] {
         let change = change(&actuator, &subject.free, to).await;
@@ -180,9 +232,7 @@ async fn zero_is_a_count_like_any_other() {
     assert_eq!(scale.spec.and_then(|s| s.replicas), None, "at zero the field is left out");
 }
 
-#[tokio::test]
-async fn of_eight_writers_exactly_one_wins_each_round() {
-    let subject = Subject::face().await;
+async fn of_eight_writers_exactly_one_wins_each_round(subject: Subject) {
     let actuator = subject.actuator().await;
     for round in 0..5 {
         let from = change(&actuator, &subject.free, 0).await;
@@ -202,9 +252,7 @@ async fn of_eight_writers_exactly_one_wins_each_round() {
     }
 }
 
-#[tokio::test]
-async fn what_an_autoscaler_owns_is_not_scaled_directly() {
-    let subject = Subject::face().await;
+async fn what_an_autoscaler_owns_is_not_scaled_directly(subject: Subject) {
     let actuator = subject.actuator().await;
     let hpa = actuator.plan(&change(&actuator, &subject.under_hpa, 20).await).await;
     assert!(hpa.refused.iter().any(|r| r.as_str().contains("minReplicas")), "{hpa:?}");
@@ -213,9 +261,50 @@ async fn what_an_autoscaler_owns_is_not_scaled_directly() {
     assert!(keda.refused[0].as_str().contains("minReplicaCount"), "{keda:?}");
 }
 
-#[tokio::test]
-async fn stale_wrong_and_malformed_writes_are_told_apart() {
-    let subject = Subject::face().await;
+/// The offer for a change of a count that an autoscaler owns, as the change to plan next.
+async fn offered(actuator: &Actuator, target: &Target, to: u32) -> Change {
+    let direct = change(actuator, target, to).await;
+    let plan = actuator.plan(&direct).await;
+    let lever = plan.offers.first().unwrap_or_else(|| panic!("no offer: {plan:?}")).lever.clone();
+    Change { lever: Some(lever), ..direct }
+}
+
+async fn a_bound_is_moved_and_put_back(subject: Subject) {
+    let actuator = subject.actuator().await;
+    for target in [&subject.under_hpa, &subject.under_keda] {
+        let to = count(&actuator, target).await + 1;
+        let change = offered(&actuator, target, to).await;
+        let plan = actuator.plan(&change).await;
+        assert_eq!((plan.refused.as_slice(), plan.dry_run.is_ok()), ([].as_slice(), true), "{plan:?}");
+        assert_eq!(actuator.look(&change).await.unwrap().lever, Some(LeverState::Before), "a plan changes nothing");
+        assert_eq!(actuator.apply(&change).await, Outcome::Applied);
+        assert_eq!(actuator.look(&change).await.unwrap().lever, Some(LeverState::Written));
+        let again = actuator.apply(&change).await;
+        assert!(matches!(&again, Outcome::Refused(why) if why.as_str().contains("look again")), "{again:?}");
+        assert!(!actuator.plan(&change).await.refused.is_empty(), "what was moved is no longer as it was");
+
+        let back = Change { lever: change.lever.as_ref().map(Lever::back), ..change.clone() };
+        assert_eq!(actuator.apply(&back).await, Outcome::Applied);
+        assert_eq!(actuator.look(&change).await.unwrap().lever, Some(LeverState::Before));
+    }
+    // KEDA's switch against shrinking comes and goes as a whole.
+    let direct = change(&actuator, &subject.under_keda, count(&actuator, &subject.under_keda).await + 1).await;
+    let hold = actuator.plan(&direct).await.offers.remove(1).lever;
+    let hold = Change { lever: Some(hold), ..direct };
+    assert_eq!(actuator.apply(&hold).await, Outcome::Applied);
+    assert_eq!(actuator.look(&hold).await.unwrap().lever, Some(LeverState::Written));
+    let back = Change { lever: hold.lever.as_ref().map(Lever::back), ..hold.clone() };
+    assert_eq!(actuator.apply(&back).await, Outcome::Applied);
+    assert_eq!(actuator.look(&hold).await.unwrap().lever, Some(LeverState::Before));
+    // A bound of another target is no lever for this one.
+    let wrong = Change {
+        target: subject.free.clone(),
+        ..offered(&actuator, &subject.under_hpa, count(&actuator, &subject.under_hpa).await + 1).await
+    };
+    assert!(matches!(actuator.apply(&wrong).await, Outcome::Refused(_)));
+}
+
+async fn stale_wrong_and_malformed_writes_are_told_apart(subject: Subject) {
     let client = subject.client().await;
     let (api, name) = api(&client, &subject.free);
     let write = async |patch: Patch<serde_json::Value>| {
@@ -234,9 +323,7 @@ async fn stale_wrong_and_malformed_writes_are_told_apart() {
     assert_eq!(write(uid).await.0, 409);
 }
 
-#[tokio::test]
-async fn check_says_what_may_be_read_and_scaled() {
-    let subject = Subject::face().await;
+async fn check_says_what_may_be_read_and_scaled(subject: Subject) {
     let lines = check(&subject.settings).await;
     assert!(lines.len() == 6 && lines.iter().all(|l| l.ok), "{lines:#?}");
     let lines = check_targets(&subject.settings, &[subject.free.clone(), Target::Command("x".into())]).await;
@@ -246,11 +333,11 @@ async fn check_says_what_may_be_read_and_scaled() {
 /// Face only: a server that goes away is said to be gone.
 #[tokio::test]
 async fn a_server_that_goes_away_is_noticed() {
-    let mut subject = Subject::face().await;
+    let mut subject = Subject::face().await.unwrap();
     let (out, mut inbox) = mpsc::channel(16);
     let source = tokio::spawn(run(subject.settings.clone(), Clock::wall(), out));
     state_where(&mut inbox, |_| true).await;
-    subject.face = None;
+    subject.server = None;
     let why = timeout(Duration::from_secs(40), async {
         loop {
             if let Some(Observation::Health(status)) = inbox.recv().await

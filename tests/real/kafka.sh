@@ -14,6 +14,7 @@ VERSION=${HIGHWATER_TEST_KAFKA:-4.3.1}
 CACHE=${HIGHWATER_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/highwater-tests}
 HOME_DIR=$CACHE/kafka-$VERSION
 HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lifetime.sh"
 JVM=(-Xms64m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Dlog4j2.level=INFO)
 
 die() { echo "kafka.sh: $*" >&2; exit 1; }
@@ -41,17 +42,6 @@ POM
 
 classpath() { # the agent is no part of the broker's own class path
   find "$HOME_DIR/libs" -name '*.jar' ! -name 'jmx_prometheus_javaagent*' | sort | tr '\n' ':'
-}
-
-# N free ports; they stay free because nothing else is asked for between here and the bind, a second at most.
-free_ports() {
-  local n=$1 port got=0
-  while [ "$got" -lt "$n" ]; do
-    port=$((20000 + RANDOM % 12000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && [[ ! " ${TAKEN:-} " == *" $port "* ]]; then
-      TAKEN="${TAKEN:-} $port"; echo "$port"; got=$((got + 1))
-    fi
-  done
 }
 
 start() {
@@ -151,23 +141,6 @@ CONF
   done
   [ "$mode" = secured ] && echo "$mutual" >"$dir/mutual"
   echo "$bootstrap" >"$dir/bootstrap"
-}
-
-guard() { # waits for the owner's end, however it comes (kill -9 too), then ends the servers and removes their data
-  local dir=$1 owner=$2
-  while kill -0 "$owner" 2>/dev/null && [ -e "$dir/pids" ]; do sleep 0.5; done
-  stop "$dir"
-  rm -rf "$dir"
-}
-
-stop() {
-  local dir=$1 pid
-  [ -e "$dir/pids" ] || return 0
-  while read -r pid; do
-    kill -CONT "$pid" 2>/dev/null || true # a stopped process would not hear the end
-    kill -KILL "$pid" 2>/dev/null || true # the data are thrown away: no need to be gentle
-  done <"$dir/pids"
-  rm -f "$dir/pids"
 }
 
 tool() {

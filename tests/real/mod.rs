@@ -1,7 +1,11 @@
 //! Real servers for the tests, on loopback, each gone with the test or the test process that started it.
 
 mod kafka;
+mod kubelet;
+pub mod kubernetes;
+mod metrics;
 pub mod prometheus;
+pub mod proxy;
 
 pub use kafka::{Kafka, kafka, kafka_alone, secured_kafka};
 

@@ -368,7 +368,7 @@ impl Desk {
         let now = self.now();
         match seen {
             Err(why) => tracing::warn!("cannot look at {} of {id}: {why}", action.target),
-            Ok(Seen { mut replicas, writer }) => {
+            Ok(Seen { mut replicas, writer, .. }) => {
                 // A command says what was asked for; what is at work is seen by the sources.
                 if let (Target::Command(_), Some(view)) =
                     (&action.target, self.picture().workload(action.workload.as_str()))
@@ -453,6 +453,7 @@ fn change(action: &Action) -> Change {
         from: action.from,
         to: action.to,
         reason: action.reason.clone(),
+        lever: action.terms.lever.clone(),
     }
 }
 

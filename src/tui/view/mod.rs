@@ -16,7 +16,6 @@ mod plot;
 mod tables;
 mod text;
 mod toasts;
-mod what_if;
 pub mod workload;
 
 pub(super) use dialog::last_line;

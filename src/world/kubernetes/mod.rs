@@ -3,6 +3,7 @@
 //! Lists and watches of Deployments, StatefulSets (none live here), HPAs and ScaledObjects; `/scale` with the API
 //! server's compare-and-set; discovery and the two self reviews. What the real server answers was measured on v1.36.4.
 
+mod bounds;
 mod objects;
 mod scale;
 mod status;
@@ -135,7 +136,7 @@ fn router(face: Face) -> Router {
         .route("/apis/{group}/{version}", get(resources))
         .route("/apis/{group}/{version}/{plural}", get(list_all))
         .route("/apis/{group}/{version}/namespaces/{namespace}/{plural}", get(list_namespace))
-        .route("/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}", get(read_one))
+        .route("/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}", get(read_one).patch(bounds::patch))
         .route("/apis/apps/v1/namespaces/{namespace}/{plural}/{name}/scale", scale)
         .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", post(who))
         .route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", post(may))
@@ -178,7 +179,7 @@ fn resource_list(group_version: &str, resources: &[Resource]) -> Value {
         let (plural, kind) = (resource.plural(), resource.kind());
         list.push(json!({
             "name": plural, "singularName": kind.to_lowercase(), "namespaced": true, "kind": kind,
-            "verbs": ["get", "list", "watch"],
+            "verbs": if resource.group() == "apps" { json!(["get", "list", "watch"]) } else { json!(["get", "list", "patch", "watch"]) },
         }));
         if resource.group() == "apps" {
             list.push(json!({
@@ -240,8 +241,10 @@ async fn may(Json(mut review): Json<Value>) -> (StatusCode, Json<Value>) {
     let word = |key: &str| review.pointer(&format!("/spec/resourceAttributes/{key}")).and_then(Value::as_str);
     let known = Resource::ALL.iter().any(|r| Some(r.group()) == word("group") && Some(r.plural()) == word("resource"));
     let scale = word("group") == Some("apps") && word("subresource") == Some("scale");
+    let bounds =
+        matches!(word("group"), Some("autoscaling" | "keda.sh")) && word("subresource").is_none_or(str::is_empty);
     let allowed = match word("verb") {
-        Some("patch") => known && scale,
+        Some("patch") => known && (scale || bounds),
         Some("get") => known,
         Some("list" | "watch") => known && word("subresource").is_none_or(str::is_empty),
         _ => false,

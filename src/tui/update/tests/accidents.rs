@@ -31,8 +31,6 @@ fn step() -> impl Strategy<Value = Step> {
         "x",
         "z",
         "e",
-        "w",
-        "v",
         "j",
         "k",
         "G",

@@ -1,0 +1,297 @@
+//! What only a real API server and its controllers can show: who takes a count back, who may, and what a lost answer did.
+
+use crate::real::{
+    kubernetes::{Audited, Namespace, kubernetes, wait},
+    proxy::{Fault, Proxy},
+};
+use highwater::{
+    act::{Actuator, Change, Outcome, Plan},
+    model::{ActionId, Label, Lever, LeverState, Observation, Target},
+    process::Clock,
+    source::kubernetes::{check, connect_to_change, run},
+};
+use kube::{
+    Api,
+    api::{DynamicObject, Patch, PatchParams},
+    core::GroupVersionKind,
+};
+use serde_json::json;
+use std::time::Duration;
+
+async fn actuator(space: &Namespace, user: &str) -> Actuator {
+    let client = connect_to_change(&space.server.settings(user, &[&space.name])).await.unwrap();
+    Actuator::new(Some((client, Label::new("real"))), &[], Clock::wall())
+}
+
+fn target(space: &Namespace, kind: &str, name: &str) -> Target {
+    format!("{kind}/{}/{name}", space.name).parse().unwrap()
+}
+
+async fn change(actuator: &Actuator, target: &Target, to: u32) -> Change {
+    let seen = actuator.observe(target).await.unwrap().replicas;
+    let action = ActionId("a-1".into());
+    Change { action, target: target.clone(), uid: seen.uid, from: seen.desired, to, reason: "test".into(), lever: None }
+}
+
+fn refusal(plan: &Plan) -> String {
+    plan.refused.iter().map(Label::as_str).collect::<Vec<_>>().join("; ")
+}
+
+/// The proof that the owner check is needed, kept: what it refuses is really taken back, what it offers really stays.
+#[tokio::test]
+async fn a_direct_write_under_an_hpa_is_taken_back_and_its_floor_stays() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await.with_kubelet(Duration::ZERO);
+    let metrics = server.metrics();
+    metrics.set(&space.name, "held", 40);
+    space.deployment("held", 4).await;
+    space.hpa("held", 2, 8).await;
+    let alice = actuator(&space, "alice").await;
+    let held = target(&space, "deploy", "held");
+    let syncs = async |n: usize| {
+        let before = metrics.asked(&space.name, "held");
+        wait("the HPA looked again", async || metrics.asked(&space.name, "held") >= before + n).await;
+    };
+    syncs(2).await;
+    wait("four are ready", async || alice.observe(&held).await.unwrap().replicas.ready == 4).await;
+
+    let direct = change(&alice, &held, 6).await;
+    let plan = alice.plan(&direct).await;
+    assert!(refusal(&plan).contains("HPA held writes this count"), "{plan:?}");
+    // The check switched off: the plan is not asked.
+    assert_eq!(alice.apply(&direct).await, Outcome::Applied);
+    wait("the HPA took it back", async || space.replicas("held").await == 4).await;
+
+    let lever = plan.offers[0].lever.clone();
+    let floor = Change { lever: Some(lever.clone()), ..direct };
+    let plan = alice.plan(&floor).await;
+    assert_eq!((refusal(&plan).as_str(), plan.dry_run.is_ok()), ("", true), "{plan:?}");
+    assert_eq!(alice.apply(&floor).await, Outcome::Applied);
+    wait("the HPA follows its floor", async || space.replicas("held").await == 6).await;
+    syncs(3).await;
+    assert_eq!(space.replicas("held").await, 6, "and stays there");
+    assert_eq!(alice.look(&floor).await.unwrap().lever, Some(LeverState::Written));
+
+    let back = Change { lever: Some(lever.back()), ..floor };
+    assert_eq!(alice.apply(&back).await, Outcome::Applied);
+    wait("the metric decides again", async || space.replicas("held").await == 4).await;
+    assert_eq!(space.writes("alice", "held").len(), 3, "one request each");
+}
+
+#[tokio::test]
+async fn kedas_own_hpa_is_never_patched_and_its_rules_are_told() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    space.deployment("orders", 3).await;
+    let scaled = space.scaled_object("orders", 2, 8).await;
+    let hpa = space.kedas_hpa("orders", 2, 8).await;
+    let alice = actuator(&space, "alice").await;
+    let orders = target(&space, "deploy", "orders");
+    let direct = change(&alice, &orders, 5).await;
+    let plan = alice.plan(&direct).await;
+    assert!(plan.offers.iter().all(|o| o.lever.object == target(&space, "scaledobject", "orders")), "{plan:?}");
+    let offer = plan.offers[0].lever.clone();
+    let uid = Label::new(hpa.metadata.uid.as_deref().unwrap());
+    let on_hpa = Lever { object: target(&space, "hpa", "keda-hpa-orders"), uid, ..offer.clone() };
+    let on_hpa = Change { lever: Some(on_hpa), ..direct.clone() };
+    assert!(refusal(&alice.plan(&on_hpa).await).contains("ScaledObject"));
+    assert!(matches!(alice.apply(&on_hpa).await, Outcome::Refused(_)));
+    assert_eq!(space.writes("alice", "keda-hpa-orders").len(), 0);
+    // A floor above the ceiling breaks the rule of KEDA's own definition, and the dry run shows the server's words.
+    let mut above = offer.clone();
+    above.set[0].to = Some(9);
+    let above = alice.plan(&Change { lever: Some(above), ..direct.clone() }).await;
+    assert!(above.dry_run.unwrap_err().as_str().contains("minReplicaCount must be at most"));
+    assert_eq!(scaled.metadata.uid.as_deref(), Some(offer.uid.as_str()));
+
+    // A paused ScaledObject lets go of the count, and that is said.
+    let gvk = GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject");
+    let resource = kube::api::ApiResource::from_gvk(&gvk);
+    let api: Api<DynamicObject> = Api::namespaced_with(space.admin.clone(), &space.name, &resource);
+    let pause = json!({"metadata": {"annotations": {"autoscaling.keda.sh/paused-replicas": "3"}}});
+    api.patch("orders", &PatchParams::default(), &Patch::Merge(pause)).await.unwrap();
+    let plan = alice.plan(&direct).await;
+    assert!(plan.refused.is_empty() && plan.owner.as_str().contains("KEDA deleted its HPA"), "{plan:?}");
+}
+
+#[tokio::test]
+async fn an_object_made_again_under_the_same_name_is_not_touched() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    space.deployment("web", 2).await;
+    let alice = actuator(&space, "alice").await;
+    let shown = change(&alice, &target(&space, "deploy", "web"), 5).await;
+    space.delete("apps/v1", "Deployment", "web").await;
+    assert!(matches!(alice.apply(&shown).await, Outcome::Refused(why) if why.as_str().contains("404")));
+    space.deployment("web", 2).await;
+    assert!(refusal(&alice.plan(&shown).await).contains("made again"));
+    assert!(matches!(alice.apply(&shown).await, Outcome::Refused(why) if why.as_str().contains("look again")));
+    assert_eq!(space.replicas("web").await, 2);
+}
+
+#[tokio::test]
+async fn each_user_may_what_the_server_says_and_is_who_the_server_says() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    space.deployment("web", 2).await;
+    let web = target(&space, "deploy", "web");
+    for user in ["alice", "bob"] {
+        let actuator = actuator(&space, user).await;
+        assert_eq!(actuator.identity().await, Some(Label::new(user)));
+        assert!(actuator.plan(&change(&actuator, &web, 3).await).await.refused.is_empty());
+    }
+    let viewer = actuator(&space, "viewer").await;
+    let change = change(&viewer, &web, 3).await;
+    let plan = viewer.plan(&change).await;
+    assert!(refusal(&plan).contains("not allowed to patch deployments/scale of web"), "{plan:?}");
+    assert!(plan.identity.as_str().contains("viewer") && plan.dry_run.is_err());
+    assert!(matches!(viewer.apply(&change).await, Outcome::Refused(why) if why.as_str().contains("403")));
+    assert_eq!(space.replicas("web").await, 2);
+    let writes = space.writes("viewer", "web");
+    assert_eq!(writes.iter().map(Audited::code).collect::<Vec<_>>(), [403], "asked once, refused");
+    let nobody = actuator(&space, "nobody").await;
+    assert!(nobody.observe(&web).await.unwrap_err().contains("403"));
+}
+
+#[tokio::test]
+async fn what_an_operator_made_is_scaled_at_its_top() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    let rollout = space
+        .create(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"}, "spec": {"replicas": 2}}))
+        .await;
+    let owner = json!({"ownerReferences": [{
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "shop",
+        "uid": rollout.metadata.uid, "controller": true,
+    }]});
+    space.deployment_with("shop-abc", 2, owner).await;
+    let alice = actuator(&space, "alice").await;
+    let made = alice.plan(&change(&alice, &target(&space, "deploy", "shop-abc"), 3).await).await;
+    assert!(refusal(&made).contains(&format!("target = \"rollout/{}/shop\"", space.name)), "{made:?}");
+    let top = change(&alice, &target(&space, "rollout", "shop"), 3).await;
+    let plan = alice.plan(&top).await;
+    assert!(plan.refused.is_empty() && plan.dry_run.is_ok(), "{plan:?}");
+    assert_eq!(alice.apply(&top).await, Outcome::Applied);
+    assert_eq!(alice.observe(&top.target).await.unwrap().replicas.desired, 3);
+}
+
+#[tokio::test]
+async fn a_count_that_git_sets_is_left_to_git() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    let alice = actuator(&space, "alice").await;
+    let gvk = GroupVersionKind::gvk("apps", "v1", "Deployment");
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(space.admin.clone(), &space.name, &kube::api::ApiResource::from_gvk(&gvk));
+    for (name, replicas) in [("counted", Some(2)), ("uncounted", None)] {
+        let mut object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}},
+            "spec": {
+                "selector": {"matchLabels": {"app": name}},
+                "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "m", "image": "x"}]}},
+            },
+        });
+        if let Some(replicas) = replicas {
+            object["spec"]["replicas"] = json!(replicas);
+        }
+        let params = PatchParams::apply("kustomize-controller");
+        api.patch(name, &params, &Patch::Apply(object)).await.unwrap();
+    }
+    let counted = alice.plan(&change(&alice, &target(&space, "deploy", "counted"), 3).await).await;
+    assert!(refusal(&counted).contains("Flux applies this object and git sets its replicas"), "{counted:?}");
+    let uncounted = alice.plan(&change(&alice, &target(&space, "deploy", "uncounted"), 3).await).await;
+    assert!(uncounted.refused.is_empty() && uncounted.owner.as_str().contains("Flux"), "{uncounted:?}");
+}
+
+/// Every way for the one write to go wrong, on a real server: what is said of it, and how often the server heard it.
+#[tokio::test]
+async fn a_broken_write_is_refused_or_unknown_and_never_made_twice() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    space.deployment("web", 1).await;
+    let web = target(&space, "deploy", "web");
+    let proxy = Proxy::start(server.client("alice").await).await;
+    let alice = Actuator::new(Some((proxy.client(), Label::new("real"))), &[], Clock::wall())
+        .with_deadline(Duration::from_millis(700));
+    // (fault, certainly not done, requests that reach the server)
+    let table = [
+        (Fault::Answer(401), true, 0),
+        (Fault::Answer(403), true, 0),
+        (Fault::Answer(404), true, 0),
+        (Fault::Answer(409), true, 0),
+        (Fault::Answer(422), true, 0),
+        (Fault::Answer(429), true, 0),
+        (Fault::Answer(500), false, 0),
+        (Fault::Answer(503), false, 0),
+        (Fault::HangBefore, false, 0),
+        (Fault::Late(Duration::from_millis(900)), false, 1),
+        (Fault::HangAfter, false, 1),
+        (Fault::Cut, false, 1),
+    ];
+    let (mut heard, mut count) = (0, 1);
+    for (fault, certain, reaches) in table {
+        let change = change(&alice, &web, count + 1).await;
+        proxy.set(fault);
+        let outcome = alice.apply(&change).await;
+        match (&outcome, certain) {
+            (Outcome::Refused(_), true) | (Outcome::Unknown(_), false) => {}
+            _ => panic!("{fault:?}: {outcome:?}"),
+        }
+        proxy.set(Fault::None);
+        heard += reaches;
+        if reaches > 0 {
+            count += 1;
+            // A lost answer is looked for: the write has arrived, or will.
+            wait("the write shows", async || alice.observe(&web).await.unwrap().replicas.desired == count).await;
+        }
+        wait("the audit log has it", async || space.writes("alice", "web").len() >= heard).await;
+        assert_eq!(space.writes("alice", "web").len(), heard, "{fault:?}");
+        assert_eq!(alice.observe(&web).await.unwrap().replicas.desired, count, "{fault:?}");
+    }
+    assert_eq!(alice.apply(&change(&alice, &web, count + 1).await).await, Outcome::Applied);
+    wait("the last one is in the log", async || space.writes("alice", "web").len() == heard + 1).await;
+}
+
+#[tokio::test]
+async fn looking_changes_nothing_by_the_servers_own_record() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    space.deployment("web", 2).await;
+    let settings = server.settings("viewer", &[&space.name]);
+    assert!(check(&settings).await.iter().all(|l| l.ok));
+    let (out, mut inbox) = tokio::sync::mpsc::channel(16);
+    let source = tokio::spawn(run(settings, Clock::wall(), out));
+    loop {
+        if let Observation::Kubernetes(state) = inbox.recv().await.unwrap() {
+            assert_eq!(state.workloads.len(), 1);
+            break;
+        }
+    }
+    source.abort();
+    let log = server.audited(&format!("/namespaces/{}/", space.name));
+    let seen: Vec<_> = log.iter().filter(|a| a.user() == "viewer").collect();
+    assert!(seen.iter().any(|a| a.verb == "watch"), "{seen:?}");
+    assert!(!seen.iter().any(|a| a.changes()), "{seen:?}");
+}
+
+/// A roll-out that is held back is seen as such: asked for, not ready.
+#[tokio::test]
+async fn what_is_not_ready_is_not_counted_as_ready() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await.with_kubelet(Duration::ZERO);
+    space.deployment("web", 1).await;
+    let web = target(&space, "deploy", "web");
+    let alice = actuator(&space, "alice").await;
+    wait("one is ready", async || alice.observe(&web).await.unwrap().replicas.ready == 1).await;
+    space.kubelet().hold(true);
+    assert_eq!(alice.apply(&change(&alice, &web, 3).await).await, Outcome::Applied);
+    wait("three pods are there", async || {
+        space.get("apps/v1", "Deployment", "web").await["status"]["replicas"] == json!(3)
+    })
+    .await;
+    let seen = alice.observe(&web).await.unwrap().replicas;
+    assert_eq!((seen.desired, seen.ready), (3, 1));
+    space.kubelet().hold(false);
+    wait("three are ready", async || alice.observe(&web).await.unwrap().replicas.ready == 3).await;
+}
