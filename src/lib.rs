@@ -6,6 +6,7 @@
 //! 2. [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`], [`manifest`]: pure functions over
 //!    `model`; time is an argument. (`history` alone also keeps a file.)
 //! 3. [`advise`]: history → forecast → capacity → policies → guards → recommendation. Pure.
+//!    [`lint`]: what is wrong with an HPA or a ScaledObject, and what to write instead. Pure.
 //!    [`process`]: what every edge needs from the operating system: a clock, children with deadlines, secrets.
 //! 4. [`config`], [`source`], [`ledger`], [`act`], [`world`]: the edges: async, sockets, files.
 //!    [`contest`]: the policies as pilots in the arena, priced against each other and a clairvoyant. Pure.
@@ -23,6 +24,7 @@ pub mod forecast;
 pub mod guard;
 pub mod history;
 pub mod ledger;
+pub mod lint;
 pub mod manifest;
 pub mod model;
 pub mod policy;

@@ -1,6 +1,7 @@
 //! The rivals against the rules of their authors, row by row, and against what the real controller did.
 
 use highwater::{
+    manifest::{self, Object},
     model::Time,
     policy::{
         hpa::{
@@ -8,6 +9,7 @@ use highwater::{
             average_value, combine, pods_average, utilisation, value,
         },
         keda::{Partition, Reset, Trigger, even_consumers, metric},
+        scaled::{Counts, Goal, Reading, Scaled},
     },
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -276,4 +278,87 @@ fn a_kafka_trigger_says_what_keda_says() {
         }
     }
     all_right(&wrong, table.row.len() + table.even.len(), 25);
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectRow {
+    rule: String,
+    /// YAML of a ScaledObject's spec, or of an HPA's.
+    keda: Option<String>,
+    hpa: Option<String>,
+    #[serde(default)]
+    annotations: String,
+    /// More of the Kafka trigger, of its metadata, and a second trigger.
+    #[serde(default)]
+    trigger: String,
+    #[serde(default)]
+    metadata: String,
+    #[serde(default)]
+    second: String,
+    partitions: Option<i64>,
+    steps: Vec<Vec<i64>>,
+}
+
+impl ObjectRow {
+    fn yaml(&self) -> String {
+        let part = |yaml: &str| if yaml.starts_with('{') { yaml.to_owned() } else { format!("{{{yaml}}}") };
+        let join = |parts: &[&str]| parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(", ");
+        let inner = |yaml: &str| part(yaml).trim_start_matches('{').strip_suffix('}').unwrap().to_owned();
+        let meta = format!("metadata: {{name: x, annotations: {{{}}}}}", self.annotations);
+        if let Some(spec) = &self.keda {
+            let metadata = join(&["lagThreshold: \"1000\"", "topic: t", &self.metadata]);
+            let kafka = format!("{{{}}}", join(&["type: kafka", &self.trigger, &format!("metadata: {{{metadata}}}")]));
+            let triggers = format!("triggers: [{}]", join(&[&kafka, &self.second]));
+            let spec = join(&[&inner(spec), &triggers]);
+            return format!("{{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, {meta}, spec: {{{spec}}}}}");
+        }
+        let spec = self.hpa.as_deref().unwrap();
+        let external = "metrics: [{type: External, external: {metric: {name: lag}, target: {type: AverageValue, averageValue: 1k}}}]";
+        let spec = join(&["maxReplicas: 1000", if spec.contains("metrics") { "" } else { external }, &inner(spec)]);
+        format!("{{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, {meta}, spec: {{{spec}}}}}")
+    }
+
+    fn reading(&self, goal: &Goal, value: i64) -> Reading {
+        match (goal, self.partitions) {
+            _ if value < 0 => Reading::Failed,
+            (Goal::Kafka(..), Some(count)) => {
+                let lag = |p| Some(value / count + i64::from(p < value % count));
+                Reading::Partitions(
+                    (0..count).map(|p| Partition { committed: Some(0), end: lag(p), before: None }).collect(),
+                )
+            }
+            _ => Reading::Total(value as f64),
+        }
+    }
+}
+
+#[test]
+fn whole_objects_do_what_their_controllers_do() {
+    let table: Table<ObjectRow> = fixture("objects.toml");
+    let mut wrong = Vec::new();
+    for row in &table.row {
+        let yaml = row.yaml();
+        let documents = manifest::documents(&yaml).unwrap_or_else(|w| panic!("{}: {w:?}\n{yaml}", row.rule));
+        let read = manifest::manifests(&documents).remove(0);
+        assert_eq!(read.complaints, [], "{}\n{yaml}", row.rule);
+        let controller = Controller::default();
+        let scaled = match &read.object {
+            Object::Hpa(hpa) => Scaled::hpa(hpa, &controller),
+            Object::ScaledObject(object) => Scaled::keda(object, &controller),
+        };
+        let mut scaled = scaled.unwrap();
+        let goals: Vec<Goal> = scaled.goals().copied().collect();
+        for step in &row.steps {
+            let [seconds, current, values @ .., want] = step.as_slice() else { panic!("{}: {step:?}", row.rule) };
+            let current = u32::try_from(*current).unwrap();
+            let counts = Counts { spec: current, status: current, ready: current };
+            let readings: Vec<Reading> = goals.iter().zip(values).map(|(g, v)| row.reading(g, *v)).collect();
+            let (got, reason) = scaled.sync(Time::from_secs(*seconds as f64), counts, &readings);
+            if i64::from(got) != *want {
+                wrong.push(format!("{} at {seconds} s: {got} ({reason}), not {want}", row.rule));
+            }
+        }
+    }
+    all_right(&wrong, table.row.len(), 40);
 }

@@ -10,7 +10,7 @@ use std::{
 const FLOORS: [(u8, &[&str]); 6] = [
     (1, &["model"]),
     (2, &["history", "forecast", "capacity", "policy", "guard", "simulate", "manifest"]),
-    (3, &["advise", "process"]),
+    (3, &["advise", "lint", "process"]),
     (4, &["config", "contest", "source", "ledger", "act", "world"]),
     (5, &["engine", "tui"]),
     (6, &["cli"]),

@@ -10,6 +10,7 @@ mod contract;
 mod demo;
 mod engine;
 mod floors;
+mod lint;
 mod real;
 mod real_kafka;
 mod real_kubernetes;

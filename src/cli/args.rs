@@ -102,6 +102,8 @@ pub enum Command {
     Simulate(Simulate),
     /// What this HPA or ScaledObject would have done on these samples.
     Replay(Replay),
+    /// What is wrong with these HPAs and ScaledObjects, with the reason and the mend; exit 0 nothing but notes, 1 something.
+    Lint(Lint),
     /// The record of decisions and actions.
     Ledger {
         /// What to do with it.
@@ -298,6 +300,55 @@ pub struct Replay {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub format: RowFormat,
+}
+
+/// `lint`. What is not told here, by annotations (highwater/rate and so on) or by a scenario is taken for granted, and
+/// said.
+#[derive(Debug, ClapArgs)]
+pub struct Lint {
+    /// YAML files: several documents and lists may stand in one; objects of other kinds are passed over.
+    #[arg(value_name = "FILE.yaml", required_unless_present = "live")]
+    pub files: Vec<PathBuf>,
+    /// The objects of the cluster instead.
+    #[arg(long, conflicts_with = "files")]
+    pub live: bool,
+    /// Partitions of what the group reads.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: Option<u32>,
+    /// Records per second, on the average.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Records per second that one consumer can process.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub consumer_rate: Option<f64>,
+    /// Time between two commits of a consumer [taken for granted: 5s].
+    #[arg(long, value_name = "DURATION", value_parser = super::series::seconds)]
+    pub commit: Option<f64>,
+    /// How the group hands partitions over: eager, cooperative or consumer [taken for granted: eager].
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<crate::lint::Protocol>,
+    /// Most time behind [taken for granted: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = super::series::seconds)]
+    pub slo: Option<f64>,
+    /// Demand that was seen, records per second: ts,value. Prices every finding; needs --partitions and --consumer-rate.
+    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
+    pub history: Option<PathBuf>,
+    /// The same by a scenario, as of `simulate`; it tells all of the above as well.
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["partitions", "rate", "consumer_rate", "commit", "protocol", "slo"])]
+    pub scenario: Option<PathBuf>,
+    /// Days that are played for a price, from the scenario's seed on.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub seeds: u64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
+
+/// A number above zero.
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| format!("{text:?}: a number above zero belongs here"))
 }
 
 /// What `replay` prints.

@@ -10,6 +10,7 @@ mod demo;
 mod forecast;
 mod json;
 mod ledger;
+mod lint;
 mod lists;
 mod once;
 mod recommend;
@@ -93,6 +94,7 @@ fn run(args: Args) -> Outcome {
         Command::Backtest(args) => backtest::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Lint(args) => lint::run(common, &args),
         Command::Ledger { command } => ledger::run(common, command),
         Command::Keys { format } => lists::keys(common, format),
         Command::Themes => lists::themes(),

@@ -1,6 +1,6 @@
 //! `highwater simulate`: a day of a workload under each policy, priced.
 
-mod scenario;
+pub(super) mod scenario;
 
 use super::{
     Failure, Outcome,

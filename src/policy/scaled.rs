@@ -81,6 +81,8 @@ struct Track {
     /// A KEDA trigger is active above this.
     activation: f64,
     failures: u32,
+    /// `useCachedMetrics`, with what the last look saw.
+    cached: Option<Reading>,
 }
 
 impl Scaled {
@@ -91,11 +93,11 @@ impl Scaled {
                 pointer: format!("/spec/metrics/{i}"),
                 what: format!("the metric {m} is not understood"),
             })?;
-            Ok(Track { goal, activation: 0.0, failures: 0 })
+            Ok(Track::new(goal, 0.0))
         };
         let mut goals: Vec<Track> = hpa.metrics.iter().enumerate().map(goal).collect::<Result<_, _>>()?;
         if goals.is_empty() {
-            goals.push(Track { goal: Goal::Utilisation(80, true), activation: 0.0, failures: 0 });
+            goals.push(Track::new(Goal::Utilisation(80, true), 0.0));
         }
         let bounds = Bounds { min: hpa.min, max: hpa.max, behavior: hpa.behavior.clone() };
         Ok(Self::new(goals, bounds, controller))
@@ -117,7 +119,7 @@ impl Scaled {
                     t.kind
                 ),
             })?;
-            Ok(Track { goal, activation, failures: 0 })
+            Ok(Track { cached: t.cached.then(Reading::default), ..Track::new(goal, activation) })
         };
         let goals = object.triggers.iter().enumerate().map(track).collect::<Result<_, _>>()?;
         let (min, max) = object.hpa_bounds();
@@ -149,6 +151,12 @@ impl Scaled {
     /// One sync of the controllers: what `spec.replicas` is after it, and why. A reading that is not there has failed.
     pub fn sync(&mut self, now: Time, counts: Counts, readings: &[Reading]) -> (u32, &'static str) {
         let failed = Reading::Failed;
+        let looks = self.operator.as_ref().is_none_or(|o| o.is_due(now));
+        for (track, reading) in self.goals.iter_mut().zip(readings) {
+            if let (Some(cached), true) = (&mut track.cached, looks) {
+                reading.clone_into(cached);
+            }
+        }
         let read = |i: usize| readings.get(i).unwrap_or(&failed);
         if let Some(operator) = &mut self.operator {
             let activity = Activity {
@@ -161,7 +169,11 @@ impl Scaled {
         }
         let (controller, fallback) = (&self.controller, self.fallback);
         let tracks = self.goals.iter_mut().enumerate();
-        let proposals: Vec<_> = tracks.map(|(i, t)| t.propose(read(i), counts, controller, fallback)).collect();
+        let propose = |(i, track): (usize, &mut Track)| {
+            let seen = track.cached.clone().unwrap_or_else(|| read(i).clone());
+            track.propose(&seen, counts, controller, fallback)
+        };
+        let proposals: Vec<_> = tracks.map(propose).collect();
         let proposal = combine(&proposals, counts.spec);
         let decision = self.memory.sync(now, counts.spec, &proposal, &self.bounds, controller);
         (decision.replicas, decision.reason)
@@ -169,6 +181,10 @@ impl Scaled {
 }
 
 impl Track {
+    fn new(goal: Goal, activation: f64) -> Self {
+        Self { goal, activation, failures: 0, cached: None }
+    }
+
     fn is_active(&self, reading: &Reading) -> bool {
         match (reading, &self.goal) {
             (Reading::Partitions(partitions), Goal::Kafka(trigger, _)) => keda::metric(partitions, trigger).active,

@@ -3,7 +3,7 @@
 
 mod bad_input;
 mod secrets;
-mod support;
+pub(crate) mod support;
 mod world;
 
 use highwater::{

@@ -32,7 +32,7 @@ const LONGEST: f64 = 366.0 * DAY;
 /// A scenario as it stands in its file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Scenario {
+pub(in crate::cli) struct Scenario {
     demand: DemandTable,
     #[serde(default)]
     group: GroupTable,
@@ -52,7 +52,7 @@ pub(super) struct Scenario {
 }
 
 /// A demand series with one value a second, and how many of them are scored.
-pub(super) struct Series {
+pub(in crate::cli) struct Series {
     begin: Time,
     rates: Vec<f64>,
     scored: usize,
@@ -60,12 +60,13 @@ pub(super) struct Series {
 
 impl Scenario {
     /// Reads a file; the error is a sentence with file, line and column.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub(in crate::cli) fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         Self::parse(&text, path)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, String> {
+    /// The same of a text; `path` is where its series are looked for.
+    pub(in crate::cli) fn parse(text: &str, path: &Path) -> Result<Self, String> {
         let mut scenario: Self = toml::from_str(text).map_err(|e| {
             let (line, column) = place(text, e.span().map_or(0, |s| s.start));
             format!("{}:{line}:{column}: {}", path.display(), e.message().replace('\n', " "))
@@ -117,22 +118,22 @@ impl Scenario {
     }
 
     /// The scenario's name: its file's.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::cli) fn name(&self) -> String {
         self.file.file_stem().map_or_else(|| "scenario".to_owned(), |s| s.to_string_lossy().into_owned())
     }
 
     /// First seed.
-    pub(super) fn seed(&self) -> u64 {
+    pub(in crate::cli) fn seed(&self) -> u64 {
         self.seed.value
     }
 
     /// Moves of the search for the best timetable.
-    pub(super) fn moves(&self) -> usize {
+    pub(in crate::cli) fn moves(&self) -> usize {
         self.policy.oracle.moves
     }
 
     /// The rules of the game.
-    pub(super) fn game(&self) -> Game {
+    pub(in crate::cli) fn game(&self) -> Game {
         let g = &self.group;
         let (protocol, assignor) = match g.protocol {
             ProtocolName::Eager => (Protocol::Eager, Assignor::RoundRobin),
@@ -168,7 +169,7 @@ impl Scenario {
     }
 
     /// The policy of a name.
-    pub(super) fn entrant(&self, name: &str) -> Option<Entrant> {
+    pub(in crate::cli) fn entrant(&self, name: &str) -> Option<Entrant> {
         let p = &self.policy;
         let controller = Controller {
             sync: p.hpa.sync.0,
@@ -221,7 +222,7 @@ impl Scenario {
     }
 
     /// The demand of a seed; a file's is the same for every seed. The error is a sentence.
-    pub(super) fn series(&self, seed: u64) -> Result<Series, String> {
+    pub(in crate::cli) fn series(&self, seed: u64) -> Result<Series, String> {
         let scored = self.demand.scored.map_or(DAY, |s| s.0) as usize;
         let Some(csv) = &self.demand.csv else { return Ok(self.generated(seed, scored)) };
         let path = self.file.parent().map_or_else(|| csv.clone(), |dir| dir.join(csv));
@@ -281,7 +282,7 @@ impl Scenario {
 
 impl Series {
     /// Cuts it into what policies may have seen and what is played.
-    pub(super) fn season(&self, scenario: &Scenario) -> Season {
+    pub(in crate::cli) fn season(&self, scenario: &Scenario) -> Season {
         let cut = self.rates.len() - self.scored;
         let step = scenario.observe.scrape.0.round().max(1.0) as usize;
         let history = self.rates[..cut]

@@ -46,6 +46,11 @@ impl Operator {
         }
     }
 
+    /// Whether the operator looks at `now`: what it sees then is what `useCachedMetrics` shows the HPA until the next look.
+    pub fn is_due(&self, now: Time) -> bool {
+        self.next_poll.is_none_or(|next| now >= next)
+    }
+
     /// What happens at `now` with the count as it stands; `None`: the HPA decides.
     ///
     /// Between two polls the operator does nothing, but what it holds stays held: while it is paused there is no HPA, and
@@ -55,7 +60,7 @@ impl Operator {
         if self.holds.stopped {
             return Some(self.stopped(current));
         }
-        if self.next_poll.is_none_or(|next| now >= next) {
+        if self.is_due(now) {
             self.next_poll = Some(now.plus(self.polling));
             let written = if activity.active || self.holds.active {
                 self.active(now, current, activity.failed)

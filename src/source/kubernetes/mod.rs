@@ -5,11 +5,13 @@
 
 mod check;
 mod connect;
+mod list;
 mod objects;
 mod store;
 
 pub use check::{check, check_targets};
 pub use connect::{connect, connect_to_change};
+pub use list::autoscalers;
 
 use crate::{
     model::{Health, KubernetesSettings, Label, Observation, SourceKind, SourceStatus},

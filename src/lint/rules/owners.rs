@@ -1,0 +1,78 @@
+//! Who writes the count: two at once, or nobody.
+
+use super::{Finding, Group, Severity, Subject, finding};
+use crate::{
+    manifest::{Edit, Manifest, Object},
+    model::Label,
+};
+
+pub(in crate::lint) const GROUP: Group = Group {
+    names: &[
+        ("two-writers", "two autoscalers on one target"),
+        ("paused", "an autoscaler that an annotation has stopped"),
+    ],
+    judge,
+};
+
+fn judge(subject: &Subject<'_>) -> Vec<Finding> {
+    let Object::ScaledObject(scaled) = subject.object else { return Vec::new() };
+    let Some(paused) = &scaled.paused else { return Vec::new() };
+    let name = paused.as_str().split('=').next().unwrap_or_default();
+    let pointer = format!("/metadata/annotations/autoscaling.keda.sh~1{name}");
+    let (what, why) = match (scaled.holds.stopped, name) {
+        (true, "paused-replicas") => (
+            format!("{paused}: there is no autoscaler now, and no pin either"),
+            "KEDA sets the count once and deletes the HPA; what anybody writes afterwards stays. A pin is minReplicaCount \
+             = maxReplicaCount.",
+        ),
+        (true, _) => (
+            format!("{paused}: there is no autoscaler now"),
+            "KEDA stops its loop and deletes the HPA; any value that is not a boolean false counts as true.",
+        ),
+        (false, _) => (
+            format!("{paused}: one direction is closed"),
+            "The HPA's selectPolicy is Disabled in that direction until the annotation goes.",
+        ),
+    };
+    let severity = if scaled.holds.stopped { Severity::Warning } else { Severity::Note };
+    vec![finding("paused", severity, &pointer, what, why, vec![Edit::remove(&pointer)])]
+}
+
+/// The target of an object.
+fn target(object: &Object) -> (&Label, &Label, &Label) {
+    match object {
+        Object::Hpa(h) => (&h.namespace, &h.target_kind, &h.target_name),
+        Object::ScaledObject(s) => (&s.namespace, &s.target_kind, &s.target_name),
+    }
+}
+
+/// Two objects on one target: said at the later of the two, with the name of the other.
+pub(in crate::lint) fn together(manifests: &[Manifest]) -> Vec<(usize, Finding)> {
+    let mut findings = Vec::new();
+    for (i, one) in manifests.iter().enumerate() {
+        let other = manifests[..i].iter().find(|o| target(&o.object) == target(&one.object) && fights(o, one));
+        let Some(other) = other.filter(|_| !target(&one.object).2.is_empty()) else { continue };
+        let (namespace, kind, name) = target(&one.object);
+        let what = format!("{} {namespace}/{name} is scaled by {} as well", kind.as_str(), other.title());
+        let why = "Each puts back what the other writes, at every sync: the count is whoever came last, and every change \
+                   is a rebalance or a cold start. Several metrics belong into one object, where the largest proposal wins."
+            .to_owned();
+        findings.push((i, finding("two-writers", Severity::Error, "/spec/scaleTargetRef", what, why, Vec::new())));
+    }
+    findings
+}
+
+/// KEDA's own HPA does what its ScaledObject says, and an HPA that KEDA has been told to take over is the same object.
+fn fights(a: &Manifest, b: &Manifest) -> bool {
+    let made = |m: &Manifest| matches!(&m.object, Object::Hpa(hpa) if hpa.keda);
+    let takes = |scaled: &Manifest, hpa: &Manifest| {
+        let name = "/spec/advanced/horizontalPodAutoscalerConfig/name";
+        let over = "/metadata/annotations/scaledobject.keda.sh~1transfer-hpa-ownership";
+        scaled.value.pointer(over).is_some() && scaled.value.pointer(name) == hpa.value.pointer("/metadata/name")
+    };
+    match (&a.object, &b.object) {
+        (Object::Hpa(_), Object::ScaledObject(_)) => !made(a) && !takes(b, a),
+        (Object::ScaledObject(_), Object::Hpa(_)) => !made(b) && !takes(a, b),
+        _ => true,
+    }
+}

@@ -1,0 +1,64 @@
+//! What the reader complained about: keys that nobody reads, and values that are refused.
+
+use super::{Finding, Group, Severity, Subject, finding};
+use crate::manifest::{Complaint, Edit, Grade, Manifest};
+use serde_json::Value;
+
+pub(in crate::lint) const GROUP: Group = Group {
+    names: &[
+        ("unreadable", "a value that cannot be what it must be"),
+        ("refused", "what the API server or KEDA refuses"),
+        ("unknown-field", "a key that nobody reads"),
+        ("unknown-metadata", "trigger metadata that the scaler does not know: its default holds"),
+    ],
+    judge: none,
+};
+
+/// Complaints belong to the reading, see [`of`].
+fn none(_: &Subject<'_>) -> Vec<Finding> {
+    Vec::new()
+}
+
+pub(in crate::lint) fn of(manifest: &Manifest) -> Vec<Finding> {
+    manifest.complaints.iter().map(|c| judged(manifest, c)).collect()
+}
+
+fn judged(manifest: &Manifest, complaint: &Complaint) -> Finding {
+    let (pointer, value) = (complaint.pointer.as_str(), manifest.value.pointer(&complaint.pointer));
+    let metadata = pointer.contains("/metadata/") && pointer.starts_with("/spec/triggers/");
+    let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
+    match complaint.grade {
+        Grade::Unreadable => finding("unreadable", Severity::Error, pointer, complaint.what.clone(), "", Vec::new()),
+        Grade::Refused => {
+            let mend = match value {
+                Some(Value::Number(n)) if metadata => vec![Edit::set(pointer, n.to_string())],
+                Some(Value::Bool(b)) if metadata => vec![Edit::set(pointer, b.to_string())],
+                _ => Vec::new(),
+            };
+            let why = "kubectl apply fails, or the object stays in an error and nothing scales.";
+            finding("refused", Severity::Error, pointer, complaint.what.clone(), why, mend)
+        }
+        Grade::Ignored => {
+            let rule = if metadata { "unknown-metadata" } else { "unknown-field" };
+            let meant = complaint.meant.as_ref();
+            let taken = meant.is_some_and(|m| manifest.value.pointer(&format!("{parent}/{m}")).is_some());
+            let mut mend = vec![Edit::remove(pointer)];
+            let mut why = if metadata {
+                format!(
+                    "KEDA passes over metadata that a scaler does not know without a word; what {key} was meant to set \
+                         has its default."
+                )
+            } else {
+                "The API server drops fields that are not in the schema (with strict validation it refuses them)."
+                    .to_owned()
+            };
+            if let Some(meant) = meant {
+                why = format!("{why} Did you mean {meant}?");
+                if let (false, Some(value)) = (taken, value) {
+                    mend.push(Edit::set(&format!("{parent}/{meant}"), value.clone()));
+                }
+            }
+            finding(rule, Severity::Warning, pointer, complaint.what.clone(), why, mend)
+        }
+    }
+}

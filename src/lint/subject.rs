@@ -1,0 +1,173 @@
+//! What rules look at: an HPA or a ScaledObject in common words.
+
+use super::{Facts, Known};
+use crate::{
+    manifest::Object,
+    model::{
+        HpaBehavior, KafkaTrigger, MetricSource, MetricTarget, Quantity, ScalingRules, TriggerMetric, TriggerSource,
+    },
+};
+use serde_json::{Value, json};
+
+/// One object with what is known around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The object.
+    pub object: &'a Object,
+    /// What is known of its workload.
+    pub facts: &'a Facts,
+    /// As it is written: tells what was said from what is a default.
+    pub written: &'a Value,
+}
+
+/// A lag that the object is held at.
+#[derive(Clone, Debug)]
+pub struct LagTarget<'a> {
+    /// Number of the metric or trigger.
+    pub index: usize,
+    /// Where the target stands.
+    pub pointer: String,
+    /// Its key there: `lagThreshold`.
+    pub key: &'static str,
+    /// Records; per replica, unless it is a `Value`.
+    pub target: f64,
+    /// It is held against the whole lag.
+    pub whole: bool,
+    /// KEDA's Kafka trigger.
+    pub kafka: Option<&'a KafkaTrigger>,
+}
+
+impl LagTarget<'_> {
+    /// Another target in the words of the object: quantities and KEDA's metadata are texts.
+    pub fn value(records: f64) -> Value {
+        json!(format!("{}", records.round()))
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// Lowest and highest count, as the HPA has them.
+    pub fn bounds(&self) -> (u32, u32) {
+        match self.object {
+            Object::Hpa(hpa) => (hpa.min, hpa.max),
+            Object::ScaledObject(scaled) => scaled.hpa_bounds(),
+        }
+    }
+
+    /// Where the lowest count stands.
+    pub fn min_pointer(&self) -> &'static str {
+        if self.is_keda() { "/spec/minReplicaCount" } else { "/spec/minReplicas" }
+    }
+
+    /// Where the highest count stands.
+    pub fn max_pointer(&self) -> &'static str {
+        if self.is_keda() { "/spec/maxReplicaCount" } else { "/spec/maxReplicas" }
+    }
+
+    /// Last part of a pointer: the key.
+    pub fn key(pointer: &str) -> &str {
+        pointer.rsplit('/').next().unwrap_or(pointer)
+    }
+
+    /// Whether it is a ScaledObject.
+    pub fn is_keda(&self) -> bool {
+        matches!(self.object, Object::ScaledObject(_))
+    }
+
+    /// `behavior`, if there is one.
+    pub fn behavior(&self) -> Option<&'a HpaBehavior> {
+        match self.object {
+            Object::Hpa(hpa) => hpa.behavior.as_ref(),
+            Object::ScaledObject(scaled) => scaled.behavior.as_ref(),
+        }
+    }
+
+    /// Rules for removing; without a behavior the API server's defaults, which come to the same on the way down.
+    pub fn down(&self) -> ScalingRules {
+        self.behavior().map_or_else(|| HpaBehavior::default().down, |b| b.down.clone())
+    }
+
+    /// Where `behavior` stands, or would.
+    pub fn behavior_pointer(&self) -> &'static str {
+        if self.is_keda() { "/spec/advanced/horizontalPodAutoscalerConfig/behavior" } else { "/spec/behavior" }
+    }
+
+    /// The lags that it is held at.
+    pub fn lags(&self) -> Vec<LagTarget<'a>> {
+        match self.object {
+            Object::Hpa(hpa) => {
+                let of = |(index, m): (usize, &crate::model::HpaMetric)| {
+                    let part = match m.source {
+                        MetricSource::External => "external",
+                        MetricSource::Object(_) => "object",
+                        _ => return None,
+                    };
+                    let (key, target, whole) = match m.target? {
+                        MetricTarget::AverageValue(q) => ("averageValue", q.value(), false),
+                        MetricTarget::Value(q) => ("value", q.value(), true),
+                        MetricTarget::Utilization(_) => return None,
+                    };
+                    let pointer = format!("/spec/metrics/{index}/{part}/target/{key}");
+                    is_lag(m.name.as_str()).then_some(LagTarget { index, pointer, key, target, whole, kafka: None })
+                };
+                hpa.metrics.iter().enumerate().filter_map(of).collect()
+            }
+            Object::ScaledObject(scaled) => scaled.triggers.iter().enumerate().filter_map(trigger_lag).collect(),
+        }
+    }
+
+    /// Partitions that the object's triggers read: of those that are known, what `partitionLimitation` leaves.
+    pub fn partitions(&self) -> Option<Known<u32>> {
+        let Object::ScaledObject(scaled) = self.object else { return self.facts.partitions.clone() };
+        let limited = scaled.kafka().find_map(|k| k.limited_to);
+        limited.map(|n| Known::told(n, "partitionLimitation")).or_else(|| self.facts.partitions.clone())
+    }
+
+    /// Whether consumers beyond the partitions are asked for: KEDA cuts them off unless it is told not to, an HPA never.
+    pub fn may_idle(&self) -> bool {
+        match self.object {
+            Object::Hpa(_) => true,
+            Object::ScaledObject(scaled) => {
+                let cut = |k: &KafkaTrigger| !k.allow_idle || k.limit_to_partitions_with_lag || k.ensure_even;
+                scaled.triggers.len() != scaled.kafka().count() || scaled.kafka().any(|k| !cut(k))
+            }
+        }
+    }
+
+    /// The highest count that can really come: the bound, or the partitions where KEDA cuts there.
+    pub fn reach(&self) -> u32 {
+        let (_, max) = self.bounds();
+        match self.partitions() {
+            Some(partitions) if !self.may_idle() => max.min(partitions.value),
+            _ => max,
+        }
+    }
+}
+
+fn trigger_lag((index, t): (usize, &crate::model::Trigger)) -> Option<LagTarget<'_>> {
+    let whole = t.metric_type == TriggerMetric::Value;
+    let (key, target, kafka) = match &t.source {
+        TriggerSource::Kafka(kafka) => ("lagThreshold", kafka.lag_threshold, Some(kafka)),
+        TriggerSource::Prometheus { query, threshold, .. } if is_lag(query.as_str()) => {
+            ("threshold", Quantity::value(*threshold), None)
+        }
+        _ => return None,
+    };
+    let pointer = format!("/spec/triggers/{index}/metadata/{key}");
+    Some(LagTarget { index, pointer, key, target, whole, kafka })
+}
+
+/// Whether a metric's name or expression is a lag in records: `kafka_consumergroup_lag`, not `…_lag_seconds`.
+fn is_lag(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let time = ["second", "millis", "_ms", "time"].iter().any(|word| name.contains(word));
+    !time && (name.contains("lag") && !name.contains("flag") || name.starts_with("s0-kafka"))
+}
+
+/// Counts that change what a group can do: with `p` partitions the busiest of `n` consumers has `ceil(p / n)` of them, so
+/// every count between two of these does no more than the lower.
+pub fn useful(partitions: u32) -> Vec<u32> {
+    let mut counts: Vec<u32> = (1..=partitions).map(|each| partitions.div_ceil(each)).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    counts
+}
