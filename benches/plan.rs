@@ -2,17 +2,34 @@
 
 use divan::{Bencher, black_box};
 use highwater::{
-    advise::{Input, advise},
+    advise::{Input, advise, what_if::Question},
     history::History,
     model::{
-        Capacity, Entity, Forecast, GuardSettings, Label, Limits, Price, Recommendation, Replicas, Role, Sample,
+        Capacity, Entity, Forecast, GuardSettings, Label, Limits, Mode, Price, Recommendation, Replicas, Role, Sample,
         SignalKey, Slo, Time, Workload, WorkloadKind, WorkloadState,
     },
     policy::planner::{Bursts, Problem, Work, plan},
+    tui::fixture,
 };
+use std::sync::Arc;
 
 fn main() {
     divan::main();
+}
+
+/// What would happen if: five half hours of a group, and up to five more with another count.
+#[divan::bench(args = [24, 512, 5_000])]
+fn what_if(bencher: Bencher<'_, '_>, partitions: usize) {
+    let mut picture = fixture::picture(Mode::Watch);
+    let name = Label::new("fraud-scorer");
+    if let Some(view) = picture.workloads.iter_mut().find(|w| w.workload.name == name) {
+        let state = Arc::make_mut(&mut Arc::make_mut(view).state);
+        state.partition_lags =
+            (0..partitions).map(|p| Some(400_000 / partitions as u64 * (1 + p as u64 % 3))).collect();
+        state.partitions = u32::try_from(partitions).ok();
+    }
+    let question = Question::of(&picture, &name).expect("the fixture can be played");
+    bencher.bench_local(|| black_box(&question).answer(&|| true));
 }
 
 const NOW: Time = Time::from_millis(1_700_000_040_000);
@@ -149,6 +166,7 @@ impl Seen {
             history: &self.history,
             forecast: self.forecast.as_ref(),
             previous: self.previous.as_deref(),
+            memory: None,
             now: NOW,
             horizon: 1_800.0,
             step: 15.0,

@@ -2,13 +2,16 @@
 
 mod holds;
 mod identity;
+mod memory;
 mod rivals;
 mod signals;
 mod situation;
+pub mod what_if;
 mod words;
 
 use crate::{
-    forecast,
+    capacity::{ServiceCapacity, Watch},
+    forecast::{self, profile::Outlook},
     guard::{self, Case, Judgement},
     history::History,
     model::{
@@ -19,8 +22,9 @@ use crate::{
 };
 pub use holds::{holds, shares};
 use identity::Identity;
+pub use memory::Memory;
 use signals::Signals;
-use situation::Situation;
+use situation::{Ahead, Situation};
 
 /// Guards that say that what is known is not enough for advice: the count is shown as it is, and held.
 const HOLDING: [&str; 2] = ["coverage", "stale"];
@@ -41,6 +45,8 @@ pub struct Input<'a> {
     /// The recommendation that is on screen: while nothing material changed it keeps its identity and expiry.
     /// `None`: there is none.
     pub previous: Option<&'a Recommendation>,
+    /// What earlier looks taught; `None`: only the history is known.
+    pub memory: Option<&'a Memory>,
     /// The instant of the advice; nothing after it is looked at.
     pub now: Time,
     /// Seconds to look ahead.
@@ -49,27 +55,55 @@ pub struct Input<'a> {
     pub step: f64,
 }
 
+impl Input<'_> {
+    /// Demand ahead by the day's shape, where one is known.
+    fn outlook(&self, signals: &Signals) -> Option<Outlook> {
+        let profile = self.memory.and_then(Memory::profile)?;
+        profile.outlook(signals.track(Role::Demand), self.now, self.horizon)
+    }
+
+    /// What is known of the group from looking at its members.
+    fn watch(&self) -> Option<&Watch> {
+        let is_group = self.workload.entity.kind == WorkloadKind::ConsumerGroup;
+        self.memory.filter(|_| is_group).map(|m| &m.watch).filter(|w| w.knows())
+    }
+
+    /// Whether a rebalance leaves what need not move: as the group says, else as was seen.
+    fn is_sticky(&self) -> bool {
+        self.state.sticky.or_else(|| self.watch()?.is_sticky()) == Some(true)
+    }
+}
+
 /// What the workload should have, and why; or a sentence that says what is missing.
 ///
 /// With partial or old inputs no count is computed: the recommendation stays at the present count, blocked by the
 /// guard that says why. Without a forecast the last value is planned on, and a reason says so.
 pub fn advise(input: &Input<'_>) -> Advice {
     let signals = Signals::of(input);
-    let forecast = match input.forecast {
-        Some(forecast) => Ok(forecast.clone()),
-        None => forecast::forecast(signals.forecast_track(), input.now, input.horizon),
+    let outlook = input.outlook(&signals);
+    let forecast = match (input.forecast, &outlook) {
+        (Some(forecast), _) => Ok(forecast.clone()),
+        (None, Some(outlook)) => Ok(outlook.forecast()),
+        (None, None) => forecast::forecast(signals.forecast_track(), input.now, input.horizon),
     };
     let shown = input.previous.filter(|p| p.workload == input.workload.name);
-    let capacity = signals.capacity(input.now, shown.and_then(|p| p.capacity.as_ref()));
-    let recommendation = recommend(input, &signals, &forecast, capacity.as_ref()).map(Box::new);
+    let learned = shown.and_then(|p| p.capacity.as_ref());
+    let service = signals.service(input, learned);
+    let capacity = match &service {
+        Some(service) => Some(service.capacity.clone()),
+        None => signals.capacity(input, learned),
+    };
+    let ahead = Ahead { outlook, forecast: &forecast };
+    let recommendation = recommend(input, &signals, &ahead, capacity.as_ref(), service.as_ref()).map(Box::new);
     Advice { forecast: forecast.ok(), capacity, recommendation }
 }
 
 fn recommend(
     input: &Input<'_>,
     signals: &Signals,
-    forecast: &Result<Forecast, String>,
+    ahead: &Ahead<'_>,
     capacity: Option<&Capacity>,
+    service: Option<&ServiceCapacity>,
 ) -> Result<Recommendation, String> {
     if input.workload.entity.kind == WorkloadKind::Brokers {
         return Err("a broker pool is watched, not sized".to_owned());
@@ -81,10 +115,12 @@ fn recommend(
         let draft = Draft { reasons, rivals: Rivals::default(), plan: None, wanted: replicas.desired, judgement: held };
         return Ok(finish(input, replicas, capacity, draft));
     }
-    let situation = Situation::of(input, signals, forecast, capacity, replicas)?;
-    let problem = situation.problem(input);
-    let plan = planner::plan(&problem)
-        .ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
+    let mut situation = Situation::of(input, signals, ahead, capacity, replicas)?;
+    let plan = match service {
+        Some(service) => situation.plan_service(input, signals, service),
+        None => planner::plan(&situation.problem(input)),
+    };
+    let plan = plan.ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
     let wanted = settled(input, &plan);
     let mut judgement = judge(input, wanted);
     if judgement.recommended != wanted {

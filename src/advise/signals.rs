@@ -2,8 +2,8 @@
 
 use super::Input;
 use crate::{
-    capacity::{self, Observed},
-    model::{Capacity, Grid, Role, SignalKey, Time, WorkloadKind},
+    capacity::{self, Observed, ServiceCapacity, ServiceObserved},
+    model::{Capacity, Grid, Role, SignalKey, WorkloadKind},
 };
 
 /// Seconds of history that are looked at: a day and an hour, so that yesterday's same hour is in it.
@@ -11,6 +11,9 @@ const BACK: f64 = 25.0 * 3600.0;
 
 /// Seconds of everything but the demand once there was advice before: what it learned of older ones comes with it.
 const BACK_AGAIN: f64 = 3.5 * 3600.0;
+
+/// Seconds of everything where the group's members are watched: for what is shown, and two hours of demand for its level.
+const BACK_WATCHED: (f64, f64) = (1_800.0, 7_200.0);
 
 /// Grids of one workload, all on the same step and span.
 #[derive(Clone, Debug)]
@@ -21,6 +24,7 @@ pub(super) struct Signals {
     backlog: Grid,
     time_lag: Grid,
     latency: Grid,
+    inter_token: Grid,
     utilisation: Grid,
     replicas: Grid,
     desired: Grid,
@@ -30,7 +34,16 @@ pub(super) struct Signals {
 impl Signals {
     pub fn of(input: &Input<'_>) -> Self {
         let entity = &input.workload.entity;
-        let back = if input.previous.is_some() { BACK_AGAIN } else { BACK };
+        let watched = input.watch().and_then(capacity::Watch::capacity).is_some();
+        let back = if watched {
+            BACK_WATCHED.0
+        } else if input.previous.is_some() && entity.kind != WorkloadKind::Inference {
+            BACK_AGAIN
+        } else {
+            BACK // what a service can do shows in how its latency moves with the load of a whole day
+        };
+        let shaped = input.memory.is_some_and(|m| m.profile().is_some());
+        let of_demand = if shaped && watched { BACK_WATCHED.1 } else { BACK };
         let cut = |role, back: f64| {
             let key = SignalKey { entity: entity.clone(), role };
             input.history.grid(&key, input.now.plus(-back), input.now.plus(0.001), input.step)
@@ -40,11 +53,12 @@ impl Signals {
         let queued = entity.kind == WorkloadKind::Batch && queue.last().is_some();
         Self {
             kind: entity.kind,
-            demand: cut(Role::Demand, BACK),
+            demand: cut(Role::Demand, of_demand),
             throughput: grid(Role::Throughput),
             backlog: if queued { queue } else { grid(Role::Backlog) },
             time_lag: grid(Role::TimeLag),
             latency: grid(Role::Latency),
+            inter_token: grid(Role::InterToken),
             utilisation: grid(Role::Utilisation),
             replicas: grid(Role::Replicas),
             desired: grid(Role::Desired),
@@ -60,6 +74,7 @@ impl Signals {
             Role::Backlog | Role::Queue => &self.backlog,
             Role::TimeLag => &self.time_lag,
             Role::Latency => &self.latency,
+            Role::InterToken => &self.inter_token,
             Role::Utilisation => &self.utilisation,
             Role::Replicas => &self.replicas,
             Role::Desired => &self.desired,
@@ -72,8 +87,25 @@ impl Signals {
         if self.kind == WorkloadKind::Batch && self.demand.last().is_none() { &self.backlog } else { &self.demand }
     }
 
+    /// What a replica of a service can do within its objectives; `None` for other kinds, and when nothing was seen.
+    pub fn service(&self, input: &Input<'_>, previous: Option<&Capacity>) -> Option<ServiceCapacity> {
+        let slo = &input.workload.slo;
+        let observed = ServiceObserved {
+            throughput: &self.throughput,
+            waiting: &self.backlog,
+            ttft: &self.latency,
+            inter_token: &self.inter_token,
+            replicas: &self.replicas,
+            desired: &self.desired,
+            slo: (slo.ttft_p95.or(slo.latency_p95).or(slo.queue_p95), slo.inter_token_p95),
+            previous,
+            now: input.now,
+        };
+        (self.kind == WorkloadKind::Inference).then(|| capacity::estimate_service(&observed)).flatten()
+    }
+
     /// What a replica can do, as far as it was seen.
-    pub fn capacity(&self, now: Time, previous: Option<&Capacity>) -> Option<Capacity> {
+    pub fn capacity(&self, input: &Input<'_>, previous: Option<&Capacity>) -> Option<Capacity> {
         capacity::estimate(&Observed {
             kind: self.kind,
             throughput: &self.throughput,
@@ -83,7 +115,8 @@ impl Signals {
             replicas: &self.replicas,
             desired: &self.desired,
             previous,
-            now,
+            watch: input.watch(),
+            now: input.now,
         })
     }
 }

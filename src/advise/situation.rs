@@ -1,9 +1,13 @@
 //! What the planner is asked: demand ahead, what waits now, what replicas can do, what is promised.
 
+mod service;
+
 use super::{Input, Signals, per_second, recent};
 use crate::{
+    capacity::Watch,
+    forecast::profile::Outlook,
     model::{Capacity, Forecast, Limits, Quantiles, Replicas, Role, WorkloadKind, duration},
-    policy::planner::{Bursts, Problem, Work},
+    policy::planner::{Burst, Bursts, Problem, Work},
 };
 
 /// Objectives assumed where none is configured, seconds.
@@ -20,6 +24,12 @@ const FLOOR_SPAN: f64 = 1_800.0;
 const LOOK_BACK: f64 = 1_200.0;
 /// What should have come by now comes in this many seconds.
 const SOON: f64 = 5.0;
+
+/// Demand ahead: by the day's shape, else as forecast.
+pub(super) struct Ahead<'a> {
+    pub outlook: Option<Outlook>,
+    pub forecast: &'a Result<Forecast, String>,
+}
 
 /// A planning problem with the words that belong to it.
 #[derive(Clone, Debug)]
@@ -49,7 +59,7 @@ impl Situation {
     pub fn of(
         input: &Input<'_>,
         signals: &Signals,
-        forecast: &Result<Forecast, String>,
+        ahead: &Ahead<'_>,
         capacity: Option<&Capacity>,
         replicas: &Replicas,
     ) -> Result<Self, String> {
@@ -58,18 +68,21 @@ impl Situation {
             .cloned()
             .ok_or("what a replica can do is not known yet: nothing was seen to flow through a known count")?;
         let kind = input.workload.entity.kind;
-        let paths = paths(input, signals, forecast, &mut notes)?;
+        let paths = paths(input, signals, ahead, &mut notes)?;
         let slo = objective(input, &mut notes);
         let late =
             recent(signals, if kind == WorkloadKind::Inference { Role::Latency } else { Role::TimeLag }, input.now);
         let waiting = recent(signals, Role::Backlog, input.now);
         let demand = recent(signals, Role::Demand, input.now).unwrap_or(0.0);
-        let backlog = waiting.map_or(0.0, |b| (b - demand * floor(input, signals)).max(0.0));
+        let backlog = match input.watch() {
+            Some(watch) => watch.excess(),
+            None => waiting.map_or(0.0, |b| (b - demand * floor(input, signals)).max(0.0)),
+        };
         let mut limits = input.workload.limits;
         if capacity.samples == 0 {
             // The estimate is a lower bound: a step beyond it is tried, but it never asks for replicas by itself.
             capacity.per_replica = capacity.high.max(capacity.per_replica);
-            if kind != WorkloadKind::Batch && late.is_none_or(|l| l <= slo) && replicas.desired >= limits.min {
+            if kind == WorkloadKind::ConsumerGroup && late.is_none_or(|l| l <= slo) && replicas.desired >= limits.min {
                 limits.max = limits.max.min(replicas.desired).max(limits.min);
                 notes.push("not more: nothing is late, and the replicas were never seen at their limit".to_owned());
             }
@@ -77,8 +90,11 @@ impl Situation {
         let work = work(input, signals, &capacity, slo, &mut notes);
         let highest = paths.p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
-        let bursts =
-            if kind == WorkloadKind::Batch { None } else { Bursts::of(signals.track(Role::Demand), input.now) };
+        let bursts = match &ahead.outlook {
+            Some(outlook) => Some(expected(outlook)),
+            None if kind == WorkloadKind::Batch => None,
+            None => Bursts::of(signals.track(Role::Demand), input.now),
+        };
         notes.extend(bursts.as_ref().and_then(burst_note));
         let recent = Recent::of(input, signals, &capacity);
         Ok(Self {
@@ -116,7 +132,7 @@ impl Situation {
             since_up: self.recent.since_up,
             may_shrink: may_shrink(input),
             owners: &input.state.partition_owners,
-            sticky: input.state.sticky == Some(true),
+            sticky: input.is_sticky(),
             limits: self.limits,
             capacity: &self.capacity,
             slo: self.slo,
@@ -139,12 +155,11 @@ struct Paths {
     step: f64,
 }
 
-fn paths(
-    input: &Input<'_>,
-    signals: &Signals,
-    forecast: &Result<Forecast, String>,
-    notes: &mut Vec<String>,
-) -> Result<Paths, String> {
+fn paths(input: &Input<'_>, signals: &Signals, ahead: &Ahead<'_>, notes: &mut Vec<String>) -> Result<Paths, String> {
+    if let Some(outlook) = &ahead.outlook {
+        let [_, p50, p80, p95] = outlook.paths.clone();
+        return Ok(Paths { p50, p80, p95, step: outlook.step });
+    }
     let last = recent(signals, Role::Demand, input.now);
     let steps = (input.horizon / input.step).ceil().clamp(1.0, 10_000.0) as usize;
     let flat = |[p50, p80, p95]: [f64; 3]| {
@@ -155,7 +170,7 @@ fn paths(
         notes.push("how fast jobs arrive is not known: planned for what waits now".to_owned());
         return Ok(flat([0.0; 3]));
     }
-    let why = match forecast {
+    let why = match ahead.forecast {
         Ok(forecast) => {
             let ahead: Vec<&Quantiles> = forecast.points.iter().filter(|q| q.t > input.now).collect();
             if !ahead.is_empty() {
@@ -172,10 +187,19 @@ fn paths(
     Ok(flat([last, last * WIDE[0], last * WIDE[1]]))
 }
 
+/// Bursts as the planner takes them.
+fn expected(outlook: &Outlook) -> Bursts {
+    let now = outlook.burst.as_ref().map(|(factor, left)| Burst { factor: *factor, calm: None, left: left.clone() });
+    Bursts { per_second: outlook.per_second, factor: outlook.factor, lasts: outlook.lasts, now }
+}
+
 fn burst_note(bursts: &Bursts) -> Option<String> {
     let now = bursts.now.as_ref()?;
-    let more = (now.level / now.calm - 1.0) * 100.0;
-    Some(format!("a burst is on: {more:.0} % over the {} of the last 40 min", per_second(now.calm)))
+    let more = (now.factor - 1.0) * 100.0;
+    Some(match now.calm {
+        Some(calm) => format!("a burst is on: {more:.0} % over the {} of the last 40 min", per_second(calm)),
+        None => format!("a burst is on: {more:.0} % over what is usual at this time"),
+    })
 }
 
 /// What the last minutes say about changes of the count.
@@ -191,6 +215,9 @@ struct Recent {
 
 impl Recent {
     fn of(input: &Input<'_>, signals: &Signals, capacity: &Capacity) -> Self {
+        if let Some(watch) = input.watch() {
+            return Self::watched(input, watch, capacity);
+        }
         let replicas = input.state.replicas.as_ref();
         let (desired, ready) = replicas.map_or((0, 0), |r| (r.desired, r.ready));
         // Counts as (seconds ago, count), oldest first; the state's are the newest.
@@ -218,11 +245,7 @@ impl Recent {
         }
         let pause = |(ago, from, to): &(f64, u32, u32)| {
             let all = if to > from { capacity.rebalance } else { capacity.rebalance_down };
-            let share = if input.state.sticky == Some(true) {
-                f64::from(from.abs_diff(*to)) / f64::from(*from.max(to))
-            } else {
-                1.0
-            };
+            let share = if input.is_sticky() { f64::from(from.abs_diff(*to)) / f64::from(*from.max(to)) } else { 1.0 };
             all * share - ago
         };
         let mut pausing = came.last().map_or(0.0, pause).max(0.0);
@@ -230,6 +253,22 @@ impl Recent {
             pausing = pausing.max(SOON);
         }
         Self { in_flight: starting, pausing, since_up }
+    }
+}
+
+impl Recent {
+    /// As the members showed it.
+    fn watched(input: &Input<'_>, watch: &Watch, capacity: &Capacity) -> Self {
+        let starting = watch.starting(input.now);
+        let left = |(ago, up): (f64, bool)| {
+            let whole = if up { capacity.rebalance } else { capacity.rebalance_down };
+            (whole - ago).max(if input.state.rebalancing { SOON } else { 0.0 })
+        };
+        Self {
+            in_flight: starting.iter().map(|ago| (capacity.start_up - ago).max(SOON)).collect(),
+            pausing: watch.standing_still(input.now).map_or(0.0, left),
+            since_up: watch.since_up(input.now),
+        }
     }
 }
 
@@ -245,8 +284,11 @@ fn changes(counts: &[(f64, u32)]) -> Vec<(f64, u32, u32)> {
 fn may_shrink(input: &Input<'_>) -> bool {
     let current = input.state.replicas.as_ref().map_or(0, |r| r.desired);
     let shown = input.previous.filter(|p| p.workload == input.workload.name);
-    let every = if input.state.sticky == Some(true) { 3.0 * 60.0 } else { 60.0 };
-    let due = input.now.since(input.now.floor_to(every)) < input.step.min(every);
+    let every = if input.is_sticky() { 3.0 * 60.0 } else { 60.0 };
+    let due = match input.watch() {
+        Some(watch) => watch.is_first_within(every),
+        None => input.now.since(input.now.floor_to(every)) < input.step.min(every),
+    };
     due || shown.is_none_or(|p| p.wanted < current && p.current.desired == current)
 }
 
@@ -259,6 +301,9 @@ fn objective(input: &Input<'_>, notes: &mut Vec<String>) -> f64 {
         WorkloadKind::ConsumerGroup | WorkloadKind::Brokers => (slo.time_lag, ASSUMED_TIME_LAG),
     };
     configured.filter(|s| s.is_finite() && *s > 0.0).unwrap_or_else(|| {
+        if slo.inter_token_p95.is_some() && input.workload.entity.kind == WorkloadKind::Inference {
+            return assumed; // tokens are what is promised; a pile of requests is measured against this
+        }
         notes.push(format!("no objective is configured: {} assumed", duration(assumed)));
         assumed
     })
@@ -292,7 +337,9 @@ fn work(input: &Input<'_>, signals: &Signals, capacity: &Capacity, slo: f64, not
             Work::Shared { unloaded }
         }
         WorkloadKind::ConsumerGroup => {
-            let shares = super::shares(input.state);
+            let known =
+                input.watch().map(Watch::shares).filter(|s| s.len() == input.state.partitions.unwrap_or(0) as usize);
+            let shares = known.map_or_else(|| super::shares(input.state), <[f64]>::to_vec);
             if shares.is_empty() {
                 notes.push("the partitions are not known: capacity taken as growing with every replica".to_owned());
             }

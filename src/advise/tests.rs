@@ -63,7 +63,17 @@ fn falling_behind(workload: &Workload, replicas: f64, scale: f64) -> History {
 }
 
 fn input<'a>(workload: &'a Workload, state: &'a WorkloadState, history: &'a History) -> Input<'a> {
-    Input { workload, state, history, forecast: None, previous: None, now: NOW, horizon: 1_800.0, step: STEP }
+    Input {
+        workload,
+        state,
+        history,
+        forecast: None,
+        previous: None,
+        memory: None,
+        now: NOW,
+        horizon: 1_800.0,
+        step: STEP,
+    }
 }
 
 fn recommended(input: &Input<'_>) -> Recommendation {

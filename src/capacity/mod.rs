@@ -7,10 +7,15 @@
 
 mod changes;
 mod rate;
+mod service;
+mod watch;
 
 use crate::model::{Capacity, Grid, Time, WorkloadKind};
 use changes::Change;
 use rate::Rate;
+pub use service::{Limit, ServiceCapacity, ServiceObserved, estimate_service};
+
+pub use watch::{Look, Place, Watch};
 
 /// What was seen of one workload, every grid on one step; a series that nobody watched is a grid of `None`.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +36,8 @@ pub struct Observed<'a> {
     pub desired: &'a Grid,
     /// What was learned before: it stands where nothing newer is seen.
     pub previous: Option<&'a Capacity>,
+    /// A consumer group that was looked at member by member: where that says something, it is what counts.
+    pub watch: Option<&'a Watch>,
     /// Nothing after this instant is looked at.
     pub now: Time,
 }
@@ -87,12 +94,15 @@ const NO_REBALANCE: &str = "fewer than 3 rebalances seen";
 /// let (flow, behind, two, none) = (grid(1_800.0), grid(90_000.0), grid(2.0), Grid::default());
 /// let capacity = estimate(&Observed {
 ///     kind: WorkloadKind::ConsumerGroup, throughput: &flow, demand: &none, backlog: &behind, time_lag: &none,
-///     replicas: &two, desired: &none, previous: None, now: Time::from_secs(600.0),
+///     replicas: &two, desired: &none, previous: None, watch: None, now: Time::from_secs(600.0),
 /// }).unwrap();
 /// assert_eq!(capacity.per_replica, 900.0);
 /// assert!(capacity.samples > 30, "work was waiting all the time");
 /// ```
 pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
+    if let Some(capacity) = observed.watch.and_then(Watch::capacity) {
+        return Some(capacity);
+    }
     let slots = slots(observed);
     let step = observed.throughput.step;
     let fine = &slots[slots.len().saturating_sub((FINE / step.max(0.001)) as usize)..];

@@ -21,7 +21,18 @@ impl Seen {
     fn estimate(&self, kind: WorkloadKind) -> Option<Capacity> {
         let [throughput, demand, backlog, time_lag, replicas, desired] = &self.0;
         let now = throughput.end();
-        estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, previous: None, now })
+        estimate(&Observed {
+            kind,
+            throughput,
+            demand,
+            backlog,
+            time_lag,
+            replicas,
+            desired,
+            previous: None,
+            watch: None,
+            now,
+        })
     }
 }
 
@@ -134,9 +145,19 @@ fn what_lies_after_now_is_not_looked_at() {
     let [throughput, demand, backlog, time_lag, replicas, desired] = &seen.0;
     let now = throughput.at(40);
     let kind = WorkloadKind::ConsumerGroup;
-    let early =
-        estimate(&Observed { kind, throughput, demand, backlog, time_lag, replicas, desired, previous: None, now })
-            .unwrap();
+    let early = estimate(&Observed {
+        kind,
+        throughput,
+        demand,
+        backlog,
+        time_lag,
+        replicas,
+        desired,
+        previous: None,
+        watch: None,
+        now,
+    })
+    .unwrap();
     assert_eq!(early.samples, 0);
 }
 

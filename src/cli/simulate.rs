@@ -1,21 +1,19 @@
 //! `highwater simulate`: a day of a workload under each policy, priced.
 
-pub(super) mod scenario;
-
 use super::{
     Failure, Outcome,
     args::{ListFormat, Simulate},
-    print,
+    print, series,
 };
 use crate::{
-    contest::{self, Round, Standing},
-    model::si,
+    contest::{self, Round, Scenario, Standing},
+    model::{Sample, si},
     simulate::arena::Score,
 };
-use scenario::Scenario;
 use serde_json::json;
 use std::{
     fmt::Write,
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -29,7 +27,8 @@ const KNOWN: &str = "planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda
                      fixed, oracle";
 
 pub(super) fn run(args: &Simulate) -> Outcome {
-    let scenario = Scenario::read(&args.scenario).map_err(Failure::usage)?;
+    let scenario = read(&args.scenario).map_err(Failure::usage)?;
+    let points = scenario.csv().map(|path| samples(&path)).transpose()?;
     if args.seeds == 0 {
         return Err(Failure::usage("--seeds 0: at least one day must be played"));
     }
@@ -44,7 +43,7 @@ pub(super) fn run(args: &Simulate) -> Outcome {
     }
     let game = scenario.game();
     let play = |seed: u64| -> Result<Round, String> {
-        let season = scenario.series(seed)?.season(&scenario);
+        let season = scenario.season(seed, points.as_deref())?;
         Ok(contest::round(&game, &season, seed, &entrants, with_oracle.then(|| scenario.moves())))
     };
     let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::failed)?;
@@ -54,6 +53,18 @@ pub(super) fn run(args: &Simulate) -> Outcome {
         ListFormat::Table => table(&scenario.name(), args.seeds, &standings, &rounds),
     };
     print(&text)
+}
+
+/// Reads a scenario file; the error is a sentence with file, line and column.
+pub(super) fn read(path: &Path) -> Result<Scenario, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    Scenario::parse(&text, path)
+}
+
+/// The values of a series file; what is missing lies between its neighbours.
+pub(super) fn samples(path: &Path) -> Result<Vec<Sample>, Failure> {
+    let rows = series::read(path)?;
+    Ok(rows.into_iter().filter_map(|row| Some(Sample { at: row.at, value: row.value? })).collect())
 }
 
 /// Plays seeds on every core; the order of the rounds is that of the seeds.

@@ -4,7 +4,7 @@
 //! played as far as it reaches. Whatever comes out was really played, so it is achievable; a better search finds a cheaper one.
 
 use crate::{
-    policy::oracle::{Foreseen, lower_bound, schedule},
+    policy::oracle::{Foreseen, Programme, lower_bound},
     simulate::{
         Random,
         arena::{Game, Match, Outcome, Timetable, play},
@@ -47,7 +47,7 @@ pub fn search(game: &Game, demand: &[f64], seed: u64, moves: usize, also: &[Vec<
         price: game.price,
     };
     let run = |table: &[(f64, u32)]| play(game, demand, seed, &mut Timetable(table));
-    let first = DERATINGS.iter().map(|d| schedule(&foreseen, *d)).chain(also.iter().cloned());
+    let first = DERATINGS.iter().map(|d| Programme::new(&foreseen, *d).timetable()).chain(also.iter().cloned());
     let mut best: Option<(Vec<(f64, u32)>, Outcome)> = None;
     for table in first {
         let outcome = run(&table);
@@ -72,7 +72,7 @@ pub fn search(game: &Game, demand: &[f64], seed: u64, moves: usize, also: &[Vec<
 fn improve(game: &Game, demand: &[f64], seed: u64, moves: usize, table: Vec<(f64, u32)>) -> Vec<(f64, u32)> {
     let mut table = table;
     let mut random = Random::new(seed).fork(4);
-    let mut kept = checkpoints(Match::new(game, demand, seed), &table, demand.len());
+    let mut kept = checkpoints(Match::blind(game, demand, seed), &table, demand.len());
     for _ in 0..moves {
         let tried = change(&table, game, demand.len() as f64, &mut random);
         let Some((first, last)) = differ(&table, &tried) else { continue };
@@ -80,11 +80,12 @@ fn improve(game: &Game, demand: &[f64], seed: u64, moves: usize, table: Vec<(f64
         let to = ((last + AFTER) as usize / CHECKPOINT + 1).min(kept.len().saturating_sub(1));
         let (Some(begin), Some(old)) = (kept.get(from), kept.get(to)) else { continue };
         let mut new = begin.clone();
-        new.advance((to * CHECKPOINT).min(demand.len()), &mut Timetable(&tried));
+        new.follow(&tried, (to * CHECKPOINT).min(demand.len()));
         if to + 1 == kept.len() {
-            new.advance(demand.len(), &mut Timetable(&tried));
+            new.follow(&tried, demand.len());
         }
-        let ((backlog, count), (backlog_old, count_old)) = (new.state(), old.state());
+        let (backlog, count) = (new.backlog(), new.desired());
+        let (backlog_old, count_old) = (old.backlog(), old.desired());
         // What is left over costs at least the pods that drain it, and more if it is late.
         let owed = (backlog - backlog_old) / game.group.consumer_rate / 3600.0 * 2.0;
         if count == count_old && new.spent() + owed.max(0.0) < old.spent() - 1e-9 {
@@ -102,7 +103,7 @@ fn checkpoints<'a>(mut running: Match<'a>, table: &[(f64, u32)], length: usize) 
     let mut kept = vec![running.clone()];
     while running.second() < length {
         let next = (running.second() / CHECKPOINT + 1) * CHECKPOINT;
-        running.advance(next, &mut Timetable(table));
+        running.follow(table, next);
         kept.push(running.clone());
     }
     kept

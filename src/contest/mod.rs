@@ -7,11 +7,14 @@ mod clairvoyant;
 mod monitor;
 mod planner;
 mod rivals;
+mod scenario;
+pub mod serving;
 
 pub use clairvoyant::{Clairvoyant, search};
 pub use monitor::Monitor;
 pub use planner::{Planner, PlannerSettings};
 pub use rivals::{Hpa, Metric, Threshold};
+pub use scenario::Scenario;
 
 use crate::{
     model::{Sample, Time},
@@ -195,13 +198,18 @@ pub fn standings(names: &[String], rounds: &[Round]) -> Vec<Standing> {
 
 /// Half the width of the 95 % interval of the mean price (Student's t).
 fn interval(scores: &[Score]) -> Option<f64> {
+    half_width(&scores.iter().map(|s| s.price).collect::<Vec<f64>>())
+}
+
+/// Half the width of the 95 % interval of a mean (Student's t); `None` with fewer than two values.
+fn half_width(values: &[f64]) -> Option<f64> {
     // Quantiles 0.975 of Student's t by degrees of freedom; beyond the table the normal's.
     const T: [f64; 15] =
         [12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131];
-    let n = scores.len();
+    let n = values.len();
     let freedom = n.checked_sub(2)?;
-    let mean = scores.iter().map(|s| s.price).sum::<f64>() / n as f64;
-    let variance = scores.iter().map(|s| (s.price - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
     Some(T.get(freedom).copied().unwrap_or(1.96) * (variance / n as f64).sqrt())
 }
 

@@ -1,6 +1,8 @@
 //! From looks at a simulated group to what the dashboard would have in its history and state: no truth gets through.
 
 use crate::{
+    advise::Memory,
+    capacity::{Look, Place},
     history::{Bounds, History},
     model::{
         Entity, GuardSettings, Label, Replicas, Role, Sample, SignalKey, Slo, Time, Workload, WorkloadKind,
@@ -22,7 +24,10 @@ pub struct Monitor {
     /// Instant of the game's second 0.
     begin: Time,
     scrape: f64,
-    last: Option<Look>,
+    last: Option<Last>,
+    memory: Memory,
+    /// Games watched so far: a consumer's number is its own within one game only.
+    games: u64,
     /// When all of the topic's ends together stood where: for the age of unread records.
     past: VecDeque<(f64, f64)>,
     changed: Option<(Time, u32)>,
@@ -30,7 +35,7 @@ pub struct Monitor {
 
 /// What is kept of the last look.
 #[derive(Clone, Debug)]
-struct Look {
+struct Last {
     t: f64,
     ends: Vec<f64>,
     committed: f64,
@@ -49,6 +54,8 @@ impl Monitor {
             begin,
             scrape: game.scrape,
             last: None,
+            memory: Memory::default(),
+            games: 0,
             past: VecDeque::from([(0.0, 0.0)]),
             changed: None,
         }
@@ -59,6 +66,8 @@ impl Monitor {
     pub fn again(mut self, begin: Time) -> Self {
         self.begin = begin;
         self.last = None;
+        self.memory.watch.look_away();
+        self.games += 1;
         self.past = VecDeque::from([(0.0, 0.0)]);
         self.changed = None;
         self
@@ -74,6 +83,18 @@ impl Monitor {
     /// What was seen so far.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// What looks have taught so far.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Works the day's shape out when that is due.
+    pub fn learn(&mut self, now: Time) {
+        if self.memory.is_due(now) {
+            self.memory.learn(&self.history, &entity(), now);
+        }
     }
 
     /// The instant of a look.
@@ -98,18 +119,21 @@ impl Monitor {
             self.put(Role::TimeLag, at, late);
         }
         let mut rates = Vec::new();
+        let mut asked = at;
         if let Some(last) = self.last.take().filter(|l| seen.t > l.t) {
             let dt = seen.t - last.t;
             rates = seen.ends.iter().zip(&last.ends).map(|(now, then)| (now - then) / dt).collect();
             self.put(Role::Demand, at, rates.iter().sum());
             self.put(Role::Throughput, at, ((committed - last.committed) / dt).max(0.0));
             if last.desired != seen.desired {
-                self.changed = Some((at, last.desired));
                 // The count is watched, not scraped: it changed right after the last look, when pilots decide.
-                self.put(Role::Desired, self.begin.plus(last.t + 1.0), f64::from(seen.desired));
+                asked = self.begin.plus(last.t + 1.0);
+                self.changed = Some((asked, last.desired));
+                self.put(Role::Desired, asked, f64::from(seen.desired));
             }
         }
-        self.last = Some(Look { t: seen.t, ends: seen.ends.to_vec(), committed, desired: seen.desired });
+        self.watch(seen, at, asked);
+        self.last = Some(Last { t: seen.t, ends: seen.ends.to_vec(), committed, desired: seen.desired });
         WorkloadState {
             replicas: Some(Replicas {
                 desired: seen.desired,
@@ -125,10 +149,24 @@ impl Monitor {
             partitions: u32::try_from(seen.ends.len()).ok(),
             partition_lags: lags.iter().map(|l| Some(l.round() as u64)).collect(),
             partition_rates: rates.into_iter().map(Some).collect(),
+            partition_owners: ranks(seen.owners),
             cpu: Some(seen.cpu),
             last_change: self.changed,
             ..WorkloadState::unknown(at)
         }
+    }
+
+    /// Shows the look to the memory, member by member.
+    fn watch(&mut self, seen: &Seen<'_>, at: Time, asked: Time) {
+        let places = seen.ends.iter().zip(seen.committed).zip(seen.owners);
+        let partitions: Vec<Place> = places
+            .map(|((end, committed), owner)| {
+                let owner = owner.map(|o| (self.games << 32) + o);
+                Place { end: *end, committed: *committed, owner }
+            })
+            .collect();
+        let (desired, ready, rebalancing) = ((seen.desired, asked), seen.ready, seen.rebalancing);
+        self.memory.watch.see(&Look { at, partitions: &partitions, desired, ready, rebalancing });
     }
 
     fn put(&mut self, role: Role, at: Time, value: f64) {
@@ -156,6 +194,15 @@ impl Monitor {
         let share = if sum1 > sum0 { ((oldest - sum0) / (sum1 - sum0)).clamp(0.0, 1.0) } else { 1.0 };
         Some((seen.t - (t0 + share * (t1 - t0))).max(0.0))
     }
+}
+
+/// Owners as their places in the order in which they came: who came last goes first.
+fn ranks(owners: &[Option<u64>]) -> Vec<Option<u32>> {
+    let mut known: Vec<u64> = owners.iter().flatten().copied().collect();
+    known.sort_unstable();
+    known.dedup();
+    let rank = |o: &u64| known.binary_search(o).ok().and_then(|i| u32::try_from(i).ok());
+    owners.iter().map(|o| o.as_ref().and_then(rank)).collect()
 }
 
 /// The group of every game.

@@ -89,14 +89,18 @@ impl Pilot for Planner {
         // On multiples: advice looks at removals in the first look of a minute, which 15, 75, 135 s would never be.
         self.next = ((seen.t / self.settings.every).floor() + 1.0) * self.settings.every;
         let now = self.monitor.instant(seen);
-        self.look_ahead(now);
+        self.monitor.learn(now);
+        if self.monitor.memory().profile().is_none() {
+            self.look_ahead(now);
+        }
         let began = Instant::now();
         let advice = advise::advise(&Input {
             workload: &self.workload,
             state: &state,
             history: self.monitor.history(),
-            forecast: self.forecast.as_ref(),
+            forecast: self.forecast.as_ref().filter(|_| self.monitor.memory().profile().is_none()),
             previous: self.previous.as_ref(),
+            memory: Some(self.monitor.memory()),
             now,
             horizon: self.settings.horizon,
             step: self.settings.step,

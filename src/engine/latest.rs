@@ -159,6 +159,7 @@ fn ml_samples(ml: &MlState, out: &mut Vec<(SignalKey, Sample)>) {
         add(kind, &s.name, Role::Throughput, s.request_rate.as_ref());
         add(kind, &s.name, Role::Backlog, s.waiting.as_ref());
         add(kind, &s.name, Role::Latency, s.ttft_p95.as_ref().or(s.latency_p95.as_ref()));
+        add(kind, &s.name, Role::InterToken, s.inter_token_p95.as_ref());
         add(kind, &s.name, Role::Utilisation, s.kv_cache.as_ref());
     }
     for q in &ml.queues {

@@ -111,6 +111,7 @@ impl Memory {
             history: &self.history,
             forecast: usable,
             previous: old.and_then(|a| a.recommendation.as_deref().ok()),
+            memory: None,
             now,
             horizon: HORIZON,
             step: STEP,

@@ -11,6 +11,7 @@ mod members;
 mod memo;
 mod mstl;
 mod pool;
+pub mod profile;
 mod ridge;
 mod seasons;
 mod sparse;

@@ -31,7 +31,7 @@ impl Fold {
     pub fn of(role: Role) -> Self {
         match role {
             Role::Demand | Role::Throughput | Role::Utilisation => Self::Mean,
-            Role::Backlog | Role::TimeLag | Role::Latency | Role::Memory | Role::Queue => Self::Max,
+            Role::Backlog | Role::TimeLag | Role::Latency | Role::InterToken | Role::Memory | Role::Queue => Self::Max,
             Role::Replicas | Role::Desired | Role::Progress => Self::Last,
         }
     }

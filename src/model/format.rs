@@ -75,6 +75,34 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Reads `15s`, `30m`, `1h`, `7d` or plain seconds, above zero; the error is a sentence.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        other => return Err(format!("{other:?} is no unit of time: write 15s, 5m, 2h or 7d")),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(v) if v.is_finite() && v > 0.0 => Ok(v * factor),
+        Ok(_) => Err(format!("{text:?} must be above zero")),
+        Err(_) => Err(format!("{text:?} is no duration: write 15s, 5m, 2h or 7d")),
+    }
+}
+
+/// The same, for durations that may be zero.
+pub fn seconds_or_zero(text: &str) -> Result<f64, String> {
+    match text.trim() {
+        "0" | "0s" => Ok(0.0),
+        text => seconds(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,8 @@ pub enum Role {
     TimeLag,
     /// Latency against the SLO, seconds (TTFT p95 for inference).
     Latency,
+    /// Time between tokens against the SLO, seconds, p95 (inference).
+    InterToken,
     /// Ratio 0–1.
     Utilisation,
     /// Memory, bytes.
@@ -33,12 +35,13 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order that a screen lists them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Demand,
         Self::Throughput,
         Self::Backlog,
         Self::TimeLag,
         Self::Latency,
+        Self::InterToken,
         Self::Utilisation,
         Self::Memory,
         Self::Replicas,
@@ -55,6 +58,7 @@ impl Role {
             Self::Backlog => "backlog",
             Self::TimeLag => "time_lag",
             Self::Latency => "latency",
+            Self::InterToken => "inter_token",
             Self::Utilisation => "utilisation",
             Self::Memory => "memory",
             Self::Replicas => "replicas",

@@ -8,6 +8,14 @@ const TTFT: &[f64] = &[0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5
 const INTER_TOKEN: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 const REQUEST: &[f64] = &[0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0];
 
+/// Standard deviations of the logarithms of requests' times around their mean.
+pub const TTFT_SPREAD: f64 = 0.45;
+/// The same between tokens.
+pub const INTER_TOKEN_SPREAD: f64 = 0.3;
+/// A step is cut into parts of at most this share of the shortest stay in a batch, and into this many at most.
+const STAY_PARTS: f64 = 4.0;
+const MOST_PARTS: f64 = 64.0;
+
 /// What a fleet is like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FleetSettings {
@@ -90,6 +98,18 @@ pub struct Replica {
     pub queued: Histogram,
     /// Finished, and their sums of latency parts, since the histograms were last brought up to date.
     pending: Pending,
+    last: Served,
+}
+
+/// What one step was like for those who were served in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Served {
+    /// Requests that finished.
+    pub finished: f64,
+    /// Mean time to first token of a request that comes now, seconds.
+    pub first: f64,
+    /// Mean time between tokens, seconds.
+    pub per_token: f64,
 }
 
 /// Sums since the last observation, weighted by requests. Seconds × requests.
@@ -115,6 +135,7 @@ impl Replica {
             latency: Histogram::new(REQUEST),
             queued: Histogram::new(REQUEST),
             pending: Pending::default(),
+            last: Served::default(),
         }
     }
 
@@ -123,22 +144,29 @@ impl Replica {
         self.ready_in <= 0.0
     }
 
-    /// One step in which `arriving` requests come in. Requests last about a second, so the batch is taken to be settled
-    /// within a step: as large as Little's law asks at the rate of the step.
+    /// One step in which `arriving` requests come in. The batch is a fluid: requests leave it at `running / stay`, where
+    /// the stay grows with the batch, and others take their places as far as sequences, KV cache and prefill allow.
     fn step(&mut self, s: &FleetSettings, arriving: f64) -> f64 {
         self.waiting += arriving;
-        let done = self.waiting.min(s.capacity() * STEP);
-        self.waiting -= done;
+        let parts = (STAY_PARTS * STEP / (s.answer * s.token).max(1e-3)).ceil().clamp(1.0, MOST_PARTS);
+        let dt = STEP / parts;
+        let (mut done, mut per_token) = (0.0, s.token);
+        for _ in 0..parts as u32 {
+            per_token = s.token + s.token_batch * self.running;
+            let ended = self.running * (dt / (s.answer * per_token)).min(1.0);
+            self.running -= ended;
+            let room = (s.largest_batch() - self.running).max(0.0);
+            let admitted = self.waiting.min(room).min(s.prefill / s.prompt * dt);
+            self.running += admitted;
+            self.waiting -= admitted;
+            done += ended;
+        }
         self.finished += done;
-        let rate = done / STEP;
-        // running = rate × answer × (token + token_batch × running), solved for running.
-        let slowing = (1.0 - rate * s.answer * s.token_batch).max(1e-6);
-        self.running = (rate * s.answer * s.token / slowing).min(s.largest_batch());
         self.kv_cache = (self.running / s.kv_room()).min(1.0);
-        let per_token = s.token + s.token_batch * self.running;
-        let queued = if rate > 0.0 { self.waiting / rate } else { 0.0 };
+        let queued = self.waiting / s.capacity();
         // A prompt shares the engine with the tokens of the others.
         let first = queued + s.prompt / s.prefill * (1.0 + self.running / 8.0) + per_token;
+        self.last = Served { finished: done, first, per_token };
         let p = &mut self.pending;
         p.finished += done;
         p.queued += done * queued;
@@ -152,9 +180,9 @@ impl Replica {
         let p = std::mem::take(&mut self.pending);
         if p.finished > 0.0 {
             let (queued, first, per_token) = (p.queued / p.finished, p.first / p.finished, p.per_token / p.finished);
-            self.ttft.observe(p.finished, first, 0.45);
+            self.ttft.observe(p.finished, first, TTFT_SPREAD);
             self.queued.observe(p.finished, queued.max(1e-4), 0.9);
-            self.inter_token.observe(p.finished * answer, per_token, 0.3);
+            self.inter_token.observe(p.finished * answer, per_token, INTER_TOKEN_SPREAD);
             self.latency.observe(p.finished, first + answer * per_token, 0.5);
         }
     }
@@ -186,7 +214,7 @@ impl Fleet {
         fleet
     }
 
-    /// Asks for `n` replicas. Those that leave hand what they hold back to the balancer.
+    /// Asks for `n` replicas. Those that leave finish what runs in their batch, and hand what waits back to the balancer.
     pub fn scale(&mut self, n: u32) {
         while self.replicas.len() < n as usize {
             let (mean, sd) = self.settings.start_up;
@@ -196,6 +224,7 @@ impl Fleet {
         }
         for gone in self.replicas.drain(n as usize..) {
             self.unrouted += gone.waiting;
+            self.finished += gone.running;
         }
     }
 
@@ -246,6 +275,32 @@ impl Fleet {
         self.unrouted + self.replicas.iter().map(|r| r.waiting).sum::<f64>()
     }
 
+    /// Requests in batches.
+    pub fn running(&self) -> f64 {
+        self.replicas.iter().map(|r| r.running).sum()
+    }
+
+    /// The last step, over all replicas that take requests; `None` when none does.
+    pub fn served(&self) -> Option<Served> {
+        let ready: Vec<&Served> = self.replicas.iter().filter(|r| r.is_ready()).map(|r| &r.last).collect();
+        let finished: f64 = ready.iter().map(|s| s.finished).sum();
+        // While nobody finishes anything all count alike.
+        let even = 1.0 / ready.len() as f64;
+        let weight = |s: &Served| if finished > 0.0 { s.finished / finished } else { even };
+        let mean = |of: fn(&Served) -> f64| ready.iter().map(|s| weight(s) * of(s)).sum();
+        (!ready.is_empty()).then(|| Served { finished, first: mean(|s| s.first), per_token: mean(|s| s.per_token) })
+    }
+
+    /// A replica dies with its batch, which goes back to the balancer; another starts in its place.
+    pub fn crash(&mut self, index: usize) {
+        if index < self.replicas.len() {
+            let gone = self.replicas.remove(index);
+            self.unrouted += gone.waiting + gone.running;
+            let n = u32::try_from(self.replicas.len() + 1).unwrap_or(u32::MAX);
+            self.scale(n);
+        }
+    }
+
     /// Requests that came so far.
     pub fn arrived(&self) -> f64 {
         self.arrived
@@ -279,7 +334,7 @@ mod tests {
                 fleet.scale(n);
                 for _ in 0..100 {
                     fleet.step(rate);
-                    let known = fleet.finished() + fleet.backlog();
+                    let known = fleet.finished() + fleet.backlog() + fleet.running();
                     prop_assert!((fleet.arrived() - known).abs() < 1e-6 * (1.0 + known), "{} {known}", fleet.arrived());
                     for r in fleet.replicas() {
                         prop_assert!((0.0..=1.0).contains(&r.kv_cache) && r.running >= 0.0 && r.waiting >= 0.0);

@@ -1,7 +1,9 @@
 //! A consumer group: consumers that start slowly, share partitions, rebalance, process and commit.
 
+mod given;
+
 pub use super::assign::Assignor;
-use super::{Random, STEP, assign};
+use super::{Random, STEP, assign, topic::Topic};
 
 /// What a rebalance stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub struct Outcome {
 pub struct Group {
     settings: GroupSettings,
     random: Random,
+    /// When commits fall: a sequence of its own, so that nothing else depends on how often somebody committed.
+    polls: Random,
     consumers: Vec<Consumer>,
     starting: Vec<Starting>,
     readings: Vec<Reading>,
@@ -111,6 +115,12 @@ pub struct Group {
     next_serial: u64,
     rebalances: u64,
     processed: f64,
+    /// Everything that had arrived by the last step was processed in it.
+    caught_up: bool,
+    /// Arrivals per second of the whole topic that no consumer falls behind with; `None`: to be found anew.
+    holds: Option<f64>,
+    /// Nobody looks at commits, and nothing depends on them: they are left out.
+    unseen: bool,
     /// Backlog of each consumer, and whether it commits: kept to save allocations per step.
     scratch: Vec<f64>,
     due: Vec<bool>,
@@ -118,7 +128,7 @@ pub struct Group {
 
 impl Group {
     /// A settled group of `consumers` that has read everything.
-    pub fn new(settings: GroupSettings, topic: &super::topic::Topic, consumers: u32, seed: u64) -> Self {
+    pub fn new(settings: GroupSettings, topic: &Topic, consumers: u32, seed: u64) -> Self {
         let readings = topic
             .ends()
             .iter()
@@ -127,6 +137,7 @@ impl Group {
         let mut group = Self {
             settings,
             random: Random::new(seed),
+            polls: Random::new(seed).fork(1),
             consumers: Vec::new(),
             starting: Vec::new(),
             readings,
@@ -136,6 +147,9 @@ impl Group {
             next_serial: 0,
             rebalances: 0,
             processed: 0.0,
+            caught_up: consumers > 0,
+            holds: None,
+            unseen: false,
             scratch: Vec::new(),
             due: Vec::new(),
         };
@@ -153,10 +167,7 @@ impl Group {
     pub fn scale(&mut self, n: u32) {
         let n = n as usize;
         while self.consumers.len() + self.starting.len() < n {
-            let (mean, sd) = self.settings.start_up;
-            let ready_in = (mean + sd * self.random.normal()).max(STEP);
-            let serial = self.serial();
-            self.starting.push(Starting { serial, ready_in });
+            self.start();
         }
         while self.consumers.len() + self.starting.len() > n && self.starting.pop().is_some() {}
         if self.consumers.len() > n {
@@ -167,6 +178,27 @@ impl Group {
             self.forget_owners();
             self.rebalance();
         }
+    }
+
+    /// Replaces `n` of the longest-serving consumers, as a deployment does: they commit and leave, others start.
+    pub fn replace(&mut self, n: usize) {
+        for _ in 0..n.min(self.consumers.len()) {
+            self.commit(0);
+            self.leave(0);
+            self.start();
+        }
+        self.rebalance();
+    }
+
+    /// A consumer that is thrown out of the group (a long pause, a lost session) and joins again `back_in` seconds later.
+    pub fn absent(&mut self, consumer: usize, back_in: f64) {
+        if consumer >= self.consumers.len() {
+            return;
+        }
+        self.leave(consumer);
+        let serial = self.serial();
+        self.starting.push(Starting { serial, ready_in: back_in.max(STEP) });
+        self.rebalance();
     }
 
     /// Draws from another sequence from now on, so that what happens next does not depend on how much chance was used
@@ -185,18 +217,8 @@ impl Group {
             self.processed -= reading.position - reading.committed;
             reading.position = reading.committed;
         }
-        self.consumers.remove(consumer);
-        for reading in &mut self.readings {
-            reading.owner = match reading.owner {
-                Some(o) if o == consumer => None,
-                Some(o) if o > consumer => Some(o - 1),
-                other => other,
-            };
-        }
-        let (mean, sd) = self.settings.start_up;
-        let ready_in = (mean + sd * self.random.normal()).max(STEP);
-        let serial = self.serial();
-        self.starting.push(Starting { serial, ready_in });
+        self.leave(consumer);
+        self.start();
         self.rebalance();
     }
 
@@ -204,6 +226,7 @@ impl Group {
     pub fn set_stuck(&mut self, partition: usize, stuck: bool) {
         if let Some(reading) = self.readings.get_mut(partition) {
             reading.stuck = stuck;
+            self.caught_up = false;
         }
     }
 
@@ -274,8 +297,30 @@ impl Group {
 
     fn join(&mut self, serial: u64) {
         let rate = self.settings.consumer_rate * self.random.log_normal(self.settings.rate_spread);
-        let commit_in = self.random.between(0.0, self.settings.commit.max(STEP));
+        let commit_in = self.polls.between(0.0, self.settings.commit.max(STEP));
         self.consumers.push(Consumer { serial, rate, commit_in });
+        self.holds = None;
+    }
+
+    /// Asks for one consumer more.
+    fn start(&mut self) {
+        let (mean, sd) = self.settings.start_up;
+        let ready_in = (mean + sd * self.random.normal()).max(STEP);
+        let serial = self.serial();
+        self.starting.push(Starting { serial, ready_in });
+    }
+
+    /// Takes a consumer out; its partitions have no owner until the next rebalance is over.
+    fn leave(&mut self, consumer: usize) {
+        self.consumers.remove(consumer);
+        self.holds = None;
+        for reading in &mut self.readings {
+            reading.owner = match reading.owner {
+                Some(o) if o == consumer => None,
+                Some(o) if o > consumer => Some(o - 1),
+                other => other,
+            };
+        }
     }
 
     fn start_up(&mut self) {
@@ -344,6 +389,7 @@ impl Group {
     }
 
     fn hand_over(&mut self, target: &[Option<usize>]) {
+        self.holds = None;
         let consumers = self.consumers.len();
         for (reading, owner) in self.readings.iter_mut().zip(target) {
             reading.owner = owner.filter(|o| *o < consumers);
@@ -351,6 +397,7 @@ impl Group {
     }
 
     fn forget_owners(&mut self) {
+        self.holds = None;
         let consumers = self.consumers.len();
         for reading in &mut self.readings {
             reading.owner = reading.owner.filter(|o| *o < consumers);
@@ -359,6 +406,7 @@ impl Group {
 
     fn process(&mut self, ends: &[f64]) -> f64 {
         if self.settings.protocol == Protocol::Eager && self.rebalance.is_some() {
+            self.caught_up = false;
             return 0.0;
         }
         self.scratch.clear();
@@ -378,15 +426,34 @@ impl Group {
         }
         let limit = self.ceiling * STEP;
         let shared = if total > limit { limit / total } else { 1.0 };
+        self.caught_up = true;
         for (reading, end) in self.readings.iter_mut().zip(ends) {
-            let (Some(owner), false) = (reading.owner, reading.stuck) else { continue };
-            let share = self.scratch.get(owner).copied().unwrap_or(0.0) * shared;
-            reading.position += (end - reading.position) * share;
+            let share = match reading.owner.and_then(|o| self.scratch.get(o)) {
+                Some(share) if !reading.stuck => share * shared,
+                _ => 0.0,
+            };
+            if share >= 1.0 {
+                reading.position = *end; // not a rounding error behind
+            } else if *end > reading.position {
+                self.caught_up = false;
+                reading.position += (end - reading.position) * share;
+            }
         }
         total * shared
     }
 
     fn commit_when_due(&mut self) {
+        if !self.unseen && self.commits_due() {
+            for reading in &mut self.readings {
+                if reading.owner.is_some_and(|o| self.due.get(o) == Some(&true)) {
+                    reading.committed = reading.position;
+                }
+            }
+        }
+    }
+
+    /// Notes in `due` who commits in this step; whether anybody does.
+    fn commits_due(&mut self) -> bool {
         self.due.clear();
         let mut any = false;
         for consumer in &mut self.consumers {
@@ -394,18 +461,12 @@ impl Group {
             let due = consumer.commit_in <= 0.0;
             if due {
                 // A commit goes out with the first poll after the interval, and polls do not keep time.
-                consumer.commit_in += self.settings.commit.max(STEP) + self.random.between(0.0, STEP);
+                consumer.commit_in += self.settings.commit.max(STEP) + self.polls.between(0.0, STEP);
             }
             any |= due;
             self.due.push(due);
         }
-        if any {
-            for reading in &mut self.readings {
-                if reading.owner.is_some_and(|o| self.due.get(o) == Some(&true)) {
-                    reading.committed = reading.position;
-                }
-            }
-        }
+        any
     }
 
     fn commit(&mut self, consumer: usize) {
@@ -415,5 +476,6 @@ impl Group {
     }
 }
 
+mod coast;
 #[cfg(test)]
 mod tests;

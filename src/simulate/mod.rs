@@ -23,6 +23,7 @@ pub mod fleet;
 pub mod group;
 pub mod histogram;
 mod random;
+pub mod serving;
 pub mod topic;
 
 pub use assign::{Assignor, assign};

@@ -1,7 +1,7 @@
 //! The one source of chance: small, fast, the same on every machine.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): 64 bits of state, passes `BigCrush`; enough for a simulation, useless for secrets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Random(u64);
 
 impl Random {

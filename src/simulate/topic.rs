@@ -7,6 +7,8 @@ use super::{Random, STEP};
 pub struct Topic {
     shares: Vec<f64>,
     ends: Vec<f64>,
+    /// Records that arrived and are not dealt out to `ends` yet: see [`Topic::defer`].
+    deferred: f64,
 }
 
 impl Topic {
@@ -14,9 +16,22 @@ impl Topic {
     /// logarithm (0: equal).
     pub fn new(partitions: usize, skew: f64, seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let raw: Vec<f64> = (0..partitions).map(|_| random.log_normal(skew)).collect();
-        let sum: f64 = raw.iter().sum();
-        Self { shares: raw.iter().map(|r| r / sum).collect(), ends: vec![0.0; partitions] }
+        let shares = (0..partitions).map(|_| random.log_normal(skew)).collect();
+        let mut topic = Self { shares, ends: vec![0.0; partitions], deferred: 0.0 };
+        topic.share_out();
+        topic
+    }
+
+    /// Empty logs with these shares of the arrivals, which sum to 1.
+    pub fn of(shares: &[f64]) -> Self {
+        Self { shares: shares.to_vec(), ends: vec![0.0; shares.len()], deferred: 0.0 }
+    }
+
+    /// So many records more on each log, in the order of the partitions.
+    pub fn append(&mut self, records: &[f64]) {
+        for (end, more) in self.ends.iter_mut().zip(records) {
+            *end += more.max(0.0);
+        }
     }
 
     /// Begins each log at an offset that looks like months of use, in proportion to its share.
@@ -36,7 +51,45 @@ impl Topic {
         }
     }
 
-    /// Log end offsets.
+    /// One step of arrivals that is only added up: `ends` stand still until [`Topic::settle`]. Costs no work per partition.
+    pub(super) fn defer(&mut self, rate: f64) {
+        self.deferred += rate.max(0.0) * STEP;
+    }
+
+    /// Deals out what was deferred; whether there was any.
+    pub(super) fn settle(&mut self) -> bool {
+        let records = std::mem::take(&mut self.deferred);
+        if records > 0.0 {
+            for (end, share) in self.ends.iter_mut().zip(&self.shares) {
+                *end += records * share;
+            }
+        }
+        records > 0.0
+    }
+
+    /// Log end of a partition with what was deferred.
+    pub(super) fn end(&self, partition: usize) -> f64 {
+        let of = |values: &[f64]| values.get(partition).copied().unwrap_or(0.0);
+        of(&self.ends) + self.deferred * of(&self.shares)
+    }
+
+    /// Multiplies each partition's weight and makes the shares sum to 1 again.
+    pub fn reweigh(&mut self, factors: impl IntoIterator<Item = f64>) {
+        self.settle();
+        for (share, factor) in self.shares.iter_mut().zip(factors) {
+            *share *= factor;
+        }
+        self.share_out();
+    }
+
+    fn share_out(&mut self) {
+        let sum: f64 = self.shares.iter().sum();
+        for share in &mut self.shares {
+            *share /= sum;
+        }
+    }
+
+    /// Log end offsets, without what was deferred.
     pub fn ends(&self) -> &[f64] {
         &self.ends
     }

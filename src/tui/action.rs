@@ -80,6 +80,7 @@ actions! {
     Snooze       "snooze"        "snooze"    Decide  ["z"]                "Do not ask again for a while.";
     Confirm      "confirm"       "do it"     Decide  ["y"]                "In the approval dialog: do what is shown.";
     Explain      "explain"       "explain"   Show    ["e"]                "Show where every number of the recommendation comes from.";
+    WhatIf       "what-if"       "what if"   Show    ["w"]                "Play the next half hour: more demand, a consumer lost, a broker lost, slow commits.";
     Filter       "filter"        "filter"    Show    ["/"]                "Show only the rows that match: words, kind:group, state:act, lag>10k.";
     Sort         "sort"          "sort"      Show    ["s"]                "Sort by the next column.";
     Freeze       "freeze"        "freeze"    Show    ["space"]            "Freeze the screen, and go on.";

@@ -1,7 +1,10 @@
 //! What can lie above the page: one dialog asks one thing.
 
 use super::{input::Input, keymap::Chord};
-use crate::model::{ActionId, Label, Limits, PlanHash, Prepared};
+use crate::{
+    advise::what_if::Answer,
+    model::{ActionId, Label, Limits, PlanHash, Prepared},
+};
 use std::{sync::Arc, time::Duration};
 
 /// One dialog. The topmost of [`super::State::dialogs`] has the keys.
@@ -56,6 +59,17 @@ pub enum Dialog {
     Explain {
         /// Workload's name.
         workload: Label,
+        /// Scrolled by so many lines.
+        scroll: usize,
+    },
+    /// What would happen if.
+    WhatIf {
+        /// Workload's name.
+        workload: Label,
+        /// Which question it is, so that an older answer is not taken for its answer.
+        number: u64,
+        /// What was played, or why it could not be; `None`: it is being played.
+        answer: Option<Result<Arc<Answer>, String>>,
         /// Scrolled by so many lines.
         scroll: usize,
     },

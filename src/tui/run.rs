@@ -7,14 +7,22 @@ use super::{
     update, view,
 };
 use crate::{
-    model::{Intent, Picture, Severity},
+    advise::what_if::{Answer, Question},
+    model::{Intent, Label, Picture, Severity},
     process::Clock,
 };
 use crossterm::event::{Event as Input, MouseEventKind};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -89,6 +97,8 @@ struct Loop {
     started: Instant,
     /// The picture that is on screen: what a key was pressed at.
     drawn: Arc<Picture>,
+    /// The question of what would happen if that is being played.
+    playing: Option<Playing>,
     /// Something changed since the last frame.
     dirty: bool,
     /// The next frame is not made before.
@@ -107,7 +117,18 @@ impl Loop {
         state.size = crossterm::terminal::size().map_err(|e| format!("cannot tell the terminal's size: {e}"))?;
         let drawn = cx.pictures.borrow().clone();
         let now = Instant::now();
-        Ok(Self { cx, state, terminal, inputs, signals, started: now, drawn, dirty: true, next_frame: now })
+        Ok(Self {
+            cx,
+            state,
+            terminal,
+            inputs,
+            signals,
+            started: now,
+            drawn,
+            playing: None,
+            dirty: true,
+            next_frame: now,
+        })
     }
 
     async fn run(mut self) -> Result<Exit, String> {
@@ -131,6 +152,10 @@ impl Loop {
                         return Err(format!("the engine stopped, so that nothing new can be shown{why}"));
                     }
                     self.happen(Event::Picture)
+                }
+                answer = played(self.playing.as_mut()) => {
+                    let number = self.playing.take().map_or(0, |p| p.number);
+                    self.happen(Event::Played(number, answer))
                 }
                 written = self.terminal.written() => written.is_err().then_some(Exit { code: 129 }),
                 () = sleep_until(self.next_frame), if frame_due => None,
@@ -210,11 +235,17 @@ impl Loop {
         for effect in update(&mut self.state, event, &picture, at) {
             match effect {
                 Effect::Send(intent) => self.send(intent),
+                Effect::Play { number, workload } => {
+                    let picture = self.state.frozen.as_ref().unwrap_or(&picture).clone();
+                    self.playing = Some(Playing::start(number, picture, workload));
+                }
                 Effect::Quit => return Some(Exit { code: 0 }),
                 Effect::Redraw => self.terminal.forget(),
                 Effect::Suspend => return self.suspend(),
             }
         }
+        // Nobody waits for it any more.
+        self.playing.take_if(|p| !self.state.awaits(p.number));
         None
     }
 
@@ -261,6 +292,42 @@ impl Loop {
             },
             Caught::Resize => self.resized(),
         }
+    }
+}
+
+/// A question that is being played on a thread of its own. Dropped, it stops within some thousand simulated seconds.
+struct Playing {
+    number: u64,
+    left: Arc<AtomicBool>,
+    task: JoinHandle<Result<Arc<Answer>, String>>,
+}
+
+impl Playing {
+    fn start(number: u64, picture: Arc<Picture>, workload: Label) -> Self {
+        let left = Arc::new(AtomicBool::new(false));
+        let told = left.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            let question = Question::of(&picture, &workload)?;
+            let answer = question.answer(&|| !told.load(Ordering::Relaxed)).ok_or("it was left")?;
+            tracing::debug!("what if of {workload}: {:?}", began.elapsed());
+            Ok(Arc::new(answer))
+        });
+        Self { number, left, task }
+    }
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The answer to what is being played; waits for ever when nothing is. Cancel-safe.
+async fn played(playing: Option<&mut Playing>) -> Result<Arc<Answer>, String> {
+    match playing {
+        Some(playing) => (&mut playing.task).await.unwrap_or_else(|e| Err(format!("it broke, see the log: {e}"))),
+        None => std::future::pending().await,
     }
 }
 

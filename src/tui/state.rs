@@ -183,6 +183,8 @@ pub struct State {
     pub last_key: Option<(Chord, Duration)>,
     /// The prepared change that we confirmed or let go, so that neither is said twice.
     pub settled: Option<ActionId>,
+    /// How many questions of what would happen if were asked so far.
+    pub asked: u64,
     /// Time since the start, on the monotonic clock, at the last event.
     pub uptime: Duration,
     /// Which key does what.
@@ -213,6 +215,12 @@ impl State {
     /// The picture that is on screen: the frozen one, else `live`.
     pub fn shown<'a>(&'a self, live: &'a Picture) -> &'a Picture {
         self.frozen.as_deref().unwrap_or(live)
+    }
+
+    /// Whether a dialog waits for the answer to this question of what would happen if.
+    pub fn awaits(&self, question: u64) -> bool {
+        let waits = |d: &Dialog| matches!(d, Dialog::WhatIf { number, answer: None, .. } if *number == question);
+        self.dialogs.iter().any(waits)
     }
 
     /// Shows a sentence for a while. Said again while it stands, it only stays longer.

@@ -2,7 +2,8 @@
 
 use super::Linted;
 use crate::{
-    cli::{Failure, args::Lint, series, simulate::scenario::Scenario},
+    cli::{Failure, args::Lint, series, simulate},
+    contest::{Scenario, Season},
     lint::{self, Day, Facts, Finding, Known, Protocol},
     manifest::{Edit, Manifest, apply},
     simulate::{
@@ -44,7 +45,7 @@ pub(super) enum Arena {
 impl Arena {
     pub(super) fn new(args: &Lint) -> Result<Self, Failure> {
         if let Some(path) = &args.scenario {
-            let scenario = Scenario::read(path).map_err(Failure::usage)?;
+            let scenario = simulate::read(path).map_err(Failure::usage)?;
             return Ok(Self::Scenario(Box::new(scenario), args.seeds));
         }
         let Some(path) = &args.history else { return Ok(Self::None) };
@@ -139,7 +140,7 @@ impl Arena {
         let game = scenario.game();
         let mut days = Vec::new();
         for seed in (0..seeds).map(|i| scenario.seed().wrapping_add(i)) {
-            days.push(Day { demand: scenario.series(seed)?.season(scenario).played, seed });
+            days.push(Day { demand: season(scenario, seed)?.played, seed });
         }
         let seconds = days.first().map_or(0.0, |d| d.demand.len() as f64);
         let written = lint::play(&linted.manifest.object, &game, &days)?;
@@ -180,11 +181,17 @@ pub(super) fn together(findings: &[Finding]) -> Vec<Edit> {
     edits
 }
 
+/// A seed's season; a file's series is the same for every seed.
+fn season(scenario: &Scenario, seed: u64) -> Result<Season, String> {
+    let points = scenario.csv().map(|path| simulate::samples(&path)).transpose().map_err(|e| e.text)?;
+    scenario.season(seed, points.as_deref())
+}
+
 fn planner(scenario: &Scenario, game: &Game, seeds: u64) -> Result<Option<Score>, String> {
     let Some(entrant) = scenario.entrant("planner") else { return Ok(None) };
     let mut scores = Vec::new();
     for seed in (0..seeds).map(|i| scenario.seed().wrapping_add(i)) {
-        let season = scenario.series(seed)?.season(scenario);
+        let season = season(scenario, seed)?;
         scores.push(entrant.play(game, &season, seed).score);
     }
     Ok(Some(Score::mean(&scores)))
@@ -192,7 +199,7 @@ fn planner(scenario: &Scenario, game: &Game, seeds: u64) -> Result<Option<Score>
 
 /// Mean and range of the demand that is played, minute by minute.
 fn demand(scenario: &Scenario) -> Result<(f64, (f64, f64)), String> {
-    let season = scenario.series(scenario.seed())?.season(scenario);
+    let season = season(scenario, scenario.seed())?;
     let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len().max(1) as f64;
     let mut minutes: Vec<f64> = season.played.chunks(60).map(mean).collect();
     minutes.sort_by(f64::total_cmp);

@@ -1,6 +1,6 @@
 //! What somebody who knew the whole day could have paid: a schedule to play, and a bound that nobody can go below. Pure.
 //!
-//! - [`schedule`]: a dynamic programme over (count, backlog) in stages of half a minute on the demand that really came.
+//! - [`Programme`]: a dynamic programme over (count, backlog) in stages of half a minute on the demand that really came.
 //!   Its own value means little; it is played in the arena, and what it costs there is achievable.
 //! - [`lower_bound`]: a dynamic programme over spans of constant count, favourable wherever it is not exact.
 //!
@@ -10,7 +10,7 @@ mod bound;
 mod schedule;
 
 pub use bound::lower_bound;
-pub use schedule::schedule;
+pub use schedule::Programme;
 
 use crate::model::{Limits, Price};
 

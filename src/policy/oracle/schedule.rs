@@ -30,69 +30,126 @@ impl Flow {
     }
 }
 
-/// Counts at instants, `(seconds, count)` in order: when to *ask* for each, so that it is ready when it is needed.
+/// What it costs to go on from each stage, count and backlog, by somebody who knows what comes.
 ///
-/// `derate` is the share of the rate that is counted on: at 1 the timetable sits on the edge of capacity, and the jitter
-/// of real start-ups pushes it over; slightly less is cheaper when played.
-pub fn schedule(foreseen: &Foreseen<'_>, derate: f64) -> Vec<(f64, u32)> {
-    let foreseen = &Foreseen { rate: foreseen.rate * derate, ceiling: foreseen.ceiling * derate, ..*foreseen };
-    let counts = useful(foreseen);
-    let loads: Vec<Vec<f64>> = counts.iter().map(|n| foreseen.loads(*n)).collect();
-    let demand: Vec<f64> = foreseen.demand.chunks(STAGE).map(|s| s.iter().sum::<f64>() / s.len() as f64).collect();
-    let mean = demand.iter().sum::<f64>() / demand.len().max(1) as f64;
-    let levels = levels(mean);
-    let pause = if foreseen.eager { foreseen.rebalance } else { foreseen.rebalance * MOVED }.min(STAGE as f64);
-    let cost = |flow: Flow, n: u32, after: f64, pause: f64| {
-        let late = after.max(flow.demand * pause) / flow.demand.max(mean * 0.01).max(f64::MIN_POSITIVE);
-        let stage = STAGE as f64;
-        f64::from(n) * stage / 3600.0 * foreseen.price.pod_hour + foreseen.severity(late) * stage / 60.0
-    };
-    let flows = |t: usize, i: usize| flow(foreseen, counts[i], &loads[i], demand[t]);
-    let (k, b) = (counts.len(), levels.len());
-    let mut value = vec![0.0; (demand.len() + 1) * k * b];
-    let (mut stay, mut moved) = (vec![0.0; k * b], vec![0.0; k * b]);
-    for t in (0..demand.len()).rev() {
-        let (now, next) = value.split_at_mut((t + 1) * k * b);
-        for i in 0..k {
-            let (flow, row) = (flows(t, i), &next[i * b..(i + 1) * b]);
-            for (j, backlog) in levels.iter().enumerate() {
-                for (out, pause) in [(&mut stay, 0.0), (&mut moved, pause)] {
-                    let after = flow.after(*backlog, pause);
-                    out[i * b + j] = cost(flow, counts[i], after, pause) + at(row, &levels, after);
+/// A fluid model in coarse stages: its values are neither bounds nor prices, but they tell which way is worth a try.
+#[derive(Clone, Debug)]
+pub struct Programme<'a> {
+    foreseen: Foreseen<'a>,
+    counts: Vec<u32>,
+    loads: Vec<Vec<f64>>,
+    /// Mean demand of each stage.
+    demand: Vec<f64>,
+    mean: f64,
+    levels: Vec<f64>,
+    /// Seconds that a change of the count stops the group.
+    pause: f64,
+    /// By stage, count and level; one stage more than there is demand for.
+    value: Vec<f64>,
+}
+
+impl<'a> Programme<'a> {
+    /// Solves the programme. `derate` is the share of the rate that is counted on: at 1 a timetable sits on the edge of
+    /// capacity, and the jitter of real start-ups pushes it over; slightly less is cheaper when played.
+    pub fn new(foreseen: &Foreseen<'a>, derate: f64) -> Self {
+        let foreseen = Foreseen { rate: foreseen.rate * derate, ceiling: foreseen.ceiling * derate, ..*foreseen };
+        let counts = useful(&foreseen);
+        let loads: Vec<Vec<f64>> = counts.iter().map(|n| foreseen.loads(*n)).collect();
+        let demand: Vec<f64> = foreseen.demand.chunks(STAGE).map(|s| s.iter().sum::<f64>() / s.len() as f64).collect();
+        let mean = demand.iter().sum::<f64>() / demand.len().max(1) as f64;
+        let share = if foreseen.eager { 1.0 } else { MOVED };
+        let pause = (foreseen.rebalance * share).min(STAGE as f64);
+        let levels = levels(mean);
+        let value = vec![0.0; (demand.len() + 1) * counts.len() * levels.len()];
+        let mut programme = Self { foreseen, counts, loads, demand, mean, levels, pause, value };
+        programme.solve();
+        programme
+    }
+
+    fn solve(&mut self) {
+        let (k, b) = (self.counts.len(), self.levels.len());
+        let (mut stay, mut moved) = (vec![0.0; k * b], vec![0.0; k * b]);
+        let mut value = std::mem::take(&mut self.value);
+        for t in (0..self.demand.len()).rev() {
+            let (now, next) = value.split_at_mut((t + 1) * k * b);
+            for i in 0..k {
+                let (flow, row) = (self.flow(t, i), &next[i * b..(i + 1) * b]);
+                for (j, backlog) in self.levels.iter().enumerate() {
+                    for (out, pause) in [(&mut stay, 0.0), (&mut moved, self.pause)] {
+                        let after = flow.after(*backlog, pause);
+                        out[i * b + j] = self.cost(flow, i, after, pause) + at(row, &self.levels, after);
+                    }
+                }
+            }
+            let now = &mut now[t * k * b..];
+            for i in 0..k {
+                for j in 0..b {
+                    let others = (0..k).filter(|o| *o != i);
+                    let away = others.map(|o| self.change(i, o) + moved[o * b + j]);
+                    now[i * b + j] = away.fold(stay[i * b + j], f64::min);
                 }
             }
         }
-        let now = &mut now[t * k * b..];
-        for i in 0..k {
-            for j in 0..b {
-                let others = (0..k).filter(|o| *o != i);
-                let away = others.map(|o| foreseen.change(counts[i], counts[o]) + moved[o * b + j]);
-                now[i * b + j] = away.fold(stay[i * b + j], f64::min);
+        self.value = value;
+    }
+
+    /// Counts that are looked at.
+    pub fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
+    /// What it costs to go on from second `t` with a count and so many records unread; `None` for other counts.
+    pub fn rest(&self, t: f64, count: u32, backlog: f64) -> Option<f64> {
+        let i = self.counts.binary_search(&count).ok()?;
+        let (k, b) = (self.counts.len(), self.levels.len());
+        let stage = ((t / STAGE as f64) as usize).min(self.demand.len());
+        Some(at(&self.value[(stage * k + i) * b..][..b], &self.levels, backlog))
+    }
+
+    /// Counts at instants, `(seconds, count)` in order: when to *ask* for each, so that it is ready when it is needed.
+    pub fn timetable(&self) -> Vec<(f64, u32)> {
+        let (k, b) = (self.counts.len(), self.levels.len());
+        let mut at_count = self.counts.iter().position(|n| *n == self.foreseen.start);
+        let (mut backlog, mut out) = (0.0, Vec::<(f64, u32)>::new());
+        for t in 0..self.demand.len() {
+            let next = &self.value[(t + 1) * k * b..(t + 2) * k * b];
+            let price_of = |i: usize| {
+                let stays = at_count == Some(i);
+                let pause = if stays { 0.0 } else { self.pause };
+                let flow = self.flow(t, i);
+                let after = flow.after(backlog, pause);
+                let rest = at(&next[i * b..(i + 1) * b], &self.levels, after);
+                let change = at_count.map_or(0.0, |from| self.change(from, i));
+                (change + self.cost(flow, i, after, pause) + rest, after)
+            };
+            let best = (0..k).map(|i| (i, price_of(i))).min_by(|x, y| x.1.0.total_cmp(&y.1.0));
+            let Some((i, (_, after))) = best else { break };
+            if at_count != Some(i) {
+                let due = (t * STAGE) as f64;
+                let more = at_count.is_none_or(|from| i > from);
+                let ask = if more { due - self.foreseen.start_up } else { due };
+                let earliest = out.last().map_or(0.0, |(before, _)| before + STAGE as f64 / 2.0);
+                out.push((ask.max(earliest), self.counts[i]));
             }
+            (at_count, backlog) = (Some(i), after);
         }
+        out
     }
-    // Forward: follow the cheapest decision from the beginning.
-    let (mut at_count, mut backlog, mut out) = (foreseen.start, 0.0, Vec::<(f64, u32)>::new());
-    for t in 0..demand.len() {
-        let next = &value[(t + 1) * k * b..(t + 2) * k * b];
-        let price_of = |i: usize| {
-            let pause = if counts[i] == at_count { 0.0 } else { pause };
-            let flow = flows(t, i);
-            let after = flow.after(backlog, pause);
-            let rest = at(&next[i * b..(i + 1) * b], &levels, after);
-            (foreseen.change(at_count, counts[i]) + cost(flow, counts[i], after, pause) + rest, after)
-        };
-        let best = (0..k).map(|i| (i, price_of(i))).min_by(|x, y| x.1.0.total_cmp(&y.1.0));
-        let Some((i, (_, after))) = best else { break };
-        if counts[i] != at_count {
-            let due = (t * STAGE) as f64;
-            let ask = if counts[i] > at_count { due - foreseen.start_up } else { due };
-            let earliest = out.last().map_or(0.0, |(before, _)| before + STAGE as f64 / 2.0);
-            out.push((ask.max(earliest), counts[i]));
-        }
-        (at_count, backlog) = (counts[i], after);
+
+    fn change(&self, from: usize, to: usize) -> f64 {
+        self.foreseen.change(self.counts[from], self.counts[to])
     }
-    out
+
+    fn cost(&self, flow: Flow, i: usize, after: f64, pause: f64) -> f64 {
+        let late = after.max(flow.demand * pause) / flow.demand.max(self.mean * 0.01).max(f64::MIN_POSITIVE);
+        let stage = STAGE as f64;
+        let pods = f64::from(self.counts[i]) * stage / 3600.0 * self.foreseen.price.pod_hour;
+        pods + self.foreseen.severity(late) * stage / 60.0
+    }
+
+    fn flow(&self, t: usize, i: usize) -> Flow {
+        flow(&self.foreseen, self.counts[i], &self.loads[i], self.demand[t])
+    }
 }
 
 /// Counts that hold more than every smaller one, and the one at the beginning.

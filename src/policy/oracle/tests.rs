@@ -21,7 +21,7 @@ fn steady_demand_is_held_by_the_least_count_and_the_bound_is_its_price() {
     let (demand, shares) = (vec![4_400.0; 7_200], vec![1.0 / 24.0; 24]);
     let f = foreseen(&demand, &shares);
     // 24 partitions: 5 consumers read five of them (917/s), 4 would read six (1100/s)
-    assert_eq!(schedule(&f, 0.98), [(0.0, 5)]);
+    assert_eq!(Programme::new(&f, 0.98).timetable(), [(0.0, 5)]);
     let bound = lower_bound(&f);
     // Two hours of five; in the last minutes nothing that is left unread costs anything any more.
     assert!((9.0..=10.06).contains(&bound), "{bound}");
@@ -32,7 +32,7 @@ fn a_rise_is_met_in_time_and_costs_at_least_its_pods() {
     let demand: Vec<f64> = (0..7_200).map(|s| if (2_400..4_800).contains(&s) { 9_000.0 } else { 3_000.0 }).collect();
     let shares = vec![1.0 / 24.0; 24];
     let f = foreseen(&demand, &shares);
-    let table = schedule(&f, 0.98);
+    let table = Programme::new(&f, 0.98).timetable();
     let up = table.iter().find(|(_, n)| *n >= 8).copied();
     assert!(up.is_some_and(|(t, _)| (2_000.0..=2_400.0).contains(&t)), "{table:?}");
     assert!(table.iter().any(|(t, n)| (4_700.0..5_100.0).contains(t) && *n <= 4), "{table:?}");

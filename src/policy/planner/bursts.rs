@@ -33,13 +33,14 @@ pub struct Bursts {
     pub now: Option<Burst>,
 }
 
-/// A burst that is on now. Demand per second.
+/// A burst that is on now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Burst {
-    /// Demand in it.
-    pub level: f64,
-    /// Demand without it.
-    pub calm: f64,
+    /// Factor over the demand without it.
+    pub factor: f64,
+    /// Demand per second without it, where the paths of demand were made as if it might go on; `None`: the paths are
+    /// those without it.
+    pub calm: Option<f64>,
     /// How much longer it may last: weight and seconds; the weights sum to 1.
     pub left: Vec<(f64, f64)>,
 }
@@ -119,7 +120,7 @@ fn open(minutes: &[Option<f64>], minute: f64, level: f64, lengths: &[f64]) -> Op
         let seen = if longer.len() >= 3 { quantile(&mut longer, share) } else { None };
         (weight, seen.unwrap_or(assumed))
     });
-    Some(Burst { level, calm, left: left.to_vec() })
+    Some(Burst { factor: level / calm, calm: Some(calm), left: left.to_vec() })
 }
 
 fn mean(values: &[Option<f64>]) -> Option<f64> {
@@ -166,7 +167,10 @@ mod tests {
         assert_eq!(Bursts::of(&grid, grid.end()).unwrap().now, None);
         grid.values.extend([Some(1_600.0); 2]);
         let now = Bursts::of(&grid, grid.end()).unwrap().now.unwrap();
-        assert!((now.level - 1_600.0).abs() < 1.0 && (1_000.0..1_100.0).contains(&now.calm), "{now:?}");
+        assert!(
+            now.calm.is_some_and(|c| (c * now.factor - 1_600.0).abs() < 1.0 && (1_000.0..1_100.0).contains(&c)),
+            "{now:?}"
+        );
         assert!(now.left.iter().all(|(_, left)| (420.0..=480.0).contains(left)), "{now:?}");
         grid.values.extend([Some(1_600.0); 28]); // over by now; the next two minutes are calm
         grid.values.extend([Some(1_000.0); 8]);

@@ -87,9 +87,20 @@ impl Fleet {
         if members == 0 {
             return loads;
         }
-        // How many partitions each may still keep; the first ones one more, since the last ones go first.
+        // How many partitions each may still keep: those that have most one more, so that it does not move.
         let (each, more) = (self.shares.len() / members, self.shares.len() % members);
-        let mut room: Vec<usize> = (0..members).map(|m| each + usize::from(m < more)).collect();
+        let mut held = vec![0_usize; members];
+        for owner in self.owners.iter().flatten() {
+            if let Some(count) = held.get_mut(*owner as usize) {
+                *count += 1;
+            }
+        }
+        let mut order: Vec<usize> = (0..members).collect();
+        order.sort_by_key(|m| std::cmp::Reverse(held.get(*m).copied().unwrap_or(0)));
+        let mut room = vec![each; members];
+        for m in order.into_iter().take(more) {
+            room[m] += 1;
+        }
         let mut homeless = Vec::new();
         for (p, share) in self.shares.iter().enumerate() {
             let owner = self.owners.get(p).copied().flatten().map_or(members, |o| o as usize);

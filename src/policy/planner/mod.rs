@@ -12,15 +12,19 @@
 //! looks would otherwise be paid for with pauses. A threshold in the price does the same job much worse (0.1 pod-hours
 //! of it cost 12 %).
 
+mod budget;
 mod bursts;
 mod dynamics;
 mod fleet;
 mod programme;
 mod rollout;
 mod scenarios;
+mod service;
 
+pub use budget::{Want, share};
 pub use bursts::{Burst, Bursts};
 pub use fleet::Fleet;
+pub use service::{ServiceProblem, plan_service};
 
 use crate::model::{Alternative, Capacity, Limits, Price};
 use dynamics::{Count, Promise};

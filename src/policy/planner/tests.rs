@@ -174,7 +174,7 @@ fn a_pause_that_costs_more_than_it_gains_is_not_taken() {
 #[test]
 fn a_burst_that_is_on_is_met_though_the_median_path_is_calm() {
     let (capacity, calm) = (capacity(1_000.0), [6_000.0; 30]);
-    let burst = Burst { level: 12_000.0, calm: 6_000.0, left: vec![(0.5, 420.0), (0.5, 900.0)] };
+    let burst = Burst { factor: 2.0, calm: Some(6_000.0), left: vec![(0.5, 420.0), (0.5, 900.0)] };
     let bursts = Bursts { per_second: 1e-4, factor: 1.8, lasts: 600.0, now: Some(burst) };
     let quiet = Problem { middle: &calm, ..problem(equal(40), &calm, &capacity, 7) };
     assert_eq!(plan(&quiet).unwrap().replicas, 7);

@@ -14,8 +14,10 @@
 //! ```
 
 mod score;
+mod trouble;
 
 pub use score::{Ledger, Score};
+pub use trouble::{Hot, Trouble};
 
 use super::{
     Assignor, Random, STEP,
@@ -23,6 +25,8 @@ use super::{
     topic::Topic,
 };
 use crate::model::{Limits, Price};
+use std::sync::Arc;
+use trouble::{Course, Event};
 
 /// The rules of one game. Seconds, records per second.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +45,12 @@ pub struct Game {
     pub limits: Limits,
     /// Seconds between two looks of the monitor; also how often a pilot may decide.
     pub scrape: f64,
-    /// Share of the looks that fail: the pilot is not asked then.
-    pub lost_scrapes: f64,
-    /// Pods that die per day.
-    pub crashes: f64,
     /// Most seconds behind.
     pub slo: f64,
     /// Prices.
     pub price: Price,
+    /// What goes wrong or changes meanwhile.
+    pub trouble: Trouble,
 }
 
 impl Default for Game {
@@ -67,10 +69,9 @@ impl Default for Game {
             start: 20,
             limits: Limits { min: 1, max: 40 },
             scrape: 15.0,
-            lost_scrapes: 0.0,
-            crashes: 0.0,
             slo: 30.0,
             price: Price::default(),
+            trouble: Trouble::default(),
         }
     }
 }
@@ -91,6 +92,8 @@ pub struct Seen<'a> {
     pub ends: &'a [f64],
     /// Committed offset per partition.
     pub committed: &'a [f64],
+    /// Who owns each partition, as the number of the consumer in the group's life; `None`: nobody at this instant.
+    pub owners: &'a [Option<u64>],
     /// Count asked for.
     pub desired: u32,
     /// Consumers that have joined.
@@ -135,6 +138,8 @@ pub struct Outcome {
     pub score: Score,
     /// Every change of the count: seconds, and the count from then on.
     pub changes: Vec<(f64, u32)>,
+    /// Records that were really unprocessed after each second.
+    pub lags: Vec<f32>,
 }
 
 /// Plays `demand` (records per second, one value a second) with the chances of `seed` under a pilot.
@@ -142,8 +147,20 @@ pub struct Outcome {
 /// Same game, demand, seed and pilot: same outcome.
 pub fn play(game: &Game, demand: &[f64], seed: u64, pilot: &mut dyn Pilot) -> Outcome {
     let mut running = Match::new(game, demand, seed);
-    running.advance(demand.len(), pilot);
-    running.close()
+    let mut eyes =
+        Eyes { committed: vec![0.0; game.partitions], lags: Vec::with_capacity(demand.len()), ..Eyes::default() };
+    while running.second < demand.len() {
+        let Some(processed) = running.step() else { break };
+        eyes.see(&running, processed);
+        if running.may_look() {
+            let wanted = pilot.decide(&eyes.show(&mut running));
+            if let Some(change) = wanted.and_then(|n| running.set(n)) {
+                eyes.changes.push(change);
+            }
+        }
+    }
+    let score = running.ledger.close(running.group.rebalances(), &eyes.lags);
+    Outcome { score, changes: eyes.changes, lags: eyes.lags }
 }
 
 /// A game under way: it can be copied, and gone on with in another way.
@@ -151,52 +168,89 @@ pub fn play(game: &Game, demand: &[f64], seed: u64, pilot: &mut dyn Pilot) -> Ou
 pub struct Match<'a> {
     game: &'a Game,
     demand: &'a [f64],
+    course: Arc<Course>,
+    /// Next of the course's events.
+    event: usize,
     seed: u64,
     second: usize,
     topic: Topic,
     group: Group,
-    mishaps: Random,
+    /// Pods that a deployment has still to replace, and how many at a time.
+    replacing: (usize, usize),
     ledger: Ledger,
     desired: u32,
-    changes: Vec<(f64, u32)>,
-    committed: Vec<f64>,
-    busy: Busy,
 }
 
 impl<'a> Match<'a> {
     /// A game that has not begun.
     pub fn new(game: &'a Game, demand: &'a [f64], seed: u64) -> Self {
         let topic = game.topic(seed);
-        let chances = Random::new(seed);
         let start = game.start.clamp(game.limits.min, game.limits.max.max(game.limits.min));
-        let mut group = Group::new(game.group.clone(), &topic, start, chances.fork(2).bits());
+        let mut group = Group::new(game.group.clone(), &topic, start, Random::new(seed).fork(2).bits());
         group.set_ceiling(game.ceiling);
+        let course = Course::new(&game.trouble, game.ceiling, game.partitions, demand.len(), seed);
         Self {
             game,
             demand,
+            course: Arc::new(course),
+            event: 0,
             seed,
             second: 0,
             topic,
             group,
-            mishaps: chances.fork(3),
+            replacing: (0, 1),
             ledger: Ledger::new(game, demand),
             desired: start,
-            changes: Vec::new(),
-            committed: vec![0.0; game.partitions],
-            busy: Busy::default(),
         }
     }
 
-    /// Plays up to second `until`.
-    pub fn advance(&mut self, until: usize, pilot: &mut dyn Pilot) {
-        let scrape = (self.game.scrape.round().max(1.0)) as usize;
-        while self.second < until.min(self.demand.len()) {
-            let looks = self.step() && self.second.is_multiple_of(scrape);
-            let lost = self.game.lost_scrapes > 0.0 && self.mishaps.unit() < self.game.lost_scrapes;
-            if looks && !lost {
-                self.look(pilot);
+    /// A game for which nobody looks at commits: the same prices, in half the time.
+    pub fn blind(game: &'a Game, demand: &'a [f64], seed: u64) -> Self {
+        let mut running = Self::new(game, demand, seed);
+        if !game.trouble.commits_matter() {
+            running.group.leave_commits_out();
+        }
+        running
+    }
+
+    /// Plays up to the next look that succeeds, at which the count may be [`set`](Self::set); false: the game is over.
+    pub fn to_next_look(&mut self) -> bool {
+        while self.step().is_some() {
+            if self.may_look() {
+                return true;
             }
         }
+        false
+    }
+
+    /// Plays up to second `until` by a timetable.
+    pub fn follow(&mut self, table: &[(f64, u32)], until: usize) {
+        let mut next = table.partition_point(|(t, _)| *t <= self.second as f64 * STEP);
+        while self.second < until && self.step().is_some() {
+            if self.may_look() {
+                while table.get(next).is_some_and(|(t, _)| *t <= self.second as f64 * STEP) {
+                    next += 1;
+                }
+                if let Some((_, n)) = next.checked_sub(1).and_then(|i| table.get(i)) {
+                    self.set(*n);
+                }
+            }
+        }
+    }
+
+    /// Asks for a count, cut to the limits; the change and its instant, `None` when it is the present one.
+    pub fn set(&mut self, n: u32) -> Option<(f64, u32)> {
+        let limits = self.game.limits;
+        let n = n.max(limits.min).min(limits.max.max(limits.min));
+        if n == self.desired {
+            return None;
+        }
+        let t = self.second as f64 * STEP;
+        self.disturb();
+        self.group.scale(n);
+        self.ledger.change(t, self.desired, n);
+        self.desired = n;
+        Some((t, n))
     }
 
     /// Seconds played so far.
@@ -209,56 +263,117 @@ impl<'a> Match<'a> {
         self.ledger.spent()
     }
 
-    /// Records that are unprocessed now, and the count asked for.
-    pub fn state(&self) -> (f64, u32) {
-        (self.group.backlog(self.topic.ends()), self.desired)
+    /// The count asked for.
+    pub fn desired(&self) -> u32 {
+        self.desired
     }
 
-    /// Ends the game here.
-    pub fn close(self) -> Outcome {
-        Outcome { score: self.ledger.close(self.group.rebalances()), changes: self.changes }
+    /// The group as it is.
+    pub fn group(&self) -> &Group {
+        &self.group
     }
 
-    /// One second; false past the end of the demand.
-    fn step(&mut self) -> bool {
-        let Some(rate) = self.demand.get(self.second).copied() else { return false };
+    /// Records that are unprocessed.
+    pub fn backlog(&self) -> f64 {
+        if self.group.is_caught_up() { 0.0 } else { self.group.backlog(self.topic.ends()) }
+    }
+
+    /// One second, and how much was processed in it; `None` past the end of the demand.
+    fn step(&mut self) -> Option<f64> {
+        let rate = *self.demand.get(self.second)?;
+        self.befall();
         self.second += 1;
-        let crashes = self.game.crashes;
-        if crashes > 0.0 && self.mishaps.unit() < crashes * STEP / 86_400.0 {
-            let victim = self.mishaps.between(0.0, self.group.consumers().len() as f64) as usize;
-            self.group.crash(victim);
+        if self.group.coast(&mut self.topic, rate) {
+            self.ledger.second(rate, 0.0, self.desired);
+            return Some(rate * STEP);
         }
+        self.group.land(&mut self.topic);
         self.topic.produce(rate);
         let processed = self.group.step(self.topic.ends()).processed;
-        self.busy.add(processed, self.group.consumers().iter().map(|c| c.rate).sum());
-        self.ledger.second(rate, self.group.backlog(self.topic.ends()), self.desired);
-        true
+        self.ledger.second(rate, self.backlog(), self.desired);
+        Some(processed)
     }
 
-    /// Shows the group to the pilot, and does what it says.
-    fn look(&mut self, pilot: &mut dyn Pilot) {
-        for (c, reading) in self.committed.iter_mut().zip(self.group.readings()) {
+    /// Whether a monitor's look falls on the second that was just played, and succeeds.
+    fn may_look(&self) -> bool {
+        let scrape = (self.game.scrape.round().max(1.0)) as usize;
+        self.second.is_multiple_of(scrape) && !self.course.look_fails(self.second)
+    }
+
+    /// Before something is done to the group. What chance holds for it depends on when it is done, not on how much was
+    /// done before: one change more or less early in a day leaves the rest of it alone.
+    fn disturb(&mut self) {
+        self.group.land(&mut self.topic);
+        self.group.reseed(Random::new(self.seed).fork(self.second as u64 + 16).bits());
+    }
+
+    /// Lets the troubles of this second happen.
+    fn befall(&mut self) {
+        if let Some(ceiling) = self.course.ceilings.get(self.second) {
+            self.group.set_ceiling(*ceiling);
+        }
+        let due = self.course.events.get(self.event).is_some_and(|(second, _)| *second <= self.second);
+        if !due && self.replacing.0 == 0 {
+            return;
+        }
+        let course = Arc::clone(&self.course);
+        while let Some((_, event)) = course.events.get(self.event).filter(|(second, _)| *second <= self.second) {
+            self.event += 1;
+            self.disturb();
+            let members = self.group.consumers().len();
+            let at = |place: f64| (place * members as f64) as usize;
+            match event {
+                Event::Crash(place) => self.group.crash(at(*place)),
+                Event::Absence(place, seconds) => self.group.absent(at(*place), *seconds),
+                Event::Deployment => self.replacing = (members, members.div_ceil(4)),
+                Event::Shares(factors) => {
+                    self.topic.reweigh(factors.iter().copied());
+                    self.group.shares_changed();
+                }
+            }
+        }
+        let (left, batch) = self.replacing;
+        if left > 0 && self.group.starting() == 0 && !self.group.is_rebalancing() {
+            self.disturb();
+            self.group.replace(batch.min(left));
+            self.replacing.0 = left.saturating_sub(batch);
+        }
+    }
+}
+
+/// What is recorded of a game that is looked at.
+#[derive(Default)]
+struct Eyes {
+    committed: Vec<f64>,
+    owners: Vec<Option<u64>>,
+    busy: Busy,
+    lags: Vec<f32>,
+    changes: Vec<(f64, u32)>,
+}
+
+impl Eyes {
+    fn see(&mut self, running: &Match<'_>, processed: f64) {
+        self.busy.add(processed, running.group.consumers().iter().map(|c| c.rate).sum());
+        self.lags.push(running.backlog() as f32);
+    }
+
+    fn show<'s>(&'s mut self, running: &'s mut Match<'_>) -> Seen<'s> {
+        running.group.land(&mut running.topic);
+        let serial = |owner: usize| running.group.consumers().get(owner).map(|c| c.serial);
+        self.owners.clear();
+        self.owners.extend(running.group.readings().iter().map(|r| r.owner.and_then(serial)));
+        for (c, reading) in self.committed.iter_mut().zip(running.group.readings()) {
             *c = reading.committed;
         }
-        let t = self.second as f64 * STEP;
-        let wanted = pilot.decide(&Seen {
-            t,
-            ends: self.topic.ends(),
+        Seen {
+            t: running.second as f64 * STEP,
+            ends: running.topic.ends(),
             committed: &self.committed,
-            desired: self.desired,
-            ready: u32::try_from(self.group.consumers().len()).unwrap_or(u32::MAX),
-            rebalancing: self.group.is_rebalancing(),
+            owners: &self.owners,
+            desired: running.desired,
+            ready: u32::try_from(running.group.consumers().len()).unwrap_or(u32::MAX),
+            rebalancing: running.group.is_rebalancing(),
             cpu: self.busy.take(),
-        });
-        let limits = self.game.limits;
-        let wanted = wanted.unwrap_or(self.desired).max(limits.min).min(limits.max.max(limits.min));
-        if wanted != self.desired {
-            // What chance holds for a change depends on when it is made, not on how many were made before.
-            self.group.reseed(Random::new(self.seed).fork(self.second as u64 + 16).bits());
-            self.group.scale(wanted);
-            self.ledger.change(t, self.desired, wanted);
-            self.changes.push((t, wanted));
-            self.desired = wanted;
         }
     }
 }

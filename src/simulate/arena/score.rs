@@ -61,7 +61,6 @@ pub struct Ledger {
     price: Price,
     slo: f64,
     least: f64,
-    lags: Vec<f32>,
     pod_seconds: f64,
     time_lag: f64,
     over: f64,
@@ -79,7 +78,6 @@ impl Ledger {
             price: game.price,
             slo: game.slo,
             least: (mean * LEAST).max(f64::MIN_POSITIVE),
-            lags: Vec::with_capacity(demand.len()),
             pod_seconds: 0.0,
             time_lag: 0.0,
             over: 0.0,
@@ -99,7 +97,6 @@ impl Ledger {
             self.over += STEP;
             self.severe += (time_lag / self.slo).min(WORST) * STEP;
         }
-        self.lags.push(backlog as f32);
     }
 
     /// A change of the count at `t`.
@@ -119,17 +116,15 @@ impl Ledger {
             + f64::from(self.actions) * self.price.action
     }
 
-    /// The score, with the group's rebalances.
-    pub fn close(mut self, rebalances: u64) -> Score {
+    /// The score, with the group's rebalances and what was unprocessed after each second.
+    pub fn close(&self, rebalances: u64, lags: &[f32]) -> Score {
         let price = self.spent();
-        let seconds = (self.lags.len() as f64 * STEP).max(STEP);
-        let sum: f64 = self.lags.iter().map(|lag| f64::from(*lag)).sum();
-        let rank = self.lags.len() * 99 / 100;
-        let p99_lag = if self.lags.is_empty() {
-            0.0
-        } else {
-            f64::from(*self.lags.select_nth_unstable_by(rank, f32::total_cmp).1)
-        };
+        let seconds = (lags.len() as f64 * STEP).max(STEP);
+        let sum: f64 = lags.iter().map(|lag| f64::from(*lag)).sum();
+        let rank = lags.len() * 99 / 100;
+        let mut sorted = lags.to_vec();
+        let p99_lag =
+            if sorted.is_empty() { 0.0 } else { f64::from(*sorted.select_nth_unstable_by(rank, f32::total_cmp).1) };
         let pod_hours = self.pod_seconds / 3600.0;
         let actions = f64::from(self.actions);
         Score {

@@ -10,7 +10,10 @@ use super::{
     },
     DEAD_TIME, Effect, Moment, Press, act, ask, distance, page,
 };
-use crate::model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Severity};
+use crate::{
+    advise::what_if::Answer,
+    model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Severity},
+};
 use crossterm::event::KeyCode;
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +39,7 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
         }
         Dialog::Reject { .. } | Dialog::Count { .. } => typed_key(state, dialog, press),
         Dialog::Snooze { .. } => snooze_key(state, dialog, action, press),
-        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::Action { .. } => {
+        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => {
             let lines = action.map_or(0, |a| distance(a, page(state)));
             scroll(state, dialog, lines, press.picture, press.at);
             Vec::new()
@@ -68,6 +71,7 @@ fn leaves(dialog: &Dialog, action: Option<Action>, press: Press<'_>) -> bool {
         Some(Action::Back | Action::Quit) => true,
         Some(Action::Help) => matches!(dialog, Dialog::Help(_)),
         Some(Action::Explain) => matches!(dialog, Dialog::Explain { .. }),
+        Some(Action::WhatIf) => matches!(dialog, Dialog::WhatIf { .. }),
         _ => false,
     }
 }
@@ -288,6 +292,18 @@ fn same(a: &Prepared, b: &Prepared) -> bool {
     *a == b
 }
 
+/// Takes an answer into the dialog that waits for it.
+pub(super) fn played(state: &mut State, question: u64, said: Result<Arc<Answer>, String>) {
+    for dialog in &mut state.dialogs {
+        if let Dialog::WhatIf { number, answer, .. } = dialog
+            && *number == question
+        {
+            *answer = Some(said);
+            return;
+        }
+    }
+}
+
 /// Pasted text goes into a line that is being typed, never into an approval.
 pub(super) fn paste(state: &mut State, text: &str, picture: &Picture) {
     match state.dialogs.last_mut() {
@@ -310,7 +326,11 @@ pub(super) fn paste(state: &mut State, text: &str, picture: &Picture) {
 /// Scrolls a dialog that only shows something, within its text, and puts it back.
 pub(super) fn scroll(state: &mut State, mut dialog: Dialog, lines: isize, picture: &Picture, at: Moment) {
     let last = view::last_line(&dialog, state, state.shown(picture), at.now);
-    if let Dialog::Help(top) | Dialog::Explain { scroll: top, .. } | Dialog::Action { scroll: top, .. } = &mut dialog {
+    if let Dialog::Help(top)
+    | Dialog::Explain { scroll: top, .. }
+    | Dialog::WhatIf { scroll: top, .. }
+    | Dialog::Action { scroll: top, .. } = &mut dialog
+    {
         *top = (*top).min(last).saturating_add_signed(lines).min(last);
     }
     state.dialogs.push(dialog);

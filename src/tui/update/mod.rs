@@ -15,7 +15,10 @@ use super::{
     rows,
     state::{Pane, State, View},
 };
-use crate::model::{Intent, Label, Mode, Picture, Severity, Time, WorkloadKind};
+use crate::{
+    advise::what_if::Answer,
+    model::{Intent, Label, Mode, Picture, Severity, Time, WorkloadKind},
+};
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::{sync::Arc, time::Duration};
 
@@ -38,6 +41,8 @@ pub enum Event {
     Resize(u16, u16),
     /// The engine published a picture.
     Picture,
+    /// A question of what would happen if was played.
+    Played(u64, Result<Arc<Answer>, String>),
     /// Time went by.
     Tick,
 }
@@ -56,6 +61,14 @@ pub struct Moment {
 pub enum Effect {
     /// Ask the engine.
     Send(Intent),
+    /// Play what would happen if, off this task, and come back with [`Event::Played`]; one that is still being played for
+    /// a dialog that is gone may be stopped.
+    Play {
+        /// Which question it is.
+        number: u64,
+        /// The workload it is about.
+        workload: Label,
+    },
     /// Leave.
     Quit,
     /// Draw every cell anew.
@@ -87,6 +100,10 @@ pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Momen
             Vec::new()
         }
         Event::Picture => on_picture(state, picture),
+        Event::Played(number, answer) => {
+            dialogs::played(state, number, answer);
+            Vec::new()
+        }
         Event::Tick => Vec::new(),
     }
 }
@@ -149,6 +166,14 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
                 let workload = view.workload.name.clone();
                 state.dialogs.push(Dialog::Explain { workload, scroll: 0 });
             }
+        }
+        Action::WhatIf => {
+            let Some(view) = rows::current_workload(state.shown(press.picture), state) else { return Vec::new() };
+            let workload = view.workload.name.clone();
+            state.asked += 1;
+            let number = state.asked;
+            state.dialogs.push(Dialog::WhatIf { workload: workload.clone(), number, answer: None, scroll: 0 });
+            return vec![Effect::Play { number, workload }];
         }
         Action::Filter => {
             let before = state.filter.clone();

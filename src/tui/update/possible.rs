@@ -5,7 +5,7 @@ use super::super::{
     rows,
     state::{Pane, State, View},
 };
-use crate::model::{Label, Mode, Picture, Recommendation, Time, WorkloadView};
+use crate::model::{Label, Mode, Picture, Recommendation, Time, WorkloadKind, WorkloadView};
 
 /// Whether an action can be done on the page (dialogs aside); the error is a sentence for the operator, or empty where
 /// there is nothing worth saying. `picture` is the live one.
@@ -21,6 +21,12 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
         Action::Back if state.view == View::Overview && state.filter.is_empty() => nothing(),
         Action::Explain if !on_workloads(state) => Err("explain works on a workload: go to the overview first".into()),
         Action::Explain => some_row(state, picture),
+        Action::WhatIf if !on_workloads(state) => Err("what if works on a workload: go to the overview first".into()),
+        Action::WhatIf => match rows::current_workload(state.shown(picture), state) {
+            Some(view) if view.workload.entity.kind == WorkloadKind::ConsumerGroup => Ok(()),
+            Some(view) => Err(format!("{}: what if plays consumer groups only", view.workload.name)),
+            None => nothing(),
+        },
         Action::Sort if state.view != View::Overview => Err("only the overview can be sorted".into()),
         Action::ZoomIn if state.zoom == state.zoom.nearer() => Err("this is the shortest span".into()),
         Action::ZoomOut if state.zoom == state.zoom.farther() => Err("this is the longest span".into()),

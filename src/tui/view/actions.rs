@@ -92,7 +92,10 @@ fn slot(state: ActionState) -> Slot {
 fn progress(action: &Action, now: Time) -> String {
     match action.state {
         ActionState::Proposed => "waits for a decision".to_owned(),
-        ActionState::Approved => "intent recorded, not begun".to_owned(),
+        ActionState::Approved => match action.terms.begin_at.filter(|at| *at > now) {
+            Some(at) => format!("approved for {} UTC, in {}", format::clock(at), format::countdown(at.since(now))),
+            None => "intent recorded, not begun".to_owned(),
+        },
         ActionState::Applying => "writing".to_owned(),
         ActionState::Applied => match action.verify_by {
             Some(by) if by > now => format!("accepted, ready within {}", format::countdown(by.since(now))),
@@ -119,6 +122,15 @@ pub(super) fn detail(action: &Action, now: Time, columns: usize) -> Vec<Line> {
     row("who", Slot::Text, &who(action));
     row("why", Slot::Text, action.reason.as_str());
     row("when", Slot::Text, &format!("first {}, last {}", since(action.created), since(action.updated)));
+    if let Some(at) = action.terms.begin_at {
+        row("begins", Slot::Text, &format!("not before {} UTC", format::clock_seconds(at)));
+    }
+    if let Some(other) = &action.terms.undoes {
+        row("takes back", Slot::Text, &other.to_string());
+    }
+    if let Some(who) = &action.terms.reverted_by {
+        row("reverted", Slot::Look, &format!("by {who}"));
+    }
     row("evidence", Slot::Text, action.evidence.as_str());
     row(
         "plan",

@@ -11,6 +11,7 @@ use super::{
     footer::field,
     help, palette,
     text::{Line, lines, plain, popup, wrap},
+    what_if,
 };
 use crate::model::{Picture, Time};
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -32,6 +33,7 @@ fn text(dialog: &Dialog, state: &State, picture: &Picture, now: Time, columns: u
             Some(view) => explain::lines(view, now, columns),
             None => wrap("", Slot::Unknown, &format!("{workload} is not in the picture any more"), columns),
         },
+        Dialog::WhatIf { answer, .. } => what_if::lines(answer.as_ref(), now, columns),
         Dialog::Action { id, .. } => match picture.actions.iter().find(|a| a.id == *id) {
             Some(action) => actions::detail(action, now, columns),
             None => wrap("", Slot::Unknown, "this action is not in the picture any more", columns),
@@ -51,6 +53,9 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
         Dialog::Help(top) => scrolled(cx, dialog, area, buf, "Keys", *top),
         Dialog::Explain { workload, scroll } => {
             scrolled(cx, dialog, area, buf, &format!("Explain {workload}"), *scroll);
+        }
+        Dialog::WhatIf { workload, scroll, .. } => {
+            scrolled(cx, dialog, area, buf, &format!("What if: {workload}"), *scroll);
         }
         Dialog::Action { scroll, .. } => scrolled(cx, dialog, area, buf, "Action", *scroll),
         Dialog::Palette { input, cursor } => palette::draw(cx, area, buf, input, *cursor),

@@ -4,9 +4,17 @@ use super::{
     super::{format, theme::Slot, widget::value},
     text::{Line, wrap},
 };
-use crate::model::{
-    Advice, Capacity, Forecast, Quality, Reading, Recommendation, SignalView, Time, WorkloadView, duration, si,
+use crate::{
+    advise,
+    model::{
+        Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadView,
+        duration, si,
+    },
 };
+
+/// Seconds of samples that are summed up, and how many of the newest are told one by one.
+const SPAN: f64 = 3_600.0;
+const NEWEST: usize = 3;
 
 /// Columns of the label before each line.
 const LABEL: usize = 14;
@@ -40,9 +48,10 @@ pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line>
     page.head("State");
     page.coloured("severity", value::slot(view.severity), &view.headline);
     counts(&mut page, view, now);
-    page.head("Signals: value, how it came to be, age, origin");
+    page.head("Signals: value, how it came to be, age, origin; then the samples behind it");
     for signal in &view.signals {
-        page.row(signal.role.name(), &reading(signal.now.as_ref(), signal.unit, now));
+        page.row(&signal.role.name().replace('_', " "), &reading(signal.now.as_ref(), signal.unit, now));
+        page.coloured("", Slot::Dim, &samples(signal, now));
     }
     slo(&mut page, view, now);
     let Advice { forecast, capacity, recommendation } = &*view.advice;
@@ -54,7 +63,7 @@ pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line>
         }
     }
     forecast_part(&mut page, forecast.as_ref(), view.signals.first());
-    capacity_part(&mut page, capacity.as_ref(), recommendation.as_ref().ok().map(|r| &**r));
+    capacity_part(&mut page, capacity.as_ref(), view);
     if let Ok(r) = recommendation {
         prices(&mut page, r, view);
     }
@@ -94,13 +103,53 @@ fn counts(page: &mut Page, view: &WorkloadView, now: Time) {
 
 fn reading(reading: Option<&Reading>, unit: &str, now: Time) -> String {
     let Some(r) = reading else { return "missing".to_owned() };
-    let value = if unit == "s" { duration(r.value) } else { format!("{} {unit}", si(r.value)) };
+    let value = printed(r.value, unit);
     let quality = match r.quality {
         Quality::Measured => "measured",
         Quality::Estimated => "estimated",
         Quality::Partial => "partial: a lower bound",
     };
-    format!("{}, {quality}, {} old, {}", value.trim_end(), format::age(r.age(now)), r.origin)
+    format!("{value}, {quality}, {} old, {}", format::age(r.age(now)), r.origin)
+}
+
+/// A value with its unit.
+fn printed(value: f64, unit: &str) -> String {
+    match unit {
+        "s" => duration(value),
+        "bytes" => format::bytes(value),
+        "" => si(value),
+        unit => format!("{} {unit}", si(value)),
+    }
+}
+
+/// The samples of the last hour: how many, how they spread, and the newest of them with their ages.
+fn samples(signal: &SignalView, now: Time) -> String {
+    let track = &signal.track;
+    let since = now.plus(-SPAN);
+    let seen = track.values.iter().enumerate().map(|(i, v)| (track.at(i), *v)).filter(|(at, _)| *at >= since);
+    let known: Vec<(Time, f64)> = seen.filter_map(|(at, v)| Some((at, v?))).collect();
+    if known.is_empty() {
+        return format!("no sample in the last {}", duration(SPAN));
+    }
+    let mut sorted: Vec<f64> = known.iter().map(|(_, v)| *v).collect();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len() - 1;
+    let at = |share: f64| printed(sorted[(share * last as f64).round() as usize], "");
+    let newest = known.iter().rev().take(NEWEST);
+    let newest: Vec<String> =
+        newest.map(|(t, v)| format!("{} ({} ago)", si(*v), format::age(now.since(*t).max(0.0)))).collect();
+    format!(
+        "{} samples in {}, one each {}: lowest {}, p10 {}, median {}, p90 {}, highest {}; newest {}",
+        known.len(),
+        duration(SPAN),
+        duration(track.step),
+        at(0.0),
+        at(0.1),
+        at(0.5),
+        at(0.9),
+        at(1.0),
+        newest.join(", ")
+    )
 }
 
 fn slo(page: &mut Page, view: &WorkloadView, now: Time) {
@@ -132,6 +181,11 @@ fn recommended(page: &mut Page, r: &Recommendation, now: Time) {
         Some(target) => page.row("target", &target.to_string()),
         None => page.coloured("target", Slot::Unknown, "none is configured: recommendation only"),
     }
+    if r.steps.len() > 1 {
+        let step = |s: &PlanStep| format!("{} at {}", s.replicas, format::clock(s.at));
+        let steps: Vec<String> = r.steps.iter().map(step).collect();
+        page.row("steps", &format!("ask for {} UTC; made anew with every refresh", steps.join(", then ")));
+    }
     for (i, reason) in r.reasons.iter().enumerate() {
         page.row(if i == 0 { "because" } else { "" }, reason);
     }
@@ -161,6 +215,18 @@ fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&S
         Some(e) => page.row("error", &format!("{} of the error of repeating the last value", format::percent(e))),
         None => page.coloured("error", Slot::Unknown, "not known: too little history to test it"),
     }
+    match f.covered {
+        Some(c) => page.row(
+            "coverage",
+            &format!(
+                "of {} past forecasts {} came within the 80% interval, {} within the 95% one",
+                c.count,
+                format::percent(c.at_80),
+                format::percent(c.at_95)
+            ),
+        ),
+        None => page.coloured("coverage", Slot::Unknown, "not known: too little history to look back on"),
+    }
     let unit = demand.map_or("", |s| s.unit);
     let peaks = [("median", f.peak(|q| q.p50)), ("p80", f.peak(|q| q.p80)), ("p95", f.peak(|q| q.p95))];
     for (name, peak) in peaks {
@@ -173,7 +239,7 @@ fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&S
     }
 }
 
-fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, r: Option<&Recommendation>) {
+fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadView) {
     page.head("Capacity");
     let Some(c) = capacity else {
         page.coloured("none", Slot::Unknown, "too little was seen of replicas at work");
@@ -182,20 +248,49 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, r: Option<&Recomm
     let seen = if c.samples == 0 {
         "at least: none was seen saturated".to_owned()
     } else {
-        format!("{} to {}, {} saturated observations", si(c.low), si(c.high), c.samples)
+        let spread = (c.high - c.low) / 2.0 / c.per_replica.max(f64::MIN_POSITIVE);
+        format!(
+            "p10 {} to p90 {}, so ±{}, of {} saturated observations",
+            si(c.low),
+            si(c.high),
+            format::percent(spread),
+            c.samples
+        )
     };
     page.row("per replica", &format!("{}/s ({seen})", si(c.per_replica)));
-    if let Some(r) = r {
-        for n in [r.current.desired, r.recommended] {
-            let (each, all) = (si(c.per_replica), si(f64::from(n) * c.per_replica));
-            page.row(&format!("at {n}"), &format!("{n} times {each}/s is {all}/s"));
-        }
+    let kind = view.workload.entity.kind;
+    let holds = |n: u32| advise::holds(kind, &view.state, c, n);
+    let mut counts: Vec<u32> = view.state.replicas.iter().map(|r| r.desired).collect();
+    counts.extend(view.advice.recommendation.iter().map(|r| r.recommended));
+    counts.dedup();
+    for n in counts {
+        page.row(&format!("{n} hold"), &formula(n, holds(n), holds(1), c));
+    }
+    if let Some(ceiling) = c.ceiling {
+        page.coloured("ceiling", Slot::Look, &format!("all together never did more than {}/s", si(ceiling)));
     }
     page.row("start-up", &format!("{} from asking for a replica to it being ready", duration(c.start_up)));
-    page.row("rebalance", &format!("{} without progress when the count changes", duration(c.rebalance)));
+    let (up, down) = (duration(c.rebalance), duration(c.rebalance_down));
+    page.row("rebalance", &format!("{up} without progress when replicas are added, {down} when some are removed"));
     for assumption in &c.assumptions {
         page.coloured("assumed", Slot::Unknown, assumption);
     }
+}
+
+/// How what `n` replicas hold comes about: the rate, what is kept in reserve, and the one with the most to do.
+fn formula(n: u32, held: f64, one: f64, c: &Capacity) -> String {
+    let each = if c.samples == 0 { c.high.max(c.per_replica) } else { c.per_replica };
+    let (reserve, all) = (1.0 - one / each.max(f64::MIN_POSITIVE), f64::from(n) * each);
+    let busiest = one / held.max(f64::MIN_POSITIVE);
+    format!(
+        "{}/s: {}/s each, {} of it kept in reserve, and the busiest of {n} has {} of the work ({n} times {}/s would be {}/s)",
+        si(held),
+        si(each),
+        format::percent(reserve),
+        format::percent(busiest),
+        si(each),
+        si(all)
+    )
 }
 
 fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
@@ -203,7 +298,7 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     if r.alternatives.is_empty() {
         return;
     }
-    page.head("Price over the horizon");
+    page.head("Price over the horizon of asking for a count now and following the plan from there");
     let price = &view.workload.price;
     page.row(
         "formula",
@@ -212,17 +307,16 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
             price.pod_hour, price.slo_minute, price.action
         ),
     );
+    let chosen = r.price_of(r.recommended).map_or(f64::NAN, |a| a.price);
     for a in &r.alternatives {
         let mark = match a.replicas {
             n if n == r.recommended => ", recommended",
             n if n == r.current.desired => ", as it is now",
             _ => "",
         };
-        let minutes = si(a.slo_minutes);
-        page.row(
-            &format!("{}", a.replicas),
-            &format!("{} ({minutes} min over the objective){mark}", format::price(a.price)),
-        );
+        let more = if a.replicas == r.recommended { String::new() } else { format!(", {:+.1}", a.price - chosen) };
+        let words = format!("{}{more} ({} min over the objective){mark}", format::price(a.price), si(a.slo_minutes));
+        page.row(&a.replicas.to_string(), &words);
     }
 }
 

@@ -8,10 +8,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 /// What the footer offers on a page, the most useful first, as far as it is possible and fits: what is to be decided,
 /// why, the way in and out, the other pages.
-const OFFERED: [Action; 19] = [
+const OFFERED: [Action; 20] = [
     Action::Approve,
     Action::Reject,
     Action::Explain,
+    Action::WhatIf,
     Action::Open,
     Action::Back,
     Action::NextPane,
@@ -87,10 +88,12 @@ fn dialog_hints(cx: &Cx<'_>, dialog: &Dialog) -> Line {
         Dialog::Count { .. } => &[("enter", "check this count"), ("esc", "leave")],
         Dialog::Snooze { .. } => &[("enter", "snooze"), ("1 2 3", "choose"), ("esc", "leave")],
         Dialog::Approve(_) | Dialog::Filter { .. } => &[("esc", "leave, nothing is done")],
-        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::Action { .. } => &[("esc", "leave")],
+        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => &[("esc", "leave")],
     };
     let mut line: Line = keys.iter().flat_map(|(key, word)| hint(key, word)).collect();
-    if matches!(dialog, Dialog::Help(_) | Dialog::Explain { .. } | Dialog::Action { .. }) {
+    let long =
+        matches!(dialog, Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. });
+    if long {
         line.extend(hints(cx, &[Action::Down, Action::Up, Action::PageDown, Action::PageUp]));
     }
     line

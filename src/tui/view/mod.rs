@@ -16,6 +16,7 @@ mod plot;
 mod tables;
 mod text;
 mod toasts;
+mod what_if;
 pub mod workload;
 
 pub(super) use dialog::last_line;

@@ -1,9 +1,12 @@
 //! Every page at every size: snapshots of what a person sees, and that no data and no size break it.
 
 use crate::{
+    advise::what_if::{Event, Question},
     model::{Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time},
     tui::{
-        self, State, Theme, View, export, fixture, rows,
+        self, State, Theme, View,
+        dialog::Dialog,
+        export, fixture, rows,
         state::Pane,
         theme::{Charset, Depth},
     },
@@ -273,5 +276,24 @@ fn a_batch_has_two_different_charts() {
     let text = page(&picture, &state, &Theme::default(), (160, 50));
     for title in ["train-embeddings  queue, jobs", "train-embeddings  progress"] {
         assert_eq!(text.matches(title).count(), 1, "{title}\n{text}");
+    }
+}
+
+#[test]
+fn what_if_and_explain() {
+    let picture = fixture::picture(Mode::Watch);
+    let workload = Label::new("fraud-scorer");
+    let answer = Question::of(&picture, &workload).unwrap().answer(&|| true).unwrap();
+    assert!(answer.cases.iter().any(|c| matches!(c.event, Event::BrokerLost(_))), "{answer:?}");
+    let answer = Some(Ok(Arc::new(answer)));
+    for (name, dialog) in [
+        ("what_if", Dialog::WhatIf { workload: workload.clone(), number: 1, answer, scroll: 0 }),
+        ("explain", Dialog::Explain { workload: workload.clone(), scroll: 0 }),
+    ] {
+        for size in [(80, 24), (200, 60)] {
+            let state = State { dialogs: vec![dialog.clone()], size, ..state(View::Workload) };
+            let text = export::text(&screen(&picture, &state, &Theme::default(), size));
+            insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), text);
+        }
     }
 }

@@ -31,6 +31,8 @@ fn step() -> impl Strategy<Value = Step> {
         "x",
         "z",
         "e",
+        "w",
+        "v",
         "j",
         "k",
         "G",

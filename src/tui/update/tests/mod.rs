@@ -236,8 +236,27 @@ fn notices_are_said_once_and_go_away() {
 }
 
 #[test]
+fn what_if_is_answered_in_its_own_dialog_and_given_up_with_it() {
+    let play = |number| [Effect::Play { number, workload: Label::new("fraud") }];
+    let mut desk = Desk::new(Mode::Watch);
+    assert_eq!(desk.press("w"), play(1));
+    assert!(desk.state.awaits(1));
+    assert_eq!(desk.press("w"), [], "the same key leaves");
+    assert!(!desk.state.awaits(1));
+    assert_eq!(desk.press("w"), play(2));
+    desk.event(Event::Played(1, Err("too late".into())));
+    assert!(desk.state.awaits(2), "an older answer is not its answer");
+    desk.event(Event::Played(2, Err("1 of 12 partitions is not known".into())));
+    assert!(
+        matches!(desk.state.dialogs.last(), Some(Dialog::WhatIf { answer: Some(Err(why)), .. }) if why.contains("12"))
+    );
+    desk.press("esc");
+    assert!(desk.state.dialogs.is_empty());
+}
+
+#[test]
 fn leaving_works_from_everywhere() {
-    for before in ["", "?", ":", "/ x", "a", "x w h y", "c", "z", "e"] {
+    for before in ["", "?", "w", ":", "/ x", "a", "x w h y", "c", "z", "e"] {
         let mut desk = Desk::new(Mode::Operate);
         desk.press(before);
         assert_eq!(desk.press("ctrl-c"), [Effect::Quit], "{before}");

@@ -1,7 +1,10 @@
 //! The tables of a scenario file with their defaults, and the numbers that stand in them.
 
 use super::DAY;
-use crate::{cli::series, model::Price, policy::threshold};
+use crate::{
+    model::{self, Price},
+    policy::threshold,
+};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::path::PathBuf;
 
@@ -21,6 +24,8 @@ pub(super) struct DemandTable {
     /// Random bursts per day.
     pub(super) bursts: Option<NotNegative>,
     pub(super) noise: Option<NotNegative>,
+    /// What demand is multiplied by on Saturdays and Sundays.
+    pub(super) weekend: Option<Positive>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
@@ -46,8 +51,6 @@ pub(super) struct GroupTable {
     pub(super) rate_noise: NotNegative,
     /// Records/s that everything behind the group takes.
     pub(super) ceiling: Option<Positive>,
-    /// Pods that die per day.
-    pub(super) crashes: NotNegative,
     pub(super) replicas: Replicas,
 }
 
@@ -63,7 +66,6 @@ impl Default for GroupTable {
             consumer_rate: Positive(1_000.0),
             rate_noise: NotNegative(0.0),
             ceiling: None,
-            crashes: NotNegative(0.0),
             replicas: Replicas { start: None, min: 1, max: Count(40) },
         }
     }
@@ -102,19 +104,59 @@ pub(super) fn one() -> u32 {
     1
 }
 
+/// What goes wrong or changes in the scored span; instants count from its beginning. See [`crate::simulate::arena::Trouble`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TroubleTable {
+    /// Pods that die per day.
+    pub(super) crashes: NotNegative,
+    /// Members per day that drop out and come back.
+    pub(super) absences: NotNegative,
+    /// Share of the scrapes that fail.
+    pub(super) lost_scrapes: NotNegative,
+    /// Instants at which every pod is replaced.
+    pub(super) deployments: Vec<Seconds>,
+    /// Standard deviation (of the logarithm) of the partition shares' change in an hour.
+    pub(super) drift: NotNegative,
+    pub(super) hot: Option<HotTable>,
+    pub(super) neighbour: Option<NeighbourTable>,
+}
+
+/// The first partition gets `factor` times its share.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HotTable {
+    pub(super) from: Seconds,
+    pub(super) until: Seconds,
+    pub(super) factor: Positive,
+}
+
+/// A second group takes its part of `group.ceiling` first.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NeighbourTable {
+    pub(super) mean: Positive,
+    #[serde(default)]
+    pub(super) daily: NotNegative,
+    /// When its day is highest.
+    #[serde(default = "zero")]
+    pub(super) peak_at: Seconds,
+    /// Random bursts per day.
+    #[serde(default)]
+    pub(super) bursts: NotNegative,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Observe {
     pub(super) scrape: Seconds,
-    /// Share of the scrapes that fail.
-    pub(super) lost: NotNegative,
     /// How much of the history the group was operated (by a default HPA) and watched, not only its demand known.
     pub(super) operated: Seconds,
 }
 
 impl Default for Observe {
     fn default() -> Self {
-        Self { scrape: Seconds(15.0), lost: NotNegative(0.0), operated: Seconds(DAY) }
+        Self { scrape: Seconds(15.0), operated: Seconds(DAY) }
     }
 }
 
@@ -261,7 +303,7 @@ pub(super) struct Seconds(pub(super) f64);
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(d)? {
-            toml::Value::String(text) => series::seconds_or_zero(&text).map(Self).map_err(D::Error::custom),
+            toml::Value::String(text) => model::seconds_or_zero(&text).map(Self).map_err(D::Error::custom),
             toml::Value::Integer(n) if n >= 0 => Ok(Self(n as f64)),
             toml::Value::Float(s) if s.is_finite() && s >= 0.0 => Ok(Self(s)),
             other => Err(D::Error::custom(format!("{other} is no duration: write \"15s\", \"5m\", \"2h\" or \"1d\""))),
@@ -282,7 +324,7 @@ impl<'de> Deserialize<'de> for Positive {
 }
 
 /// A number that is zero or more.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct NotNegative(pub(super) f64);
 
 impl<'de> Deserialize<'de> for NotNegative {

@@ -1,0 +1,75 @@
+//! Inference services: what the planner for services is asked, and what is said of it.
+
+use super::{super::Signals, Input, Situation, may_shrink, per_second, recent};
+use crate::{
+    capacity::{Limit, ServiceCapacity},
+    model::{Role, Time, duration},
+    policy::planner::{Plan, ServiceProblem, plan_service},
+};
+
+/// Seconds over which a growing pile of requests is looked at: what finishes is not all that arrives.
+const PILE: f64 = 90.0;
+/// What arrives is believed to be at most this many times what finishes.
+const PILE_MOST: f64 = 3.0;
+
+impl Situation {
+    /// The plan of a service; what it rests on is added to the notes. `None` when nothing can be planned on.
+    pub fn plan_service(&mut self, input: &Input<'_>, signals: &Signals, service: &ServiceCapacity) -> Option<Plan> {
+        self.notes.extend(sentences(input, signals, service));
+        let more = piling(signals, input.now);
+        if more > 1.05 {
+            let percent = (more - 1.0) * 100.0;
+            self.notes.push(format!("requests pile up: {percent:.0} % more arrive than finish"));
+        }
+        let paths = [&self.paths.p50, &self.paths.p80, &self.paths.p95].map(|p| p.iter().map(|v| v * more).collect());
+        let [p50, p80, p95]: [Vec<f64>; 3] = paths;
+        plan_service(&ServiceProblem {
+            paths: [&p50, &p80, &p95],
+            step: self.paths.step,
+            waiting: self.waiting.unwrap_or(0.0),
+            current: self.current,
+            ready: self.ready,
+            in_flight: &self.recent.in_flight,
+            start_up: service.capacity.start_up,
+            since_up: self.recent.since_up,
+            may_shrink: may_shrink(input),
+            limits: self.limits,
+            rate: self.capacity.per_replica,
+            most: service.most.max(self.capacity.per_replica),
+            slo: self.slo,
+            price: input.workload.price,
+        })
+    }
+}
+
+/// What arrives over what finishes, by how the pile grew lately; 1 where it did not.
+fn piling(signals: &Signals, now: Time) -> f64 {
+    let track = signals.track(Role::Backlog);
+    let newest: Vec<(Time, f64)> = (0..track.values.len())
+        .rev()
+        .map_while(|i| (now.since(track.at(i)) <= PILE).then(|| (track.at(i), track.values[i])))
+        .filter_map(|(at, v)| Some((at, v?)))
+        .collect();
+    let (Some((t1, last)), Some((t0, first))) = (newest.first(), newest.last()) else { return 1.0 };
+    let seconds = t1.since(*t0);
+    let Some(flow) = recent(signals, Role::Throughput, now).filter(|f| *f > 0.0 && seconds > 0.0) else { return 1.0 };
+    (1.0 + (last - first) / seconds / flow).clamp(1.0, PILE_MOST)
+}
+
+/// Which objective a replica breaks first, and how near the one for tokens is.
+fn sentences(input: &Input<'_>, signals: &Signals, service: &ServiceCapacity) -> Vec<String> {
+    let slo = &input.workload.slo;
+    let rate = per_second(service.capacity.per_replica);
+    let mut out = Vec::new();
+    match (service.limit, slo.inter_token_p95) {
+        (Limit::InterToken, Some(limit)) => {
+            out.push(format!("at {rate} a replica's tokens come {} apart (p95): that is its limit", duration(limit)));
+        }
+        (Limit::FirstToken, _) => out.push(format!("beyond {rate} a replica's batch is full and requests wait")),
+        _ => {}
+    }
+    if let (Some(now), Some(limit)) = (recent(signals, Role::InterToken, input.now), slo.inter_token_p95) {
+        out.push(format!("tokens come {} apart; the objective is {}", duration(now), duration(limit)));
+    }
+    out
+}

@@ -1,0 +1,318 @@
+//! What a change of the count does: seconds until a replica joins, what is moved, how long that stands still.
+
+use super::{Look, Place};
+use crate::model::Time;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Newest start-ups that count, and their quantile: the slower half matters, the slowest are other trouble.
+const START_UPS: usize = 200;
+const START_UP_QUANTILE: f64 = 0.6;
+/// Seconds from asking to ready when no start-up was seen.
+const START_UP: f64 = 60.0;
+/// A replica that was asked for longer ago than this never came for another reason (no room, no image).
+const NEVER: f64 = 1_800.0;
+/// Newest rebalances that tell how partitions are dealt.
+const REBALANCES: usize = 40;
+/// A rebalance is sticky that moves less than this many times the least that it must.
+const STICKY: f64 = 1.6;
+/// Changes in one direction within this many seconds are one action: start-ups jitter, and what an *action* costs is
+/// what matters.
+const ONE_ACTION: f64 = 60.0;
+/// A change is clean when no more than this many seconds of demand waited before.
+const CALM: f64 = 4.0;
+/// Work flows again once commits make up for this share of what arrived.
+const FLOWS: f64 = 0.2;
+/// A standstill longer than this has another reason.
+const LONGEST: f64 = 240.0;
+/// Clean standstills that count, fewest, and their quantile.
+const STALLS: usize = 60;
+const FEWEST: usize = 3;
+const STALL_QUANTILE: f64 = 0.9;
+const FROZEN_QUANTILE: f64 = 0.8;
+/// Standstill of an addition and of a removal when too few were seen: all stop, or only what moves.
+const EAGER: (f64, f64) = (30.0, 20.0);
+const COOPERATIVE: (f64, f64) = (5.0, 5.0);
+
+/// A change that is being followed.
+#[derive(Clone, Debug)]
+struct Event {
+    began: Time,
+    up: bool,
+    clean: bool,
+    /// Whose each partition was before.
+    owners: Vec<Option<u64>>,
+    /// Most seconds of demand that waited beyond the floor: of all partitions, and of those that moved.
+    stall: (f64, f64),
+    /// Seconds until commits moved on again; `None`: they did not yet.
+    frozen: Option<f64>,
+    /// Whether they do.
+    flows: bool,
+}
+
+/// What partitions together show between two looks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    lag: f64,
+    done: f64,
+    arrived: f64,
+    flow: f64,
+}
+
+impl Sum {
+    fn add(&mut self, place: &Place, was: &Place, flow: f64) {
+        self.lag += (place.end - place.committed).max(0.0);
+        self.done += (place.committed - was.committed).max(0.0);
+        self.arrived += (place.end - was.end).max(0.0);
+        self.flow += flow;
+    }
+
+    fn flows(&self) -> bool {
+        self.done >= FLOWS * self.arrived
+    }
+
+    /// Seconds of demand that wait.
+    fn late(&self) -> f64 {
+        if self.flow > 0.0 { self.lag / self.flow } else { 0.0 }
+    }
+}
+
+/// Changes so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    counts: Option<(u32, u32)>,
+    asked: VecDeque<Time>,
+    took: VecDeque<f64>,
+    raised: Option<Time>,
+    looked: Option<Time>,
+    /// Owners when all were last known, and how many they were.
+    owners: Vec<Option<u64>>,
+    ratios: VecDeque<f64>,
+    event: Option<Event>,
+    ready: Option<u32>,
+    rebalancing: bool,
+    /// Whether everybody may have stood still in the last interval.
+    disturbs: bool,
+    /// Standstills of additions and of removals: of all, of what moved, until commits moved.
+    stalls: [VecDeque<(f64, f64)>; 2],
+    frozen: [VecDeque<f64>; 2],
+}
+
+impl Changes {
+    pub fn restart(&mut self) {
+        self.event = None;
+        self.owners.clear();
+        self.ready = None;
+    }
+
+    pub fn look_away(&mut self) {
+        self.restart();
+        (self.counts, self.raised, self.looked) = (None, None, None);
+        self.asked.clear();
+    }
+
+    /// Counts asked for and ready, first in, first out; a decrease takes back what was asked for last.
+    pub fn count(&mut self, look: &Look<'_>) {
+        let (desired, since) = look.desired;
+        let half = self.looked.map_or(0.0, |at| look.at.since(at).clamp(0.0, 60.0) / 2.0);
+        self.looked = Some(look.at);
+        let (was, ready_was) = self.counts.replace((desired, look.ready)).unwrap_or((desired, look.ready));
+        if desired > was {
+            self.raised = Some(since.min(look.at));
+            self.asked.extend(std::iter::repeat_n(since.min(look.at), (desired - was).min(1_000) as usize));
+        }
+        for _ in desired..was {
+            self.asked.pop_back();
+        }
+        while self.asked.front().is_some_and(|at| look.at.since(*at) > NEVER) {
+            self.asked.pop_front();
+        }
+        for _ in ready_was..look.ready.min(ready_was.saturating_add(1_000)) {
+            // One that is seen ready in the very look in which it was asked for was there before it was asked for.
+            if let Some(at) = self.asked.pop_front().filter(|at| *at < look.at) {
+                self.took.push_back((look.at.since(at) - half).max(0.0));
+            }
+        }
+        if look.ready >= desired {
+            self.asked.clear();
+        }
+        while self.took.len() > START_UPS {
+            self.took.pop_front();
+        }
+    }
+
+    /// One look with the records per second that arrived at each partition since the one before; `calm`: seconds of
+    /// demand that waited beyond the floor then.
+    pub fn look(&mut self, look: &Look<'_>, before: &[Place], flow: &[f64], floor: f64, calm: f64) {
+        let ready_was = self.ready.replace(look.ready).unwrap_or(look.ready);
+        if look.ready != ready_was {
+            self.opens(look, before, look.ready > ready_was, calm);
+        }
+        let dealt = self.dealt(look);
+        let sticky = self.is_sticky() == Some(true);
+        let rebalanced = std::mem::replace(&mut self.rebalancing, look.rebalancing);
+        self.disturbs = !sticky && (rebalanced || look.rebalancing || look.ready != ready_was || dealt);
+        let Some(event) = &mut self.event else { return };
+        let (mut all, mut moved) = (Sum::default(), Sum::default());
+        let mut orphans = false;
+        for (((place, was), flow), owner) in look.partitions.iter().zip(before).zip(flow).zip(&event.owners) {
+            all.add(place, was, *flow);
+            if place.owner.is_none() || *owner != place.owner {
+                moved.add(place, was, *flow);
+                orphans |= place.owner.is_none();
+            }
+        }
+        let flows = if moved.flow > 0.0 { moved.flows() } else { all.flows() };
+        let flows = flows && !orphans && (sticky || !look.rebalancing);
+        let seconds = look.at.since(event.began);
+        if !event.flows {
+            event.stall.0 = event.stall.0.max(all.late() - floor);
+            event.stall.1 = event.stall.1.max(moved.late() - floor);
+            event.frozen = event.frozen.or_else(|| flows.then_some(seconds));
+        }
+        event.flows = flows;
+        if seconds > LONGEST {
+            self.event = None;
+        } else if flows && seconds > ONE_ACTION {
+            self.closes();
+        }
+    }
+
+    /// What a rebalance moved, once all partitions have owners again; whether anything was.
+    fn dealt(&mut self, look: &Look<'_>) -> bool {
+        if look.rebalancing || look.partitions.iter().any(|p| p.owner.is_none()) {
+            return false;
+        }
+        let distinct = |owners: &mut dyn Iterator<Item = Option<u64>>| {
+            let mut ids: Vec<u64> = owners.flatten().collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.len()
+        };
+        if self.owners.len() == look.partitions.len() {
+            let moved = self.owners.iter().zip(look.partitions).filter(|(was, is)| **was != is.owner).count();
+            if moved == 0 {
+                return false;
+            }
+            let n0 = distinct(&mut self.owners.iter().copied());
+            let n1 = distinct(&mut look.partitions.iter().map(|p| p.owner));
+            let (least, anew) = (fewest_moves(&self.owners, look, n1), dealt_anew(look.partitions.len(), n0, n1));
+            // Where dealing everything out anew would hardly move more than must be moved, nothing can be told.
+            if n0 != n1 && least > 0 && anew >= 2 * least {
+                self.ratios.push_back(moved as f64 / least as f64);
+                if self.ratios.len() > REBALANCES {
+                    self.ratios.pop_front();
+                }
+            }
+        }
+        self.owners.clear();
+        self.owners.extend(look.partitions.iter().map(|p| p.owner));
+        true
+    }
+
+    /// A change of the ready count: a new action, or more of the one before.
+    fn opens(&mut self, look: &Look<'_>, before: &[Place], up: bool, calm: f64) {
+        match &mut self.event {
+            Some(event) if event.up == up && look.at.since(event.began) <= ONE_ACTION => {
+                event.flows = false;
+                return;
+            }
+            Some(_) => self.closes(),
+            None => {}
+        }
+        let known = self.owners.len() == before.len();
+        let owners = if known { self.owners.clone() } else { before.iter().map(|p| p.owner).collect() };
+        let (began, clean) = (look.at, calm < CALM);
+        self.event = Some(Event { began, up, clean, owners, stall: (0.0, 0.0), frozen: None, flows: false });
+    }
+
+    fn closes(&mut self) {
+        let Some(event) = self.event.take() else { return };
+        let i = usize::from(!event.up);
+        if event.clean {
+            push(&mut self.stalls[i], event.stall);
+        }
+        if let Some(frozen) = event.frozen {
+            push(&mut self.frozen[i], frozen);
+        }
+    }
+
+    pub fn disturbs(&self) -> bool {
+        self.disturbs
+    }
+
+    pub fn is_sticky(&self) -> Option<bool> {
+        let mut ratios: Vec<f64> = self.ratios.iter().copied().collect();
+        super::super::quantile(&mut ratios, 0.5).map(|ratio| ratio < STICKY)
+    }
+
+    pub fn start_up(&self, assumptions: &mut Vec<String>) -> f64 {
+        let mut took: Vec<f64> = self.took.iter().copied().collect();
+        super::super::quantile(&mut took, START_UP_QUANTILE).unwrap_or_else(|| {
+            assumptions.push(format!("{}: {START_UP} s from asking to ready assumed", super::super::NO_START_UP));
+            START_UP
+        })
+    }
+
+    /// Standstill of an addition and of a removal, seconds.
+    pub fn pauses(&self, sticky: bool, assumptions: &mut Vec<String>) -> (f64, f64) {
+        let assumed = if sticky { COOPERATIVE } else { EAGER };
+        let of = |i: usize| {
+            let mut stalls: Vec<f64> = self.stalls[i].iter().map(|s| if sticky { s.1 } else { s.0 }).collect();
+            let mut frozen: Vec<f64> = self.frozen[i].iter().copied().collect();
+            if stalls.len() >= FEWEST {
+                super::super::quantile(&mut stalls, STALL_QUANTILE)
+            } else if frozen.len() >= FEWEST && !sticky {
+                super::super::quantile(&mut frozen, FROZEN_QUANTILE)
+            } else {
+                None
+            }
+        };
+        let (up, down) = (of(0), of(1));
+        if up.is_none() {
+            assumptions.push(format!("{}: {} s of standstill assumed", super::super::NO_REBALANCE, assumed.0));
+        }
+        (up.unwrap_or(assumed.0), down.unwrap_or(assumed.1))
+    }
+
+    pub fn starting(&self, now: Time) -> Vec<f64> {
+        self.asked.iter().map(|at| now.since(*at).max(0.0)).collect()
+    }
+
+    /// Seconds since the action that work still stands still for, and whether it was an addition.
+    pub fn standing_still(&self, now: Time) -> Option<(f64, bool)> {
+        let event = self.event.as_ref().filter(|e| !e.flows)?;
+        Some((now.since(event.began).max(0.0), event.up))
+    }
+
+    pub fn since_up(&self, now: Time) -> Option<f64> {
+        self.raised.map(|at| now.since(at).max(0.0))
+    }
+}
+
+fn push<T>(values: &mut VecDeque<T>, value: T) {
+    values.push_back(value);
+    if values.len() > STALLS {
+        values.pop_front();
+    }
+}
+/// Moves that no assignor can spare when `members` are to own about as many partitions each as before.
+fn fewest_moves(owners: &[Option<u64>], look: &Look<'_>, members: usize) -> usize {
+    let mut stay: BTreeMap<u64, usize> = look.partitions.iter().filter_map(|p| Some((p.owner?, 0))).collect();
+    for owner in owners.iter().flatten() {
+        if let Some(held) = stay.get_mut(owner) {
+            *held += 1;
+        }
+    }
+    let (each, mut more) = (owners.len() / members.max(1), owners.len() % members.max(1));
+    let kept = stay.values().map(|held| {
+        let one_more = *held > each && more > 0;
+        more -= usize::from(one_more);
+        (*held).min(each + usize::from(one_more))
+    });
+    owners.len().saturating_sub(kept.sum())
+}
+
+/// Moves when partition p goes to member p mod n, first of `n0` and then of `n1`.
+fn dealt_anew(partitions: usize, n0: usize, n1: usize) -> usize {
+    (0..partitions).filter(|p| p % n0.max(1) != p % n1.max(1)).count()
+}

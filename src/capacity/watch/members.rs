@@ -1,0 +1,103 @@
+//! What each member gets done from look to look, told apart by whether it had work waiting all the time.
+
+use super::Look;
+use std::collections::BTreeMap;
+
+/// Looks for which a member must have had the same partitions, this one among them.
+const SAME: u32 = 3;
+/// A member had work all the time when this much waited for it at both ends of an interval, seconds of its own rate;
+/// with long commit intervals this many times the floor more.
+const WAITING: f64 = 8.0;
+const FLOORS: f64 = 2.5;
+/// Intervals that are taken together, and fewest: commits come in batches, so that over a single interval a member looks
+/// up to a third faster or slower than it is.
+const TOGETHER: (u32, u32) = (4, 2);
+
+/// What one member got done in some seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Took {
+    pub member: u64,
+    /// Members that there were.
+    pub members: u32,
+    /// Records per second, and seconds.
+    pub rate: f64,
+    pub seconds: f64,
+    /// Whether it had work waiting all the time.
+    pub saturated: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Member {
+    /// Number of its partitions, and a sum that tells one set of them from another.
+    partitions: u32,
+    set: u64,
+    committed: f64,
+    lag: f64,
+    /// Looks with the same partitions.
+    same: u32,
+    /// Whether its commits moved in the last interval.
+    moved: bool,
+    /// The run that is being taken together: saturated or not, intervals, records, seconds.
+    run: (bool, u32, f64, f64),
+}
+
+/// Every member by its number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members(BTreeMap<u64, Member>);
+
+impl Members {
+    pub fn restart(&mut self) {
+        self.0.clear();
+    }
+
+    /// One look, `dt` seconds after the one before. `disturbed`: something stopped all of them meanwhile.
+    pub fn look(&mut self, look: &Look<'_>, dt: f64, floor: f64, disturbed: bool, tell: &mut dyn FnMut(Took)) {
+        let mut now: BTreeMap<u64, Member> = BTreeMap::new();
+        for (p, place) in look.partitions.iter().enumerate() {
+            let Some(owner) = place.owner else { continue };
+            let member = now.entry(owner).or_default();
+            member.partitions += 1;
+            member.set = member.set.wrapping_add((p as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23));
+            member.committed += place.committed;
+            member.lag += (place.end - place.committed).max(0.0);
+        }
+        let members = u32::try_from(now.len()).unwrap_or(u32::MAX);
+        for (id, member) in &mut now {
+            let same = |m: &&Member| !disturbed && (m.set, m.partitions) == (member.set, member.partitions);
+            let Some(was) = self.0.get(id).filter(same) else {
+                if let Some(was) = self.0.get(id) {
+                    was.flush(*id, members, tell);
+                }
+                continue;
+            };
+            let done = (member.committed - was.committed).max(0.0);
+            let rate = done / dt;
+            member.same = was.same.saturating_add(1);
+            member.moved = done > 0.0;
+            member.run = was.run;
+            if member.same + 1 < SAME || !was.moved {
+                member.flush(*id, members, tell);
+                member.run = Default::default();
+                continue;
+            }
+            let waits = WAITING.max(FLOORS * floor + 2.0) * rate;
+            let saturated = done > 0.0 && was.lag > waits && member.lag > waits;
+            if member.run.0 != saturated || member.run.1 >= TOGETHER.0 {
+                member.flush(*id, members, tell);
+                member.run = (saturated, 0, 0.0, 0.0);
+            }
+            member.run = (saturated, member.run.1 + 1, member.run.2 + done, member.run.3 + dt);
+        }
+        self.0 = now;
+    }
+}
+
+impl Member {
+    fn flush(&self, member: u64, members: u32, tell: &mut dyn FnMut(Took)) {
+        let (saturated, intervals, records, seconds) = self.run;
+        let enough = if saturated { TOGETHER.1 } else { TOGETHER.0 };
+        if intervals >= enough {
+            tell(Took { member, members, rate: records / seconds, seconds, saturated });
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What is learned of a consumer group by looking at it again and again: who owns what, what each member gets done, what
+//! a change stops. Plain data, fed with one [`Look`] a refresh; nothing is told that a monitor could not see.
+//!
+//! A sum over the group hides what matters: after a change one member is behind while the others wait for work, and the
+//! group as a whole looks slower than it is. So rates are learned per member, and only where that member had work
+//! waiting at both ends of the interval.
+
+mod changes;
+mod members;
+mod rates;
+
+use crate::model::{Capacity, Time};
+use changes::Changes;
+use members::{Members, Took};
+use rates::Rates;
+
+/// Seconds between looks beyond which nothing is concluded from one to the next.
+const GAP: f64 = 90.0;
+/// Weight of the newest look in the partitions' shares of the demand.
+const SHARE: f64 = 0.05;
+/// The always-visible lag that is believed at most, seconds of demand: committed offsets trail the work that is done.
+const FLOOR_MOST: f64 = 15.0;
+/// How the floor follows a lower and a higher value.
+const FLOOR: (f64, f64) = (0.2, 0.01);
+/// Waiting work beyond the floor that is the floor's own wobble, seconds.
+const WOBBLE: f64 = 0.5;
+
+/// One partition of a look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Log end offset.
+    pub end: f64,
+    /// Committed offset.
+    pub committed: f64,
+    /// Whose it is, as a number that stays with the member for its life; `None`: nobody's, or not known.
+    pub owner: Option<u64>,
+}
+
+/// One look at a group: all of it, at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// When.
+    pub at: Time,
+    /// Partitions, in the same order in every look.
+    pub partitions: &'a [Place],
+    /// Replicas asked for, and since when.
+    pub desired: (u32, Time),
+    /// Replicas ready.
+    pub ready: u32,
+    /// Whether the group says that it is rebalancing.
+    pub rebalancing: bool,
+}
+
+/// What a group showed so far.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    at: Option<Time>,
+    /// The look before.
+    prior: Option<Time>,
+    before: Vec<Place>,
+    /// Records per second and partition in the last interval, and each partition's smoothed share of them.
+    flow: Vec<f64>,
+    shares: Vec<f64>,
+    /// Seconds of demand that are always seen to wait.
+    floor: Option<f64>,
+    /// Seconds of demand that wait beyond it.
+    late: f64,
+    excess: f64,
+    members: Members,
+    rates: Rates,
+    changes: Changes,
+}
+
+impl Watch {
+    /// Takes a look. Looks back in time, or at a topic whose partitions changed, begin anew; what was learned stays.
+    pub fn see(&mut self, look: &Look<'_>) {
+        self.changes.count(look);
+        let sound = |p: &Place| p.end.is_finite() && p.committed.is_finite();
+        if look.partitions.is_empty() || !look.partitions.iter().all(sound) {
+            return;
+        }
+        let dt = self.at.map(|at| look.at.since(at)).filter(|dt| *dt > 0.0 && *dt <= GAP);
+        if let Some(dt) = dt.filter(|_| self.before.len() == look.partitions.len()) {
+            self.compare(look, dt);
+        } else {
+            self.members.restart();
+            self.changes.restart();
+            if self.shares.len() != look.partitions.len() {
+                self.shares.clear();
+            }
+        }
+        self.prior = self.at.replace(look.at);
+        self.before.clear();
+        self.before.extend_from_slice(look.partitions);
+    }
+
+    /// What comes next has nothing to do with the last look: another run of the group.
+    pub fn look_away(&mut self) {
+        (self.at, self.prior) = (None, None);
+        self.changes.look_away();
+    }
+
+    fn compare(&mut self, look: &Look<'_>, dt: f64) {
+        let arrived = self.before.iter().zip(look.partitions).map(|(was, is)| ((is.end - was.end) / dt).max(0.0));
+        self.flow.clear();
+        self.flow.extend(arrived);
+        let demand: f64 = self.flow.iter().sum();
+        if demand <= 0.0 {
+            return;
+        }
+        if self.shares.is_empty() {
+            self.shares = self.flow.iter().map(|f| f / demand).collect();
+        }
+        for (share, flow) in self.shares.iter_mut().zip(&self.flow) {
+            *share += SHARE * (flow / demand - *share);
+        }
+        let lag: f64 = look.partitions.iter().map(|p| (p.end - p.committed).max(0.0)).sum();
+        let behind = lag / demand;
+        let floor = self.floor.get_or_insert(behind.min(FLOOR_MOST));
+        if behind < FLOOR_MOST {
+            *floor += if behind < *floor { FLOOR.0 } else { FLOOR.1 } * (behind - *floor);
+        }
+        let floor = *floor;
+        let calm = self.late;
+        self.late = (behind - floor).max(0.0);
+        self.excess = (lag - demand * (floor + WOBBLE)).max(0.0);
+        self.changes.look(look, &self.before, &self.flow, floor, calm);
+        let rates = &mut self.rates;
+        let disturbed = self.changes.disturbs();
+        self.members.look(look, dt, floor, disturbed, &mut |took: Took| rates.add(took));
+    }
+
+    /// What replicas of the group can do; `None` before anything flowed through a known member.
+    pub fn capacity(&self) -> Option<Capacity> {
+        let mut assumptions = Vec::new();
+        let rate = self.rates.estimate(&mut assumptions)?;
+        let start_up = self.changes.start_up(&mut assumptions);
+        let sticky = self.is_sticky() == Some(true);
+        let (rebalance, rebalance_down) = self.changes.pauses(sticky, &mut assumptions);
+        Some(Capacity { start_up, rebalance, rebalance_down, assumptions, ..rate })
+    }
+
+    /// Whether anything was seen to flow.
+    pub fn knows(&self) -> bool {
+        !self.shares.is_empty()
+    }
+
+    /// Whether the newest look is the first within its span of `every` seconds.
+    pub fn is_first_within(&self, every: f64) -> bool {
+        self.at.is_none_or(|at| self.prior.is_none_or(|was| was.floor_to(every) != at.floor_to(every)))
+    }
+
+    /// Whether a rebalance leaves where it is what need not move; `None`: too few were seen.
+    pub fn is_sticky(&self) -> Option<bool> {
+        self.changes.is_sticky()
+    }
+
+    /// Share of the demand per partition, smoothed; empty before two looks.
+    pub fn shares(&self) -> &[f64] {
+        &self.shares
+    }
+
+    /// Records that wait beyond what always waits between two commits.
+    pub fn excess(&self) -> f64 {
+        self.excess
+    }
+
+    /// Seconds of demand that wait beyond what always waits.
+    pub fn late(&self) -> f64 {
+        self.late
+    }
+
+    /// Seconds since each replica was asked for that is not ready yet, oldest first.
+    pub fn starting(&self, now: Time) -> Vec<f64> {
+        self.changes.starting(now)
+    }
+
+    /// Seconds since the change that work may still stand still for, and whether it was an addition; `None`: it flows.
+    pub fn standing_still(&self, now: Time) -> Option<(f64, bool)> {
+        self.changes.standing_still(now)
+    }
+
+    /// Seconds since the count was last raised.
+    pub fn since_up(&self, now: Time) -> Option<f64> {
+        self.changes.since_up(now)
+    }
+}

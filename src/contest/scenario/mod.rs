@@ -1,0 +1,250 @@
+//! Scenario files: one consumer group, its demand, what is observed, the SLO, the prices, and the policies' settings.
+
+mod entrants;
+mod season;
+mod tables;
+
+use crate::{
+    model::{Limits, Price},
+    simulate::{
+        Assignor,
+        arena::{Game, Hot, Trouble},
+        demand::DemandSettings,
+        group::{GroupSettings, Protocol},
+    },
+};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use tables::{
+    DemandTable, GroupTable, Observe, Policies, PriceTable, ProtocolName, Replicas, Seed, SloTable, TroubleTable,
+};
+
+const DAY: f64 = 86_400.0;
+/// Seconds that are generated or read at most: a year.
+const LONGEST: f64 = 366.0 * DAY;
+
+/// A scenario as it stands in its file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    about: Option<String>,
+    demand: DemandTable,
+    #[serde(default)]
+    group: GroupTable,
+    #[serde(default)]
+    observe: Observe,
+    #[serde(default)]
+    slo: SloTable,
+    #[serde(default)]
+    price: PriceTable,
+    #[serde(default)]
+    seed: Seed,
+    #[serde(default)]
+    policy: Policies,
+    #[serde(default)]
+    trouble: TroubleTable,
+    /// Where it was read from: a series is looked for beside it.
+    #[serde(skip)]
+    file: PathBuf,
+}
+
+impl Scenario {
+    /// Reads a scenario's text; `path` is where it was read from. The error is a sentence with file, line and column.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, String> {
+        let mut scenario: Self = toml::from_str(text).map_err(|e| {
+            let (line, column) = place(text, e.span().map_or(0, |s| s.start));
+            format!("{}:{line}:{column}: {}", path.display(), e.message().replace('\n', " "))
+        })?;
+        path.clone_into(&mut scenario.file);
+        scenario.check().map_err(|(key, what)| {
+            let (line, column) = place(text, text.find(key).unwrap_or(0));
+            format!("{}:{line}:{column}: {what}", path.display())
+        })?;
+        Ok(scenario)
+    }
+
+    /// What no single value can tell; the error begins with a word to find the place by.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let r = self.group.replicas;
+        if r.min > r.max.0 {
+            return Err(("replicas", format!("replicas: min = {} is above max = {}", r.min, r.max.0)));
+        }
+        if r.start.is_some_and(|n| !(r.min..=r.max.0).contains(&n)) {
+            return Err(("replicas", format!("replicas: start must lie within {} and {}", r.min, r.max.0)));
+        }
+        let d = &self.demand;
+        match (&d.csv, d.generator) {
+            (Some(_), Some(_)) => {
+                return Err(("demand", "demand: csv or generator, not both".to_owned()));
+            }
+            (None, None) => {
+                let known = "diurnal, batch-night, flash-crowd or growth";
+                return Err(("demand", format!("demand: name a csv file or a generator ({known})")));
+            }
+            _ => {}
+        }
+        if d.mean.is_some_and(|m| d.peak.is_some_and(|p| p.0 < m.0)) {
+            return Err(("peak", "demand: peak must not be below mean".to_owned()));
+        }
+        if self.observe.scrape.0 < 1.0 {
+            return Err(("scrape", "observe: scrape must be at least 1s, the arena's own step".to_owned()));
+        }
+        if self.slo.time_lag.0 <= 0.0 {
+            return Err(("time_lag", "slo: time_lag must be above zero".to_owned()));
+        }
+        if d.scored.is_some_and(|s| !(60.0..=LONGEST).contains(&s.0)) {
+            return Err(("scored", "demand: scored must lie between a minute and a year".to_owned()));
+        }
+        if self.trouble.neighbour.is_some() && self.group.ceiling.is_none() {
+            return Err(("neighbour", "trouble: a neighbour needs group.ceiling, which both share".to_owned()));
+        }
+        if d.history.is_some_and(|s| s.0 > LONGEST) {
+            return Err(("history", "demand: history must not be longer than a year".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What it is about, in a sentence of its own, where the file has one.
+    pub fn about(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
+    /// The scenario's name: its file's.
+    pub fn name(&self) -> String {
+        self.file.file_stem().map_or_else(|| "scenario".to_owned(), |s| s.to_string_lossy().into_owned())
+    }
+
+    /// First seed.
+    pub fn seed(&self) -> u64 {
+        self.seed.value
+    }
+
+    /// Moves of the search for the best timetable.
+    pub fn moves(&self) -> usize {
+        self.policy.oracle.moves
+    }
+
+    /// The rules of the game.
+    pub fn game(&self) -> Game {
+        let g = &self.group;
+        let (protocol, assignor) = match g.protocol {
+            ProtocolName::Eager => (Protocol::Eager, Assignor::RoundRobin),
+            ProtocolName::Cooperative => (Protocol::Cooperative, Assignor::Sticky),
+            ProtocolName::Consumer => (Protocol::Consumer, Assignor::Sticky),
+        };
+        let Replicas { start, min, max } = g.replicas;
+        Game {
+            partitions: g.partitions.0 as usize,
+            skew: g.skew.0,
+            group: GroupSettings {
+                protocol,
+                assignor,
+                rebalance: g.rebalance.0,
+                start_up: (g.start_up.mean.0, g.start_up.sd.0),
+                commit: g.commit.0,
+                consumer_rate: g.consumer_rate.0,
+                rate_spread: g.rate_noise.0,
+            },
+            ceiling: g.ceiling.map_or(f64::INFINITY, |c| c.0),
+            start: start.unwrap_or(min.midpoint(max.0)),
+            limits: Limits { min, max: max.0 },
+            scrape: self.observe.scrape.0,
+            slo: self.slo.time_lag.0,
+            price: Price {
+                pod_hour: self.price.pod_hour.0,
+                slo_minute: self.price.slo_minute.0,
+                action: self.price.action.0,
+            },
+            trouble: self.trouble(),
+        }
+    }
+
+    fn trouble(&self) -> Trouble {
+        let t = &self.trouble;
+        Trouble {
+            crashes: t.crashes.0,
+            absences: t.absences.0,
+            lost_scrapes: t.lost_scrapes.0.min(1.0),
+            deployments: t.deployments.iter().map(|at| at.0).collect(),
+            drift: t.drift.0,
+            hot: t.hot.map(|h| Hot { from: h.from.0, until: h.until.0, factor: h.factor.0 }),
+            neighbour: t.neighbour.map(|n| DemandSettings {
+                mean: n.mean.0,
+                daily: n.daily.0.min(1.0),
+                peak: n.peak_at.0,
+                bursts: n.bursts.0,
+                noise: 0.05,
+                ..DemandSettings::default()
+            }),
+        }
+    }
+
+    /// The series that demand is read from, beside the scenario's own file; `None`: it is generated.
+    pub fn csv(&self) -> Option<PathBuf> {
+        let csv = self.demand.csv.as_ref()?;
+        Some(self.file.parent().map_or_else(|| csv.clone(), |dir| dir.join(csv)))
+    }
+}
+
+/// Line and column, from 1, of a byte offset.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset.min(text.len())).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+    (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        Scenario::parse(text, Path::new("s.toml")).unwrap_err()
+    }
+
+    #[test]
+    fn an_empty_group_is_the_base_case() {
+        let scenario = Scenario::parse("[demand]\ngenerator = \"diurnal\"\n", Path::new("base.toml")).unwrap();
+        assert_eq!(scenario.game(), Game::default());
+        assert_eq!(scenario.name(), "base");
+        let season = scenario.season(1, None).unwrap();
+        assert_eq!((season.played.len(), season.operated.len(), season.history.len()), (86_400, 86_400, 7 * 5_760));
+        let mean = season.played.iter().sum::<f64>() / 86_400.0;
+        assert!((9_500.0..12_000.0).contains(&mean), "{mean}");
+        assert_eq!(season.history.last().map(|s| s.at), Some(season.begin));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_line_and_column() {
+        let head = "[demand]\ngenerator = \"diurnal\"\n";
+        assert!(
+            said(&format!("{head}[group]\nrebalance = \"soon\"\n"))
+                .starts_with("s.toml:4:13: \"soon\" is no unit of time")
+        );
+        assert!(said(&format!("{head}[group]\npartition = 4\n")).starts_with("s.toml:4:1: unknown field"));
+        assert!(
+            said(&format!("{head}[group]\nreplicas = {{ min = 9, max = 4 }}\n"))
+                .starts_with("s.toml:4:1: replicas: min")
+        );
+        assert!(said("[demand]\ngenerator = \"lunar\"\n").starts_with("s.toml:2:13: unknown variant"));
+        assert!(said("[demand]\nscored = \"1d\"\n").contains("name a csv file or a generator"));
+        assert!(said("[demand\n").starts_with("s.toml:1:"));
+        assert!(
+            said(&format!("{head}[group]\nconsumer_rate = -1.0\n")).starts_with("s.toml:4:17: -1 must be above zero")
+        );
+    }
+
+    #[test]
+    fn troubles_stand_in_a_table_of_their_own() {
+        let text = "[demand]\ngenerator = \"diurnal\"\nweekend = 0.5\n[group]\nceiling = 20000.0\n[trouble]\n\
+                    crashes = 4.0\nabsences = 6.0\nlost_scrapes = 0.1\ndeployments = [\"12h\"]\ndrift = 0.2\n\
+                    hot = { from = \"10h\", until = \"14h\", factor = 4.0 }\n\
+                    neighbour = { mean = 4000.0, daily = 0.5, peak_at = \"14h\" }\n";
+        let trouble = Scenario::parse(text, Path::new("s.toml")).unwrap().game().trouble;
+        assert_eq!(trouble.deployments, [43_200.0]);
+        assert_eq!(trouble.hot, Some(Hot { from: 36_000.0, until: 50_400.0, factor: 4.0 }));
+        assert_eq!(trouble.neighbour.map(|n| (n.mean, n.peak)), Some((4_000.0, 50_400.0)));
+        let lonely = text.replace("ceiling = 20000.0\n", "");
+        assert!(said(&lonely).starts_with("s.toml:12:1: trouble: a neighbour needs"), "{}", said(&lonely));
+    }
+}

@@ -1,0 +1,367 @@
+//! The day's shape: for every minute of a day the usual demand, how far the last minutes are from it, and how far such a
+//! forecast was off before. Cheap enough to be asked at every look: the shape is worked out once in a while, the level
+//! from the newest samples only.
+//!
+//! Everything is in logarithms, so that a busy day is the same shape higher up. Rises that no shape explains are kept
+//! apart as [`Bursts`]: how often they came, how high and how long they were, and whether one is on now.
+
+use crate::model::{Forecast, Grid, Quantiles, Time};
+
+/// Minutes of a day, and seconds of a minute.
+const DAY: usize = 1_440;
+const MINUTE: f64 = 60.0;
+/// Least history, days, and most that is looked at.
+const DAYS: (f64, usize) = (2.0, 14);
+/// Share of the minutes that must be known, and of those that must be above this share of the mean: a series that is
+/// mostly zero has no shape.
+const KNOWN: f64 = 0.7;
+const ABOVE: (f64, f64) = (0.9, 0.02);
+/// Minutes of the fast level, and of the slow one, a median that a burst does not move.
+const FAST: usize = 2;
+const SLOW: usize = 90;
+/// What is left after a minute of the fast level's distance from the slow one.
+const KEEPS: f64 = 0.93;
+/// Minutes ahead at which past errors are looked at, and minutes between two origins.
+const AHEAD: [usize; 6] = [1, 2, 5, 10, 20, 30];
+const ORIGINS: usize = 7;
+/// Levels of the paths.
+const LEVELS: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
+/// A shape is used when it is at most this much worse on the last day than none.
+const NO_WORSE: f64 = 1.0;
+/// Minutes ahead at which that is judged: index into [`AHEAD`].
+const JUDGED: usize = 3;
+
+/// A burst in the past: logarithm over the calm level and fewest minutes; minutes on either side whose median is the
+/// calm level, and minutes that share it.
+const PAST: (f64, usize) = (0.25, 2);
+const AROUND: (usize, usize) = (30, 10);
+/// A burst now opens above the first and ends below the second logarithm over the slow level.
+const OPENS: f64 = 0.22;
+const ENDS: f64 = 0.12;
+/// Seconds that the level in a burst is averaged over.
+const HALF: f64 = 30.0;
+/// Quantile of past heights and lengths that a coming burst is expected with.
+const USUAL: f64 = 0.6;
+/// How much longer a burst lasts: weights, quantiles of what was left of longer ones, and seconds where too few were.
+const LEFT: [(f64, f64, f64); 3] = [(0.35, 0.2, 180.0), (0.35, 0.5, 420.0), (0.3, 0.85, 900.0)];
+
+/// The shape of a day and what is known of departures from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Logarithm of the usual demand in each minute of the day (UTC), around the day's own level.
+    shape: Vec<f64>,
+    /// Errors of the logarithm, by [`AHEAD`] and [`LEVELS`].
+    errors: Vec<[f64; 4]>,
+    bursts: Past,
+    relative_error: Option<f64>,
+    /// When it was worked out.
+    pub at: Time,
+}
+
+/// Bursts of the past.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Past {
+    /// How many begin in a second.
+    per_second: f64,
+    /// Seconds and logarithms of the heights.
+    lengths: Vec<f64>,
+    heights: Vec<f64>,
+}
+
+/// Demand ahead, on one step from `now` on. Each value is the mean of a step that begins at its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// When it was made.
+    pub at: Time,
+    /// Seconds between values.
+    pub step: f64,
+    /// Paths at [`LEVELS`] without a burst, whether or not one is on.
+    pub paths: [Vec<f64>; 4],
+    /// How many bursts begin in a second; what demand is multiplied by in a usual one, and its seconds.
+    pub per_second: f64,
+    /// Factor of a usual burst.
+    pub factor: f64,
+    /// Seconds of a usual burst.
+    pub lasts: f64,
+    /// The one that is on now: factor over the calm paths, and how much longer, as weights and seconds.
+    pub burst: Option<(f64, Vec<(f64, f64)>)>,
+    relative_error: Option<f64>,
+}
+
+impl Profile {
+    /// The shape of a history in minutes; `None` with less than two days of it, or where most of it is nothing.
+    pub fn of(minutes: &Grid, now: Time) -> Option<Self> {
+        if (minutes.step - MINUTE).abs() > 1e-6 {
+            return None;
+        }
+        let until = (now.since(minutes.start) / MINUTE).floor().clamp(0.0, minutes.values.len() as f64) as usize;
+        let first = minutes.values.iter().position(Option::is_some)?.max(until.saturating_sub(DAYS.1 * DAY));
+        let values = minutes.values.get(first..until)?;
+        let known: Vec<f64> = values.iter().flatten().copied().filter(|v| v.is_finite() && *v >= 0.0).collect();
+        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+        let above = known.iter().filter(|v| **v > ABOVE.1 * mean).count() as f64;
+        let enough = values.len() as f64 >= DAYS.0 * DAY as f64
+            && known.len() as f64 >= KNOWN * values.len() as f64
+            && above >= ABOVE.0 * known.len() as f64;
+        if !(enough && mean > 0.0 && mean.is_finite()) {
+            return None;
+        }
+        let least = ABOVE.1 * mean;
+        let logs: Vec<f64> =
+            values.iter().map(|v| v.filter(|v| v.is_finite()).map_or(f64::NAN, |v| v.max(least).ln())).collect();
+        let begin = minute_of_day(minutes.at(first));
+        // Would the days before have told the last one?
+        let cut = logs.len() - DAY;
+        let flat = vec![0.0; DAY];
+        let learned = shape(logs.get(..cut)?, begin);
+        let judge = |shape: &[f64]| {
+            let x = departures(&logs, begin, shape);
+            mean_error(errors(&x, cut.saturating_sub(SLOW)).get(JUDGED).map_or(&[][..], |e| e))
+        };
+        let (with, without) = (judge(&learned), judge(&flat));
+        let days = (logs.len() as f64 / DAY as f64).round();
+        let seasonal = with.zip(without).is_some_and(|(a, b)| a <= NO_WORSE * b);
+        let (shape, wider) =
+            if seasonal { (shape(&logs, begin), ((days + 1.5) / (days - 1.0)).sqrt()) } else { (flat, 1.0) };
+        let x = departures(&logs, begin, &shape);
+        let errors = errors(&x, 0).into_iter().map(|mut e| LEVELS.map(|level| wider * quantile(&mut e, level)));
+        let naive: Vec<f64> = logs.windows(AHEAD[JUDGED] + 1).map(|w| w[AHEAD[JUDGED]] - w[0]).collect();
+        let own = if seasonal { with } else { without };
+        Some(Self {
+            errors: errors.collect(),
+            bursts: Past::of(&x),
+            relative_error: own.zip(mean_error(&naive)).filter(|(_, n)| *n > 0.0).map(|(own, naive)| own / naive),
+            shape,
+            at: now,
+        })
+    }
+
+    /// Demand from `now` on for `horizon` seconds, from the newest samples: an hour and a half of them, on a step of at
+    /// most a minute. `None` when the last two minutes are not known.
+    pub fn outlook(&self, recent: &Grid, now: Time, horizon: f64) -> Option<Outlook> {
+        let step = recent.step;
+        if !(step > 0.0 && step <= MINUTE) {
+            return None;
+        }
+        let until = ((now.since(recent.start) / step + 1.0).floor().max(0.0) as usize).min(recent.values.len());
+        let last = (0..until).rev().find(|i| recent.values[*i].is_some())?;
+        let (values, end) = (recent.values.get(..=last)?, recent.at(last + 1));
+        if now.since(end) > 2.0 * MINUTE {
+            return None;
+        }
+        let per = (MINUTE / step).round().max(1.0) as usize;
+        let departure = |back: usize, many: usize| {
+            let to = values.len().checked_sub(back)?;
+            let part = &values[to.saturating_sub(many)..to];
+            let (mut sum, mut n) = (0.0, 0.0);
+            for v in part.iter().flatten().filter(|v| v.is_finite()) {
+                (sum, n) = (sum + v.max(0.0), n + 1.0);
+            }
+            let at = end.plus(-((back as f64 + many as f64 / 2.0) * step));
+            (n > 0.0 && sum > 0.0).then(|| (sum / n).ln() - self.usual(at))
+        };
+        let minutes: Vec<f64> = (0..SLOW).filter_map(|m| departure(m * per, per)).collect();
+        let fast = departure(0, FAST * per)?;
+        let slow = quantile(&mut minutes.clone(), 0.5);
+        let newest = departure(0, ((HALF / step).round().max(1.0)) as usize)?;
+        let burst = self.bursts.open(&minutes, newest - slow);
+        let fast = if burst.is_some() { slow } else { fast };
+        let steps = (horizon / step).ceil().clamp(1.0, 20_000.0) as usize;
+        let paths = std::array::from_fn(|level| {
+            let value = |k: usize| {
+                let ahead = (k as f64 + 0.5) * step;
+                let minutes = ahead / MINUTE;
+                let level = slow + (fast - slow) * KEEPS.powf(minutes) + self.error(minutes, level);
+                (self.usual(now.plus(ahead)) + level).exp()
+            };
+            (0..steps).map(value).collect()
+        });
+        let (mut heights, mut lengths) = (self.bursts.heights.clone(), self.bursts.lengths.clone());
+        Some(Outlook {
+            at: now,
+            step,
+            paths,
+            per_second: self.bursts.per_second,
+            factor: quantile(&mut heights, USUAL).exp(),
+            lasts: quantile(&mut lengths, USUAL),
+            burst: burst.map(|left| ((newest - slow).exp(), left)),
+            relative_error: self.relative_error,
+        })
+    }
+
+    /// Logarithm of the usual demand at an instant, between the middles of two minutes.
+    fn usual(&self, at: Time) -> f64 {
+        let place = at.secs().rem_euclid(86_400.0) / MINUTE - 0.5;
+        let (i, share) = (place.floor().rem_euclid(DAY as f64) as usize, place - place.floor());
+        let (a, b) = (self.shape[i % DAY], self.shape[(i + 1) % DAY]);
+        a + share * (b - a)
+    }
+
+    /// Error at a level, between the minutes that were looked at; beyond the last of them as there.
+    fn error(&self, minutes: f64, level: usize) -> f64 {
+        let right = AHEAD.partition_point(|a| (*a as f64) < minutes);
+        let at = |i: usize| self.errors.get(i).map_or(0.0, |e| e[level]);
+        match right {
+            0 => at(0),
+            r if r >= AHEAD.len() => at(AHEAD.len() - 1),
+            r => {
+                let (a, b) = (AHEAD[r - 1] as f64, AHEAD[r] as f64);
+                at(r - 1) + (minutes - a) / (b - a) * (at(r) - at(r - 1))
+            }
+        }
+    }
+}
+
+impl Outlook {
+    /// The same as a forecast: a burst that is on lasts as long as the level says.
+    pub fn forecast(&self) -> Forecast {
+        let left = |i: usize| self.burst.as_ref().and_then(|(factor, left)| Some((*factor, left.get(i)?.1)));
+        // A tenth expects it to end soon, four in five do not.
+        let lasts = [left(0), left(1), left(2), left(2)];
+        let value = |level: usize, k: usize| {
+            let factor = lasts[level].filter(|(_, left)| k as f64 * self.step < *left).map_or(1.0, |(f, _)| f);
+            self.paths[level][k] * factor
+        };
+        let points = (0..self.paths[0].len()).map(|k| {
+            let mut v = [0, 1, 2, 3].map(|level| value(level, k));
+            v.sort_by(f64::total_cmp);
+            Quantiles { t: self.at.plus((k as f64 + 1.0) * self.step), p10: v[0], p50: v[1], p80: v[2], p95: v[3] }
+        });
+        Forecast {
+            at: self.at,
+            step: self.step,
+            points: points.collect(),
+            model: "day's shape".to_owned(),
+            weights: vec![("day's shape".to_owned(), 1.0)],
+            relative_error: self.relative_error,
+            covered: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Past {
+    fn of(departures: &[f64]) -> Self {
+        let (around, block) = AROUND;
+        let (mut found, mut run) = (Vec::new(), (0_usize, 0.0_f64));
+        for (b, part) in departures.chunks(block).enumerate() {
+            let middle = b * block + block / 2;
+            let near = &departures[middle.saturating_sub(around)..(middle + around).min(departures.len())];
+            let mut near: Vec<f64> = near.iter().copied().filter(|x| x.is_finite()).collect();
+            let calm = quantile(&mut near, 0.5);
+            for x in part {
+                // Once begun, a burst goes on while a good part of it is left.
+                let limit = if run.0 > 0 { ENDS } else { PAST.0 };
+                if *x - calm > limit {
+                    run = (run.0 + 1, run.1 + (x - calm));
+                } else if run.0 > 0 {
+                    found.push(run);
+                    run = (0, 0.0);
+                }
+            }
+        }
+        found.retain(|(length, _)| (PAST.1..=2 * around).contains(length));
+        let known = departures.iter().filter(|x| x.is_finite()).count() as f64 * MINUTE;
+        Self {
+            per_second: found.len() as f64 / known.max(1.0),
+            lengths: found.iter().map(|(length, _)| *length as f64 * MINUTE).collect(),
+            heights: found.iter().map(|(length, sum)| sum / *length as f64).collect(),
+        }
+    }
+
+    /// How much longer the burst that is on may last, if one is: `over` is the newest level over the slow one, `minutes`
+    /// the departures of the last minutes, newest first.
+    fn open(&self, minutes: &[f64], over: f64) -> Option<Vec<(f64, f64)>> {
+        if over <= ENDS {
+            return None;
+        }
+        let slow = quantile(&mut minutes.to_vec(), 0.5);
+        let (mut length, mut highest) = (0_u32, over);
+        for x in minutes.iter().take_while(|x| **x - slow > ENDS) {
+            (length, highest) = (length + 1, highest.max(x - slow));
+        }
+        if highest <= OPENS {
+            return None;
+        }
+        let elapsed = f64::from(length) * MINUTE;
+        let mut longer: Vec<f64> = self.lengths.iter().map(|l| l - elapsed).filter(|l| *l > HALF).collect();
+        let left = LEFT.map(|(weight, share, assumed)| {
+            (weight, if longer.len() >= 3 { quantile(&mut longer, share) } else { assumed })
+        });
+        Some(left.to_vec())
+    }
+}
+
+fn minute_of_day(at: Time) -> usize {
+    (at.secs().rem_euclid(86_400.0) / MINUTE).floor() as usize % DAY
+}
+
+/// Median over days of the logarithms around each day's own level; days end where the history ends.
+fn shape(logs: &[f64], begin: usize) -> Vec<f64> {
+    let mut by_minute: Vec<Vec<f64>> = vec![Vec::new(); DAY];
+    for (d, day) in logs.rchunks(DAY).enumerate() {
+        let mut known: Vec<f64> = day.iter().copied().filter(|x| x.is_finite()).collect();
+        if known.len() < DAY / 2 {
+            continue;
+        }
+        let level = quantile(&mut known, 0.5);
+        let first = logs.len() - (d * DAY + day.len());
+        for (i, x) in day.iter().enumerate().filter(|(_, x)| x.is_finite()) {
+            by_minute[(begin + first + i) % DAY].push(x - level);
+        }
+    }
+    let mut out: Vec<f64> = Vec::with_capacity(DAY);
+    for xs in &mut by_minute {
+        let value = if xs.is_empty() { out.last().copied().unwrap_or(0.0) } else { median(xs) };
+        out.push(value);
+    }
+    out
+}
+
+fn departures(logs: &[f64], begin: usize, shape: &[f64]) -> Vec<f64> {
+    logs.iter().enumerate().map(|(i, x)| x - shape[(begin + i) % DAY]).collect()
+}
+
+/// Errors at each of [`AHEAD`] of origins from minute `from` on; gaps are left out.
+fn errors(x: &[f64], from: usize) -> Vec<Vec<f64>> {
+    let mut out = vec![Vec::new(); AHEAD.len()];
+    let mut tail = Vec::with_capacity(SLOW);
+    for origin in (from.max(SLOW)..x.len()).step_by(ORIGINS) {
+        tail.clear();
+        tail.extend(x[origin - SLOW..origin].iter().copied().filter(|v| v.is_finite()));
+        if tail.len() < SLOW / 2 {
+            continue;
+        }
+        let slow = quantile(&mut tail, 0.5);
+        let fast = x[origin - FAST..origin].iter().sum::<f64>() / FAST as f64;
+        for (ahead, errors) in AHEAD.iter().zip(&mut out) {
+            let Some(seen) = x.get(origin + ahead - 1) else { continue };
+            let error = seen - (slow + (fast - slow) * KEEPS.powf(*ahead as f64));
+            if error.is_finite() {
+                errors.push(error);
+            }
+        }
+    }
+    out
+}
+
+fn mean_error(errors: &[f64]) -> Option<f64> {
+    let known: Vec<f64> = errors.iter().copied().filter(|e| e.is_finite()).collect();
+    (known.len() >= 30).then(|| known.iter().map(|e| e.abs()).sum::<f64>() / known.len() as f64)
+}
+
+/// The value at a share of a list, by the nearest rank; 0 when it is empty. Reorders the list.
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let rank = (share * (values.len() - 1) as f64).round() as usize;
+    *values.select_nth_unstable_by(rank, f64::total_cmp).1
+}
+
+/// The middle of a list, of an even number the mean of the two.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    if n % 2 == 1 { values[n / 2] } else { f64::midpoint(values[n / 2 - 1], values[n / 2]) }
+}
