@@ -105,7 +105,7 @@ pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
         }
         let Ok(window) = Window::new(history, history.at(origin), furthest as f64 * history.step) else { continue };
         used += 1;
-        let (pools, naives) = (outlooks(&window, &order, Settings::default()), naive(&window, &order));
+        let (pools, naives) = (outlooks(&window, &order, Settings::default()).each, naive(&window, &order));
         let target_at = |k: usize| history.values.get(origin + k).copied().flatten().filter(|v| v.is_finite());
         let (middle, last) = (order.len() / 2, window.y[window.len() - 1]);
         for opinion in &pools[middle].opinions {

@@ -2,8 +2,9 @@
 //! Nothing is assumed about the shape of the errors; each level follows its own misses (adaptive conformal inference,
 //! Gibbs & Candès 2021).
 
-/// Step by which a level follows its misses.
+/// Step by which a level follows its misses, and a two-sided interval its own.
 const FOLLOW: f64 = 0.01;
+const FOLLOW_BAND: f64 = 0.02;
 /// Scores that must be known before a level is followed.
 const FEW: usize = 20;
 /// The present volatility counts at most this many times the usual one: in a burst the errors that are known would
@@ -11,7 +12,7 @@ const FEW: usize = 20;
 const WILDEST: f64 = 3.0;
 /// Errors grow with the horizon to the power of this where it must be guessed: a random walk has 1/2, noise around a
 /// level 0.
-const GROWTH: f64 = 0.25;
+const GROWTH: f64 = 0.05;
 /// The guess counts as this many independent errors.
 const GUESS: f64 = 3.0;
 
@@ -20,19 +21,30 @@ const GUESS: f64 = 3.0;
 pub(super) struct Scores {
     /// Errors in units of their volatility, oldest first.
     errors: Vec<f64>,
+    /// Forecasts and the volatility at their time.
+    made: Vec<(f64, f64)>,
     /// How many scores later one is known: its target must have come to pass.
     pending: usize,
     /// Volatility now.
     scale: f64,
+    /// Share of the errors that are independent: targets less than a horizon apart share what happened between.
+    independent: f64,
 }
 
 impl Scores {
-    pub(super) fn new(capacity: usize, pending: usize) -> Self {
-        Self { errors: Vec::with_capacity(capacity), pending, scale: 1.0 }
+    pub(super) fn new(capacity: usize, pending: usize, independent: f64) -> Self {
+        Self {
+            errors: Vec::with_capacity(capacity),
+            made: Vec::with_capacity(capacity),
+            pending,
+            scale: 1.0,
+            independent,
+        }
     }
 
-    pub(super) fn add(&mut self, error: f64, volatility: f64) {
+    pub(super) fn add(&mut self, error: f64, point: f64, volatility: f64) {
         self.errors.push(error / volatility);
+        self.made.push((point, volatility));
     }
 
     pub(super) fn now(&mut self, volatility: f64, all: &[f64]) {
@@ -48,10 +60,36 @@ impl Scores {
         self.follow(levels).0
     }
 
-    /// How often past quantiles, each from what was known at its time, were not exceeded; of how many.
-    pub(super) fn below(&self, levels: &[f64]) -> (Vec<f64>, usize) {
-        let (_, below, count) = self.follow(levels);
-        (below.iter().map(|b| b / count.max(1) as f64).collect(), count)
+    /// The two-sided interval of a level around a forecast, how many past ones held what came, and of how many. Its
+    /// misses are followed as a whole. Nothing is below zero: where the lower end is, all misses lie above.
+    pub(super) fn interval(&self, point: f64, level: f64) -> ((f64, f64), f64, usize) {
+        let mut known: Vec<f64> = Vec::with_capacity(self.errors.len());
+        let (mut tail, mut held, mut count) = (1.0 - level, 0.0, 0);
+        let ends = |known: &[f64], tail: f64, point: f64, scale: f64| {
+            let each = 1.0 / (self.independent * known.len() as f64);
+            let end = |level: f64| point + scale * at_level(known, outward(level, each)).unwrap_or(0.0);
+            let low = end(tail / 2.0);
+            if low <= 0.0 { (0.0, end(1.0 - tail)) } else { (low, end(1.0 - tail / 2.0)) }
+        };
+        let borrowed = self.errors.len() - self.made.len();
+        for (i, score) in self.errors.iter().enumerate() {
+            if known.len() >= FEW && i >= borrowed {
+                let (point, scale) = self.made[i - borrowed];
+                let (low, high) = ends(&known, tail, point, scale);
+                let value = point + score * scale;
+                let within = f64::from(u8::from(low - 1e-9 <= value && value <= high + 1e-9));
+                tail = (tail + FOLLOW_BAND * (within - level)).clamp(0.002, 0.998);
+                held += within;
+                count += 1;
+            }
+            if let Some(old) = i.checked_sub(self.pending) {
+                let score = self.errors[old];
+                known.insert(known.partition_point(|s| *s < score), score);
+            }
+        }
+        known.clone_from(&self.errors);
+        known.sort_by(f64::total_cmp);
+        (ends(&known, tail, point, self.scale), held, count)
     }
 
     /// The quantiles, how often past ones were not exceeded, and the number of those.
@@ -87,8 +125,16 @@ impl Scores {
         let seen = (size(self) / size(shorter)).ln();
         let growth =
             if seen.is_finite() { (seen * independent + guess * GUESS) / (independent + GUESS) } else { guess };
+        let count = |s: &Self| s.independent * s.errors.len() as f64;
+        self.independent = (count(self) + count(shorter)) / (self.errors.len() + shorter.errors.len()) as f64;
         self.errors.splice(0..0, shorter.errors.iter().map(|s| s * growth.exp()));
     }
+}
+
+/// The level that must be read from few errors for the next one to lie below it as often as asked: further out the
+/// fewer there are (`each` is one over their number).
+fn outward(level: f64, each: f64) -> f64 {
+    (0.5 + (level - 0.5) * (1.0 + each)).clamp(0.0, 1.0)
 }
 
 /// The value at a level of a sorted list, between its neighbours; `None` when it is empty.

@@ -4,6 +4,7 @@
 
 use super::{
     Settings,
+    change::{Changes, changes},
     ets::Ets,
     mstl::Mstl,
     pool::Origins,
@@ -25,6 +26,9 @@ const CONSTANT: f64 = 0.3;
 const PLAIN: f64 = 1.0;
 const LEARNED: f64 = 1.15;
 
+/// Members whose forecasts have the season's shape.
+pub(super) const SEASONAL: [&str; 6] = ["mstl", "hour", "day", "week", "ridge", "ridge log"];
+
 /// What does not depend on the horizon, worked out once.
 pub(super) struct Members<'a> {
     window: &'a Window,
@@ -33,6 +37,7 @@ pub(super) struct Members<'a> {
     seasons: Vec<Season>,
     ets: Option<(Ets, Vec<(f64, f64)>)>,
     mstl: Option<Mstl>,
+    pub(super) changes: Changes,
     /// What the regression sees of the present at each instant, as it is and in logarithms: first the level that is
     /// corrected, then the value itself, then other levels.
     levels: [Vec<Vec<f64>>; 2],
@@ -59,7 +64,14 @@ impl<'a> Members<'a> {
         let ets = ets.map(|ets| (ets, ets.states(&window.y)));
         let seasons = seasons(window, furthest);
         let mstl = settings.mstl.then(|| Mstl::new(window, &seasons)).flatten();
-        Self { window, means, medians, seasons, ets, mstl, levels }
+        Self { window, means, medians, seasons, ets, mstl, levels, changes: changes(&window.y) }
+    }
+
+    /// The season at every step after the window's end; empty when there is none.
+    pub(super) fn season(&self, furthest: usize) -> Vec<f64> {
+        let now = self.window.len() - 1;
+        let of = |mstl: &Mstl| (1..=furthest).map(|k| mstl.season(now, now + k)).collect();
+        self.mstl.as_ref().map_or_else(Vec::new, of)
     }
 
     /// Every member's track; the first is the last value.
@@ -71,6 +83,7 @@ impl<'a> Members<'a> {
         let mut out = vec![last_value(self.window, origins)];
         out.extend(ALPHAS.iter().zip(&self.means).map(|((name, _), m)| plain(*name, pick(m))));
         out.extend(MEDIANS.iter().zip(&self.medians).map(|((name, _), m)| plain(*name, pick(m))));
+        out.push(plain("since change", pick(&self.changes.means)));
         if let Some((ets, states)) = &self.ets {
             let damping = ets.damping(k);
             let forecast = |t: &usize| states[*t].0 + states[*t].1 * damping;

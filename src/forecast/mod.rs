@@ -5,6 +5,7 @@
 //! each would have done on this very series, and the quantiles are the pool's own past errors ([`pool`]).
 
 mod backtest;
+mod change;
 mod conformal;
 mod ets;
 mod members;
@@ -20,6 +21,7 @@ mod window;
 pub use backtest::{Backtest, Coverage, HorizonScore, backtest};
 
 use crate::model::{Covered, Forecast, Grid, Quantiles, Time};
+use change::Change;
 use conformal::{Scores, at_level};
 use members::{Members, Track};
 use pool::{Opinion, Origins, Pooled, volatility};
@@ -31,6 +33,8 @@ const LEVELS: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
 const MOST_STEPS: usize = 2_000;
 /// Independent errors, and scores, below which a horizon borrows the scores of a shorter one.
 const FEW_SCORES: (f64, usize) = (5.0, 30);
+/// Change of level, as a share of the higher one, that is worth a word.
+const STEP: f64 = 1.0 / 3.0;
 /// Past intervals below which their coverage says little.
 const JUDGED: usize = 30;
 /// Values of history below which quantiles are called wide.
@@ -77,17 +81,27 @@ pub fn forecast_with(history: &Grid, now: Time, horizon: f64, settings: Settings
     let steps = ((horizon / window.step).ceil() as usize).clamp(1, MOST_STEPS);
     let knots = knots(steps);
     let ahead: Vec<usize> = knots.iter().map(|k| k + window.age).collect();
-    let outlooks = outlooks(&window, &ahead, settings);
+    let Outlooks { each: outlooks, season, changed } = outlooks(&window, &ahead, settings);
     let values: Vec<Vec<f64>> = outlooks.iter().map(|o| o.quantiles(&window, &LEVELS)).collect();
+    let bends: Vec<f64> = outlooks.iter().map(Outlook::bends).collect();
+    let path = Path { knots: &knots, values: &values, bends: &bends, season: &season, age: window.age };
     let points = (1..=steps).map(|k| {
-        let [p10, p50, p80, p95] = between(&knots, &values, k).map(|v| v * window.scale);
+        let [p10, p50, p80, p95] = path.at(k).map(|v| v.clamp(0.0, window.ceiling) * window.scale);
         Quantiles { t: now.plus(k as f64 * window.step), p10, p50, p80, p95 }
     });
     let middle = outlooks.get(outlooks.len() / 2);
-    let covered = middle.and_then(|o| o.covered(&window));
+    let covered = middle.and_then(Outlook::covered);
     let mut warnings = window.warnings.clone();
     if window.len() < SHORT {
         warnings.push(format!("{} of history: quantiles are wide", span(window.len() as f64 * window.step)));
+    }
+    // In a season levels change by the hour; elsewhere a large step that stayed is worth a word.
+    if let Some(change) = changed.filter(|c| season.is_empty() && (c.to - c.from).abs() > STEP * c.from.max(c.to)) {
+        let steps = window.len() - change.since;
+        if steps >= window::FEWEST {
+            let ago = span((steps + window.age) as f64 * window.step);
+            warnings.push(format!("the level changed {ago} ago: what lies before counts less"));
+        }
     }
     if covered.is_none_or(|c| c.count < JUDGED) {
         warnings.push("not enough history to say how often the band holds".to_owned());
@@ -126,14 +140,22 @@ enum Spread {
     Outcomes(Vec<f64>),
 }
 
+/// The outlooks at several horizons.
+struct Outlooks {
+    each: Vec<Outlook>,
+    /// The season at every step up to the furthest horizon, as decomposed; empty when there is none.
+    season: Vec<f64>,
+    changed: Option<Change>,
+}
+
 /// The outlook at each of the horizons `ahead` (steps after the window's end, increasing).
-fn outlooks(window: &Window, ahead: &[usize], settings: Settings) -> Vec<Outlook> {
+fn outlooks(window: &Window, ahead: &[usize], settings: Settings) -> Outlooks {
     let looks = sparse::is_sparse(window).then(|| sparse::looks(window));
     let furthest = ahead.last().copied().unwrap_or(1);
     let members = Members::new(window, furthest, settings);
     let volatility = volatility(window);
     let mut lender: Option<(usize, Scores)> = None;
-    ahead
+    let each = ahead
         .iter()
         .map(|k| {
             let origins = Origins::new(window.len(), *k);
@@ -167,18 +189,25 @@ fn outlooks(window: &Window, ahead: &[usize], settings: Settings) -> Vec<Outlook
                 errors: pool.errors,
             }
         })
-        .collect()
+        .collect();
+    Outlooks { each, season: members.season(furthest), changed: members.changes.last }
 }
 
 impl Outlook {
     /// The two-sided interval of a level. Where its lower end is zero there is nothing below to be missed: all that it
     /// may miss then lies above.
     fn interval(&self, window: &Window, level: f64) -> (f64, f64) {
-        let tail = (1.0 - level) / 2.0;
-        match self.quantiles(window, &[tail, level, 1.0 - tail])[..] {
-            [low, high, _] if low <= 0.0 => (low, high),
-            [low, _, high] => (low, high),
-            _ => (self.point, self.point),
+        match &self.spread {
+            Spread::Errors(scores) => {
+                let (low, high) = scores.interval(self.point, level).0;
+                (low.min(window.ceiling), high.clamp(0.0, window.ceiling))
+            }
+            Spread::Outcomes(values) => {
+                let at = |level: f64| at_level(values, level).unwrap_or(self.point);
+                let tail = (1.0 - level) / 2.0;
+                let low = at(tail);
+                if low <= 0.0 { (0.0, at(level)) } else { (low, at(1.0 - tail)) }
+            }
         }
     }
 
@@ -196,14 +225,20 @@ impl Outlook {
     }
 
     /// How often past intervals held what came; `None` before there were any.
-    fn covered(&self, window: &Window) -> Option<Covered> {
+    fn covered(&self) -> Option<Covered> {
         let Spread::Errors(scores) = &self.spread else { return None };
-        let (below, count) = scores.below(&[0.1, 0.8, 0.9, 0.025, 0.95, 0.975]);
-        // As `interval` has it: nothing lies below a lower end of zero.
-        let held = |low: usize, level: f64| {
-            if self.interval(window, level).0 <= 0.0 { below[low + 1] } else { below[low + 2] - below[low] }
-        };
-        (count > 0).then(|| Covered { at_80: held(0, 0.8), at_95: held(3, 0.95), count })
+        let [(_, at_80, count), (_, at_95, _)] = [0.8, 0.95].map(|level| scores.interval(self.point, level));
+        let share = |held: f64| held / count.max(1) as f64;
+        (count > 0).then(|| Covered { at_80: share(at_80), at_95: share(at_95), count })
+    }
+
+    fn weight_of(&self, name: &str) -> f64 {
+        self.opinions.iter().find(|o| o.name == name).map_or(0.0, |o| o.weight)
+    }
+
+    /// How much of the forecast comes from members that know the season.
+    fn bends(&self) -> f64 {
+        members::SEASONAL.iter().map(|name| self.weight_of(name)).sum::<f64>().min(1.0)
     }
 
     /// Members that count.
@@ -224,18 +259,32 @@ fn knots(steps: usize) -> Vec<usize> {
     knots
 }
 
-/// Quantiles at step `k`, interpolated between knots.
-fn between(knots: &[usize], values: &[Vec<f64>], k: usize) -> [f64; 4] {
-    let right = knots.partition_point(|x| *x < k).min(knots.len() - 1);
-    let left = right.saturating_sub(1);
-    let width = knots[right] - knots[left];
-    let share = if width == 0 { 0.0 } else { (k - knots[left]) as f64 / width as f64 };
-    let mut out = std::array::from_fn(|i| {
-        let (a, b) = (values[left][i], values[right][i]);
-        a + share * (b - a)
-    });
-    out.sort_by(f64::total_cmp); // rounding must not put them out of order
-    out
+/// Quantiles at knots, and what is known of the way between them.
+struct Path<'a> {
+    knots: &'a [usize],
+    values: &'a [Vec<f64>],
+    /// How far the forecast follows the season at each knot, 0–1.
+    bends: &'a [f64],
+    /// The season at every step after the window's end.
+    season: &'a [f64],
+    age: usize,
+}
+
+impl Path<'_> {
+    /// Quantiles at step `k`: what is left without the season is interpolated, so a peak between two knots is kept.
+    fn at(&self, k: usize) -> [f64; 4] {
+        let right = self.knots.partition_point(|x| *x < k).min(self.knots.len() - 1);
+        let left = right.saturating_sub(1);
+        let width = self.knots[right] - self.knots[left];
+        let share = if width == 0 { 0.0 } else { (k - self.knots[left]) as f64 / width as f64 };
+        let season = |k: usize| self.season.get(k + self.age - 1).copied().unwrap_or(0.0);
+        let line = |a: f64, b: f64| a + share * (b - a);
+        let bent = line(self.bends[left], self.bends[right])
+            * (season(k) - line(season(self.knots[left]), season(self.knots[right])));
+        let mut out = std::array::from_fn(|i| line(self.values[left][i], self.values[right][i]) + bent);
+        out.sort_by(f64::total_cmp); // rounding must not put them out of order
+        out
+    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@
 use super::{conformal::Scores, members::Track, window::Window};
 
 /// Origins that are looked back on, about: in a long window they lie some steps apart.
-const ORIGINS: usize = 1_500;
+const ORIGINS: usize = 1_000;
 /// Origins within one horizon, about: errors of origins that lie closer say the same thing twice.
 const WITHIN_HORIZON: usize = 12;
 /// Origins that a short window has at least.
 const FEWEST: usize = 100;
-/// First origins that are learned from but not scored: the members' records are still empty. At most a third of all.
-const SETTLING: usize = 24;
+/// First origins that are learned from but not scored: the members' records are still empty. At most half of all.
+const SETTLING: usize = 36;
 /// Weight of a member: its relative error to the power of minus this.
 const POWER: i32 = 6;
 /// How far back errors count in a member's record: steps, and horizons. The longer of the two.
@@ -105,12 +105,12 @@ impl Pooled {
         let count = origins.at.len();
         let (k, n) = (origins.k, window.len());
         let pending = k.div_ceil(origins.stride);
-        let settling = SETTLING.min(count.saturating_sub(pending) / 3);
+        let settling = SETTLING.min(count.saturating_sub(pending) / 2);
         let memory = (MEMORY.0.max(MEMORY.1 * k) / origins.stride).max(SETTLING) as f64;
         let least = 1e-9 + 1e-3 * volatility[n - 1];
         let mut records = vec![Record::default(); tracks.len()];
         let mut weights = vec![0.0; tracks.len()];
-        let (mut points, mut scores) = (vec![f64::NAN; count], Scores::new(count, pending));
+        let (mut points, mut scores) = (vec![f64::NAN; count], Scores::new(count, pending, origins.independent(1.0)));
         let mut own = Record::default();
         let mut due = 0;
         for (i, t) in origins.at.iter().enumerate() {
@@ -124,7 +124,7 @@ impl Pooled {
                     }
                     if points[due].is_finite() && due >= settling {
                         let error = target - points[due];
-                        scores.add(error, volatility[origin]);
+                        scores.add(error, points[due], volatility[origin]);
                         own.add(error.abs(), naive, memory);
                     }
                 }

@@ -81,6 +81,87 @@ fn quantiles_cover_what_they_say() {
 }
 
 #[test]
+fn the_bands_of_a_mostly_empty_series_are_made_of_what_came_before() {
+    // Bursts of 10 steps after about 30 empty ones: seen now in the middle of nothing, and again within a burst.
+    let luck = noise(1_500);
+    let mut on = false;
+    let mut values: Vec<Option<f64>> = luck
+        .iter()
+        .map(|n| {
+            on = if on { *n < 0.9 } else { *n < 0.03 };
+            Some(if on { 5.0 + 3.0 * n } else { 0.0 })
+        })
+        .collect();
+    values[1_480..].fill(Some(0.0));
+    let history = grid(60.0, values.clone());
+    let quiet = forecast(&history, history.at(1_499), 900.0).unwrap();
+    assert_eq!(quiet.weights, [("like before".to_owned(), 1.0)]);
+    assert!(quiet.points[11].p50 <= 0.0 && quiet.points[11].p95 > 4.0, "{:?}", quiet.points[11]);
+    values[1_495..].fill(Some(6.0));
+    let history = grid(60.0, values);
+    let busy = forecast(&history, history.at(1_499), 300.0).unwrap();
+    assert!(busy.points[0].p50 > 4.0, "{:?}", busy.points[0]);
+}
+
+#[test]
+fn a_daily_peak_between_two_knots_is_kept() {
+    // Half an hour of every day, at 5 min; now is midnight, the peak ten hours on.
+    let wobble = noise(288 * 5);
+    let of = |i: usize| if (118..124).contains(&(i % 288)) { 400.0 } else { 100.0 };
+    let history = grid(300.0, (0..288 * 5).map(|i| Some(of(i) + 5.0 * wobble[i])).collect());
+    let f = forecast(&history, history.at(288 * 5 - 1), 86_400.0).unwrap();
+    assert_eq!(f.points.len(), 288);
+    assert!(f.points[119..122].iter().all(|q| q.p50 > 250.0), "{:?}", &f.points[116..126]);
+    assert!(f.points[140].p95 < 200.0 && f.points[90].p95 < 200.0, "{:?} {:?}", f.points[90], f.points[140]);
+}
+
+#[test]
+fn a_change_of_level_is_said_and_what_lay_before_is_let_go() {
+    let wobble = noise(300);
+    let values = wobble.iter().enumerate().map(|(i, n)| Some(if i < 240 { 10.0 } else { 50.0 } + 4.0 * n)).collect();
+    let history = grid(60.0, values);
+    let f = forecast(&history, history.at(299), 600.0).unwrap();
+    assert!(f.points.iter().all(|q| (48.0..56.0).contains(&q.p50)), "{:?}", f.points);
+    assert!(f.warnings.iter().any(|w| w.starts_with("the level changed 6")), "{:?}", f.warnings);
+}
+
+#[test]
+fn how_often_the_band_held_is_told_and_so_is_too_little_to_tell() {
+    let values: Vec<Option<f64>> = noise(600).iter().map(|n| Some(100.0 + 50.0 * n)).collect();
+    let history = grid(60.0, values);
+    let long = forecast(&history, history.at(599), 600.0).unwrap().covered.unwrap();
+    assert!((0.75..0.85).contains(&long.at_80) && (0.92..0.98).contains(&long.at_95) && long.count > 300, "{long:?}");
+    let short = forecast(&history, history.at(30), 600.0).unwrap();
+    let said = |w: &String| w == "not enough history to say how often the band holds";
+    assert!(short.warnings.iter().any(said), "{:?}", short.warnings);
+}
+
+#[test]
+fn a_second_look_says_the_same_and_seasons_know_nothing_of_the_future() {
+    // Nine days at 30 min: decomposed by day; fits are remembered between the calls.
+    let wobble = noise(432);
+    let day = |i: usize| 100.0 + 80.0 * (i as f64 / 48.0 * std::f64::consts::TAU).sin();
+    let mut values: Vec<Option<f64>> = (0..432).map(|i| Some(day(i) + 20.0 * wobble[i])).collect();
+    let history = grid(1_800.0, values.clone());
+    let first = forecast(&history, history.at(400), 86_400.0).unwrap();
+    assert!(first.weights.iter().any(|(name, _)| name == "mstl"), "{:?}", first.weights);
+    values[401..].reverse();
+    values[410] = Some(1e6);
+    let other = grid(1_800.0, values);
+    let later = forecast(&other, other.at(431), 86_400.0).unwrap();
+    assert_ne!(first.points, later.points);
+    assert_eq!(first, forecast(&other, other.at(400), 86_400.0).unwrap());
+}
+
+#[test]
+fn without_its_dear_members_the_pool_still_forecasts() {
+    let values: Vec<Option<f64>> = noise(300).iter().map(|n| Some(100.0 + 50.0 * n)).collect();
+    let history = grid(60.0, values);
+    let f = forecast_with(&history, history.at(299), 600.0, Settings { ets: false, mstl: false }).unwrap();
+    assert!(is_proper(&f) && f.weights.iter().all(|(name, _)| name != "ets" && name != "mstl"), "{:?}", f.weights);
+}
+
+#[test]
 fn a_backtest_of_nearly_nothing_is_a_sentence() {
     assert!(backtest(&grid(60.0, vec![Some(1.0); 20]), &[300.0]).unwrap_err().contains("too few"));
     assert!(backtest(&grid(60.0, vec![Some(1.0); 200]), &[]).is_err());
