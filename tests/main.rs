@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
 
+mod actuators;
 mod arena;
 mod cli;
 mod closed_loop;

@@ -8,7 +8,7 @@ use highwater::{
     act::{Actuator, Change, Outcome, Plan},
     model::{ActionId, Label, Lever, LeverState, Observation, Target},
     process::Clock,
-    source::kubernetes::{check, connect_to_change, run},
+    source::kubernetes::{check, check_targets, connect_to_change, run},
 };
 use kube::{
     Api,
@@ -173,6 +173,15 @@ async fn what_an_operator_made_is_scaled_at_its_top() {
     assert!(plan.refused.is_empty() && plan.dry_run.is_ok(), "{plan:?}");
     assert_eq!(alice.apply(&top).await, Outcome::Applied);
     assert_eq!(alice.observe(&top.target).await.unwrap().replicas.desired, 3);
+    let (out, mut inbox) = tokio::sync::mpsc::channel(16);
+    let source = tokio::spawn(run(server.settings("alice", &[&space.name]), Clock::wall(), out));
+    let seen = loop {
+        if let Observation::Kubernetes(state) = inbox.recv().await.unwrap() {
+            break state.workloads.iter().find(|w| w.target == top.target).unwrap().clone();
+        }
+    };
+    source.abort();
+    assert_eq!((seen.desired, Some(seen.uid)), (3, top.uid), "a kind that a target names is watched");
 }
 
 #[tokio::test]
@@ -294,4 +303,38 @@ async fn what_is_not_ready_is_not_counted_as_ready() {
     assert_eq!((seen.desired, seen.ready), (3, 1));
     space.kubelet().hold(false);
     wait("three are ready", async || alice.observe(&web).await.unwrap().replicas.ready == 3).await;
+}
+
+/// The roles that `config example --rbac` prints are enough, and `check` says the rest in the words to add.
+#[tokio::test]
+async fn the_printed_roles_are_enough_and_check_names_what_is_missing() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    space.deployment("web", 2).await;
+    space.deployment("held", 2).await;
+    space.hpa("held", 2, 8).await;
+    let targets = ["web", "held"].map(|name| target(&space, "deploy", name));
+    let settings = server.settings("nobody", &[&space.name]);
+    let missing = async || {
+        let lines = check_targets(&settings, &targets).await;
+        let mends = lines.iter().filter(|l| !l.ok).map(|l| l.mend.as_ref().unwrap().to_string());
+        mends.collect::<Vec<String>>()
+    };
+    let before = missing().await;
+    assert!(before.iter().any(|m| m.contains("resources: [deployments/scale], resourceNames: [web]")), "{before:?}");
+
+    let roles = include_str!("../config/rbac.yaml").replace("payments", &space.name).replace("fraud-scorer", "web");
+    let roles = roles.replace("kind: Group, name: operators", "kind: User, name: nobody");
+    for document in roles.split("\n---\n") {
+        space.apply_any(serde_saphyr::from_str(document).unwrap()).await;
+    }
+    wait("the roles are known", async || missing().await.len() == 2).await;
+    let after = missing().await.join("\n");
+    assert!(after.contains("[deployments/scale], resourceNames: [held]"), "{after}");
+    assert!(after.contains("[horizontalpodautoscalers], resourceNames: [held]"), "{after}");
+    let nobody = actuator(&space, "nobody").await;
+    let change = change(&nobody, &targets[0], 3).await;
+    let plan = nobody.plan(&change).await;
+    assert!(plan.refused.is_empty(), "{plan:?}");
+    assert_eq!(nobody.apply(&change).await, Outcome::Applied);
 }

@@ -65,12 +65,7 @@ impl Commands {
         if command.observe.is_none() {
             return Ok("the present count is not known: there is no observe command".to_owned());
         }
-        let count = self.count(command).await?;
-        if count == change.from {
-            Ok(format!("the present count is {count}"))
-        } else {
-            Err(format!("the count is {count}, not the {} that was on screen: look again", change.from))
-        }
+        stale_count(self.count(command).await?, change)
     }
 
     async fn dry_run(&self, command: &CommandSettings, change: &Change, found: &str) -> Result<Label, Label> {
@@ -118,6 +113,15 @@ impl Commands {
             uid: None,
         };
         Ok(Seen { replicas, writer: None, lever: None })
+    }
+}
+
+/// The count as it was found, or how it differs from the one on screen.
+pub(super) fn stale_count(count: u32, change: &Change) -> Result<String, String> {
+    if count == change.from {
+        Ok(format!("the present count is {count}"))
+    } else {
+        Err(format!("the count is {count}, not the {} that was on screen: look again", change.from))
     }
 }
 
@@ -190,7 +194,7 @@ fn fill(template: &[String], name: &Label, change: Option<&Change>) -> Result<Ve
 
 /// A name that may become (part of) an argument: `^[A-Za-z0-9._-]{1,253}$` and no leading dash, so that it can be
 /// neither an option nor anything that a careless script would evaluate.
-fn safe_argument(name: &str) -> Result<&str, String> {
+pub(super) fn safe_argument(name: &str) -> Result<&str, String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if (1..=253).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(legal) {
         Ok(name)

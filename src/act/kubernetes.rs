@@ -12,7 +12,8 @@ mod owner;
 
 use super::{Change, Outcome, Plan, Seen};
 use crate::{
-    model::{Label, Lever, LeverState, ObjectKind, Replicas, Target},
+    manifest,
+    model::{Label, Lever, LeverState, Replicas, Target},
     process::Clock,
 };
 use edit::{Edit, Object};
@@ -256,10 +257,10 @@ impl Scaler {
     pub(super) async fn observe(&self, target: &Target) -> Result<Seen, String> {
         let object = Object::of(target)?;
         let found = self.get(&object).await?;
-        let desired = kinds::desired(&object, &found)?;
+        let desired = manifest::desired(target, &found.data)?;
         let replicas = Replicas {
             desired,
-            ready: kinds::ready(&object, &found, desired),
+            ready: manifest::ready(target, &found.data, desired),
             at: self.clock.now(),
             origin: format!("kubernetes {}", self.context).into(),
             uid: found.metadata.uid.as_deref().map(Label::new),
@@ -320,7 +321,7 @@ fn stale(object: &Object<'_>, found: &DynamicObject, change: &Change) -> Option<
     if change.uid.as_ref().is_some_and(|shown| shown != uid) {
         return Some("the object was made again since it was on screen: look again".into());
     }
-    match kinds::desired(object, found) {
+    match manifest::desired(object.target, &found.data) {
         Ok(count) if count == change.from => None,
         Ok(count) => {
             Some(format!("the count is {count}, not the {} that was on screen: look again", change.from).into())
@@ -354,11 +355,6 @@ fn not_of(object: &Object<'_>, found: &DynamicObject, target: &Target) -> Option
     }
     let held = Object::of(target).is_ok_and(|t| t.namespace == object.namespace && owner::scales(&found.data, &t));
     (!held).then(|| format!("{} does not scale {target} (any more): look again", object.words()).into())
-}
-
-/// Whether a target is an autoscaler, which has bounds but no count of its own.
-fn is_autoscaler(target: &Target) -> bool {
-    matches!(target, Target::Object { kind: ObjectKind::Hpa | ObjectKind::ScaledObject, .. })
 }
 
 #[cfg(test)]

@@ -5,11 +5,16 @@
 //! [`Outcome::Unknown`], and then the target is looked at instead of being written again.
 
 mod command;
+mod http;
 mod kubernetes;
 mod observer;
+mod patch_file;
+mod webhook;
 
 use crate::{
-    model::{ActionId, CommandSettings, Label, Lever, LeverState, Replicas, Target},
+    model::{
+        ActionId, CommandSettings, Label, Lever, LeverState, PatchFileSettings, Replicas, Target, WebhookSettings,
+    },
     process::Clock,
 };
 pub use kubernetes::FIELD_MANAGER;
@@ -88,6 +93,9 @@ pub struct Seen {
 pub struct Actuator {
     kubernetes: Option<kubernetes::Scaler>,
     commands: command::Commands,
+    webhooks: webhook::Webhooks,
+    files: patch_file::PatchFiles,
+    clock: Clock,
 }
 
 impl Actuator {
@@ -97,6 +105,19 @@ impl Actuator {
         Self {
             kubernetes: kubernetes.map(|(client, context)| kubernetes::Scaler::new(client, context, clock)),
             commands: command::Commands::new(commands, clock),
+            webhooks: webhook::Webhooks::new(&[], clock),
+            files: patch_file::PatchFiles::new(&[], clock),
+            clock,
+        }
+    }
+
+    /// Adds the configured webhooks and patch files.
+    #[must_use]
+    pub fn with(self, webhooks: &[WebhookSettings], files: &[PatchFileSettings]) -> Self {
+        Self {
+            webhooks: webhook::Webhooks::new(webhooks, self.clock),
+            files: patch_file::PatchFiles::new(files, self.clock),
+            ..self
         }
     }
 
@@ -116,6 +137,8 @@ impl Actuator {
     pub async fn plan(&self, change: &Change) -> Plan {
         match (&change.target, &self.kubernetes) {
             (Target::Command(name), _) => self.commands.plan(name, change).await,
+            (Target::Webhook(name), _) => self.webhooks.plan(name, change).await,
+            (Target::PatchFile(name), _) => self.files.plan(name, change).await,
             (_, Some(scaler)) => scaler.plan(change).await,
             (_, None) => Plan::impossible(NO_KUBERNETES),
         }
@@ -125,6 +148,8 @@ impl Actuator {
     pub async fn apply(&self, change: &Change) -> Outcome {
         match (&change.target, &self.kubernetes) {
             (Target::Command(name), _) => self.commands.apply(name, change).await,
+            (Target::Webhook(name), _) => self.webhooks.apply(name, change).await,
+            (Target::PatchFile(name), _) => self.files.apply(name, change).await,
             (_, Some(scaler)) => scaler.apply(change).await,
             (_, None) => Outcome::Refused(NO_KUBERNETES.into()),
         }
@@ -134,6 +159,8 @@ impl Actuator {
     pub async fn observe(&self, target: &Target) -> Result<Seen, String> {
         match (target, &self.kubernetes) {
             (Target::Command(name), _) => self.commands.observe(name).await,
+            (Target::Webhook(name), _) => self.webhooks.observe(name).await,
+            (Target::PatchFile(name), _) => self.files.observe(name).await,
             (_, Some(scaler)) => scaler.observe(target).await,
             (_, None) => Err(NO_KUBERNETES.to_owned()),
         }

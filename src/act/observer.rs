@@ -1,8 +1,11 @@
-//! Asks commands for the present count. It can change nothing: it holds no apply command.
+//! Asks commands, webhooks and files for the present count. It can change nothing: it holds no way to.
 
-use super::command;
+use super::{command, patch_file, webhook};
 use crate::{
-    model::{CommandSettings, Health, Label, Observation, SourceKind, SourceStatus, Target, Time},
+    model::{
+        CommandSettings, Health, Label, Observation, PatchFileSettings, SourceKind, SourceStatus, Target, Time,
+        WebhookSettings,
+    },
     process::{Clock, run},
 };
 use std::time::Duration;
@@ -11,18 +14,29 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-/// Reads the counts of command targets. Commands without an `observe` argv are left out.
+/// Reads the counts of targets outside of Kubernetes. What has no way to be observed is left out.
 #[derive(Clone, Debug)]
 pub struct Observer {
-    commands: Vec<Watched>,
+    watched: Vec<Watched>,
     clock: Clock,
 }
 
 #[derive(Clone, Debug)]
 struct Watched {
+    target: Target,
     name: Label,
-    observe: Vec<String>,
-    deadline: Duration,
+    how: How,
+}
+
+#[derive(Clone, Debug)]
+enum How {
+    Command {
+        observe: Vec<String>,
+        deadline: Duration,
+    },
+    /// Without what would sign a message.
+    Webhook(Box<WebhookSettings>),
+    File(PatchFileSettings),
 }
 
 impl Observer {
@@ -30,29 +44,45 @@ impl Observer {
     pub fn new(commands: &[CommandSettings], clock: Clock) -> Self {
         let watched = |c: &CommandSettings| {
             let deadline = Duration::from_secs_f64(c.timeout.clamp(0.1, 3600.0));
-            Some(Watched { name: c.name.clone(), observe: c.observe.clone()?, deadline })
+            let how = How::Command { observe: c.observe.clone()?, deadline };
+            Some(Watched { target: Target::Command(c.name.clone()), name: c.name.clone(), how })
         };
-        Self { commands: commands.iter().filter_map(watched).collect(), clock }
+        Self { watched: commands.iter().filter_map(watched).collect(), clock }
+    }
+
+    /// Adds the webhooks that can be observed, and the patch files.
+    #[must_use]
+    pub fn with(mut self, webhooks: &[WebhookSettings], files: &[PatchFileSettings]) -> Self {
+        let observable = webhooks.iter().filter(|w| w.observe.is_some());
+        self.watched.extend(observable.map(|w| {
+            let how = How::Webhook(Box::new(WebhookSettings { secret: None, ..w.clone() }));
+            Watched { target: Target::Webhook(w.name.clone()), name: w.name.clone(), how }
+        }));
+        self.watched.extend(files.iter().map(|f| {
+            let how = How::File(f.clone());
+            Watched { target: Target::PatchFile(f.name.clone()), name: f.name.clone(), how }
+        }));
+        self
     }
 
     /// Whether there is anything to observe.
     pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+        self.watched.is_empty()
     }
 
-    /// The present count of a command target.
-    pub async fn count(&self, name: &str) -> Result<u32, String> {
-        match self.commands.iter().find(|c| c.name == *name) {
-            Some(command) => command.count().await,
-            None => Err(format!("[actuator.command.{name}] has no observe command")),
+    /// The present count of a target.
+    pub async fn count(&self, target: &Target) -> Result<u32, String> {
+        match self.watched.iter().find(|w| w.target == *target) {
+            Some(watched) => watched.count().await,
+            None => Err(format!("[actuator.{}] has no way to be observed", target.to_string().replace('/', "."))),
         }
     }
 
-    /// Observes every command each `refresh` seconds until `out` is closed: a count or the reason why there is none.
+    /// Observes each target every `refresh` seconds until `out` is closed: a count or the reason why there is none.
     pub async fn run(self, refresh: f64, out: Sender<Observation>) {
-        let tasks = self.commands.into_iter().map(|command| {
+        let tasks = self.watched.into_iter().map(|watched| {
             let out = out.clone();
-            follow(command, refresh, self.clock, out)
+            follow(watched, refresh, self.clock, out)
         });
         futures_util::future::join_all(tasks).await;
     }
@@ -60,18 +90,24 @@ impl Observer {
 
 impl Watched {
     async fn count(&self) -> Result<u32, String> {
-        let argv = command::fill_observe(&self.observe, &self.name)?;
-        let env = [("SCALE_TARGET", self.name.as_str().to_owned())];
-        let output = run(&argv, &env, self.deadline).await.map_err(|e| e.to_string())?;
-        command::parse_count(&self.name, &output)
+        match &self.how {
+            How::Command { observe, deadline } => {
+                let argv = command::fill_observe(observe, &self.name)?;
+                let env = [("SCALE_TARGET", self.name.as_str().to_owned())];
+                let output = run(&argv, &env, *deadline).await.map_err(|e| e.to_string())?;
+                command::parse_count(&self.name, &output)
+            }
+            How::Webhook(webhook) => webhook::count(webhook).await,
+            How::File(file) => patch_file::count(file.clone()).await,
+        }
     }
 }
 
-async fn follow(command: Watched, refresh: f64, clock: Clock, out: Sender<Observation>) {
+async fn follow(watched: Watched, refresh: f64, clock: Clock, out: Sender<Observation>) {
     let mut ticks = interval(Duration::from_secs_f64(refresh.clamp(0.1, 3600.0)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut status = SourceStatus {
-        name: command.name.clone(),
+        name: watched.name.clone(),
         kind: SourceKind::Command,
         health: Health::Connecting,
         since: clock.now(),
@@ -81,11 +117,11 @@ async fn follow(command: Watched, refresh: f64, clock: Clock, out: Sender<Observ
     };
     loop {
         ticks.tick().await;
-        let answer = command.count().await;
+        let answer = watched.count().await;
         let at = clock.now();
         take(&mut status, &answer, at);
         if let Ok(count) = answer {
-            let seen = Observation::Count { target: Target::Command(command.name.clone()), count, at };
+            let seen = Observation::Count { target: watched.target.clone(), count, at };
             if out.send(seen).await.is_err() {
                 return;
             }

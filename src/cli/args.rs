@@ -410,7 +410,11 @@ pub enum ConfigCommand {
     /// What is in force, file and command line together; secrets are named, never shown.
     Show,
     /// A commented example to start from.
-    Example,
+    Example {
+        /// The roles that Kubernetes needs instead, to hand to an administrator.
+        #[arg(long)]
+        rbac: bool,
+    },
     /// A JSON schema of the file, for editors.
     Schema,
 }

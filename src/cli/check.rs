@@ -50,12 +50,12 @@ async fn check(config: &Config) -> Vec<CheckLine> {
         }
         lines
     };
-    let commands = commands(config);
-    let (kafka, prometheus, kubernetes, commands) = tokio::join!(kafka, prometheus, kubernetes, commands);
+    let counts = counts(config);
+    let (kafka, prometheus, kubernetes, counts) = tokio::join!(kafka, prometheus, kubernetes, counts);
     lines.extend(kafka.into_iter().flatten());
     lines.extend(prometheus.into_iter().flatten());
     lines.extend(kubernetes);
-    lines.extend(commands);
+    lines.extend(counts);
     for w in config.workloads() {
         if w.target.as_ref().is_some_and(Target::is_kubernetes) && config.kubernetes.is_none() {
             let why = Err(("no Kubernetes is configured".to_owned(), "set [kubernetes] context".to_owned()));
@@ -65,14 +65,25 @@ async fn check(config: &Config) -> Vec<CheckLine> {
     lines
 }
 
-async fn commands(config: &Config) -> Vec<CheckLine> {
-    let observer = Observer::new(&config.commands, Clock::wall());
+/// Targets outside of Kubernetes: whether their counts can be seen.
+async fn counts(config: &Config) -> Vec<CheckLine> {
+    let observer = Observer::new(&config.commands, Clock::wall()).with(&config.webhooks, &config.patch_files);
+    let commands = config
+        .commands
+        .iter()
+        .map(|c| (Target::Command(c.name.clone()), "run the observe command by hand and compare"));
+    let webhooks = config
+        .webhooks
+        .iter()
+        .map(|w| (Target::Webhook(w.name.clone()), "set observe, observe_field and credentials of the webhook"));
+    let files =
+        config.patch_files.iter().map(|f| (Target::PatchFile(f.name.clone()), "set file and key of the patch file"));
     let mut lines = Vec::new();
-    for command in &config.commands {
-        let what = format!("command/{}: observe", command.name);
-        lines.push(match observer.count(command.name.as_str()).await {
+    for (target, mend) in commands.chain(webhooks).chain(files) {
+        let what = format!("{target}: observe");
+        lines.push(match observer.count(&target).await {
             Ok(count) => line(&what, Ok(format!("count {count}"))),
-            Err(why) => line(&what, Err((why, "run the observe command by hand and compare".to_owned()))),
+            Err(why) => line(&what, Err((why, mend.to_owned()))),
         });
     }
     lines

@@ -17,6 +17,9 @@ use std::fmt::Write;
 /// The example configuration, as `config example` prints it.
 const EXAMPLE: &str = include_str!("../../config/example.toml");
 
+/// The roles that Kubernetes needs, as `config example --rbac` prints them.
+const RBAC: &str = include_str!("../../config/rbac.yaml");
+
 /// The schema of the configuration; a test holds it to the keys that the parser knows.
 const SCHEMA: &str = include_str!("../../config/schema.json");
 
@@ -67,7 +70,8 @@ pub(super) fn packs() -> Outcome {
 
 pub(super) fn config(common: &Common, command: &ConfigCommand) -> Outcome {
     match command {
-        ConfigCommand::Example => print(EXAMPLE),
+        ConfigCommand::Example { rbac: true } => print(RBAC),
+        ConfigCommand::Example { rbac: false } => print(EXAMPLE),
         ConfigCommand::Schema => print(SCHEMA),
         ConfigCommand::Show => print(&show(&common::config(common)?)),
     }

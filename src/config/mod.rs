@@ -3,6 +3,7 @@
 //! The keys are the contract of the command line; an unknown one is refused with the nearest known, and all problems
 //! of a file are told at once.
 
+mod actuators;
 mod parse;
 mod reader;
 
@@ -11,7 +12,8 @@ pub use reader::{Problem, Problems, nearest, parse_duration};
 
 use crate::model::{
     CommandSettings, CustomSignal, Entity, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings,
-    Limits, Price, PrometheusSettings, Property, Role, SignalKey, Slo, Target, Workload, WorkloadKind,
+    Limits, ObjectKind, PatchFileSettings, Price, PrometheusSettings, Property, Role, SignalKey, Slo, Target,
+    WebhookSettings, Workload, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +43,10 @@ pub struct Config {
     pub pipelines: Vec<Pipeline>,
     /// `[actuator.command.NAME]`.
     pub commands: Vec<CommandSettings>,
+    /// `[actuator.webhook.NAME]`.
+    pub webhooks: Vec<WebhookSettings>,
+    /// `[actuator.patch-file.NAME]`.
+    pub patch_files: Vec<PatchFileSettings>,
     /// `[limits]`.
     pub limits: LimitSettings,
 }
@@ -194,6 +200,7 @@ impl Config {
         }
         self.ui.low_bandwidth |= over.low_bandwidth;
         self.give_sources_to_signals();
+        self.give_kinds_to_kubernetes();
     }
 
     /// The name of the source that a workload's signals come from: the one that it names, else the first of its kind.
@@ -245,6 +252,18 @@ impl Config {
         for prometheus in &mut self.prometheus {
             let own = custom.iter().filter(|(name, _)| name.as_ref() == Some(&prometheus.name));
             prometheus.custom = own.map(|(_, signal)| signal.clone()).collect();
+        }
+    }
+
+    /// Kinds that targets name are watched, others are not: most clusters do not have them.
+    fn give_kinds_to_kubernetes(&mut self) {
+        let kind = |w: &WorkloadConfig| match w.target {
+            Some(Target::Object { kind, .. }) => Some(kind),
+            _ => None,
+        };
+        let kinds: BTreeSet<ObjectKind> = self.workloads.iter().filter_map(kind).collect();
+        if let Some(kubernetes) = &mut self.kubernetes {
+            kubernetes.kinds = kinds.into_iter().collect();
         }
     }
 

@@ -1,12 +1,12 @@
 //! One function per section of the file.
 
 use super::{
-    Config, Pipeline, Problem, Ui, WorkloadConfig,
+    Config, Pipeline, Problem, Ui, WorkloadConfig, actuators,
     reader::{Doc, FreeValue, Section},
     url_problem,
 };
 use crate::model::{
-    CommandSettings, Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings, Limits, Price,
+    Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings, Limits, ObjectKind, Price,
     PrometheusSettings, Property, Role, SecretSource, Slo, Target, TlsSettings, WorkloadKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,18 +36,19 @@ fn read(root: &Section<'_>) -> Config {
         workloads: Vec::new(),
         pipelines: Vec::new(),
         commands: Vec::new(),
+        webhooks: Vec::new(),
+        patch_files: Vec::new(),
         limits: root.section("limits").map(|s| limits(&s)).unwrap_or_default(),
         ui,
     };
-    if let Some(actuators) = root.section("actuator") {
-        let commands = actuators.named_sections("command");
-        config.commands = commands.into_iter().filter_map(|(name, s)| command(&name, &s)).collect();
-        actuators.finish();
+    if let Some(section) = root.section("actuator") {
+        actuators::read(&section, &mut config);
     }
     workloads(root, &mut config);
     pipelines(root, &mut config);
     root.finish();
     config.give_sources_to_signals();
+    config.give_kinds_to_kubernetes();
     config
 }
 
@@ -86,7 +87,7 @@ fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
 }
 
 /// Headers that carry credentials; a tenant's name is none.
-fn is_secret_header(name: &str) -> bool {
+pub(super) fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].iter().any(|w| name.contains(w))
 }
@@ -154,25 +155,10 @@ fn kubernetes(s: &Section<'_>) -> KubernetesSettings {
         context: s.text("context").map(str::to_owned),
         kubeconfig: s.path("kubeconfig"),
         namespaces: s.texts("namespaces").unwrap_or_default(),
+        kinds: Vec::new(),
     };
     s.finish();
     k
-}
-
-fn command(name: &str, s: &Section<'_>) -> Option<CommandSettings> {
-    let apply = s.argv("apply");
-    if apply.is_none() {
-        s.wrong("apply", "is missing: write apply = [\"/path/to/program\", \"{to}\"]");
-    }
-    let settings = CommandSettings {
-        name: Label::new(name),
-        apply: apply?,
-        observe: s.argv("observe"),
-        dry_run: s.argv("dry_run"),
-        timeout: s.duration("timeout").unwrap_or(60.0).max(0.1),
-    };
-    s.finish();
-    Some(settings)
 }
 
 fn limits(s: &Section<'_>) -> LimitSettings {
@@ -247,8 +233,13 @@ fn target(s: &Section<'_>, config: &Config) -> Option<Target> {
             s.wrong("target", what);
             None
         }
-        Ok(Target::Command(name)) if !config.commands.iter().any(|c| c.name == name) => {
-            s.wrong("target", format!("there is no [actuator.command.{name}] in this file"));
+        Ok(target) if !actuators::is_known(&target, config) => {
+            let (kind, name) = text.split_once('/').unwrap_or((text, ""));
+            s.wrong("target", format!("there is no [actuator.{kind}.{name}] in this file"));
+            None
+        }
+        Ok(Target::Object { kind: ObjectKind::Hpa | ObjectKind::ScaledObject, .. }) => {
+            s.wrong("target", "an autoscaler has bounds, not a count: name what it scales; its bounds are moved then");
             None
         }
         Ok(target) => Some(target),

@@ -31,7 +31,7 @@ fn every_problem_is_told_at_once_with_line_key_and_mend() {
                 target = \"pods/x\"\nreplicas = { min = 9, max = 3 }\nslo = { time_lag = 30 }\n";
     insta::assert_snapshot!(problems(text), @r#"
     f.toml:2: ui.refesh: unknown key; did you mean refresh?
-    f.toml:7: workload[1].target: "pods/x" is not a target: write deploy/NAMESPACE/NAME, sts/NAMESPACE/NAME or command/NAME
+    f.toml:7: workload[1].target: "pods/x" is not a target: write command/NAME, webhook/NAME, patch-file/NAME or KIND/NAMESPACE/NAME, where KIND is deploy, sts, rollout, leaderworkerset, kafkanodepool, kafkaconnect, kafkamirrormaker2, kafkabridge, inferenceservice, raycluster, rayservice
     f.toml:8: workload[1].replicas.min: 9 is above max, 3
     f.toml:9: workload[1].slo.time_lag: an integer where a duration such as "15s" belongs
     "#);
@@ -112,9 +112,14 @@ fn the_schema_has_the_keys_that_the_parser_knows() {
     let text = sections.concat();
     // An actuator without apply is left out before its keys are looked at.
     let text = text + "[actuator.command.c]\napply = [\"x\"]\n" + STRANGE + " = 1\n";
+    let text = text + "[actuator.webhook.w]\nurl = \"https://x\"\n" + STRANGE + " = 1\n";
+    let text = text + "[actuator.patch-file.p]\nfile = \"x\"\n" + STRANGE + " = 1\n";
     let list = Config::parse(&text, "f.toml", true).unwrap_err().list;
     let command = ("", "actuator.command.c", "/properties/actuator/properties/command/additionalProperties/properties");
-    for (_, section, at) in SECTIONS.into_iter().chain([command]) {
+    let webhook = ("", "actuator.webhook.w", "/properties/actuator/properties/webhook/additionalProperties/properties");
+    let file =
+        ("", "actuator.patch-file.p", "/properties/actuator/properties/patch-file/additionalProperties/properties");
+    for (_, section, at) in SECTIONS.into_iter().chain([command, webhook, file]) {
         let key = if section.is_empty() { STRANGE.to_owned() } else { format!("{section}.{STRANGE}") };
         let told = list.iter().find(|p| p.key == key).unwrap_or_else(|| panic!("{key}: {list:#?}"));
         let known = told.what.strip_prefix("unknown key; known here: ").unwrap_or_else(|| panic!("{told:?}"));
@@ -124,4 +129,37 @@ fn the_schema_has_the_keys_that_the_parser_knows() {
     }
     let roles = schema.pointer("/properties/workload/items/properties/signals/propertyNames/enum").unwrap();
     assert_eq!(*roles, serde_json::json!(Role::ALL.map(Role::name)));
+}
+
+#[test]
+fn mistakes_of_actuators_are_told_with_line_and_key() {
+    let text = r#"
+[actuator.webhook.pool]
+url = "http://ops.example.com/scale"
+observe_field = "count"
+method = "GET"
+body = "{}"
+[actuator.webhook.nowhere]
+[actuator.patch-file.git]
+key = "replicas"
+[[workload]]
+name = "a"
+target = "webhook/other"
+[[workload]]
+name = "b"
+target = "hpa/payments/b"
+"#;
+    let problems = Config::parse(text, "x.toml", true).unwrap_err().to_string();
+    for part in [
+        "x.toml:3: actuator.webhook.pool.url: http:// goes to this machine only",
+        "x.toml:4: actuator.webhook.pool.observe_field: a JSON pointer",
+        "x.toml:5: actuator.webhook.pool.method",
+        "x.toml:6: actuator.webhook.pool.body: does not contain {to}",
+        "actuator.webhook.nowhere.url: is missing",
+        "actuator.patch-file.git.file: is missing",
+        "there is no [actuator.webhook.other] in this file",
+        "an autoscaler has bounds, not a count",
+    ] {
+        assert!(problems.contains(part), "{part:?} is not in\n{problems}");
+    }
 }

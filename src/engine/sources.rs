@@ -38,7 +38,7 @@ pub(super) fn start(options: &Options, out: &Sender<Observation>) -> JoinSet<()>
             source::kubernetes::run(settings.clone(), clock, out.clone())
         }));
     }
-    let observer = Observer::new(&config.commands, clock);
+    let observer = Observer::new(&config.commands, clock).with(&config.webhooks, &config.patch_files);
     if !observer.is_empty() {
         let out = out.clone();
         tasks.spawn(keep(SourceKind::Command, Label::new("commands"), clock, out.clone(), move || {

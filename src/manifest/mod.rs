@@ -3,12 +3,14 @@
 //! One reader serves the live watch, `replay` and `lint`. It is tolerant: an absent field has the API's default, and what
 //! is wrong becomes a [`Complaint`] with a JSON pointer, which a file turns into line and column.
 
+mod count;
 mod cursor;
 mod edit;
 mod hpa;
 mod scaled_object;
 mod yaml;
 
+pub use count::{count_at, desired, ready, targets};
 pub use cursor::{Complaint, Grade};
 pub use edit::{Edit, apply, yaml_of};
 pub use yaml::{Document, Place, Wrong, documents};

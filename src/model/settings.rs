@@ -1,6 +1,6 @@
 //! How the edges are configured, already validated: what `config` makes and the sources and actuators take.
 
-use super::{Label, Secret, SignalKey};
+use super::{Label, ObjectKind, Secret, SignalKey};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Where a secret comes from. Files and commands are read again when the server says that the old one is no longer good.
@@ -124,6 +124,8 @@ pub struct KubernetesSettings {
     pub kubeconfig: Option<PathBuf>,
     /// Namespaces to watch; empty: all.
     pub namespaces: Vec<String>,
+    /// Kinds to watch beside Deployments, StatefulSets, HPAs and ScaledObjects: those that targets name.
+    pub kinds: Vec<ObjectKind>,
 }
 
 /// `[actuator.command.NAME]`.
@@ -139,6 +141,63 @@ pub struct CommandSettings {
     pub dry_run: Option<Vec<String>>,
     /// Deadline, seconds.
     pub timeout: f64,
+}
+
+/// `[actuator.webhook.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookSettings {
+    /// Name.
+    pub name: Label,
+    /// Where the message goes: https, or http to this machine.
+    pub url: String,
+    /// `POST`, `PUT` or `PATCH`.
+    pub method: String,
+    /// What it is signed with, `whsec_BASE64`.
+    pub secret: Option<SecretSource>,
+    /// Bearer token.
+    pub bearer: Option<SecretSource>,
+    /// Extra headers.
+    pub headers: BTreeMap<String, SecretSource>,
+    /// Body; `{to}` `{from}` `{target}` `{action}` `{dry_run}` are replaced. `None`: a message with all of them.
+    pub body: Option<String>,
+    /// URL that tells the present count.
+    pub observe: Option<String>,
+    /// Where in that answer, a JSON pointer; empty: the answer is the count.
+    pub observe_field: String,
+    /// Whether the receiver knows dry runs.
+    pub dry_run: bool,
+    /// Deadline of one request, seconds.
+    pub timeout: f64,
+}
+
+impl WebhookSettings {
+    /// The defaults for a URL.
+    pub fn new(name: impl Into<Label>, url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            url: url.into(),
+            method: "POST".to_owned(),
+            secret: None,
+            bearer: None,
+            headers: BTreeMap::new(),
+            body: None,
+            observe: None,
+            observe_field: "/replicas".to_owned(),
+            dry_run: false,
+            timeout: 15.0,
+        }
+    }
+}
+
+/// `[actuator.patch-file.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PatchFileSettings {
+    /// Name.
+    pub name: Label,
+    /// A manifest in a checkout.
+    pub file: PathBuf,
+    /// The key that holds the count, exactly once in the file: `replicas`, `minReplicaCount`.
+    pub key: String,
 }
 
 /// `[limits]`.

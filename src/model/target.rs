@@ -248,10 +248,12 @@ impl FromStr for Target {
 }
 
 fn not_a_target(s: &str) -> String {
-    let kinds: Vec<&str> = ObjectKind::ALL.iter().map(|k| k.word()).collect();
+    // What has bounds and no count is written, never named as a target.
+    let counted = ObjectKind::ALL.iter().filter(|k| !matches!(k, ObjectKind::Hpa | ObjectKind::ScaledObject));
+    let kinds: Vec<&str> = counted.map(|k| k.word()).collect();
     format!(
-        "{s:?} is not a target: write deploy/NAMESPACE/NAME, sts/NAMESPACE/NAME, command/NAME, webhook/NAME, \
-         patch-file/NAME, or KIND/NAMESPACE/NAME with one of {}",
+        "{s:?} is not a target: write command/NAME, webhook/NAME, patch-file/NAME or KIND/NAMESPACE/NAME, where KIND is \
+         deploy, sts, {}",
         kinds.join(", ")
     )
 }

@@ -325,7 +325,7 @@ async fn stale_wrong_and_malformed_writes_are_told_apart(subject: Subject) {
 
 async fn check_says_what_may_be_read_and_scaled(subject: Subject) {
     let lines = check(&subject.settings).await;
-    assert!(lines.len() == 6 && lines.iter().all(|l| l.ok), "{lines:#?}");
+    assert!(lines.len() >= 6 && lines.iter().all(|l| l.ok), "{lines:#?}");
     let lines = check_targets(&subject.settings, &[subject.free.clone(), Target::Command("x".into())]).await;
     assert!(matches!(lines.as_slice(), [line] if line.ok), "{lines:#?}");
 }

@@ -1,7 +1,7 @@
 //! A Kubernetes control plane, started by `tests/real/kubernetes.sh`, with namespaces, objects and a kubelet for tests.
 
 use super::{kubelet::Kubelet, metrics::Metrics};
-use highwater::model::KubernetesSettings;
+use highwater::model::{KubernetesSettings, ObjectKind};
 use kube::{
     Api, Client, Config,
     api::{ApiResource, DeleteParams, DynamicObject, PostParams},
@@ -153,6 +153,7 @@ impl Kubernetes {
             context: Some("real".to_owned()),
             kubeconfig: Some(self.kubeconfig(user)),
             namespaces: namespaces.iter().map(|n| (*n).to_owned()).collect(),
+            kinds: vec![ObjectKind::Rollout],
         }
     }
 
@@ -215,6 +216,12 @@ pub struct Namespace {
 impl Namespace {
     pub async fn create(&self, object: Value) -> DynamicObject {
         create(&self.admin, Some(&self.name), object).await
+    }
+
+    /// Creates an object that says itself where it belongs.
+    pub async fn apply_any(&self, object: Value) -> DynamicObject {
+        let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
+        create(&self.admin, namespace.as_deref(), object).await
     }
 
     /// Makes pods ready from now on.

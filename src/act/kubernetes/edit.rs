@@ -3,6 +3,7 @@
 use super::FIELD_MANAGER;
 use crate::{
     act::Change,
+    manifest,
     model::{Field, FieldChange, Label, Lever, ObjectKind, Target},
 };
 use kube::{
@@ -54,29 +55,6 @@ impl<'a> Object<'a> {
     pub(super) fn words(&self) -> String {
         format!("{} {}/{}", self.kind, self.namespace, self.name)
     }
-
-    /// Where the count stands in the object itself.
-    ///
-    /// # Errors
-    /// A worker group that the Ray object does not have.
-    pub(super) fn count_at(&self, found: &DynamicObject) -> Result<String, String> {
-        let Target::Object { kind, part, .. } = self.target else { return Ok("/spec/replicas".to_owned()) };
-        let cluster = match kind {
-            ObjectKind::InferenceService => return Ok("/spec/predictor/minReplicas".to_owned()),
-            ObjectKind::RayCluster => "/spec",
-            ObjectKind::RayService => "/spec/rayClusterConfig",
-            _ => return Ok("/spec/replicas".to_owned()),
-        };
-        let group = part.as_ref().map_or("", Label::as_str);
-        let groups = found.data.pointer(&format!("{cluster}/workerGroupSpecs")).and_then(Value::as_array);
-        let named = |g: &Value| g.get("groupName").and_then(Value::as_str) == Some(group);
-        let index = groups.and_then(|all| all.iter().position(named));
-        let index = index.ok_or_else(|| format!("{} has no worker group {group:?}", self.words()))?;
-        // Ray's own autoscaler writes `replicas`; what it is held to is the floor.
-        let autoscaled = found.data.pointer(&format!("{cluster}/enableInTreeAutoscaling")) == Some(&Value::Bool(true));
-        let field = if autoscaled { "minReplicas" } else { "replicas" };
-        Ok(format!("{cluster}/workerGroupSpecs/{index}/{field}"))
-    }
 }
 
 /// A JSON Patch: the API server runs all of it in one step or none.
@@ -110,7 +88,7 @@ impl<'a> Edit<'a> {
 
     /// Sets the count in the object itself, where the kind has no `/scale`.
     pub(super) fn field(object: Object<'a>, found: &DynamicObject, change: &Change, uid: &str) -> Result<Self, String> {
-        let at = object.count_at(found)?;
+        let at = manifest::count_at(object.target, &found.data)?;
         let present = found.data.pointer(&at).cloned();
         let mut operations = vec![test("/metadata/uid", &uid.into())];
         if let (Target::Object { part: Some(part), .. }, Some((group, _))) = (object.target, at.rsplit_once('/')) {

@@ -1,8 +1,9 @@
-//! What is particular to a kind: where its count is, what counts as ready, and what must not be done to it.
+//! What is particular to a kind: what must not be done to it, and what the dialog should say.
 
-use super::{edit::Object, is_autoscaler};
+use super::edit::Object;
 use crate::{
     act::Change,
+    manifest,
     model::{Label, ObjectKind, Target},
 };
 use kube::api::DynamicObject;
@@ -21,62 +22,6 @@ fn count(found: &DynamicObject, pointer: &str) -> Option<u32> {
 
 fn text<'a>(found: &'a DynamicObject, pointer: &str) -> Option<&'a str> {
     found.data.pointer(pointer).and_then(Value::as_str)
-}
-
-/// The count that is asked for.
-///
-/// # Errors
-/// Where the object does not say: GET `/scale` of a custom resource without `spec.replicas` is a 500 (v1.36.4), so no
-/// default is guessed for those.
-pub(super) fn desired(object: &Object<'_>, found: &DynamicObject) -> Result<u32, String> {
-    if is_autoscaler(object.target) {
-        return Err(format!("{} is an autoscaler: name what it scales as the target", object.words()));
-    }
-    let at = object.count_at(found)?;
-    match (count(found, &at), kind(object)) {
-        (Some(count), _) => Ok(count),
-        // The API server's default for its own kinds, and KServe's.
-        (None, None | Some(ObjectKind::InferenceService)) => Ok(1),
-        (None, Some(_)) => {
-            Err(format!("the count of {} is not known: it has no {}", object.words(), at.replace('/', ".")))
-        }
-    }
-}
-
-/// What is ready of the count.
-pub(super) fn ready(object: &Object<'_>, found: &DynamicObject, desired: u32) -> u32 {
-    let of = |at| count(found, at).unwrap_or(0);
-    match kind(object) {
-        Some(
-            ObjectKind::KafkaNodePool
-            | ObjectKind::KafkaConnect
-            | ObjectKind::KafkaMirrorMaker2
-            | ObjectKind::KafkaBridge,
-        ) => {
-            // Strimzi tells how many there are, and whether all is well.
-            if says_ready(found) || kind(object) == Some(ObjectKind::KafkaNodePool) {
-                of("/status/replicas")
-            } else {
-                0
-            }
-        }
-        Some(ObjectKind::InferenceService) => {
-            if says_ready(found) {
-                desired
-            } else {
-                0
-            }
-        }
-        Some(ObjectKind::RayCluster) => of("/status/readyWorkerReplicas"),
-        Some(ObjectKind::RayService) => of("/status/activeServiceStatus/rayClusterStatus/readyWorkerReplicas"),
-        _ => of("/status/readyReplicas"),
-    }
-}
-
-fn says_ready(found: &DynamicObject) -> bool {
-    let conditions = found.data.pointer("/status/conditions").and_then(Value::as_array);
-    let is = |c: &Value, key: &str, value: &str| c.get(key).and_then(Value::as_str) == Some(value);
-    conditions.is_some_and(|all| all.iter().any(|c| is(c, "type", "Ready") && is(c, "status", "True")))
 }
 
 /// What stands against a change of this kind, and what the dialog should say about it.
@@ -126,7 +71,7 @@ pub(super) fn against(object: &Object<'_>, found: &DynamicObject, change: &Chang
             }
         }
         Some(ObjectKind::RayCluster | ObjectKind::RayService) => {
-            if let Ok(at) = object.count_at(found)
+            if let Ok(at) = manifest::count_at(object.target, &found.data)
                 && let Some((group, _)) = at.rsplit_once('/')
                 && let Some(max) = count(found, &format!("{group}/maxReplicas")).filter(|max| change.to > *max)
             {

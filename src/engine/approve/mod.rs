@@ -98,6 +98,7 @@ async fn actuator(options: &Options, events: &mpsc::Sender<Event>) -> Actuator {
         }
     }
     Actuator::new(kubernetes, &options.config.commands, options.clock)
+        .with(&options.config.webhooks, &options.config.patch_files)
 }
 
 async fn tell(events: &mpsc::Sender<Event>, severity: Severity, text: String) {
@@ -370,8 +371,8 @@ impl Desk {
             Err(why) => tracing::warn!("cannot look at {} of {id}: {why}", action.target),
             Ok(Seen { mut replicas, writer, .. }) => {
                 // A command says what was asked for; what is at work is seen by the sources.
-                if let (Target::Command(_), Some(view)) =
-                    (&action.target, self.picture().workload(action.workload.as_str()))
+                if !action.target.is_kubernetes()
+                    && let Some(view) = self.picture().workload(action.workload.as_str())
                     && let Some(r) = &view.state.replicas
                 {
                     replicas.ready = replicas.ready.min(r.ready);

@@ -1,12 +1,15 @@
 //! What `highwater check` asks a cluster: does it answer, who are we, may we read, may we scale.
 
 use super::{connect, connect::words, name, store::Kind};
-use crate::model::{CheckLine, KubernetesSettings, Label, Target};
+use crate::model::{CheckLine, KubernetesSettings, Label, ObjectKind, Target};
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DynamicObject, ListParams, PostParams},
+};
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
@@ -37,7 +40,7 @@ pub async fn check(settings: &KubernetesSettings) -> Vec<CheckLine> {
         some => some.iter().map(|n| Some(n.as_str())).collect(),
     };
     for scope in scopes {
-        for kind in Kind::ALL {
+        for kind in Kind::all(&settings.kinds) {
             lines.push(may_read(&client, &name, kind, scope).await);
         }
     }
@@ -56,26 +59,63 @@ pub async fn check_targets(settings: &KubernetesSettings, targets: &[Target]) ->
     };
     let mut lines = Vec::new();
     for target in targets {
-        let Some((kind, namespace, object)) = target.kubernetes() else { continue };
-        let resource = if kind == "StatefulSet" { "statefulsets" } else { "deployments" };
-        let attributes = ResourceAttributes {
-            verb: Some("patch".into()),
-            group: Some("apps".into()),
-            resource: Some(resource.into()),
-            subresource: Some("scale".into()),
-            namespace: Some(namespace.to_string()),
-            // Without the name a role that lists resourceNames would say no (measured on v1.36.4).
-            name: Some(object.to_string()),
-            ..ResourceAttributes::default()
-        };
-        let mend = format!("grant verb patch on {resource}/scale, resourceNames [{object}], in a Role of {namespace}");
-        lines.push(match may(&client, attributes).await {
-            Ok(true) => good(format!("target {target}: patch scale"), "allowed"),
-            Ok(false) => bad(format!("target {target}: patch scale"), "not allowed", &mend, false),
-            Err(fault) => bad(format!("target {target}: patch scale"), &fault.words, &mend, false),
-        });
+        let (Some((_, namespace, _)), Some(api)) = (target.kubernetes(), target.api()) else { continue };
+        let scale = if api.scale { "/scale" } else { "" };
+        lines.push(may_patch(&client, target, &format!("{}{scale}", api.plural), api.group, None).await);
+        // Where an autoscaler owns the count its bounds are what is written.
+        for kind in [ObjectKind::Hpa, ObjectKind::ScaledObject] {
+            for name in autoscalers(&client, kind, namespace, target).await {
+                let api = kind.api();
+                lines.push(may_patch(&client, target, api.plural, api.group, Some(&name)).await);
+            }
+        }
     }
     lines
+}
+
+/// Whether `target`, or the autoscaler `name` of it, may be patched; else the rule to add, ready for an administrator.
+async fn may_patch(client: &Client, target: &Target, resource: &str, group: &str, name: Option<&str>) -> CheckLine {
+    let Some((_, namespace, object)) = target.kubernetes() else {
+        return bad(format!("target {target}"), "not in Kubernetes", "", false);
+    };
+    let name = name.unwrap_or(object.as_str());
+    let (plural, subresource) = resource.split_once('/').map_or((resource, None), |(p, s)| (p, Some(s)));
+    let attributes = ResourceAttributes {
+        verb: Some("patch".into()),
+        group: Some(group.into()),
+        resource: Some(plural.into()),
+        subresource: subresource.map(str::to_owned),
+        namespace: Some(namespace.to_string()),
+        // Without the name a role that lists resourceNames would say no (measured on v1.36.4).
+        name: Some(name.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let what = format!("target {target}: patch {resource} {name}");
+    let mend = format!(
+        "add to a Role in {namespace}: - {{apiGroups: [{group}], resources: [{resource}], resourceNames: [{name}], \
+         verbs: [get, patch]}}"
+    );
+    match may(client, attributes).await {
+        Ok(true) => good(what, "allowed"),
+        Ok(false) => bad(what, "not allowed", &mend, false),
+        Err(fault) => bad(what, &fault.words, &mend, false),
+    }
+}
+
+/// The autoscalers of a kind that hold the target. What cannot be listed has its own line already. KEDA's own HPAs are
+/// left out: they are never written.
+async fn autoscalers(client: &Client, kind: ObjectKind, namespace: &Label, target: &Target) -> Vec<String> {
+    let Some((target_kind, _, target_name)) = target.kubernetes() else { return Vec::new() };
+    let watched = if kind == ObjectKind::Hpa { Kind::Hpa } else { Kind::ScaledObject };
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace.as_str(), &watched.resource());
+    let Ok(list) = ask(api.list(&ListParams::default())).await else { return Vec::new() };
+    let text = |o: &DynamicObject, at: &str| o.data.pointer(at).and_then(|v| v.as_str()).map(str::to_owned);
+    let holds = |o: &DynamicObject| {
+        text(o, "/spec/scaleTargetRef/kind").as_deref().unwrap_or("Deployment") == target_kind
+            && text(o, "/spec/scaleTargetRef/name").as_deref() == Some(target_name.as_str())
+            && o.labels().get("app.kubernetes.io/managed-by").is_none_or(|m| m != "keda-operator")
+    };
+    list.items.iter().filter(|o| holds(o)).map(kube::ResourceExt::name_any).collect()
 }
 
 async fn identity(client: &Client, name: &Label) -> CheckLine {
@@ -96,10 +136,15 @@ async fn may_read(client: &Client, name: &Label, kind: Kind, namespace: Option<&
     let (resource, plural) = (kind.resource(), kind.plural());
     let place = namespace.map_or("all namespaces".to_owned(), |n| Label::new(n).to_string());
     let what = format!("kubernetes {name}: {plural} in {place}");
-    if kind == Kind::ScaledObject {
-        match ask(client.list_api_group_resources("keda.sh/v1alpha1")).await {
+    if matches!(kind, Kind::ScaledObject | Kind::Named(_)) {
+        match ask(client.list_api_group_resources(&resource.api_version)).await {
             Ok(_) => {}
-            Err(fault) if fault.code == Some(404) => return good(what, "KEDA is not installed"),
+            Err(fault) if fault.code == Some(404) && kind == Kind::ScaledObject => {
+                return good(what, "KEDA is not installed");
+            }
+            Err(fault) if fault.code == Some(404) => {
+                return bad(what, "the cluster has no such kind", "install its operator, or change the target", false);
+            }
             Err(fault) => return bad(what, &fault.words, "", false),
         }
     }

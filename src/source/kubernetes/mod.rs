@@ -114,7 +114,7 @@ type Happenings = Pin<Box<dyn Stream<Item = Happened> + Send>>;
 impl Session {
     /// Watches with one client until it is of no use any more.
     async fn watch(&mut self, client: &Client, settings: &KubernetesSettings) -> End {
-        let mut store = Store::new(name(settings), &settings.namespaces);
+        let mut store = Store::new(name(settings), &settings.namespaces, &settings.kinds);
         let mut streams: Vec<Happenings> = store
             .slots()
             .enumerate()

@@ -2,7 +2,7 @@
 
 use crate::{
     manifest,
-    model::{Hpa, KubeWorkload, Label, ScaledObject, Target, Time},
+    model::{Hpa, KubeWorkload, Label, ObjectKind, ScaledObject, Target, Time},
 };
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
@@ -37,6 +37,20 @@ pub(super) fn workload(object: &DynamicObject, stateful: bool, at: Time) -> Kube
         last_writer: last_writer(object),
         gitops: gitops(object),
     }
+}
+
+/// An object of a kind that a target names, as the targets that it is. One whose count is not known is none.
+pub(super) fn named(object: &DynamicObject, kind: ObjectKind, at: Time) -> Vec<KubeWorkload> {
+    let data = &object.data;
+    let whole = workload(object, false, at);
+    let targets = manifest::targets(kind, &namespace(object), &label(&object.name_any()), data);
+    let one = |target: Target| {
+        let desired = manifest::desired(&target, data).ok()?;
+        let ready = manifest::ready(&target, data, desired);
+        let current = count(data, "/status/replicas").unwrap_or(ready);
+        Some(KubeWorkload { target, desired, current, ready, ..whole.clone() })
+    };
+    targets.into_iter().filter_map(one).collect()
 }
 
 /// Manager of the newest `managedFields` entry that holds `spec.replicas`. A hint: the server forgets the owner after a

@@ -1,7 +1,7 @@
 //! What the watches have said so far, as one [`KubeState`].
 
 use super::{connect::words, objects};
-use crate::model::{Health, Hpa, KubeState, KubeWorkload, Label, ScaledObject, Time};
+use crate::model::{Health, Hpa, KubeState, KubeWorkload, Label, ObjectKind, ScaledObject, Time};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -25,10 +25,17 @@ pub(super) enum Kind {
     StatefulSet,
     Hpa,
     ScaledObject,
+    /// A kind that a target names.
+    Named(ObjectKind),
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject];
+    const ALWAYS: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject];
+
+    /// What is watched always, and what targets name.
+    pub(super) fn all(named: &[ObjectKind]) -> impl Iterator<Item = Self> {
+        Self::ALWAYS.into_iter().chain(named.iter().copied().map(Self::Named))
+    }
 
     pub(super) fn resource(self) -> ApiResource {
         match self {
@@ -39,6 +46,10 @@ impl Kind {
                 let kind = GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject");
                 ApiResource::from_gvk_with_plural(&kind, "scaledobjects")
             }
+            Self::Named(kind) => {
+                let api = kind.api();
+                ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(api.group, api.version, api.kind), api.plural)
+            }
         }
     }
 
@@ -48,6 +59,7 @@ impl Kind {
             Self::StatefulSet => "statefulsets",
             Self::Hpa => "horizontalpodautoscalers",
             Self::ScaledObject => "scaledobjects",
+            Self::Named(kind) => kind.api().plural,
         }
     }
 }
@@ -56,6 +68,8 @@ impl Kind {
 #[derive(Clone, Debug)]
 enum Known {
     Workload(KubeWorkload),
+    /// One for each worker group of Ray, else one.
+    Named(Vec<KubeWorkload>),
     Hpa(Hpa),
     ScaledObject(ScaledObject),
 }
@@ -101,7 +115,7 @@ pub(super) struct Store {
 
 impl Store {
     /// One slot per kind and namespace, or per kind when all namespaces are watched.
-    pub(super) fn new(context: Label, namespaces: &[String]) -> Self {
+    pub(super) fn new(context: Label, namespaces: &[String], named: &[ObjectKind]) -> Self {
         let scopes: Vec<Option<String>> =
             if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
         let slot = |kind, namespace| Slot {
@@ -112,7 +126,7 @@ impl Store {
             listing: BTreeMap::new(),
             listed: false,
         };
-        let slots = Kind::ALL.iter().flat_map(|kind| scopes.iter().map(|s| slot(*kind, s.clone()))).collect();
+        let slots = Kind::all(named).flat_map(|kind| scopes.iter().map(move |s| slot(kind, s.clone()))).collect();
         Self { context, slots, at: Time::default() }
     }
 
@@ -179,6 +193,7 @@ impl Store {
         for known in self.slots.iter().flat_map(|s| s.known.values()) {
             match known.clone() {
                 Known::Workload(workload) => state.workloads.push(workload),
+                Known::Named(all) => state.workloads.extend(all),
                 Known::Hpa(hpa) => state.hpas.push(hpa),
                 Known::ScaledObject(object) => state.scaled_objects.push(object),
             }
@@ -219,6 +234,9 @@ impl Store {
             match &slot.condition {
                 Condition::Forbidden(why) => {
                     Some(format!("{plural} {place} cannot be read: {why}; grant get, list and watch on them"))
+                }
+                Condition::Absent if matches!(slot.kind, Kind::Named(_)) => {
+                    Some(format!("a target is one of {plural}, and the cluster has no such kind"))
                 }
                 Condition::Broken(why, _) => Some(format!("the watch of {plural} {place} broke: {why}")),
                 _ => None,
@@ -264,6 +282,17 @@ impl Slot {
                     seen.at = before.at; // listed again, not changed
                 }
                 Known::Workload(seen)
+            }
+            Kind::Named(kind) => {
+                let mut all = objects::named(object, kind, now);
+                if let Some(Known::Named(before)) = self.known.get(&key) {
+                    let old =
+                        |s: &KubeWorkload| before.iter().find(|b| b.target == s.target && same(b, s)).map(|b| b.at);
+                    for seen in &mut all {
+                        seen.at = old(seen).unwrap_or(seen.at);
+                    }
+                }
+                Known::Named(all)
             }
             Kind::Hpa => Known::Hpa(objects::hpa(object)),
             Kind::ScaledObject => Known::ScaledObject(objects::scaled_object(object)),

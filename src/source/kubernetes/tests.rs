@@ -78,7 +78,7 @@ fn failed(code: u16) -> watcher::Error {
 
 #[test]
 fn a_kind_that_is_missing_or_forbidden_does_not_hide_the_others() {
-    let mut store = Store::new("test".into(), &[]);
+    let mut store = Store::new("test".into(), &[], &[]);
     let list = |store: &mut Store, slot: usize, items: Vec<DynamicObject>| {
         store.take(slot, Ok(Event::Init), NOW);
         for item in items {
@@ -122,7 +122,12 @@ fn kubeconfig(server: &str, user: &Value) -> (tempfile::TempDir, KubernetesSetti
         "current-context": "prod",
     });
     fs::write(&path, content.to_string()).unwrap();
-    let settings = KubernetesSettings { context: Some("prod".into()), kubeconfig: Some(path), namespaces: Vec::new() };
+    let settings = KubernetesSettings {
+        context: Some("prod".into()),
+        kubeconfig: Some(path),
+        namespaces: Vec::new(),
+        kinds: Vec::new(),
+    };
     (dir, settings)
 }
 

@@ -58,6 +58,7 @@ impl KubernetesFace {
             context: Some(CONTEXT.to_owned()),
             kubeconfig: Some(self.kubeconfig.clone()),
             namespaces: Vec::new(),
+            kinds: Vec::new(),
         }
     }
 }
