@@ -183,17 +183,20 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
         Ok(r) if r.recommended > r.current.desired => {
             let staying = r.price_of(r.current.desired);
             let over = staying.map_or(0.0, |a| a.slo_minutes);
-            let needs = format!("needs {} of {}", r.recommended, r.current.desired);
+            let needs = format!("needs {}, has {}", r.recommended, r.current.desired);
             if over > 0.0 {
-                (Severity::Act, format!("{needs}, else {over:.0} min over SLO"))
+                (Severity::Act, format!("{needs}: else {over:.0} min over the objective"))
             } else {
                 (Severity::Look, needs)
             }
         }
         Ok(r) if r.is_change() => (Severity::Look, format!("{} would do", r.recommended)),
         Ok(r) if r.steps.get(1).is_some_and(|s| s.replicas > r.recommended) => {
-            let next = r.steps.get(1).map_or(r.recommended, |s| s.replicas);
-            (Severity::Look, format!("{next} of {} soon", r.current.desired))
+            let next = r.steps.get(1).map_or(String::new(), |s| {
+                let clock: String = s.at.to_string().chars().skip(11).take(5).collect();
+                format!("will need {} at {clock}, has {}", s.replicas, r.current.desired)
+            });
+            (Severity::Look, next)
         }
         _ if !state.notices.is_empty() => {
             (Severity::Look, state.notices.first().map(ToString::to_string).unwrap_or_default())

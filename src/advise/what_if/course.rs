@@ -17,7 +17,7 @@ const LEAST: f64 = 0.01;
 /// What was seen of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Course {
-    /// Replicas asked for at its end.
+    /// Most replicas that were asked for.
     pub replicas: u32,
     /// Most records behind, by the commits.
     pub lag_peak: f64,
@@ -43,7 +43,9 @@ pub(super) struct Run {
     /// Partitions that were told as so many neighbours taken together.
     together: usize,
     second: usize,
+    /// Most that were asked for since the count was changed, if it was.
     replicas: u32,
+    scaled: bool,
     commit: f64,
     objective: f64,
     seen: Course,
@@ -89,6 +91,7 @@ impl Run {
             together,
             second: 0,
             replicas,
+            scaled: false,
             commit: COMMIT,
             objective,
             seen,
@@ -119,7 +122,8 @@ impl Run {
     /// Asks for a count.
     pub fn scale(&mut self, replicas: u32) {
         self.group.scale(replicas);
-        self.replicas = replicas;
+        self.replicas = if self.scaled { self.replicas.max(replicas) } else { replicas };
+        self.scaled = true;
     }
 
     /// Plays up to a second; `None`: it was told to stop.

@@ -105,7 +105,8 @@ pub struct Case {
     pub held: Course,
     /// What the planner would ask for a minute later.
     pub wanted: u32,
-    /// With that count, asked for then; `None`: it is the present one.
+    /// With that count, asked for then, and, when nothing happens, with the rest of the plan at its times; `None`: nothing
+    /// would be changed.
     pub followed: Option<Course>,
 }
 
@@ -177,16 +178,25 @@ impl Question {
         held.befall(&event);
         held.play(DECIDED as usize, go_on)?;
         let current = self.replicas.desired;
-        let advised = self.view.advice.recommendation.as_ref().ok().map(|r| r.recommended);
-        let wanted = match (&event, advised) {
-            (Event::Nothing, Some(advised)) => advised, // what is on screen
-            _ => self.plan(&held).unwrap_or(current),
+        let steps: Vec<(usize, u32)> = match (&event, &self.view.advice.recommendation) {
+            // What is on screen.
+            (Event::Nothing, Ok(r)) => r
+                .steps
+                .iter()
+                .map(|s| (s.at.since(self.now).max(DECIDED) as usize, s.replicas))
+                .filter(|(at, _)| *at < LONGEST as usize)
+                .collect(),
+            _ => vec![(DECIDED as usize, self.plan(&held).unwrap_or(current))],
         };
-        let followed = if wanted == current {
+        let wanted = steps.first().map_or(current, |(_, n)| *n);
+        let followed = if steps.iter().all(|(_, n)| *n == current) {
             None
         } else {
             let mut followed = held.clone();
-            followed.scale(wanted);
+            for (at, replicas) in steps {
+                followed.play(at, go_on)?;
+                followed.scale(replicas);
+            }
             Some(followed.finish(go_on)?)
         };
         Some(Case { event, held: held.finish(go_on)?, wanted, followed })

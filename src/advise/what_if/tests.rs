@@ -128,7 +128,7 @@ fn a_broker_whose_partitions_have_no_other_replica_stays_behind() {
 }
 
 #[test]
-fn what_waits_now_is_played_and_the_recommendation_on_screen_is_what_is_tried() {
+fn what_waits_now_is_played() {
     let behind = ask(&picture(|state, _| {
         state.partition_lags = vec![Some(20_000); 12];
         state.sticky = None;

@@ -26,7 +26,11 @@ fn child() {
     let Ok(way) = std::env::var(WAY) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let start = Time::from_millis(1_700_000_000_000);
-    let picture = Arc::new(Picture::empty(Mode::Watch, "testing", start));
+    let picture = match way.as_str() {
+        "workloads" => super::super::fixture::picture(Mode::Watch),
+        _ => Picture::empty(Mode::Watch, "testing", start),
+    };
+    let picture = Arc::new(picture);
     let (sender, pictures) = watch::channel(picture);
     let cx = Context {
         pictures,
@@ -308,6 +312,18 @@ fn nothing_is_written_while_nothing_changes() {
     settled();
     session.press("q");
     assert_eq!(session.ended(), 0);
+}
+
+#[test]
+fn what_would_happen_comes_by_itself_while_the_keys_go_on_working() {
+    let mut session = Session::start("workloads", None);
+    session.wait("the workloads", |s| s.contents().contains("fraud-scorer"));
+    session.press("wwww"); // opened, left, opened, left: what was begun is given up
+    session.press("w");
+    session.wait("the answer", |s| s.contents().contains("a consumer dies"));
+    session.press("wq");
+    assert_eq!(session.ended(), 0);
+    session.assert_restored();
 }
 
 #[test]

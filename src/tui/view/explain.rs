@@ -48,24 +48,27 @@ pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line>
     page.head("State");
     page.coloured("severity", value::slot(view.severity), &view.headline);
     counts(&mut page, view, now);
-    page.head("Signals: value, how it came to be, age, origin; then the samples behind it");
-    for signal in &view.signals {
-        page.row(&signal.role.name().replace('_', " "), &reading(signal.now.as_ref(), signal.unit, now));
-        page.coloured("", Slot::Dim, &samples(signal, now));
-    }
     slo(&mut page, view, now);
     let Advice { forecast, capacity, recommendation } = &*view.advice;
     match recommendation {
-        Ok(r) => recommended(&mut page, r, now),
+        Ok(r) => {
+            recommended(&mut page, r, now);
+            prices(&mut page, r, view);
+        }
         Err(why) => {
             page.head("Recommendation");
             page.coloured("none", Slot::Unknown, why);
         }
     }
-    forecast_part(&mut page, forecast.as_ref(), view.signals.first());
     capacity_part(&mut page, capacity.as_ref(), view);
+    forecast_part(&mut page, forecast.as_ref(), view.signals.first());
     if let Ok(r) = recommendation {
-        prices(&mut page, r, view);
+        rivals(&mut page, r, view);
+    }
+    page.head("Signals: value, how it came to be, age, origin; then the samples behind it");
+    for signal in &view.signals {
+        page.row(&signal.role.name().replace('_', " "), &reading(signal.now.as_ref(), signal.unit, now));
+        page.coloured("", Slot::Dim, &samples(signal, now));
     }
     page.lines
 }
@@ -160,7 +163,11 @@ fn slo(page: &mut Page, view: &WorkloadView, now: Time) {
         None => (Slot::Unknown, "not known"),
     };
     let value = reading(slo.value.as_ref(), "s", now);
-    page.coloured("objective", slot, &format!("{} below {}: {word} ({value})", slo.objective, duration(slo.limit)));
+    page.coloured(
+        "objective",
+        slot,
+        &format!("{} below {}: {word} ({value})", slo.objective.replace('_', " "), duration(slo.limit)),
+    );
 }
 
 fn recommended(page: &mut Page, r: &Recommendation, now: Time) {
@@ -294,11 +301,10 @@ fn formula(n: u32, held: f64, one: f64, c: &Capacity) -> String {
 }
 
 fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
-    rivals(page, r);
     if r.alternatives.is_empty() {
         return;
     }
-    page.head("Price over the horizon of asking for a count now and following the plan from there");
+    page.head("Price over the horizon, by the count that is asked for now");
     let price = &view.workload.price;
     page.row(
         "formula",
@@ -320,11 +326,19 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     }
 }
 
-fn rivals(page: &mut Page, r: &Recommendation) {
+fn rivals(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     page.head("What other rules would do on the same data");
-    for (name, count) in [("HPA v2", r.others.hpa), ("KEDA Kafka", r.others.keda), ("thresholds", r.others.threshold)] {
+    let own = |there: bool, kind: &str| {
+        if there { format!("the {kind} that is on it") } else { format!("no {kind} is on it: one with usual settings") }
+    };
+    let (state, cpu) = (&view.state, "up above 80% CPU or over the objective, down below 30% for 5 min");
+    for (name, count, how) in [
+        ("HPA v2", r.others.hpa, own(state.hpa.as_ref().is_some_and(|h| !h.keda), "HPA")),
+        ("KEDA Kafka", r.others.keda, own(state.scaled_object.is_some(), "ScaledObject")),
+        ("CPU rule", r.others.threshold, cpu.to_owned()),
+    ] {
         match count {
-            Some(n) => page.coloured(name, Slot::Rival, &n.to_string()),
+            Some(n) => page.coloured(name, Slot::Rival, &format!("{n} ({how})")),
             None => page.coloured(name, Slot::Dim, "has not the data it needs"),
         }
     }

@@ -235,10 +235,12 @@ pub(super) fn young(cx: &Cx<'_>, view: &WorkloadView) -> Option<&'static str> {
         Some(cx.picture.at.since(s.track.at(i)))
     });
     let answers = cx.picture.sources.iter().all(|s| s.answered.is_some());
+    // Without any sample: it may still come, while a source answers for the first minutes.
+    let fresh = || cx.picture.sources.iter().any(|s| cx.picture.at.since(s.since) < ENOUGH);
     match first {
         _ if !answers => Some("loading"),
-        Some(seconds) if seconds >= ENOUGH => None,
-        _ => Some("learning"),
+        Some(seconds) => (seconds < ENOUGH).then_some("learning"),
+        None => fresh().then_some("learning"),
     }
 }
 

@@ -42,7 +42,7 @@ fn table(answer: &Answer, now: Time, columns: usize) -> Vec<Line> {
         text.extend(rows(answer, case));
     }
     text.push(Line::new());
-    let legend = "OVER is time over the objective. The second line of an event is what the planner would ask for a minute later, done at once.";
+    let legend = "OVER is time over the objective. The second line of an event: the planner is asked a minute later and what it says is done; when nothing happens, its whole plan at its times. COUNT is the most that is asked for.";
     text.extend(wrap("", Slot::Dim, legend, columns));
     for sentence in &answer.basis {
         text.extend(wrap("", Slot::Dim, sentence, columns));

@@ -5,6 +5,9 @@ use crate::tui::theme::{Slot, Theme};
 use ratatui::{buffer::Buffer, text::Line};
 use unicode_width::UnicodeWidthStr;
 
+/// Columns ahead for each label: more of them would hide what they are about. What comes first counts.
+const ROOM: usize = 9;
+
 /// Draws the levels right of the present, in dashes; gives the column of each step, `None` where it is not on the chart.
 pub(super) fn draw(
     theme: &Theme,
@@ -58,8 +61,9 @@ pub(super) fn labels(
     buf: &mut Buffer,
 ) -> Vec<Taken> {
     let mut taken: Vec<Taken> = Vec::new();
+    let most = (plot.time.width - plot.time.now.min(plot.time.width)) / ROOM;
     for (i, (step, column)) in steps.iter().zip(columns).enumerate() {
-        let Some(column) = column.filter(|_| !step.label.is_empty()) else { continue };
+        let Some(column) = column.filter(|_| !step.label.is_empty() && taken.len() < most.max(1)) else { continue };
         let text = format!(" {} ", step.label);
         let width = text.width() as u16;
         let Some(last) = plot.area.width.checked_sub(width) else { continue };
