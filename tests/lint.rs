@@ -103,6 +103,14 @@ fn what_is_right_ends_with_zero_and_notes_alone_do_too() {
 }
 
 #[test]
+fn the_rules_can_be_listed() {
+    let out = Home::new().expect(0, &["lint", "--rules"]).out;
+    for name in ["lag-target-under-floor", "two-writers", "highwater/consumer-rate"] {
+        assert!(out.contains(name), "{name} is not in\n{out}");
+    }
+}
+
+#[test]
 fn bad_files_are_told_with_line_and_column() {
     let home = Home::new();
     let good = std::fs::read_to_string(fixture("orders.yaml")).unwrap();
@@ -144,28 +152,31 @@ fn a_history_prices_and_says_what_it_lacks() {
 }
 
 #[test]
-fn a_cluster_is_judged_as_files_are() {
+fn a_cluster_is_judged_as_files_are_and_the_brokers_tell_the_partitions() {
     let home = Home::new();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
     let world = World::start("fraud", 7, 1.0).unwrap();
+    let kafka = runtime.block_on(world::kafka::serve(world.clone())).unwrap();
     let face = runtime.block_on(world::kubernetes::serve(world)).unwrap();
-    let kubeconfig = home.file(
-        "kubeconfig",
-        &json!({
-            "apiVersion": "v1", "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": face.url}}],
-            "users": [{"name": "u", "user": {}}],
-            "contexts": [{"name": "demo", "context": {"cluster": "c", "user": "u"}}],
-        })
-        .to_string(),
+    let settings = face.settings();
+    let config = format!(
+        "[kubernetes]\ncontext = {:?}\nkubeconfig = {:?}\n[[workload]]\nname = \"clicks\"\nkind = \
+         \"consumer-group\"\ngroup = \"clickstream\"\ntarget = \"deploy/web/clickstream\"\nslo = {{ time_lag = \"20s\" \
+         }}\n",
+        settings.context.unwrap(),
+        settings.kubeconfig.unwrap()
     );
-    let config = home.file("h.toml", &format!("[kubernetes]\ncontext = \"demo\"\nkubeconfig = {kubeconfig:?}\n"));
-    let ran = home.run(&["lint", "--live", "--config", &config, "--partitions", "24", "--format", "json"]);
+    let config = home.file("h.toml", &config);
+    let ran = home.run(&["lint", "--live", "--config", &config, "--kafka", &kafka.bootstrap, "--format", "json"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let objects = ran.json()["objects"].as_array().unwrap().clone();
     let titles: Vec<&str> = objects.iter().map(|o| o["object"].as_str().unwrap()).collect();
-    assert!(titles.contains(&"ScaledObject web/clickstream") && titles.len() >= 3, "{titles:?}");
+    assert!(titles.len() >= 3, "{titles:?}");
+    let scaled = objects.iter().find(|o| o["object"] == "ScaledObject web/clickstream").unwrap();
+    assert!(!scaled["unknown"].as_array().unwrap().contains(&json!("partitions")), "{scaled:#}");
+    let told: Vec<&str> = scaled["assumed"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
+    assert_eq!(told, ["commit"], "protocol and SLO are known: {scaled:#}");
     let all: Vec<&Value> = objects.iter().flat_map(|o| o["findings"].as_array().unwrap()).collect();
     assert!(
         all.iter().all(|f| f["line"].is_null() && f["rule"] != "two-writers"),

@@ -307,11 +307,14 @@ pub struct Replay {
 #[derive(Debug, ClapArgs)]
 pub struct Lint {
     /// YAML files: several documents and lists may stand in one; objects of other kinds are passed over.
-    #[arg(value_name = "FILE.yaml", required_unless_present = "live")]
+    #[arg(value_name = "FILE.yaml", required_unless_present_any = ["live", "rules"])]
     pub files: Vec<PathBuf>,
     /// The objects of the cluster instead.
     #[arg(long, conflicts_with = "files")]
     pub live: bool,
+    /// List the rules, and the annotations that tell what no manifest holds.
+    #[arg(long, conflicts_with_all = ["files", "live"])]
+    pub rules: bool,
     /// Partitions of what the group reads.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub partitions: Option<u32>,

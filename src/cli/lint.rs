@@ -1,5 +1,6 @@
 //! `highwater lint`: what is wrong with these HPAs and ScaledObjects, what it costs, and what to write instead.
 
+mod known;
 mod prices;
 mod report;
 
@@ -13,6 +14,7 @@ use crate::{
     manifest::{self, Document, Grade, Manifest},
     source,
 };
+use known::Workloads;
 use prices::{Arena, Prices};
 use std::path::Path;
 
@@ -37,14 +39,17 @@ struct Read {
 }
 
 pub(super) fn run(common: &Common, args: &Lint) -> Outcome {
-    let read = if args.live { live(common)? } else { files(args)? };
+    if args.rules {
+        return print(&report::rules());
+    }
+    let (read, workloads) = if args.live { live(common)? } else { (files(args)?, Workloads::configured(common)?) };
     let arena = Arena::new(args)?;
     let told = arena.facts(told(args)).map_err(Failure::usage)?;
     let manifests: Vec<Manifest> = read.objects.iter().map(|(_, _, m)| m.clone()).collect();
     let together = lint::judge_together(&manifests);
     let mut all = Vec::new();
     for (i, (file, documents, manifest)) in read.objects.into_iter().enumerate() {
-        let facts = told.with_annotations(&manifest.value);
+        let facts = workloads.complete(told.clone(), &manifest).with_annotations(&manifest.value);
         let mut linted =
             Linted { file, documents, findings: lint::judge(&manifest, &facts), manifest, facts, prices: None };
         linted.prices = arena.price(&mut linted);
@@ -115,8 +120,8 @@ fn file(path: &Path) -> Result<(Vec<Manifest>, Vec<Document>), String> {
     Ok((manifest::manifests(&documents), documents))
 }
 
-/// Reads the cluster.
-fn live(common: &Common) -> Result<Read, Failure> {
+/// Reads the cluster, and what the other sources show of its workloads.
+fn live(common: &Common) -> Result<(Read, Workloads), Failure> {
     common::log(common, None)?;
     let config = common::config(common)?;
     let Some(settings) = &config.kubernetes else {
@@ -126,5 +131,5 @@ fn live(common: &Common) -> Result<Read, Failure> {
     let objects =
         common::runtime()?.block_on(source::kubernetes::autoscalers(settings)).map_err(Failure::unreachable)?;
     let objects = objects.iter().filter_map(Manifest::read).map(|m| (format!("kubernetes {name}"), 0, m)).collect();
-    Ok(Read { objects, documents: Vec::new() })
+    Ok((Read { objects, documents: Vec::new() }, Workloads::seen(config)?))
 }

@@ -2,7 +2,7 @@
 
 use super::{Linted, Prices};
 use crate::{
-    lint::{Finding, Known, Severity, Subject},
+    lint::{self, Finding, Known, Severity, Subject},
     manifest::{Document, Manifest, Place, yaml_of},
     model::duration,
     simulate::arena::Score,
@@ -39,6 +39,19 @@ fn path(pointer: &str) -> String {
 fn is_group(linted: &Linted) -> bool {
     let Manifest { object, value, .. } = &linted.manifest;
     !Subject { object, facts: &linted.facts, written: value }.lags().is_empty()
+}
+
+/// The rules, and the annotations that are read.
+pub(super) fn rules() -> String {
+    let mut out = String::from("Rules\n");
+    for (name, about) in lint::rules() {
+        let _ = writeln!(out, "  {name:<26} {about}");
+    }
+    out.push_str("\nAnnotations\n");
+    for (name, about) in lint::annotations() {
+        let _ = writeln!(out, "  {name:<26} {about}");
+    }
+    out
 }
 
 /// What was not told, as lines of a list.
