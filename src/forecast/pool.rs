@@ -14,8 +14,10 @@ const WITHIN_HORIZON: usize = 12;
 const FEWEST: usize = 100;
 /// First origins that are learned from but not scored: the members' records are still empty. At most half of all.
 const SETTLING: usize = 36;
-/// Weight of a member: its relative error to the power of minus this.
+/// Weight of a member: its relative error to the power of minus this, and of minus so much more once the independent
+/// errors behind it are as many.
 const POWER: i32 = 6;
+const SHARPER: (i32, f64) = (10, 100.0);
 /// How far back errors count in a member's record: steps, and horizons. The longer of the two.
 const MEMORY: (usize, usize) = (100, 12);
 /// What is believed of a member before anything is known counts as this many independent errors.
@@ -95,7 +97,8 @@ impl Record {
         let seen = origins.independent(self.count);
         let ratio = (self.own + least) / (self.naive + least);
         let believed = (ratio * seen + prior * PRIOR) / (seen + PRIOR);
-        believed.powi(-POWER)
+        let sure = (seen / SHARPER.1).min(1.0);
+        believed.powi(-POWER - (f64::from(SHARPER.0) * sure) as i32)
     }
 }
 
