@@ -3,7 +3,7 @@
 use highwater::{
     config::{Config, Overrides},
     engine::{self, Options},
-    model::{Mode, Picture, Role, Severity},
+    model::{Picture, Role, Severity},
     world::{self, World},
 };
 use std::{sync::Arc, time::Duration};
@@ -35,9 +35,8 @@ async fn a_group_that_falls_behind_is_on_top_with_a_priced_recommendation() {
         prometheus: Some(prometheus.url.clone()),
         ..Overrides::default()
     });
-    let options = Options { config, mode: Mode::Watch, clock: world.clock(), state: None };
-    let mut handle = engine::start(options);
-    assert!(handle.intents.is_none(), "watch has nowhere to send an intent to");
+    let options = Options { config, clock: world.clock(), state: None };
+    let mut handle = engine::watch(options);
 
     let view = picture_with(&mut handle, "more replicas for fraud-scorer, worst first", |p| {
         let first = p.workloads.first().filter(|v| v.workload.name == "fraud-scorer")?;

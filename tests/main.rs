@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test's unwrap is an assertion
 
 mod actuators;
+mod approval;
 mod arena;
 mod cli;
 mod closed_loop;

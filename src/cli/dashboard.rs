@@ -13,6 +13,7 @@ use crate::{
     tui::{
         self,
         keymap::Keymap,
+        run::Context,
         theme::{Charset, Depth, Theme},
     },
 };
@@ -62,19 +63,23 @@ pub(super) fn run(common: &Common, config: Config, mode: Mode, clock: Clock, sta
         options = options.low_bandwidth();
     }
     let runtime = common::runtime()?;
+    let settings = Options { config, clock, state };
     let result = runtime.block_on(async {
-        let mut handle = engine::start(Options { config, mode, clock, state });
-        let context = tui::run::Context {
-            pictures: handle.pictures.clone(),
-            intents: handle.intents.take(),
-            theme,
-            keymap,
-            options,
-            clock,
-        };
-        let exit = tui::run::run(context).await;
-        handle.stop().await;
-        exit
+        let show = |pictures, intents| tui::run::run(Context { pictures, intents, theme, keymap, options, clock });
+        match mode {
+            Mode::Watch => {
+                let handle = engine::watch(settings);
+                let exit = show(handle.pictures.clone(), None).await;
+                handle.stop().await;
+                exit
+            }
+            Mode::Operate => {
+                let handle = engine::operate(settings);
+                let exit = show(handle.pictures.clone(), Some(handle.intents())).await;
+                handle.stop().await;
+                exit
+            }
+        }
     });
     // A stuck DNS look-up or disk must not keep the shell waiting.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));

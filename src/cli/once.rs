@@ -4,7 +4,7 @@ use super::Failure;
 use crate::{
     config::Config,
     engine::{self, Options},
-    model::{Health, Mode, Picture, SourceStatus},
+    model::{Health, Picture, SourceStatus},
     process::Clock,
 };
 use std::{
@@ -26,7 +26,7 @@ pub(super) async fn picture(
     settle: f64,
 ) -> Result<Arc<Picture>, Failure> {
     let expected = config.kafka.len() + config.prometheus.len() + usize::from(config.kubernetes.is_some());
-    let mut handle = engine::start(Options { config, mode: Mode::Watch, clock, state });
+    let mut handle = engine::watch(Options { config, clock, state });
     let began = Instant::now();
     let settle = Duration::from_secs_f64(settle); // from 0 to 600: the command line was checked
     let deadline = began + settle + PATIENCE;

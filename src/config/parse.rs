@@ -161,12 +161,30 @@ fn kubernetes(s: &Section<'_>) -> KubernetesSettings {
     k
 }
 
+/// A list of texts, each read as what it stands for.
+fn parsed<T: std::str::FromStr<Err = String>>(s: &Section<'_>, key: &'static str) -> Vec<T> {
+    let texts = s.texts(key).unwrap_or_default();
+    let read = |text: &String| text.parse().map_err(|what: String| s.wrong(key, what)).ok();
+    texts.iter().filter_map(read).collect()
+}
+
 fn limits(s: &Section<'_>) -> LimitSettings {
     let default = LimitSettings::default();
     let limits = LimitSettings {
         actions_per_hour: s.count("actions_per_hour", 0).unwrap_or(default.actions_per_hour),
         in_flight: s.count("in_flight", 1).unwrap_or(default.in_flight),
         freeze_file: s.path("freeze_file"),
+        freeze: parsed(s, "freeze"),
+        change: parsed(s, "change"),
+        zone: s
+            .text("time_zone")
+            .map(str::parse)
+            .transpose()
+            .unwrap_or_else(|what: String| {
+                s.wrong("time_zone", what);
+                None
+            })
+            .unwrap_or_default(),
     };
     s.finish();
     limits

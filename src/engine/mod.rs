@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A source never waits for the screen, the screen never waits for a source. `watch` starts no approval task, so there
-//! is no actuator and no ledger writer in its process.
+//! is no actuator and no ledger writer in its process, and no type through which one could be reached (`role.rs`).
 
 mod approve;
 mod discover;
@@ -15,15 +15,17 @@ mod latest;
 mod pass;
 mod persist;
 mod rates;
+mod role;
 mod run;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub use run::{Handle, start};
+pub use role::{Operating, Watching};
+pub use run::{Handle, operate, watch};
 
-use crate::{config::Config, model::Mode, process::Clock};
+use crate::{config::Config, process::Clock};
 use std::path::PathBuf;
 
 /// What an engine is started with.
@@ -31,8 +33,6 @@ use std::path::PathBuf;
 pub struct Options {
     /// Sources, workloads, limits.
     pub config: Config,
-    /// Whether approvals are possible.
-    pub mode: Mode,
     /// The clock that observations are stamped with.
     pub clock: Clock,
     /// Where history and ledger are kept; `None`: nothing is written (demo, one-shot commands).

@@ -131,7 +131,11 @@ impl Memory {
             }
         };
         self.advice.insert(workload.entity.clone(), advice.clone());
-        let action = given.actions.iter().find(|a| a.workload == workload.name && !a.state.is_final()).cloned();
+        let action = given
+            .actions
+            .iter()
+            .find(|a| a.workload == workload.name && !a.state.is_final() && !a.is_put_back())
+            .cloned();
         let snoozed = given.snoozed.get(&workload.name).copied().filter(|until| *until > now);
         let beside = Beside { advice, snoozed, action };
         view::view(workload, state, given.latest, &self.history, beside, now)

@@ -1,10 +1,10 @@
 //! The loop: observations in, pictures out.
 
 use super::{
-    Options, approve,
+    Operating, Options, Watching, approve,
     latest::{Latest, Samples},
     pass::{Given, Memory},
-    persist, sources,
+    persist, role, sources,
 };
 use crate::model::{
     Action, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation, Picture,
@@ -36,21 +36,21 @@ const CLOCK_SET: f64 = 30.0;
 const NOTICES: usize = 200;
 
 /// A running engine. Dropping it ends every task; [`Handle::stop`] also waits until what was begun is on disk.
-pub struct Handle {
+pub struct Handle<R = Watching> {
     /// The newest picture.
     pub pictures: watch::Receiver<Arc<Picture>>,
-    /// Where intents go; `None` in watch mode.
-    pub intents: Option<mpsc::Sender<Intent>>,
+    /// What this process may do.
+    pub(super) role: R,
     /// What the newest picture does not hold yet: observations not looked at, workloads whose advice waits for its turn.
     pub behind: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-impl Handle {
+impl<R> Handle<R> {
     /// Ends the engine; what was begun (an intent record, a batch of history) is finished first.
     pub async fn stop(self) {
-        drop(self.intents);
+        drop(self.role);
         let _ = self.stop.send(()); // the engine may have ended already
         if time::timeout(Duration::from_secs(5), self.task).await.is_err() {
             tracing::warn!("the engine did not end within 5 s");
@@ -74,28 +74,37 @@ pub(super) enum Event {
     Notice(Severity, String),
 }
 
-/// Starts the engine. The first picture is there at once, empty, and fills as sources answer.
-pub fn start(options: Options) -> Handle {
+/// Starts an engine that looks. The first picture is there at once, empty, and fills as sources answer.
+pub fn watch(options: Options) -> Handle<Watching> {
+    let options = Options { config: role::disarmed(options.config), ..options };
+    launch(options, Mode::Watch, Watching::new(), None)
+}
+
+/// Starts an engine that also carries out what its operator approves.
+pub fn operate(options: Options) -> Handle<Operating> {
+    let (role, intents) = Operating::new();
+    launch(options, Mode::Operate, role, Some(intents))
+}
+
+/// `intents`: the end that only an operating engine has; without it no approval task is started.
+fn launch<R>(options: Options, mode: Mode, role: R, intents: Option<mpsc::Receiver<Intent>>) -> Handle<R> {
     let title = title(&options);
-    let picture = Arc::new(Picture::empty(options.mode, title, options.clock.now()));
+    let picture = Arc::new(Picture::empty(mode, title, options.clock.now()));
     let (publish, pictures) = watch::channel(picture);
     let (stop, stopped) = oneshot::channel();
-    let (intents, intents_in) = mpsc::channel(16);
-    let operate = options.mode == Mode::Operate;
     let seen = pictures.clone();
     let behind = Arc::new(AtomicUsize::new(0));
     let told = behind.clone();
     let task = tokio::spawn(async move {
         let (events_out, events) = mpsc::channel(64);
-        // In watch mode nothing that could change a system is constructed.
-        let approvals = operate.then(|| tokio::spawn(approve::run(options.clone(), seen, intents_in, events_out)));
-        let engine = Engine::new(options, publish, told).await;
+        let approvals = intents.map(|i| tokio::spawn(approve::run(options.clone(), seen, i, events_out)));
+        let engine = Engine::new(options, mode, publish, told).await;
         engine.run(stopped, events).await;
         if let Some(task) = approvals {
             approve::finish(task).await;
         }
     });
-    Handle { pictures, intents: operate.then_some(intents), behind, stop, task }
+    Handle { pictures, role, behind, stop, task }
 }
 
 fn title(options: &Options) -> String {
@@ -131,6 +140,7 @@ struct Passed {
 
 struct Engine {
     options: Options,
+    mode: Mode,
     publish: watch::Sender<Arc<Picture>>,
     configured: Arc<Vec<Arc<Workload>>>,
     /// `None` while a pass has it.
@@ -158,17 +168,18 @@ struct Engine {
 }
 
 impl Engine {
-    async fn new(options: Options, publish: watch::Sender<Arc<Picture>>, behind: Arc<AtomicUsize>) -> Self {
+    async fn new(options: Options, mode: Mode, publish: watch::Sender<Arc<Picture>>, behind: Arc<AtomicUsize>) -> Self {
         let now = options.clock.now();
         let (history, store, problem) = persist::start(options.state.clone(), now).await;
         let own = options.config.own_series();
         let configured = options.config.workloads().into_iter().map(Arc::new).collect();
-        let ledger = match options.mode {
+        let ledger = match mode {
             Mode::Watch => LedgerHealth { writable: false, detail: Label::new("watch: nothing is recorded") },
             Mode::Operate => LedgerHealth { writable: false, detail: Label::new("opening") },
         };
         let mut engine = Self {
             options,
+            mode,
             publish,
             configured: Arc::new(configured),
             state: Some((Latest::new(own), Memory::new(history))),
@@ -334,7 +345,7 @@ impl Engine {
         let picture = Picture {
             seq: self.seq,
             at: self.options.clock.now(),
-            mode: self.options.mode,
+            mode: self.mode,
             identity: self.identity.clone(),
             title: self.publish.borrow().title.clone(),
             sources: self.sources.values().cloned().collect(),

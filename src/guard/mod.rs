@@ -11,6 +11,8 @@ mod replicas;
 mod stale;
 mod step;
 
+pub use step::steps;
+
 use crate::model::{Blocked, Replicas, Time, Workload, WorkloadState};
 
 /// What the rules look at.

@@ -20,6 +20,16 @@ struct Listed<'a> {
     plan_hash: Option<&'a PlanHash>,
     prev: &'a str,
     hash: &'a str,
+    server_user: Option<&'a Label>,
+    os_user: &'a Label,
+    host: &'a Label,
+    ssh: Option<&'a Label>,
+    uid: Option<&'a Label>,
+    request: &'a Label,
+    evidence: &'a Label,
+    undoes: Option<&'a ActionId>,
+    begin_at: Option<Time>,
+    reverted_by: Option<&'a Label>,
 }
 
 impl<'a> Listed<'a> {
@@ -38,6 +48,16 @@ impl<'a> Listed<'a> {
             plan_hash: entry.plan_hash.as_ref(),
             prev: &entry.prev,
             hash: &entry.hash,
+            server_user: entry.actor.server_user.as_ref(),
+            os_user: &entry.actor.os_user,
+            host: &entry.actor.host,
+            ssh: entry.actor.ssh.as_ref(),
+            uid: entry.uid.as_ref(),
+            request: &entry.request,
+            evidence: &entry.evidence,
+            undoes: entry.terms.undoes.as_ref(),
+            begin_at: entry.terms.begin_at,
+            reverted_by: entry.terms.reverted_by.as_ref(),
         }
     }
 }
@@ -69,6 +89,16 @@ pub fn csv(entries: &[Entry]) -> Result<String, csv::Error> {
         "plan_hash",
         "prev",
         "hash",
+        "server_user",
+        "os_user",
+        "host",
+        "ssh",
+        "uid",
+        "request",
+        "evidence",
+        "undoes",
+        "begin_at",
+        "reverted_by",
     ])?;
     for entry in entries {
         let e = Listed::of(entry);
@@ -86,6 +116,16 @@ pub fn csv(entries: &[Entry]) -> Result<String, csv::Error> {
             plain(e.plan_hash),
             e.prev.to_owned(),
             e.hash.to_owned(),
+            plain(e.server_user),
+            plain(Some(e.os_user)),
+            plain(Some(e.host)),
+            plain(e.ssh),
+            plain(e.uid),
+            plain(Some(e.request)),
+            plain(Some(e.evidence)),
+            plain(e.undoes),
+            e.begin_at.map(|t| t.to_string()).unwrap_or_default(),
+            plain(e.reverted_by),
         ])?;
     }
     let bytes = out.into_inner().map_err(|e| csv::Error::from(e.into_error()))?;

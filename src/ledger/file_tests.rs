@@ -212,7 +212,7 @@ fn the_export_keeps_its_keys_and_no_formula() {
     assert_eq!((&json["version"], &first["actor"]), (&1.into(), &"@".into()));
     assert!(json["entries"][1]["state"].is_null());
     let csv = export::csv(&entries).unwrap();
-    assert!(csv.starts_with(&(keys.join(",") + "\n")));
+    assert!(csv.starts_with(&(keys.join(",") + ",server_user,os_user,host,")));
     assert!(csv.contains("\"'=HYPERLINK"), "{csv}");
 }
 

@@ -167,6 +167,14 @@ pub struct Action {
     pub terms: Terms,
 }
 
+impl Action {
+    /// Whether it puts a bound back that was moved for a surge. It waits beside other changes of its target instead of
+    /// standing in their way, and waits for its moment instead of being refused.
+    pub fn is_put_back(&self) -> bool {
+        self.terms.lever.is_some() && self.terms.undoes.is_some() && self.terms.begin_at.is_some()
+    }
+}
+
 /// What an operator asks for on the screen. The engine's approval task answers through the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intent {
@@ -185,6 +193,25 @@ pub enum Intent {
         action: ActionId,
         /// Its plan hash as shown in the dialog.
         plan_hash: PlanHash,
+    },
+    /// Do what was prepared, but then: everything is checked again at that instant.
+    ConfirmAt {
+        /// The prepared action.
+        action: ActionId,
+        /// Its plan hash as shown in the dialog.
+        plan_hash: PlanHash,
+        /// When.
+        at: Time,
+    },
+    /// Check and dry-run the way back from an action that was done, and show it like any other change.
+    Undo {
+        /// The action whose change is to be taken back.
+        action: ActionId,
+    },
+    /// Take an approval for later back before its time.
+    Cancel {
+        /// The approved action.
+        action: ActionId,
     },
     /// Leave the dialog without doing it.
     Abandon {

@@ -25,6 +25,7 @@ mod secret;
 mod settings;
 mod target;
 mod time;
+mod window;
 mod workload;
 
 pub use action::*;
@@ -46,4 +47,5 @@ pub use secret::*;
 pub use settings::*;
 pub use target::*;
 pub use time::*;
+pub use window::*;
 pub use workload::*;

@@ -1,6 +1,6 @@
 //! How the edges are configured, already validated: what `config` makes and the sources and actuators take.
 
-use super::{Label, ObjectKind, Secret, SignalKey};
+use super::{Label, ObjectKind, Secret, SignalKey, WeekSpan, Zone};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Where a secret comes from. Files and commands are read again when the server says that the old one is no longer good.
@@ -209,10 +209,23 @@ pub struct LimitSettings {
     pub in_flight: u32,
     /// While this file exists nothing is approved.
     pub freeze_file: Option<PathBuf>,
+    /// In these spans of the week nothing is approved or begun.
+    pub freeze: Vec<WeekSpan>,
+    /// Only in these; empty: always.
+    pub change: Vec<WeekSpan>,
+    /// The zone that the spans are read in.
+    pub zone: Zone,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { actions_per_hour: 12, in_flight: 3, freeze_file: None }
+        Self {
+            actions_per_hour: 12,
+            in_flight: 3,
+            freeze_file: None,
+            freeze: Vec::new(),
+            change: Vec::new(),
+            zone: Zone::default(),
+        }
     }
 }

@@ -28,6 +28,13 @@ pub enum Dialog {
     },
     /// A change is checked and waits for the confirming key.
     Approve(Box<Approve>),
+    /// An instant is typed, for the approval below it.
+    At {
+        /// The time.
+        input: Input,
+        /// Why the time typed is not possible.
+        problem: Option<String>,
+    },
     /// A reason is typed.
     Reject {
         /// What is rejected.

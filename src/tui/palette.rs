@@ -40,7 +40,7 @@ pub fn matching(typed: &str, picture: &Picture) -> Vec<Item> {
     let useful = |a: &&Action| {
         a.exists_in(picture.mode)
             && a.section() != super::action::Section::Move
-            && !matches!(a, Action::Palette | Action::Confirm | Action::Open | Action::Back)
+            && !matches!(a, Action::Palette | Action::Confirm | Action::ConfirmAt | Action::Open | Action::Back)
     };
     let views = View::ALL.into_iter().filter(|v| *v != View::Workload).map(Item::View);
     let actions =

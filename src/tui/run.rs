@@ -3,6 +3,9 @@
 
 use super::{
     Cx, Effect, Event, Keymap, Moment, State, Theme, View,
+    action::Action,
+    dialog::Dialog,
+    keymap::Chord,
     terminal::{self, SCREEN, Terminal},
     update, view,
 };
@@ -11,7 +14,7 @@ use crate::{
     model::{Intent, Label, Picture, Severity},
     process::Clock,
 };
-use crossterm::event::{Event as Input, MouseEventKind};
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseEventKind};
 use std::{
     sync::{
         Arc,
@@ -23,11 +26,14 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
 /// Keys that wait while the loop is busy; more than a person types, less than a paste can fill memory with.
 const INPUTS: usize = 256;
+
+/// Keys that come closer together than this were not pressed by a hand, which needs about 60 ms between two.
+const BURST: Duration = Duration::from_millis(20);
 
 /// What the screen needs from those who start it.
 #[derive(Debug)]
@@ -103,6 +109,8 @@ struct Loop {
     dirty: bool,
     /// The next frame is not made before.
     next_frame: Instant,
+    /// When the last key came.
+    last_key: Option<Instant>,
 }
 
 impl Loop {
@@ -128,6 +136,7 @@ impl Loop {
             playing: None,
             dirty: true,
             next_frame: now,
+            last_key: None,
         })
     }
 
@@ -143,6 +152,7 @@ impl Loop {
                 biased;
                 caught = self.signals.next() => self.signal(caught),
                 input = self.inputs.recv() => match input {
+                    Some(input) if self.was_pasted(&input).await => None,
                     Some(input) => self.input(input),
                     None => Some(Exit { code: 129 }), // it was hung up
                 },
@@ -186,11 +196,51 @@ impl Loop {
         Duration::from_secs_f64(1.0 / self.cx.options.frames_per_second.clamp(0.1, 60.0))
     }
 
+    /// Whether a key would approve something.
+    fn decides(&self, key: &KeyEvent) -> bool {
+        matches!(self.state.dialogs.last(), Some(Dialog::Approve(_) | Dialog::At { .. }))
+            && key.kind == KeyEventKind::Press
+            && (key.code == KeyCode::Enter || self.state.keymap.action(Chord::of(key)) == Some(Action::Confirm))
+    }
+
+    fn say_pasted(&mut self) {
+        self.state.say(Severity::Look, "several keys at once were taken for a paste: they approve nothing");
+        self.dirty = true;
+    }
+
+    /// Whether a key that would approve something is one of several that came at once: pasted into a terminal that does
+    /// not say so. They are dropped. A key that is pressed waits for [`BURST`], which no hand notices.
+    async fn was_pasted(&mut self, input: &Input) -> bool {
+        let Input::Key(key) = input else { return false };
+        let close = self.last_key.replace(Instant::now()).is_some_and(|last| last.elapsed() < BURST);
+        if !self.decides(key) {
+            return false;
+        }
+        let mut followed = close;
+        while let Ok(Some(next)) = timeout(BURST, self.inputs.recv()).await {
+            if matches!(next, Input::Key(_)) {
+                followed = true;
+            } else {
+                let _ = self.input(next); // a new size or the mouse: neither ends the program
+            }
+        }
+        self.last_key = Some(Instant::now());
+        if followed {
+            self.say_pasted();
+        }
+        followed
+    }
+
     /// A key, a paste, a new size: what waits behind it is taken too, before anything is drawn.
     fn input(&mut self, first: Input) -> Option<Exit> {
         let mut input = Some(first);
-        for _ in 0..INPUTS {
+        for n in 0..INPUTS {
             let event = match input {
+                // Right behind another: see `was_pasted`.
+                Some(Input::Key(key)) if n > 0 && self.decides(&key) => {
+                    self.say_pasted();
+                    None
+                }
                 Some(Input::Key(key)) => Some(Event::Key(key)),
                 Some(Input::Paste(text)) => Some(Event::Paste(text)),
                 Some(Input::Resize(columns, lines)) => Some(Event::Resize(columns, lines)),

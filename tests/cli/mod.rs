@@ -118,7 +118,8 @@ fn a_written_ledger_is_listed_shown_verified_and_exported() {
         &json!({ "version": 1, "entries": [{
             "seq": "number", "at": "time", "action": "text", "workload": "text", "target": "text", "from": "number",
             "to": "number", "state": "text", "actor": "text", "reason": "text", "plan_hash": "text", "prev": "text",
-            "hash": "text",
+            "hash": "text", "server_user": "text?", "os_user": "text", "host": "text", "ssh": "text?", "uid": "text?",
+            "request": "text", "evidence": "text", "undoes": "text?", "begin_at": "time?", "reverted_by": "text?",
         }] }),
     );
     assert_eq!(listed["entries"][1]["state"], "rejected");

@@ -82,9 +82,14 @@ impl Terminal {
         self.wait(text, PATIENCE, |screen| screen.contains(text).then_some(()));
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().expect("it runs")
+    }
+
     /// Sends a signal to the program.
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.process_id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         let sent = std::process::Command::new("kill").args([signal, &pid]).status().expect("kill is there");
         assert!(sent.success());
     }

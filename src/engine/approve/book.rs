@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::Ledger,
-    model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, Time},
+    model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, Lever, Target, Time},
 };
 use std::{collections::HashMap, path::PathBuf, time::Instant};
 
@@ -130,9 +130,82 @@ impl Book {
         self.actions().filter(begun).count()
     }
 
-    /// Actions that were begun and have not come to rest.
+    /// Actions that were decided for and have not come to rest, those for later among them.
     pub(super) fn under_way(&self) -> impl Iterator<Item = &Action> {
         use ActionState::{Applied, Applying, Approved, Unknown};
         self.actions().filter(|a| matches!(a.state, Approved | Applying | Applied | Unknown))
+    }
+
+    /// The same without those whose time has not come.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &Action> {
+        self.under_way().filter(|a| a.state != ActionState::Approved || a.terms.begin_at.is_none())
+    }
+
+    /// Whether a write to a target is on its way or of unknown outcome.
+    pub(super) fn is_written(&self, target: &Target) -> bool {
+        self.ledger.as_ref().is_some_and(|l| l.under_way(target).is_some())
+    }
+
+    /// Approved for an instant that has come.
+    pub(super) fn due_to_begin(&self, now: Time) -> Vec<Action> {
+        let due = |a: &&Action| a.state == ActionState::Approved && a.terms.begin_at.is_some_and(|at| now >= at);
+        self.actions().filter(due).cloned().collect()
+    }
+
+    /// Changes whose bound is to be put back and for which no action waits, is under way, was done or was cancelled. One
+    /// that expired found no moment: it is written down anew, and leads to where that one led.
+    pub(super) fn to_put_back(&self) -> Vec<(Action, Option<Lever>)> {
+        use ActionState::{Applied, Expired, Verified};
+        let has_expiry = |a: &&Action| a.terms.lever.as_ref().is_some_and(|l| l.restore_at.is_some());
+        let ways_back = |a: &Action| {
+            let id = a.id.clone();
+            self.actions().filter(move |b| b.terms.undoes.as_ref() == Some(&id) && b.terms.lever.is_some())
+        };
+        let moved = self.actions().filter(|a| matches!(a.state, Applied | Verified)).filter(has_expiry);
+        let lacking = moved.filter(|a| ways_back(a).all(|b| b.state == Expired));
+        lacking.map(|a| (a.clone(), ways_back(a).last().and_then(|b| b.terms.lever.clone()))).collect()
+    }
+
+    /// Ways back that wait for the object that `action` is about.
+    pub(super) fn waiting_put_backs(&self, action: &Action) -> Vec<Action> {
+        let object = action.terms.lever.as_ref().map(|l| &l.object);
+        let waits = |a: &&Action| a.state == ActionState::Approved && a.is_put_back() && a.id != action.id;
+        let same = |a: &&Action| a.terms.lever.as_ref().map(|l| &l.object) == object;
+        self.actions().filter(waits).filter(same).cloned().collect()
+    }
+
+    /// Changes of a target that were taken back since an instant, oldest first: by whom and when. One that was verified
+    /// ends the count.
+    pub(super) fn reverts(&self, target: &Target, since: Time) -> Vec<(Label, Time)> {
+        let mut reverts = Vec::new();
+        for action in self.actions().filter(|a| a.target == *target && a.updated >= since) {
+            match &action.terms.reverted_by {
+                _ if action.state == ActionState::Verified => reverts.clear(),
+                Some(by) => reverts.push((by.clone(), action.updated)),
+                None => {}
+            }
+        }
+        reverts
+    }
+
+    /// A sentence that is about no state of an action; what cannot be written is in the log.
+    pub(super) async fn note(&mut self, text: &str, now: Time) {
+        let Some(mut ledger) = self.ledger.take() else { return };
+        let text = text.to_owned();
+        let written = tokio::task::spawn_blocking(move || {
+            if let Err(e) = ledger.note(&text, now) {
+                tracing::warn!("a note was not written: {e}");
+            }
+            ledger
+        });
+        match written.await {
+            Ok(ledger) => self.ledger = Some(ledger),
+            Err(e) => self.problem = format!("writing the ledger broke: {e}"),
+        }
+    }
+
+    /// The instant of the newest entry.
+    pub(super) fn last_at(&self) -> Option<Time> {
+        self.ledger.as_ref()?.last_at()
     }
 }

@@ -2,22 +2,31 @@
 //! ledger and the actuators; it exists in operate mode only.
 //!
 //! ```text
-//! Prepare ─▶ checks ─▶ plan (server's dry run) ─▶ Proposed on disk ─▶ dialog
-//! Confirm ─▶ checks and plan again ─▶ Approved, Applying on disk (fsync) ─▶ one write ─▶ Applied | Failed | Unknown
+//! Prepare, Undo ─▶ checks ─▶ plan (server's dry run) ─▶ Proposed on disk ─▶ dialog            (prepare.rs)
+//! Confirm ─▶ checks and plan again ─▶ Approved, Applying on disk (fsync) ─▶ one write          (carry.rs)
+//! ConfirmAt ─▶ Approved on disk ─▶ … its time comes ─▶ everything checked again ─▶ as above
 //! every 2 s ─▶ look at the target ─▶ Verified | Failed;  Unknown is looked for, never written again
+//! ready ─▶ 2 min ─▶ has the lag reacted as predicted?                                          (effect.rs)
 //! ```
 
 mod book;
+mod carry;
 mod checks;
+mod effect;
 mod identity;
+mod prepare;
+mod put_back;
 
 use super::{Options, run::Event};
 use crate::{
-    act::{Actuator, Change, Outcome, Plan, Seen},
-    ledger::machine::{self, Event as Step, Transition},
+    act::{Actuator, Change, Outcome, Seen},
+    ledger::{
+        Forward,
+        machine::{self, Event as Step, Transition},
+    },
     model::{
         Action, ActionId, ActionState, Actor, Intent, Label, Picture, PlanHash, Prepared, Recommendation, Severity,
-        Target, Time, WorkloadView, duration,
+        Target, Time, WorkloadView,
     },
     source,
 };
@@ -34,8 +43,6 @@ use tokio::{
 
 /// How often targets of unfinished actions are looked at.
 const LOOK: Duration = Duration::from_secs(2);
-/// Deadline of one look at a target, on top of the actuator's own.
-const LOOK_DEADLINE: Duration = Duration::from_secs(20);
 /// A rejected plan is not shown as needing somebody again for this long, seconds.
 const AFTER_REJECT: f64 = 900.0;
 /// Actions that a picture carries, newest first.
@@ -48,18 +55,7 @@ pub(super) async fn run(
     mut intents: mpsc::Receiver<Intent>,
     events: mpsc::Sender<Event>,
 ) {
-    let actor = identity::actor();
-    let mut desk = Desk {
-        book: Book::open(options.state.clone(), actor.clone(), options.clock.now()).await,
-        actuator: actuator(&options, &events).await,
-        actor,
-        options,
-        pictures,
-        events,
-        prepared: None,
-        writes: JoinSet::new(),
-        looks: JoinSet::new(),
-    };
+    let mut desk = Desk::new(options, pictures, events).await;
     desk.introduce().await;
     let mut look = time::interval(LOOK);
     look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -106,11 +102,34 @@ async fn tell(events: &mpsc::Sender<Event>, severity: Severity, text: String) {
     let _ = events.send(Event::Notice(severity, text)).await;
 }
 
+/// The time of decisions: it never goes back, and it knows when the machine's clock did.
+struct DeskClock {
+    forward: Forward,
+    begun: Instant,
+    clock: crate::process::Clock,
+}
+
+impl DeskClock {
+    fn uptime(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64() * self.clock.speed()
+    }
+
+    fn now(&mut self) -> Time {
+        let (wall, uptime) = (self.clock.now(), self.uptime());
+        self.forward.at(wall, uptime)
+    }
+
+    fn behind(&self) -> Option<f64> {
+        self.forward.behind(self.clock.now(), self.uptime())
+    }
+}
+
 type Written = (ActionId, Outcome);
 type Looked = (ActionId, Instant, Result<Seen, String>);
 
 struct Desk {
     options: Options,
+    clock: DeskClock,
     actor: Actor,
     pictures: watch::Receiver<Arc<Picture>>,
     events: mpsc::Sender<Event>,
@@ -119,11 +138,35 @@ struct Desk {
     prepared: Option<(Prepared, Action)>,
     writes: JoinSet<Written>,
     looks: JoinSet<Looked>,
+    /// What verified changes should have done by now.
+    expected: Vec<effect::Expectation>,
 }
 
 impl Desk {
-    fn now(&self) -> Time {
-        self.options.clock.now()
+    async fn new(options: Options, pictures: watch::Receiver<Arc<Picture>>, events: mpsc::Sender<Event>) -> Self {
+        let actor = identity::actor();
+        let now = options.clock.now();
+        let book = Book::open(options.state.clone(), actor.clone(), now).await;
+        let start = book.last_at().map_or(now, |last| last.max(now));
+        let clock = DeskClock { forward: Forward::new(start), begun: Instant::now(), clock: options.clock };
+        let actuator = actuator(&options, &events).await;
+        Self {
+            options,
+            clock,
+            actor,
+            pictures,
+            events,
+            book,
+            actuator,
+            prepared: None,
+            writes: JoinSet::new(),
+            looks: JoinSet::new(),
+            expected: Vec::new(),
+        }
+    }
+
+    fn now(&mut self) -> Time {
+        self.clock.now()
     }
 
     fn picture(&self) -> Arc<Picture> {
@@ -154,8 +197,11 @@ impl Desk {
         tracing::info!("intent: {intent:?}");
         match intent {
             Intent::Prepare { workload, to, plan_hash } => self.prepare(&workload, to, &plan_hash).await,
-            Intent::Confirm { action, plan_hash } => self.confirm(&action, &plan_hash).await,
+            Intent::Undo { action } => self.prepare_undo(&action).await,
+            Intent::Confirm { action, plan_hash } => self.confirm(&action, &plan_hash, None).await,
+            Intent::ConfirmAt { action, plan_hash, at } => self.confirm(&action, &plan_hash, Some(at)).await,
             Intent::Abandon { action } => self.abandon(&action).await,
+            Intent::Cancel { action } => self.cancel(&action).await,
             Intent::Reject { workload, plan_hash, reason } => {
                 self.decline(&workload, &plan_hash, Decline::Reject(reason)).await;
             }
@@ -185,92 +231,6 @@ impl Desk {
         None
     }
 
-    async fn prepare(&mut self, workload: &Label, to: u32, hash: &PlanHash) {
-        self.leave_prepared("another change was asked for").await;
-        let Some((view, advice)) = self.on_screen(workload, hash).await else { return };
-        let Some(target) = advice.target.clone() else {
-            let mend = "set target = \"deploy/NAMESPACE/NAME\" in its [[workload]] to be able to approve";
-            self.notice(Severity::Look, format!("{workload} has no target: {mend}")).await;
-            return;
-        };
-        let now = self.now();
-        let mut action = self.action(&advice, target, to, now);
-        let plan = self.actuator.plan(&change(&action)).await;
-        action.request = join(&plan.request);
-        let mut refused = checks::refused(&view, &advice, &action, &self.book, &self.options.config.limits, now);
-        refused.extend(plan.refused.clone());
-        if !self.record(action.clone()).await {
-            return;
-        }
-        let prepared = prepared(&view, &advice, &action, plan, refused, now);
-        self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
-        self.prepared = Some((prepared, action));
-    }
-
-    fn action(&self, advice: &Recommendation, target: Target, to: u32, now: Time) -> Action {
-        let from = advice.current.desired;
-        let edited = to != advice.recommended;
-        let plan_hash = if edited {
-            PlanHash::of(&[&advice.plan_hash.to_string(), "edited", &from.to_string(), &to.to_string()])
-        } else {
-            advice.plan_hash.clone()
-        };
-        let reason = if edited {
-            format!("the operator's own count instead of {}", advice.recommended)
-        } else {
-            advice.reasons.first().cloned().unwrap_or_default()
-        };
-        Action {
-            id: identity::action_id(now),
-            workload: advice.workload.clone(),
-            target,
-            uid: advice.current.uid.clone(),
-            from,
-            to,
-            plan_hash,
-            state: ActionState::Proposed,
-            actor: self.actor.clone(),
-            reason: Label::new(&reason),
-            request: Label::default(),
-            evidence: checks::evidence(advice),
-            created: now,
-            updated: now,
-            expires: advice.expires,
-            verify_by: None,
-            terms: crate::model::Terms::default(),
-        }
-    }
-
-    async fn confirm(&mut self, id: &ActionId, hash: &PlanHash) {
-        let Some((prepared, action)) = self.prepared.take_if(|(p, _)| p.action == *id) else {
-            self.notice(Severity::Look, "nothing is waiting for that confirmation any more: ask again").await;
-            return;
-        };
-        self.send(Event::Prepared(None)).await;
-        let picture = self.picture();
-        let now = self.now();
-        let mut refused = prepared.refused.clone();
-        match picture.workload(action.workload.as_str()) {
-            Some(view) => refused.extend(checks::still_so(view, &action)),
-            None => refused.push(Label::new("the workload is no longer there")),
-        }
-        let approve = Step::Approve {
-            actor: self.actor.clone(),
-            plan_hash: hash.clone(),
-            refused,
-            when: None,
-            protected: action_is_protected(&picture, &action),
-        };
-        let Some(action) = self.step(action, &approve, now).await else { return };
-        // Asked again at the last moment: the server may have changed while the dialog was open.
-        let plan = self.actuator.plan(&change(&action)).await;
-        let mut refused = plan.refused;
-        refused.extend(plan.dry_run.err());
-        let Some(action) = self.step(action, &Step::Begin { refused }, self.now()).await else { return };
-        let (actuator, id) = (self.actuator.clone(), action.id.clone());
-        self.writes.spawn(async move { (id, actuator.apply(&change(&action)).await) });
-    }
-
     async fn abandon(&mut self, id: &ActionId) {
         if self.prepared.as_ref().is_some_and(|(p, _)| p.action == *id) {
             self.leave_prepared("left without confirming").await;
@@ -280,16 +240,37 @@ impl Desk {
     async fn leave_prepared(&mut self, why: &str) {
         let Some((_, action)) = self.prepared.take() else { return };
         self.send(Event::Prepared(None)).await;
+        self.reject(action, why).await;
+    }
+
+    async fn reject(&mut self, action: Action, why: &str) {
         let reject = Step::Reject { actor: self.actor.clone(), reason: Label::new(why) };
-        self.step(action, &reject, self.now()).await;
+        let now = self.now();
+        self.step(action, &reject, now).await;
+    }
+
+    /// Takes an approval for later back before its time.
+    async fn cancel(&mut self, id: &ActionId) {
+        match self.book.action(id) {
+            Some(action) if action.state == ActionState::Approved => {
+                let text = format!("{} {} → {}: cancelled", action.workload, action.from, action.to);
+                self.reject(action, "cancelled before its time").await;
+                self.notice(Severity::Ok, text).await;
+            }
+            Some(action) => {
+                let text = format!("{} cannot be cancelled any more: it is {}", action.workload, action.state.name());
+                self.notice(Severity::Look, text).await;
+            }
+            None => self.notice(Severity::Look, format!("there is no action {id}")).await,
+        }
     }
 
     async fn decline(&mut self, workload: &Label, hash: &PlanHash, how: Decline) {
-        let Some((_, advice)) = self.on_screen(workload, hash).await else { return };
+        let Some((view, advice)) = self.on_screen(workload, hash).await else { return };
         let now = self.now();
         // A plan without a target is declined in the ledger under the workload's own name.
         let target = advice.target.clone().unwrap_or_else(|| Target::Command(workload.clone()));
-        let mut action = self.action(&advice, target, advice.recommended, now);
+        let mut action = self.action(&view, &advice, target, advice.recommended, now);
         let until = match &how {
             Decline::Reject(_) => now.plus(AFTER_REJECT),
             Decline::Snooze(until) => *until,
@@ -310,39 +291,12 @@ impl Desk {
         self.notice(Severity::Ok, format!("{workload}: not asked again before {until}")).await;
     }
 
-    async fn written(&mut self, done: Result<Written, tokio::task::JoinError>) {
-        let (id, outcome) = match done {
-            Ok(done) => done,
-            Err(e) => {
-                // The action stays Applying in the ledger and becomes Unknown at the next start.
-                self.notice(Severity::Act, format!("the task that writes broke: {e}; check the target by hand")).await;
-                return;
-            }
-        };
-        let Some(action) = self.book.action(&id) else { return };
-        let now = self.now();
-        let verify_by = self.verify_by(&action, now);
-        let step = match outcome {
-            Outcome::Applied => Step::Accepted { verify_by },
-            Outcome::Refused(reason) => Step::Refused { reason },
-            Outcome::Unknown(reason) => Step::Lost { reason },
-        };
-        self.step(action, &step, now).await;
-    }
-
-    /// Twice the learned start-up and a rebalance, and a minute for the hold; a default where nothing is learned.
-    fn verify_by(&self, action: &Action, now: Time) -> Time {
-        let picture = self.picture();
-        let capacity = picture.workload(action.workload.as_str()).and_then(|v| v.advice.capacity.clone());
-        now.plus(capacity.map_or(300.0, |c| 60.0 + 2.0 * (c.start_up + c.rebalance)).max(120.0))
-    }
-
     async fn tick(&mut self) {
-        if let Some(health) = self.book.reopen(self.now()).await {
+        let now = self.now();
+        if let Some(health) = self.book.reopen(now).await {
             self.send(Event::Ledger(health)).await;
             self.publish_book().await;
         }
-        let now = self.now();
         if self.prepared.as_ref().is_some_and(|(p, _)| now >= p.expires) {
             self.prepared = None;
             self.send(Event::Prepared(None)).await;
@@ -351,37 +305,12 @@ impl Desk {
         for action in self.book.due(now) {
             self.step(action, &Step::Expire, now).await;
         }
-        if self.looks.is_empty() {
-            for action in self.book.to_watch() {
-                let actuator = self.actuator.clone();
-                self.looks.spawn(async move {
-                    let begun = Instant::now();
-                    let look = time::timeout(LOOK_DEADLINE, actuator.observe(&action.target)).await;
-                    (action.id, begun, look.unwrap_or_else(|_| Err("no answer within 20 s".to_owned())))
-                });
-            }
+        for action in self.book.due_to_begin(now) {
+            self.begin(action).await;
         }
-    }
-
-    async fn looked(&mut self, seen: Result<Looked, tokio::task::JoinError>) {
-        let Ok((id, begun, seen)) = seen else { return };
-        let Some(action) = self.book.action(&id) else { return };
-        let now = self.now();
-        match seen {
-            Err(why) => tracing::warn!("cannot look at {} of {id}: {why}", action.target),
-            Ok(Seen { mut replicas, writer, .. }) => {
-                // A command says what was asked for; what is at work is seen by the sources.
-                if !action.target.is_kubernetes()
-                    && let Some(view) = self.picture().workload(action.workload.as_str())
-                    && let Some(r) = &view.state.replicas
-                {
-                    replicas.ready = replicas.ready.min(r.ready);
-                }
-                let verify_by = self.verify_by(&action, now);
-                let waited = self.book.waited(&id, begun) * self.options.clock.speed();
-                self.step(action, &Step::Observed { replicas, writer, verify_by, waited }, now).await;
-            }
-        }
+        self.plan_put_backs(now).await;
+        self.look();
+        self.judge_effects(now).await;
     }
 
     /// Takes one step of the machine and writes it down; `None` when it was refused or could not be written.
@@ -429,7 +358,8 @@ impl Desk {
             ActionState::Failed | ActionState::Unknown => Severity::Act,
             _ => Severity::Ok,
         };
-        if !matches!(state, ActionState::Approved | ActionState::Rejected | ActionState::Expired) {
+        let later = *state == ActionState::Approved && action.terms.begin_at.is_some();
+        if later || !matches!(state, ActionState::Approved | ActionState::Rejected | ActionState::Expired) {
             self.notice(severity, format!("{workload} {from} → {to} {}: {reason}", state.name())).await;
         }
     }
@@ -439,11 +369,6 @@ impl Desk {
 enum Decline {
     Reject(Label),
     Snooze(Time),
-}
-
-fn action_is_protected(picture: &Picture, action: &Action) -> bool {
-    // What is no longer there is refused elsewhere; until then it counts as protected.
-    picture.workload(action.workload.as_str()).is_none_or(|v| v.workload.guard.protected)
 }
 
 fn change(action: &Action) -> Change {
@@ -456,50 +381,6 @@ fn change(action: &Action) -> Change {
         reason: action.reason.clone(),
         lever: action.terms.lever.clone(),
     }
-}
-
-fn join(lines: &[Label]) -> Label {
-    let lines: Vec<&str> = lines.iter().map(Label::as_str).collect();
-    Label::new(&lines.join(" · "))
-}
-
-fn prepared(
-    view: &WorkloadView,
-    advice: &Recommendation,
-    action: &Action,
-    plan: Plan,
-    refused: Vec<Label>,
-    now: Time,
-) -> Prepared {
-    let after = after(advice, action);
-    Prepared {
-        action: action.id.clone(),
-        workload: action.workload.clone(),
-        target: action.target.clone(),
-        from: action.from,
-        to: action.to,
-        request: plan.request,
-        owner: plan.owner,
-        identity: plan.identity,
-        dry_run: plan.dry_run,
-        refused,
-        after: Label::new(&after),
-        plan_hash: action.plan_hash.clone(),
-        expires: action.expires,
-        evidence_age: view.state.data_age.max(now.since(view.state.at)),
-        confirm: view.workload.guard.confirm,
-    }
-}
-
-/// What happens once it is done.
-fn after(advice: &Recommendation, action: &Action) -> String {
-    let Some(c) = &advice.capacity else { return "verified when ready".to_owned() };
-    let more = action.to > action.from;
-    let still = if more { c.rebalance } else { c.rebalance_down };
-    let ready = if more { format!("ready in about {}, ", duration(c.start_up)) } else { String::new() };
-    let still =
-        if still > 0.0 { format!("partitions stand still for about {}, ", duration(still)) } else { String::new() };
-    format!("{ready}{still}then verified")
 }
 
 #[cfg(test)]

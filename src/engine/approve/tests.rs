@@ -1,5 +1,8 @@
 //! The whole way of a decision against a command that keeps its count in a file: what an operator sees and what is left.
 
+mod later;
+mod limits;
+
 use super::*;
 use crate::{
     config::Config,
@@ -87,11 +90,17 @@ fn command(count: &Path, apply: &str) -> CommandSettings {
 
 impl Bench {
     fn new(apply: &str, blocked: Vec<Blocked>) -> Self {
+        Self::with(apply, blocked, |_, _| {})
+    }
+
+    /// With a change to the configuration, which may put something into the bench's folder first.
+    fn with(apply: &str, blocked: Vec<Blocked>, change: impl FnOnce(&mut Config, &Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let count = dir.path().join("count");
         std::fs::write(&count, "2\n").unwrap();
-        let config = Config { commands: vec![command(&count, apply)], ..Config::default() };
-        let options = Options { config, mode: Mode::Operate, clock: Clock::wall(), state: Some(dir.path().to_owned()) };
+        let mut config = Config { commands: vec![command(&count, apply)], ..Config::default() };
+        change(&mut config, dir.path());
+        let options = Options { config, clock: Clock::wall(), state: Some(dir.path().to_owned()) };
         let (pictures, seen) = watch::channel(picture(recommendation(blocked), 2));
         let (intents, intents_in) = mpsc::channel(4);
         let (events_out, events) = mpsc::channel(64);
@@ -133,6 +142,20 @@ impl Bench {
             _ => None,
         })
         .await
+    }
+
+    async fn confirm(&mut self, prepared: &Prepared) {
+        let intent = Intent::Confirm { action: prepared.action.clone(), plan_hash: prepared.plan_hash.clone() };
+        self.intents.send(intent).await.unwrap();
+    }
+
+    /// The next sentence for the operator that holds `part`.
+    async fn told(&mut self, part: &str) -> String {
+        self.next(|e| if let Event::Notice(_, text) = e { Some(text).filter(|t| t.contains(part)) } else { None }).await
+    }
+
+    fn set(&self, count: &str) {
+        std::fs::write(self.dir.path().join("count"), count).unwrap();
     }
 
     fn count(&self) -> String {

@@ -8,11 +8,11 @@ use super::{
         state::{Pane, State, View},
         view,
     },
-    DEAD_TIME, Effect, Moment, Press, act, ask, distance, page,
+    DEAD_TIME, Effect, Moment, Press, act, ask, at, distance, page,
 };
 use crate::{
     advise::what_if::Answer,
-    model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Severity},
+    model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Severity, Time},
 };
 use crossterm::event::KeyCode;
 use std::{sync::Arc, time::Duration};
@@ -37,6 +37,7 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
             state.dialogs.push(Dialog::Filter { input, before });
             Vec::new()
         }
+        Dialog::At { input, problem } => at::key(state, input, problem, press),
         Dialog::Reject { .. } | Dialog::Count { .. } => typed_key(state, dialog, press),
         Dialog::Snooze { .. } => snooze_key(state, dialog, action, press),
         Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => {
@@ -63,8 +64,14 @@ fn uncover(state: &mut State, uptime: Duration) {
 /// Whether a key leaves a dialog without doing anything: Esc always; in dialogs without a text also what means back or
 /// quit, and the key that opened it where it only shows something.
 fn leaves(dialog: &Dialog, action: Option<Action>, press: Press<'_>) -> bool {
-    let has_text =
-        matches!(dialog, Dialog::Palette { .. } | Dialog::Filter { .. } | Dialog::Reject { .. } | Dialog::Count { .. });
+    let has_text = matches!(
+        dialog,
+        Dialog::Palette { .. }
+            | Dialog::Filter { .. }
+            | Dialog::Reject { .. }
+            | Dialog::Count { .. }
+            | Dialog::At { .. }
+    );
     match action {
         _ if press.chord.code() == KeyCode::Esc => true,
         _ if has_text => false,
@@ -187,6 +194,7 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
             state.dialogs.push(Dialog::Help(0));
             return Vec::new();
         }
+        (_, Some(Action::ConfirmAt)) => return at::open(state, approve, press),
         (_, Some(Action::Confirm)) => true,
         _ => false,
     };
@@ -207,17 +215,14 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
     Vec::new()
 }
 
-/// The intent that the confirming key stands for, or why it does nothing. The only place that makes one.
-fn confirmable(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
+/// What may be approved as it stands, now or for later, or why not.
+pub(super) fn allowed(approve: &Approve, now: Time) -> Result<&Shown, String> {
     let Some(shown) = &approve.shown else { return Err("the server has not answered yet".into()) };
     let prepared = &shown.prepared;
-    if press.chord == approve.opener {
-        return Err("the key that opened this does not confirm it".into());
-    }
     if shown.gone {
         return Err("this change is no longer held ready: leave and ask again".into());
     }
-    if press.at.now >= prepared.expires {
+    if now >= prepared.expires {
         return Err("this plan has expired: leave and ask again".into());
     }
     if let Err(why) = &prepared.dry_run {
@@ -226,6 +231,16 @@ fn confirmable(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
     if let Some(why) = prepared.refused.first() {
         return Err(format!("refused: {why}"));
     }
+    Ok(shown)
+}
+
+/// The intent that the confirming key stands for, or why it does nothing. The only place that makes one.
+fn confirmable(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
+    let shown = approve.shown.as_ref().ok_or("the server has not answered yet")?;
+    if press.chord == approve.opener {
+        return Err("the key that opened this does not confirm it".into());
+    }
+    let prepared = &allowed(approve, press.at.now)?.prepared;
     if prepared.confirm == Confirm::TypeName && approve.typed.text().trim() != shown.name_to_type().as_str() {
         return Err(format!("type {} to confirm", shown.name_to_type()));
     }

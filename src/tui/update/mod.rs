@@ -1,5 +1,6 @@
 //! The one function that changes the screen's state: event in, effects out. No I/O, no clock, no widget.
 
+mod at;
 mod dialogs;
 mod possible;
 #[cfg(test)]
@@ -160,7 +161,8 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         Action::Open => open(state, press.picture),
         Action::Back => back(state),
         Action::Approve | Action::Reject | Action::ChangeCount | Action::Snooze => return decide(state, action, press),
-        Action::Confirm => {}
+        Action::Confirm | Action::ConfirmAt => {}
+        Action::Undo => return undo(state, press),
         Action::Explain => {
             if let Some(view) = rows::current_workload(state.shown(press.picture), state) {
                 let workload = view.workload.name.clone();
@@ -205,8 +207,20 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Asks for the way back; `possible` said that there is one.
+fn undo(state: &mut State, press: Press<'_>) -> Vec<Effect> {
+    let Ok(done) = possible::undoable(state, press.picture) else { return Vec::new() };
+    let plan = Plan { workload: done.workload.clone(), hash: done.plan_hash.clone() };
+    wait_for_answer(state, plan, done.from, press);
+    vec![Effect::Send(Intent::Undo { action: done.id.clone() })]
+}
+
 /// Opens the dialog of a decision; `possible` said that there is a recommendation.
 fn decide(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
+    if state.pane() == Pane::Actions {
+        let waiting = possible::cancellable(state, press.picture);
+        return waiting.map_or_else(|_| Vec::new(), |a| vec![Effect::Send(Intent::Cancel { action: a.id.clone() })]);
+    }
     let Some(view) = rows::current_workload(press.picture, state) else { return Vec::new() };
     let Ok(recommendation) = &view.advice.recommendation else { return Vec::new() };
     let plan = Plan { workload: view.workload.name.clone(), hash: recommendation.plan_hash.clone() };
@@ -228,6 +242,12 @@ fn decide(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
 /// Opens the approval dialog and asks the engine to check and dry-run the change.
 fn ask(state: &mut State, plan: Plan, to: u32, press: Press<'_>) -> Vec<Effect> {
     let intent = Intent::Prepare { workload: plan.workload.clone(), to, plan_hash: plan.hash.clone() };
+    wait_for_answer(state, plan, to, press);
+    vec![Effect::Send(intent)]
+}
+
+/// Opens the approval dialog; what was asked for comes with a picture.
+fn wait_for_answer(state: &mut State, plan: Plan, to: u32, press: Press<'_>) {
     state.dialogs.push(Dialog::Approve(Box::new(Approve {
         plan,
         to,
@@ -238,7 +258,6 @@ fn ask(state: &mut State, plan: Plan, to: u32, press: Press<'_>) -> Vec<Effect> 
         typed: Input::default(),
         covered: false,
     })));
-    vec![Effect::Send(intent)]
 }
 
 fn open(state: &mut State, picture: &Arc<Picture>) {

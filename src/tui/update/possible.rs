@@ -5,7 +5,9 @@ use super::super::{
     rows,
     state::{Pane, State, View},
 };
-use crate::model::{Label, Mode, Picture, Recommendation, Time, WorkloadKind, WorkloadView};
+use crate::model::{
+    Action as Done, ActionState, Label, Mode, Picture, Recommendation, Time, WorkloadKind, WorkloadView,
+};
 
 /// Whether an action can be done on the page (dialogs aside); the error is a sentence for the operator, or empty where
 /// there is nothing worth saying. `picture` is the live one.
@@ -53,11 +55,16 @@ fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Res
     if picture.mode == Mode::Watch {
         return Err("watch is read-only: decisions are made in `highwater operate`".into());
     }
-    if action == Action::Confirm {
-        return Err(String::new()); // it belongs to the approval dialog
+    if matches!(action, Action::Confirm | Action::ConfirmAt) {
+        return Err(String::new()); // they belong to the approval dialog
     }
     if state.frozen.is_some() {
         return Err("the screen is frozen: go on before you decide, so that you decide on what is true now".into());
+    }
+    match action {
+        Action::Undo => return undoable(state, picture).map(|_| ()),
+        Action::Reject if state.pane() == Pane::Actions => return cancellable(state, picture).map(|_| ()),
+        _ => {}
     }
     if !on_workloads(state) {
         return Err("decisions are made on a workload: go to the overview first".into());
@@ -82,6 +89,37 @@ fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Res
         }
     }
     Ok(())
+}
+
+/// The change that undo would take back: the one under the cursor on the actions page, elsewhere the newest of the
+/// workload. The engine asks the target itself whether the count is still there.
+pub(super) fn undoable<'a>(state: &State, picture: &'a Picture) -> Result<&'a Done, String> {
+    let is_done = |a: &&Done| matches!(a.state, ActionState::Applied | ActionState::Verified);
+    if state.pane() == Pane::Actions {
+        let action = selected_action(state, picture).ok_or("there is no action under the cursor")?;
+        let not = || format!("{} is {}: there is nothing to undo", action.workload, action.state.name());
+        return Some(action).filter(is_done).ok_or_else(not);
+    }
+    let view = rows::current_workload(picture, state).ok_or("there is no workload under the cursor")?;
+    let name = &view.workload.name;
+    // Newest first: a change that failed or was taken back is passed over only when nothing newer was done.
+    let newest = picture.actions.iter().find(|a| a.workload == *name && is_done(a));
+    newest.ok_or_else(|| format!("{name}: there is nothing to undo"))
+}
+
+/// The approval for later under the cursor of the actions page.
+pub(super) fn cancellable<'a>(state: &State, picture: &'a Picture) -> Result<&'a Done, String> {
+    let action = selected_action(state, picture).ok_or("there is no action under the cursor")?;
+    let waits = action.state == ActionState::Approved && action.terms.begin_at.is_some();
+    let not =
+        || format!("{} is {}: only what waits for its time can be cancelled", action.workload, action.state.name());
+    Some(action).filter(|_| waits).ok_or_else(not)
+}
+
+fn selected_action<'a>(state: &State, picture: &'a Picture) -> Option<&'a Done> {
+    let actions = rows::actions(picture, state);
+    let at = rows::position(actions.iter().map(|a| &a.id.0), state.selected(Pane::Actions));
+    actions.get(at).copied()
 }
 
 fn no_change(name: &Label, recommendation: &Recommendation) -> String {

@@ -93,7 +93,9 @@ fn progress(action: &Action, now: Time) -> String {
     match action.state {
         ActionState::Proposed => "waits for a decision".to_owned(),
         ActionState::Approved => match action.terms.begin_at.filter(|at| *at > now) {
-            Some(at) => format!("approved for {} UTC, in {}", format::clock(at), format::countdown(at.since(now))),
+            Some(at) => {
+                format!("approved for {} UTC, in {}; x cancels", format::clock(at), format::countdown(at.since(now)))
+            }
             None => "intent recorded, not begun".to_owned(),
         },
         ActionState::Applying => "writing".to_owned(),

@@ -103,6 +103,9 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
         text.extend(wrap("", Slot::Act, "this cannot be done as it stands", room));
     }
     if p.confirm != Confirm::TypeName {
+        if !shown.gone && p.may_confirm(cx.now) {
+            offer(key(Action::ConfirmAt), "at a time");
+        }
         offer(key(Action::ChangeCount), "another number");
     }
     offer("esc".to_owned(), "no");

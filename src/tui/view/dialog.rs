@@ -77,6 +77,18 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
             };
             small(cx, area, buf, "Change the count", &[plain(now), Line::new(), count, said]);
         }
+        Dialog::At { input, problem } => {
+            let mut at = vec![(Slot::Dim, "at (UTC): ".to_owned())];
+            at.extend(field(input));
+            let said = match problem {
+                Some(problem) => vec![(Slot::Act, problem.clone())],
+                None => {
+                    vec![(Slot::Dim, "everything is checked again then; until then it can be cancelled".to_owned())]
+                }
+            };
+            let how = plain("14:20 is the next one, +15 is in 15 minutes".to_owned());
+            small(cx, area, buf, "Approve for later", &[how, Line::new(), at, said]);
+        }
         Dialog::Snooze { plan, cursor } => {
             let mut text = vec![plain(format!("{}: do not ask again for", plan.workload)), Line::new()];
             for (i, (words, _)) in SNOOZES.iter().enumerate() {

@@ -86,6 +86,7 @@ fn dialog_hints(cx: &Cx<'_>, dialog: &Dialog) -> Line {
         Dialog::Palette { .. } => &[("enter", "run"), ("up down", "choose"), ("esc", "leave")],
         Dialog::Reject { .. } => &[("enter", "reject with this reason"), ("esc", "leave")],
         Dialog::Count { .. } => &[("enter", "check this count"), ("esc", "leave")],
+        Dialog::At { .. } => &[("enter", "approve for this time"), ("esc", "back")],
         Dialog::Snooze { .. } => &[("enter", "snooze"), ("1 2 3", "choose"), ("esc", "leave")],
         Dialog::Approve(_) | Dialog::Filter { .. } => &[("esc", "leave, nothing is done")],
         Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => &[("esc", "leave")],

@@ -2,6 +2,7 @@
 
 mod accidents;
 mod decide;
+mod later;
 
 use super::*;
 use crate::model::{

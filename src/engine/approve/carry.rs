@@ -1,0 +1,233 @@
+//! From the confirming key to a final state: approve, begin, one write, and looking at the target until it is known how
+//! it came out.
+
+use super::{Desk, Looked, Written, change, checks, effect::Expectation};
+use crate::{
+    act::{Outcome, Seen},
+    engine::run::Event,
+    ledger::machine::{Event as Step, Window},
+    model::{Action, ActionId, ActionState, Label, LeverState, PlanHash, Replicas, Severity, Time},
+};
+use std::time::{Duration, Instant};
+use tokio::{task::JoinError, time};
+
+/// Deadline of one look at a target, on top of the actuator's own.
+const LOOK_DEADLINE: Duration = Duration::from_secs(20);
+/// An approval for later that could not begin within this is not begun at all, seconds: who approved it for 14:20 did not
+/// approve it for whenever the machine wakes up.
+const PUNCTUAL: f64 = 120.0;
+/// Nobody approves further ahead than this, seconds: what is known does not reach so far.
+const AHEAD: f64 = 12.0 * 3600.0;
+
+impl Desk {
+    pub(super) async fn confirm(&mut self, id: &ActionId, hash: &PlanHash, at: Option<Time>) {
+        let Some((prepared, action)) = self.prepared.take_if(|(p, _)| p.action == *id) else {
+            self.notice(Severity::Look, "nothing is waiting for that confirmation any more: ask again").await;
+            return;
+        };
+        self.send(Event::Prepared(None)).await;
+        let now = self.now();
+        let mut refused = prepared.refused.clone();
+        refused.extend(self.against(&action, now));
+        if let Some(at) = at.filter(|at| *at <= now || at.since(now) > AHEAD) {
+            refused.push(Label::new(&format!("{at} is not within the next 12 hours")));
+        }
+        let when = at.map(|at| Window { at, until: at.plus(PUNCTUAL) });
+        let protected = self.is_protected(&action);
+        let approve = Step::Approve { actor: self.actor.clone(), plan_hash: hash.clone(), refused, when, protected };
+        let Some(action) = self.step(action, &approve, now).await else { return };
+        if at.is_none() {
+            self.begin(action).await;
+        }
+    }
+
+    fn is_protected(&self, action: &Action) -> bool {
+        // What is no longer there is refused elsewhere; until then it counts as protected.
+        let picture = self.picture();
+        picture.workload(action.workload.as_str()).is_none_or(|v| v.workload.guard.protected)
+    }
+
+    /// What stands against an action as things are now: freeze, limits, guards, what was seen of the target.
+    fn against(&self, action: &Action, now: Time) -> Vec<Label> {
+        let picture = self.picture();
+        let Some(view) = picture.workload(action.workload.as_str()) else {
+            return vec![Label::new("the workload is no longer there")];
+        };
+        let mut against = self.refused(view, action, now);
+        against.extend(checks::still_so(view, action));
+        against
+    }
+
+    /// The last checks, the intent on disk, the one write. For an approval whose time has come everything is asked again,
+    /// and the newest recommendation must still point the same way.
+    pub(super) async fn begin(&mut self, action: Action) {
+        let now = self.now();
+        let mut refused = Vec::new();
+        if action.terms.begin_at.is_some() {
+            refused.extend(self.against(&action, now));
+            let picture = self.picture();
+            let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back());
+            refused.extend(view.and_then(|v| checks::still_wanted(v, &action)));
+        }
+        if action.is_put_back() && !self.may_put_back(&action, &refused).await {
+            return;
+        }
+        // Asked again at the last moment: the server may have changed while the dialog was open.
+        let plan = self.actuator.plan(&change(&action)).await;
+        refused.extend(plan.refused);
+        refused.extend(plan.dry_run.err());
+        let now = self.now();
+        let Some(action) = self.step(action, &Step::Begin { refused }, now).await else { return };
+        let (actuator, id) = (self.actuator.clone(), action.id.clone());
+        self.writes.spawn(async move { (id, actuator.apply(&change(&action)).await) });
+    }
+
+    pub(super) async fn written(&mut self, done: Result<Written, JoinError>) {
+        let (id, outcome) = match done {
+            Ok(done) => done,
+            Err(e) => {
+                // The action stays Applying in the ledger and becomes Unknown at the next start.
+                self.notice(Severity::Act, format!("the task that writes broke: {e}; check the target by hand")).await;
+                return;
+            }
+        };
+        let Some(action) = self.book.action(&id) else { return };
+        let now = self.now();
+        let verify_by = self.verify_by(&action, now);
+        let step = match outcome {
+            Outcome::Applied => Step::Accepted { verify_by },
+            Outcome::Refused(reason) => Step::Refused { reason },
+            Outcome::Unknown(reason) => Step::Lost { reason },
+        };
+        let done = self.step(action, &step, now).await;
+        if let Some(done) = done.filter(|a| a.state == ActionState::Applied) {
+            self.roll_back_undone(&done, now).await;
+        }
+    }
+
+    /// An undoing that arrived ends what it undoes, where that was still being watched.
+    async fn roll_back_undone(&mut self, done: &Action, now: Time) {
+        let undone = done.terms.undoes.as_ref().and_then(|id| self.book.action(id));
+        if let Some(undone) = undone.filter(|a| a.state == ActionState::Applied) {
+            let step = Step::RollBack { actor: self.actor.clone(), by: done.id.clone() };
+            self.step(undone, &step, now).await;
+        }
+    }
+
+    /// Twice the learned start-up and a rebalance, and a minute for the hold; a default where nothing is learned.
+    fn verify_by(&self, action: &Action, now: Time) -> Time {
+        let picture = self.picture();
+        let capacity = picture.workload(action.workload.as_str()).and_then(|v| v.advice.capacity.clone());
+        now.plus(capacity.map_or(300.0, |c| 60.0 + 2.0 * (c.start_up + c.rebalance)).max(120.0))
+    }
+
+    /// Starts a look at every target that something is waited for from.
+    pub(super) fn look(&mut self) {
+        if !self.looks.is_empty() {
+            return;
+        }
+        for action in self.book.to_watch() {
+            let actuator = self.actuator.clone();
+            self.looks.spawn(async move {
+                let begun = Instant::now();
+                let look = time::timeout(LOOK_DEADLINE, actuator.look(&change(&action))).await;
+                (action.id, begun, look.unwrap_or_else(|_| Err("no answer within 20 s".to_owned())))
+            });
+        }
+    }
+
+    pub(super) async fn looked(&mut self, seen: Result<Looked, JoinError>) {
+        let Ok((id, begun, seen)) = seen else { return };
+        let Some(action) = self.book.action(&id) else { return };
+        let now = self.now();
+        // While another write of ours is on its way to this target its count says nothing about this one.
+        if action.state == ActionState::Applied && self.book.is_written(&action.target) {
+            return;
+        }
+        match seen {
+            Err(why) => tracing::warn!("cannot look at {} of {id}: {why}", action.target),
+            Ok(seen) => {
+                let (mut replicas, writer) = as_count(&action, seen);
+                // A command says what was asked for; what is at work is seen by the sources.
+                if !action.target.is_kubernetes()
+                    && let Some(view) = self.picture().workload(action.workload.as_str())
+                    && let Some(r) = &view.state.replicas
+                {
+                    replicas.ready = replicas.ready.min(r.ready);
+                }
+                let verify_by = self.verify_by(&action, now);
+                let waited = self.book.waited(&id, begun) * self.options.clock.speed();
+                let step = Step::Observed { replicas, writer, verify_by, waited };
+                if let Some(after) = self.step(action, &step, now).await {
+                    self.follow_up(&after, now).await;
+                }
+            }
+        }
+    }
+
+    /// What a look that decided something leads to.
+    async fn follow_up(&mut self, action: &Action, now: Time) {
+        match action.state {
+            ActionState::Applied => self.roll_back_undone(action, now).await,
+            ActionState::Verified => {
+                let picture = self.picture();
+                let view = picture.workload(action.workload.as_str());
+                self.expected.extend(view.and_then(|v| Expectation::of(action, v, now)));
+            }
+            ActionState::Failed if action.terms.reverted_by.is_some() => {
+                let reverts = self.book.reverts(&action.target, now.plus(-24.0 * 3600.0)).len();
+                if reverts >= checks::BENCH_AFTER {
+                    let text = format!(
+                        "{} is benched for an hour: {reverts} changes were taken back; find out who owns its count",
+                        action.target
+                    );
+                    self.book.note(&text, now).await;
+                    self.notice(Severity::Act, text).await;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Says of changes that are ready whether they helped. What cannot be seen a minute after its time is let go.
+    pub(super) async fn judge_effects(&mut self, now: Time) {
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.expected).into_iter().partition(|e| now >= e.due);
+        self.expected = later;
+        let picture = self.picture();
+        for expectation in due {
+            let verdict = picture.workload(expectation.workload.as_str()).and_then(|v| expectation.judge(v));
+            match verdict {
+                Some(verdict) => {
+                    self.book.note(verdict.text.as_str(), now).await;
+                    let severity = if verdict.as_predicted { Severity::Ok } else { Severity::Look };
+                    self.notice(severity, format!("{}: {}", expectation.workload, verdict.text)).await;
+                }
+                None if now.since(expectation.due) < 60.0 => self.expected.push(expectation),
+                None => tracing::warn!("the effect of {} cannot be seen", expectation.action),
+            }
+        }
+    }
+}
+
+/// A look in the words of the machine, which knows counts. Where a bound was written in place of the count, the count is
+/// as asked for when the bound is: the autoscaler moves it when it comes by, and after a bound was lowered as far as it
+/// likes.
+fn as_count(action: &Action, seen: Seen) -> (Replicas, Option<Label>) {
+    let Seen { mut replicas, mut writer, lever } = seen;
+    match lever {
+        None => {}
+        Some(LeverState::Written) => {
+            replicas.desired = action.to;
+            if action.to < action.from {
+                replicas.ready = action.to;
+            }
+        }
+        Some(LeverState::Before) => replicas.desired = action.from,
+        Some(LeverState::Other(words)) => {
+            replicas.desired = action.from;
+            writer = Some(words);
+        }
+        Some(LeverState::Gone) => replicas.uid = Some(Label::new("gone")),
+    }
+    (replicas, writer)
+}

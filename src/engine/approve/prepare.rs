@@ -1,0 +1,198 @@
+//! From a key to a dialog: what would be done, by whose right, what stands against it. Nothing is changed on the target.
+
+use super::{Desk, change, checks, put_back::SURGE};
+use crate::{
+    act::Plan,
+    engine::run::Event,
+    model::{
+        Action, ActionId, ActionState, Label, Lever, PlanHash, Prepared, Recommendation, Severity, Target, Terms, Time,
+        WorkloadView, duration,
+    },
+};
+use std::sync::Arc;
+
+/// How long the plan of an undoing is good, seconds.
+const UNDO_PLAN: f64 = 300.0;
+
+impl Desk {
+    pub(super) async fn prepare(&mut self, workload: &Label, to: u32, hash: &PlanHash) {
+        self.leave_prepared("another change was asked for").await;
+        let Some((view, advice)) = self.on_screen(workload, hash).await else { return };
+        let Some(target) = advice.target.clone() else {
+            let mend = "set target = \"deploy/NAMESPACE/NAME\" in its [[workload]] to be able to approve";
+            self.notice(Severity::Look, format!("{workload} has no target: {mend}")).await;
+            return;
+        };
+        let now = self.now();
+        let action = self.action(&view, &advice, target, to, now);
+        self.offer(&view, action, now).await;
+    }
+
+    /// The way back to the count before: an action of its own, with its own condition, its own dialog and its own record.
+    pub(super) async fn prepare_undo(&mut self, id: &ActionId) {
+        self.leave_prepared("another change was asked for").await;
+        let Some(done) = self.book.action(id) else {
+            self.notice(Severity::Look, format!("there is no action {id} to undo")).await;
+            return;
+        };
+        if !matches!(done.state, ActionState::Applied | ActionState::Verified) {
+            let text = format!(
+                "{} {} → {} is {}: there is nothing to undo",
+                done.workload,
+                done.from,
+                done.to,
+                done.state.name()
+            );
+            self.notice(Severity::Look, text).await;
+            return;
+        }
+        let picture = self.picture();
+        let Some(view) = picture.workload(done.workload.as_str()).cloned() else {
+            self.notice(Severity::Look, format!("{} is no longer there", done.workload)).await;
+            return;
+        };
+        let now = self.now();
+        let (from, to) = (done.to, done.from);
+        let action = Action {
+            id: super::identity::action_id(now),
+            from,
+            to,
+            plan_hash: PlanHash::of(&[
+                "undo",
+                done.id.0.as_str(),
+                &from.to_string(),
+                &to.to_string(),
+                &now.to_string(),
+            ]),
+            state: ActionState::Proposed,
+            actor: self.actor.clone(),
+            reason: Label::new(&format!("undoes {}", done.id)),
+            evidence: Label::new(&format!("{} was {} at {}", done.id, done.state.name(), done.updated)),
+            created: now,
+            updated: now,
+            expires: now.plus(UNDO_PLAN),
+            verify_by: None,
+            terms: Terms {
+                asked_by: Some(self.actor.clone()),
+                undoes: Some(done.id.clone()),
+                lever: done.terms.lever.as_ref().map(Lever::back),
+                ..Terms::default()
+            },
+            ..done
+        };
+        self.offer(&view, action, now).await;
+    }
+
+    /// Checks and dry-runs an action, writes it down as proposed and shows it.
+    async fn offer(&mut self, view: &WorkloadView, mut action: Action, now: Time) {
+        let mut plan = self.actuator.plan(&change(&action)).await;
+        // The count has an owner that would take it back: what sticks is asked for instead, and the dialog says so.
+        let mut words = None;
+        if action.terms.lever.is_none()
+            && let Some(offer) = plan.offers.first().cloned()
+        {
+            let restore_at = (action.to > action.from).then(|| now.plus(SURGE));
+            words = Some(offer.words);
+            action.plan_hash = PlanHash::of(&[&action.plan_hash.to_string(), &offer.lever.to_string()]);
+            action.terms.lever = Some(Lever { restore_at, ..offer.lever });
+            plan = self.actuator.plan(&change(&action)).await;
+        }
+        action.request = join(&plan.request);
+        let mut refused = self.refused(view, &action, now);
+        refused.extend(plan.refused.clone());
+        if !self.record(action.clone()).await {
+            return;
+        }
+        let mut prepared = prepared(view, &action, plan, refused, now);
+        if let Some(words) = words {
+            let back = action.terms.lever.as_ref().and_then(|l| l.restore_at);
+            let back = back.map_or_else(String::new, |at| format!("; put back at {at} by an action of its own"));
+            prepared.after = Label::new(&format!("{words}{back}; {}", prepared.after));
+        }
+        self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
+        self.prepared = Some((prepared, action));
+    }
+
+    /// Everything that stands against an action now, but for what the server says.
+    pub(super) fn refused(&self, view: &WorkloadView, action: &Action, now: Time) -> Vec<Label> {
+        let (book, limits, behind) = (&self.book, &self.options.config.limits, self.clock.behind());
+        checks::Case { view, action, book, limits, behind, now }.refused()
+    }
+
+    pub(super) fn action(
+        &self,
+        view: &WorkloadView,
+        advice: &Recommendation,
+        target: Target,
+        to: u32,
+        now: Time,
+    ) -> Action {
+        let from = advice.current.desired;
+        let edited = to != advice.recommended;
+        let plan_hash = if edited {
+            PlanHash::of(&[&advice.plan_hash.to_string(), "edited", &from.to_string(), &to.to_string()])
+        } else {
+            advice.plan_hash.clone()
+        };
+        let reason = if edited {
+            format!("the operator's own count instead of {}", advice.recommended)
+        } else {
+            advice.reasons.first().cloned().unwrap_or_default()
+        };
+        Action {
+            id: super::identity::action_id(now),
+            workload: advice.workload.clone(),
+            target,
+            uid: advice.current.uid.clone(),
+            from,
+            to,
+            plan_hash,
+            state: ActionState::Proposed,
+            actor: self.actor.clone(),
+            reason: Label::new(&reason),
+            request: Label::default(),
+            evidence: checks::evidence(advice, &view.advice, to),
+            created: now,
+            updated: now,
+            expires: advice.expires,
+            verify_by: None,
+            terms: Terms { asked_by: Some(self.actor.clone()), ..Terms::default() },
+        }
+    }
+}
+
+fn join(lines: &[Label]) -> Label {
+    let lines: Vec<&str> = lines.iter().map(Label::as_str).collect();
+    Label::new(&lines.join(" · "))
+}
+
+fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused: Vec<Label>, now: Time) -> Prepared {
+    let after = match &view.advice.capacity {
+        Some(c) if action.to > action.from => format!(
+            "ready in about {}, partitions stand still for about {}, then verified; undone with U",
+            duration(c.start_up),
+            duration(c.rebalance)
+        ),
+        Some(c) => {
+            format!("partitions stand still for about {}, then verified; undone with U", duration(c.rebalance_down))
+        }
+        None => "verified when ready; undone with U".to_owned(),
+    };
+    Prepared {
+        action: action.id.clone(),
+        workload: action.workload.clone(),
+        target: action.target.clone(),
+        from: action.from,
+        to: action.to,
+        request: plan.request,
+        owner: plan.owner,
+        identity: plan.identity,
+        dry_run: plan.dry_run,
+        refused,
+        after: Label::new(&after),
+        plan_hash: action.plan_hash.clone(),
+        expires: action.expires,
+        evidence_age: view.state.data_age.max(now.since(view.state.at)),
+        confirm: view.workload.guard.confirm,
+    }
+}

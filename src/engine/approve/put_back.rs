@@ -1,0 +1,174 @@
+//! Bounds that were moved for a surge are put back: an action of its own, approved with the change that it puts back,
+//! visible and cancellable until its time comes.
+
+use super::{Desk, identity};
+use crate::{
+    ledger::machine::Event as Step,
+    model::{Action, ActionId, ActionState, Label, Lever, LeverState, PlanHash, Severity, Terms, Time},
+};
+
+/// How long a bound stays where a surge has put it, seconds.
+pub(super) const SURGE: f64 = 3600.0;
+/// How long the way back may take to find its moment before it is written down anew, seconds. A freeze delays it, no more.
+const PATIENCE: f64 = 600.0;
+
+impl Desk {
+    /// Writes down the way back of every change that has one and lacks it: right after the change, after a restart, and
+    /// when the last attempt found no moment.
+    pub(super) async fn plan_put_backs(&mut self, now: Time) {
+        for (done, earlier) in self.book.to_put_back() {
+            let Some(mut action) = put_back(&done, earlier, identity::action_id(now), now) else { continue };
+            // A second surge on top of the first: its way back leads to where the first one's would have led.
+            for waiting in self.book.waiting_put_backs(&action) {
+                take_over(&mut action, &waiting);
+                self.reject(waiting, &format!("taken over by {}", action.id)).await;
+            }
+            if !self.record(Action { state: ActionState::Proposed, ..action.clone() }).await {
+                return; // the next look tries again
+            }
+            if self.record(action.clone()).await {
+                let at = action.terms.begin_at.unwrap_or(now);
+                let text =
+                    format!("{}: {} is put back at {at}; cancel it on the actions page", done.workload, action.request);
+                self.notice(Severity::Ok, text).await;
+            }
+        }
+    }
+}
+
+impl Desk {
+    /// Whether a bound can be put back now. What holds changes back only delays it; when it is no longer as the surge left
+    /// it, somebody else has decided about it, and it is left alone.
+    pub(super) async fn may_put_back(&mut self, action: &Action, against: &[Label]) -> bool {
+        let found = match self.actuator.look(&super::change(action)).await {
+            Ok(seen) => seen.lever,
+            Err(why) => {
+                tracing::warn!("{} waits: {why}", action.id);
+                return false;
+            }
+        };
+        let why = match found {
+            Some(LeverState::Before) => {
+                if !against.is_empty() {
+                    tracing::info!("{} waits for its moment: {against:?}", action.id);
+                }
+                return against.is_empty();
+            }
+            Some(LeverState::Written) => "it is back already".to_owned(),
+            Some(LeverState::Other(words)) => format!("somebody else moved it: {words}"),
+            Some(LeverState::Gone) | None => "it is gone".to_owned(),
+        };
+        let reject = Step::Reject { actor: self.actor.clone(), reason: Label::new(&format!("not put back: {why}")) };
+        let now = self.now();
+        self.step(action.clone(), &reject, now).await;
+        self.notice(Severity::Look, format!("{}: {} is not done: {why}", action.workload, action.request)).await;
+        false
+    }
+}
+
+/// Lets `back` end where `waiting` would have ended, field by field, if it begins where that one ends.
+fn take_over(back: &mut Action, waiting: &Action) {
+    let Some(older) = waiting.terms.lever.as_ref() else { return };
+    for change in back.terms.lever.iter_mut().flat_map(|l| &mut l.set) {
+        if let Some(other) = older.set.iter().find(|o| o.field == change.field && o.from == change.to) {
+            change.to = other.to;
+        }
+    }
+    if let Some(lever) = &back.terms.lever {
+        back.request = Label::new(&lever.to_string());
+        back.plan_hash = PlanHash::of(&["put back", back.id.0.as_str(), &lever.to_string()]);
+    }
+}
+
+/// The way back of a change, approved for its time; `earlier`: what an attempt before would have written.
+fn put_back(done: &Action, earlier: Option<Lever>, id: ActionId, now: Time) -> Option<Action> {
+    let lever = done.terms.lever.as_ref()?;
+    let at = lever.restore_at?.max(now.plus(60.0));
+    let back = earlier.unwrap_or_else(|| lever.back());
+    Some(Action {
+        id,
+        from: done.to,
+        to: done.from,
+        plan_hash: PlanHash::of(&["put back", done.id.0.as_str(), &back.to_string()]),
+        state: ActionState::Approved,
+        reason: Label::new(&format!("approved with {}: its bound is put back", done.id)),
+        request: Label::new(&back.to_string()),
+        evidence: Label::new(&format!("{} was {} at {}", done.id, done.state.name(), done.updated)),
+        created: now,
+        updated: now,
+        expires: at.plus(PATIENCE),
+        verify_by: None,
+        terms: Terms {
+            asked_by: Some(done.actor.clone()),
+            undoes: Some(done.id.clone()),
+            begin_at: Some(at),
+            reverted_by: None,
+            lever: Some(back),
+        },
+        ..done.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Actor, Field, FieldChange, Lever, Target};
+
+    const NOW: Time = Time::from_millis(1_800_000_000_000);
+
+    fn raised(id: &str, (from, to): (u32, u32), restore_at: f64) -> Action {
+        let lever = Lever {
+            object: "hpa/payments/fraud".parse().unwrap(),
+            uid: "u".into(),
+            set: vec![FieldChange { field: Field::Floor, from: Some(from), to: Some(to) }],
+            restore_at: Some(NOW.plus(restore_at)),
+        };
+        Action {
+            id: ActionId(id.into()),
+            workload: "fraud".into(),
+            target: Target::Deployment { namespace: "payments".into(), name: "fraud".into() },
+            uid: Some("t".into()),
+            from,
+            to,
+            plan_hash: PlanHash::of(&[id]),
+            state: ActionState::Verified,
+            actor: Actor { os_user: "alice".into(), ..Actor::default() },
+            reason: Label::default(),
+            request: Label::default(),
+            evidence: Label::default(),
+            created: NOW,
+            updated: NOW,
+            expires: NOW,
+            verify_by: None,
+            terms: Terms { lever: Some(lever), ..Terms::default() },
+        }
+    }
+
+    #[test]
+    fn a_bound_goes_back_when_its_time_comes_and_never_in_a_rush() {
+        let back = put_back(&raised("a", (2, 10), 3600.0), None, ActionId("b".into()), NOW).unwrap();
+        assert!(back.is_put_back());
+        assert_eq!(back.request.as_str(), "hpa/payments/fraud: floor 10 → 2");
+        assert_eq!((back.from, back.to, back.state), (10, 2, ActionState::Approved));
+        assert_eq!(back.terms.begin_at, Some(NOW.plus(3600.0)));
+        let late = put_back(&raised("a", (2, 10), -500.0), None, ActionId("b".into()), NOW).unwrap();
+        assert_eq!(late.terms.begin_at, Some(NOW.plus(60.0)), "a minute to cancel it, however late it is");
+        let mut stays = raised("a", (2, 10), 0.0);
+        stays.terms.lever.as_mut().unwrap().restore_at = None;
+        assert_eq!(put_back(&stays, None, ActionId("b".into()), NOW), None);
+    }
+
+    #[test]
+    fn a_surge_upon_a_surge_ends_where_the_first_began() {
+        let first = put_back(&raised("a", (2, 10), 3600.0), None, ActionId("b".into()), NOW).unwrap();
+        let mut second = put_back(&raised("c", (10, 14), 3600.0), None, ActionId("d".into()), NOW).unwrap();
+        take_over(&mut second, &first);
+        assert_eq!(second.request.as_str(), "hpa/payments/fraud: floor 14 → 2");
+        let mut other = put_back(&raised("e", (5, 14), 3600.0), None, ActionId("f".into()), NOW).unwrap();
+        take_over(&mut other, &first);
+        let anew =
+            put_back(&raised("c", (10, 14), 0.0), second.terms.lever.clone(), ActionId("g".into()), NOW).unwrap();
+        assert_eq!(anew.request.as_str(), "hpa/payments/fraud: floor 14 → 2", "after a restart too");
+        assert_eq!(other.request.as_str(), "hpa/payments/fraud: floor 14 → 5", "somebody else moved it in between");
+    }
+}

@@ -1,0 +1,115 @@
+//! "Do it then": the line in which an instant is written, and the approval that goes with it.
+
+use super::{
+    super::{
+        dialog::{Approve, Dialog},
+        format,
+        input::Input,
+        state::State,
+    },
+    Effect, Press,
+    dialogs::allowed,
+};
+use crate::model::{Confirm, Intent, Picture, Severity, Time};
+use crossterm::event::KeyCode;
+
+const DAY: i64 = 86_400_000;
+
+/// Opens the line above the approval, if there is anything to approve.
+pub(super) fn open(state: &mut State, mut approve: Approve, press: Press<'_>) -> Vec<Effect> {
+    match allowed(&approve, press.at.now) {
+        Ok(shown) if shown.prepared.confirm == Confirm::TypeName => {}
+        Ok(_) => {
+            let input = Input::new(&format::clock(suggestion(&approve, press.picture, press.at.now)));
+            approve.covered = true;
+            state.dialogs.push(Dialog::Approve(Box::new(approve)));
+            state.dialogs.push(Dialog::At { input, problem: None });
+            return Vec::new();
+        }
+        Err(why) => state.say(Severity::Unknown, why),
+    }
+    state.dialogs.push(Dialog::Approve(Box::new(approve)));
+    Vec::new()
+}
+
+/// When the plan itself would ask for this count, else in a quarter of an hour.
+fn suggestion(approve: &Approve, picture: &Picture, now: Time) -> Time {
+    let view = picture.workload(approve.plan.workload.as_str());
+    let steps = view.and_then(|v| v.advice.recommendation.as_ref().ok()).map(|r| r.steps.as_slice());
+    let planned = steps.unwrap_or_default().iter().find(|s| s.replicas == approve.to && s.at.since(now) > 60.0);
+    planned.map_or(now.plus(900.0), |s| s.at)
+}
+
+/// A key for the line. Enter approves for the instant that stands in it.
+pub(super) fn key(state: &mut State, mut input: Input, problem: Option<String>, press: Press<'_>) -> Vec<Effect> {
+    if press.chord.code() != KeyCode::Enter {
+        let problem = if input.key(press.chord) { None } else { problem };
+        state.dialogs.push(Dialog::At { input, problem });
+        return Vec::new();
+    }
+    let under = match state.dialogs.pop() {
+        Some(Dialog::Approve(approve)) => approve,
+        other => {
+            state.dialogs.extend(other);
+            return Vec::new();
+        }
+    };
+    let checked = parse(&input.text(), press.at.now).and_then(|at| {
+        let shown = allowed(&under, press.at.now)?;
+        if press.held {
+            return Err("too quick: read it, then press once".into());
+        }
+        let (action, plan_hash) = (shown.prepared.action.clone(), shown.prepared.plan_hash.clone());
+        Ok((action, plan_hash, at))
+    });
+    match checked {
+        Ok((action, plan_hash, at)) => {
+            state.settled = Some(action.clone());
+            let workload = &under.plan.workload;
+            state.say(
+                Severity::Ok,
+                format!("{workload}: approved for {} UTC; x on the actions page cancels it", format::clock(at)),
+            );
+            vec![Effect::Send(Intent::ConfirmAt { action, plan_hash, at })]
+        }
+        Err(why) => {
+            state.dialogs.push(Dialog::Approve(under));
+            state.dialogs.push(Dialog::At { input, problem: Some(why) });
+            Vec::new()
+        }
+    }
+}
+
+/// `14:20` is the next such minute (UTC), `+15` is in so many minutes; at most 12 hours ahead.
+fn parse(text: &str, now: Time) -> Result<Time, String> {
+    let wrong = || "write a time such as 14:20 (UTC), or +15 for in 15 minutes".to_owned();
+    let text = text.trim();
+    let number = |t: &str| t.parse::<u16>().ok().filter(|_| t.bytes().all(|b| b.is_ascii_digit()));
+    let at = if let Some(minutes) = text.strip_prefix('+') {
+        now.plus(f64::from(number(minutes).filter(|m| *m > 0).ok_or_else(wrong)?) * 60.0)
+    } else {
+        let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
+        let hours = number(hours).filter(|h| *h < 24).ok_or_else(wrong)?;
+        let minutes = number(minutes).filter(|m| *m < 60).ok_or_else(wrong)?;
+        let today = now.millis().div_euclid(DAY) * DAY + i64::from(hours * 60 + minutes) * 60_000;
+        Time::from_millis(if today > now.millis() { today } else { today + DAY })
+    };
+    if at.since(now) > 12.0 * 3600.0 { Err("that is more than 12 hours ahead".into()) } else { Ok(at) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_next_one() {
+        let now = Time::parse("2026-03-02T22:30:00Z").unwrap();
+        let at = |text| parse(text, now).map(|t| t.to_string());
+        assert_eq!(at("23:05").as_deref(), Ok("2026-03-02T23:05:00.000Z"));
+        assert_eq!(at("06:00").as_deref(), Ok("2026-03-03T06:00:00.000Z"));
+        assert_eq!(at(" +15 ").as_deref(), Ok("2026-03-02T22:45:00.000Z"));
+        for wrong in ["", "22", "24:00", "10:61", "+0", "+-5", "+x", "22:30", "1:2:3"] {
+            assert!(at(wrong).is_err(), "{wrong}");
+        }
+    }
+}
