@@ -1,5 +1,6 @@
 //! History → forecast → capacity → policies → guards → a recommendation with its explanation. Pure.
 
+pub mod brokers;
 mod holds;
 mod identity;
 mod memory;

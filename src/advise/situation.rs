@@ -1,5 +1,6 @@
 //! What the planner is asked: demand ahead, what waits now, what replicas can do, what is promised.
 
+mod profile;
 mod service;
 
 use super::{Input, Signals, per_second, recent};

@@ -1,12 +1,14 @@
 //! `highwater simulate`: a day of a workload under each policy, priced.
 
+mod serving;
+
 use super::{
     Failure, Outcome,
     args::{ListFormat, Simulate},
     print, series,
 };
 use crate::{
-    contest::{self, Round, Scenario, Standing},
+    contest::{self, Played, Round, Scenario, Standing},
     model::{Sample, si},
     simulate::arena::Score,
 };
@@ -32,6 +34,9 @@ pub(super) fn run(args: &Simulate) -> Outcome {
     if args.seeds == 0 {
         return Err(Failure::usage("--seeds 0: at least one day must be played"));
     }
+    if let Some(played) = scenario.service() {
+        return run_service(args, &scenario, &played, points.as_deref());
+    }
     let names: Vec<String> =
         args.policy.as_deref().unwrap_or(DEFAULT).split(',').map(|n| n.trim().to_owned()).collect();
     let with_oracle = names.iter().any(|n| n == "oracle");
@@ -55,6 +60,24 @@ pub(super) fn run(args: &Simulate) -> Outcome {
     print(&text)
 }
 
+/// A scenario with an inference service.
+fn run_service(args: &Simulate, scenario: &Scenario, played: &Played, points: Option<&[Sample]>) -> Outcome {
+    let named = args.policy.as_deref().unwrap_or(serving::DEFAULT);
+    let names: Vec<String> = named.split(',').map(|n| n.trim().to_owned()).collect();
+    let mut players = Vec::new();
+    for name in &names {
+        let known = serving::KNOWN;
+        let unknown = || Failure::usage(format!("--policy: no policy {name:?} for a service: there are {known}"));
+        players.push(scenario.player(name).ok_or_else(unknown)?);
+    }
+    let play = |seed: u64| serving::round(scenario, played, &players, seed, points);
+    let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::failed)?;
+    print(&match args.format {
+        ListFormat::Json => format!("{:#}\n", serving::document(&scenario.name(), &names, &rounds)),
+        ListFormat::Table => serving::table(&scenario.name(), &names, &rounds),
+    })
+}
+
 /// Reads a scenario file; the error is a sentence with file, line and column.
 pub(super) fn read(path: &Path) -> Result<Scenario, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
@@ -68,7 +91,7 @@ pub(super) fn samples(path: &Path) -> Result<Vec<Sample>, Failure> {
 }
 
 /// Plays seeds on every core; the order of the rounds is that of the seeds.
-fn rounds(first: u64, count: u64, play: &(dyn Fn(u64) -> Result<Round, String> + Sync)) -> Result<Vec<Round>, String> {
+fn rounds<T: Send>(first: u64, count: u64, play: &(dyn Fn(u64) -> Result<T, String> + Sync)) -> Result<Vec<T>, String> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(count as usize);
     let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

@@ -5,7 +5,9 @@
 
 mod clairvoyant;
 mod monitor;
+pub mod pipeline;
 mod planner;
+pub mod queueing;
 mod rivals;
 mod scenario;
 pub mod serving;
@@ -14,7 +16,7 @@ pub use clairvoyant::{Clairvoyant, search};
 pub use monitor::Monitor;
 pub use planner::{Planner, PlannerSettings};
 pub use rivals::{Hpa, Metric, Threshold};
-pub use scenario::Scenario;
+pub use scenario::{Played, Player, Scenario};
 
 use crate::{
     model::{Sample, Time},
@@ -202,7 +204,7 @@ fn interval(scores: &[Score]) -> Option<f64> {
 }
 
 /// Half the width of the 95 % interval of a mean (Student's t); `None` with fewer than two values.
-fn half_width(values: &[f64]) -> Option<f64> {
+pub fn half_width(values: &[f64]) -> Option<f64> {
     // Quantiles 0.975 of Student's t by degrees of freedom; beyond the table the normal's.
     const T: [f64; 15] =
         [12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131];

@@ -144,10 +144,9 @@ impl Replica {
         self.ready_in <= 0.0
     }
 
-    /// One step in which `arriving` requests come in. The batch is a fluid: requests leave it at `running / stay`, where
+    /// One step in which `arriving` requests come in, evenly. The batch is a fluid: requests leave it at `running / stay`, where
     /// the stay grows with the batch, and others take their places as far as sequences, KV cache and prefill allow.
     fn step(&mut self, s: &FleetSettings, arriving: f64) -> f64 {
-        self.waiting += arriving;
         let parts = (STAY_PARTS * STEP / (s.answer * s.token).max(1e-3)).ceil().clamp(1.0, MOST_PARTS);
         let dt = STEP / parts;
         let (mut done, mut per_token) = (0.0, s.token);
@@ -155,6 +154,7 @@ impl Replica {
             per_token = s.token + s.token_batch * self.running;
             let ended = self.running * (dt / (s.answer * per_token)).min(1.0);
             self.running -= ended;
+            self.waiting += arriving / parts;
             let room = (s.largest_batch() - self.running).max(0.0);
             let admitted = self.waiting.min(room).min(s.prefill / s.prompt * dt);
             self.running += admitted;
@@ -232,12 +232,12 @@ impl Fleet {
     pub fn step(&mut self, rate: f64) -> f64 {
         let arriving = rate.max(0.0) * STEP;
         self.arrived += arriving;
-        self.unrouted += arriving;
         for replica in &mut self.replicas {
             replica.ready_in = (replica.ready_in - STEP).max(0.0);
         }
         let ready = self.replicas.iter().filter(|r| r.is_ready()).count();
         if ready == 0 {
+            self.unrouted += arriving;
             return 0.0;
         }
         // The balancer sends to whoever has least: what waits is level after a step.
@@ -246,8 +246,8 @@ impl Fleet {
         let each = total / ready as f64;
         let mut finished = 0.0;
         for replica in self.replicas.iter_mut().filter(|r| r.is_ready()) {
-            replica.waiting = 0.0;
-            finished += replica.step(&self.settings, each);
+            replica.waiting = each;
+            finished += replica.step(&self.settings, arriving / ready as f64);
         }
         self.finished += finished;
         finished

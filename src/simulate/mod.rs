@@ -22,6 +22,7 @@ pub mod demand;
 pub mod fleet;
 pub mod group;
 pub mod histogram;
+pub mod queueing;
 mod random;
 pub mod serving;
 pub mod topic;

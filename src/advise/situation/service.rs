@@ -1,6 +1,6 @@
 //! Inference services: what the planner for services is asked, and what is said of it.
 
-use super::{super::Signals, Input, Situation, may_shrink, per_second, recent};
+use super::{super::Signals, Input, Situation, may_shrink, per_second, profile::Profile, recent};
 use crate::{
     capacity::{Limit, ServiceCapacity},
     model::{Role, Time, duration},
@@ -21,8 +21,17 @@ impl Situation {
             let percent = (more - 1.0) * 100.0;
             self.notes.push(format!("requests pile up: {percent:.0} % more arrive than finish"));
         }
-        let paths = [&self.paths.p50, &self.paths.p80, &self.paths.p95].map(|p| p.iter().map(|v| v * more).collect());
-        let [p50, p80, p95]: [Vec<f64>; 3] = paths;
+        let forecast = [&self.paths.p50, &self.paths.p80, &self.paths.p95];
+        let raised = forecast.map(|p| p.iter().map(|v| v * more).collect::<Vec<f64>>());
+        let [p50, p80, p95] = match Profile::of(input, self.paths.step * self.paths.p50.len() as f64) {
+            Some(days) => days.raise([&raised[0], &raised[1], &raised[2]], self.paths.step),
+            None => raised,
+        };
+        let highest = p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        if let Some((i, peak)) = highest.filter(|(_, peak)| **peak > 1.05 * self.peak.1) {
+            self.peak = (i as f64 * self.paths.step, *peak);
+            self.notes.push("the demand ahead is that of the days before: the forecast alone is lower".to_owned());
+        }
         plan_service(&ServiceProblem {
             paths: [&p50, &p80, &p95],
             step: self.paths.step,

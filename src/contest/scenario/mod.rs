@@ -2,7 +2,10 @@
 
 mod entrants;
 mod season;
+mod service;
 mod tables;
+
+pub use service::{Played, Player};
 
 use crate::{
     model::{Limits, Price},
@@ -41,6 +44,7 @@ pub struct Scenario {
     seed: Seed,
     #[serde(default)]
     policy: Policies,
+    service: Option<service::ServiceTable>,
     #[serde(default)]
     trouble: TroubleTable,
     /// Where it was read from: a series is looked for beside it.
@@ -86,6 +90,7 @@ impl Scenario {
         if d.mean.is_some_and(|m| d.peak.is_some_and(|p| p.0 < m.0)) {
             return Err(("peak", "demand: peak must not be below mean".to_owned()));
         }
+        self.service.as_ref().map_or(Ok(()), service::ServiceTable::check)?;
         if self.observe.scrape.0 < 1.0 {
             return Err(("scrape", "observe: scrape must be at least 1s, the arena's own step".to_owned()));
         }

@@ -26,6 +26,20 @@ pub struct Season {
     pub begin: Time,
 }
 
+impl Season {
+    /// What a group's season leaves for a service behind it: `played` records per second were processed, each of which
+    /// makes `per_record` requests.
+    pub fn of(season: &super::Season, played: &[f64], per_record: f64) -> Self {
+        let requests = |rates: &[f64]| vec![rates.iter().map(|r| r * per_record).collect()];
+        Self {
+            history: vec![season.history.iter().map(|s| Sample { value: s.value * per_record, ..*s }).collect()],
+            operated: requests(&season.operated),
+            played: requests(played),
+            begin: season.begin,
+        }
+    }
+}
+
 /// Who plays.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entrant {

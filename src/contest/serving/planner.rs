@@ -31,7 +31,7 @@ impl Default for Settings {
             horizon: 2_400.0,
             step: 15.0,
             forecast: (60.0, 3.0 * 86_400.0),
-            forecast_life: 60.0,
+            forecast_life: 300.0,
             guard: GuardSettings { max_step_down: 0.5, ..GuardSettings::default() },
         }
     }

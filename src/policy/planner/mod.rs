@@ -17,6 +17,7 @@ mod bursts;
 mod dynamics;
 mod fleet;
 mod programme;
+mod queue;
 mod rollout;
 mod scenarios;
 mod service;
@@ -24,6 +25,7 @@ mod service;
 pub use budget::{Want, share};
 pub use bursts::{Burst, Bursts};
 pub use fleet::Fleet;
+pub use queue::{QueuePlan, QueueProblem, Waiting, plan_queue};
 pub use service::{ServiceProblem, plan_service};
 
 use crate::model::{Alternative, Capacity, Limits, Price};

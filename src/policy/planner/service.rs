@@ -23,6 +23,8 @@ const SETTLE: f64 = 600.0;
 const SEEN: f64 = 15.0;
 /// Longest start-up that is believed, seconds.
 const START_UP_MOST: f64 = 3_600.0;
+/// Stages in which a pile is to be worked off.
+const DRAIN: usize = 3;
 /// A minute over the objective is priced at most this many times.
 const WORST: f64 = 10.0;
 /// Counts looked at, at most: beyond them they are some per cent apart.
@@ -130,6 +132,8 @@ struct Course<'a> {
     start_up: f64,
     /// Stages × counts: minutes over the objective, and their price.
     late: Vec<Vec<(f64, f64)>>,
+    /// Requests that will wait when what is asked for now works.
+    pile: f64,
 }
 
 impl<'a> Course<'a> {
@@ -139,11 +143,13 @@ impl<'a> Course<'a> {
         let span = (problem.paths[0].len() as f64 * problem.step / STAGE).ceil() as usize;
         let stages = span.max(works + 10).clamp(STAGES.0, STAGES.1.max(works + 10));
         let demand = spread(problem, works, stages);
-        let peak = demand.iter().flatten().copied().fold(0.0, f64::max);
+        let waits = clean(problem.waiting) / (DRAIN as f64 * STAGE);
+        let peak = demand.iter().flatten().copied().fold(0.0, f64::max) + waits;
         let counts = counts(problem, peak);
-        let mut course = Self { problem, counts, demand, works, start_up, late: Vec::new() };
+        let mut course = Self { problem, counts, demand, works, start_up, late: Vec::new(), pile: 0.0 };
+        course.pile = course.piled();
         course.late = (0..stages)
-            .map(|k| course.counts.iter().map(|n| course.late_at(k, f64::from(*n), 0.0)).collect())
+            .map(|k| course.counts.iter().map(|n| course.late_at(k, f64::from(*n), course.draining(k))).collect())
             .collect();
         course
     }
@@ -155,6 +161,21 @@ impl<'a> Course<'a> {
     /// The stage in which an instant lies, no later than the end.
     fn stage_of(&self, seconds: f64) -> usize {
         ((seconds.max(0.0) / STAGE).floor() as usize + 1).min(self.stages())
+    }
+
+    /// What waits when what is asked for now works: what waits now and what comes on top, less what is served until then.
+    fn piled(&self) -> f64 {
+        let p = self.problem;
+        (0..self.works.min(self.stages())).fold(clean(p.waiting), |pile, stage| {
+            let serves = self.serving(stage, p.current) * p.most.max(p.rate);
+            (pile + (self.demand[stage][0] - serves) * STAGE).max(0.0)
+        })
+    }
+
+    /// Requests per second that the pile adds to a stage: it is to be gone a few stages after help has come.
+    fn draining(&self, stage: usize) -> f64 {
+        let due = (self.works..self.works + DRAIN).contains(&stage);
+        if due { self.pile / (DRAIN as f64 * STAGE) } else { 0.0 }
     }
 
     /// The first stage that a decision after this one can change: what is asked for now is ready one stage before.
@@ -206,7 +227,7 @@ impl<'a> Course<'a> {
         for stage in 0..self.next() {
             let serving = if stage < self.works { self.serving(stage, n) } else { f64::from(n) };
             // What waits is worked off within the first two stages, or it stays late.
-            let extra = if stage < 2 { clean(p.waiting) / (2.0 * STAGE) } else { 0.0 };
+            let extra = if stage < 2 { clean(p.waiting) / (2.0 * STAGE) } else { self.draining(stage) };
             let (over, cost) = self.late_at(stage, serving, extra);
             price += self.pods(f64::from(n), STAGE) + cost;
             minutes += over;

@@ -1,0 +1,66 @@
+use super::*;
+use proptest::prelude::*;
+
+fn problem(waiting: &[Waiting], current: u32) -> QueueProblem<'_> {
+    QueueProblem {
+        waiting,
+        arriving: 0.0,
+        within: 14_400.0,
+        run: 1_800.0,
+        gang: 1,
+        current,
+        ready: current,
+        busy: 0,
+        running: 0.0,
+        start_up: 180.0,
+        since_up: None,
+        limits: Limits { min: 0, max: 40 },
+        price: Price::default(),
+    }
+}
+
+#[test]
+fn the_fewest_that_keep_the_deadline() {
+    // 20 worker-hours in four hours: five would do with nothing to spare, seven with the time that runs differ.
+    let plan = |due: f64| plan_queue(&problem(&[Waiting { due, work: 72_000.0 }], 0)).unwrap();
+    assert_eq!(plan(14_400.0).plan.replicas, 7);
+    assert!((11..=13).contains(&plan(7_200.0).plan.replicas), "{:?}", plan(7_200.0).plan.replicas);
+    assert!(plan(7_200.0).reason.contains("20.0 worker-hours are left and the first is due in 2h00"));
+}
+
+#[test]
+fn an_early_deadline_behind_much_work_counts() {
+    let soon = Waiting { due: 3_600.0, work: 20_000.0 };
+    let late = Waiting { due: 20_000.0, work: 40_000.0 };
+    let n = plan_queue(&problem(&[late, soon], 0)).unwrap().plan.replicas;
+    assert!((7..=9).contains(&n), "20,000 worker-seconds in less than an hour: {n}");
+}
+
+#[test]
+fn a_gang_fits_and_what_runs_is_not_taken_away() {
+    let jobs = [Waiting { due: 10_000.0, work: 30_000.0 }];
+    let n = plan_queue(&QueueProblem { gang: 4, ..problem(&jobs, 0) }).unwrap().plan.replicas;
+    assert!((5..=8).contains(&n), "{n}");
+    let none = plan_queue(&QueueProblem { busy: 7, running: 5_000.0, ..problem(&[], 12) }).unwrap().plan.replicas;
+    assert_eq!(none, 7);
+    let nothing = plan_queue(&problem(&[], 12)).unwrap();
+    assert_eq!(nothing.plan.replicas, 0, "{nothing:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn bounds_hold_and_nonsense_never_panics(
+        jobs in prop::collection::vec((prop::num::f64::ANY, 0.0..1e6_f64), 0..12), odd: bool, current in 0_u32..60,
+        ready in 0_u32..60, busy in 0_u32..60, gang in 0_u32..16, min in 0_u32..10, more in 0_u32..2000,
+    ) {
+        let jobs: Vec<Waiting> = jobs.into_iter()
+            .map(|(due, work)| Waiting { due: if odd { due } else { due.abs().min(1e5) }, work }).collect();
+        let limits = Limits { min, max: min + more };
+        if let Some(found) = plan_queue(&QueueProblem { gang, ready, busy, limits, ..problem(&jobs, current) }) {
+            prop_assert!((limits.min..=limits.max).contains(&found.plan.replicas));
+            prop_assert!(found.plan.replicas >= busy.min(current).min(limits.max));
+        }
+    }
+}
