@@ -79,11 +79,11 @@ fn second(view: &WorkloadView) -> Option<&SignalView> {
 /// What the present count holds, what the recommended one would, and, when asked for, what other rules' counts would.
 fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
     let (Some(capacity), Some(replicas)) = (&view.advice.capacity, &view.state.replicas) else { return Vec::new() };
-    let or_more = if capacity.samples == 0 { " or more" } else { "" };
+    let at_least = if capacity.samples == 0 { cx.theme.glyphs().at_least } else { "" };
     let limit = |who: &str, n: u32, slot, reach| {
         let value = advise::holds(view.workload.entity.kind, &view.state, capacity, n);
         let verb = if n == 1 { "holds" } else { "hold" };
-        Limit { value, label: format!("{who}{n} {verb} {}/s{or_more}", si(value)), slot, reach, always: false }
+        Limit { value, label: format!("{who}{n} {verb} {at_least}{}/s", si(value)), slot, reach, always: false }
     };
     let known = if capacity.samples > 0 { Slot::Capacity } else { Slot::Unknown };
     let mut limits = vec![limit("", replicas.desired, known, Reach::Whole)];
