@@ -338,3 +338,78 @@ async fn the_printed_roles_are_enough_and_check_names_what_is_missing() {
     assert!(plan.refused.is_empty(), "{plan:?}");
     assert_eq!(nobody.apply(&change).await, Outcome::Applied);
 }
+
+/// Of eight operators that saw the same count one writes, fifty times over, and each of the others is told why not.
+#[tokio::test]
+async fn of_eight_operators_one_writes_each_round_by_the_servers_own_record() {
+    const ROUNDS: usize = 50;
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    // A kind without a controller here: the count is all that moves.
+    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "many"}, "spec": {"replicas": 1}});
+    space.create(rollout).await;
+    let many = target(&space, "rollout", "many");
+    let mut operators = Vec::new();
+    for i in 0..8 {
+        operators.push(actuator(&space, if i % 2 == 0 { "alice" } else { "bob" }).await);
+    }
+    for round in 0..ROUNDS {
+        let shown = change(&operators[0], &many, 0).await;
+        let writers = (0_u32..).zip(&operators).map(|(i, operator)| {
+            let (operator, change) = (operator.clone(), Change { to: 10 * (round as u32 + 1) + i, ..shown.clone() });
+            tokio::spawn(async move { (change.to, operator.apply(&change).await) })
+        });
+        let mut winners = Vec::new();
+        for outcome in futures_util::future::join_all(writers).await {
+            match outcome.unwrap() {
+                (to, Outcome::Applied) => winners.push(to),
+                (_, Outcome::Refused(why)) => assert!(why.as_str().contains("look again"), "{why}"),
+                (_, unknown @ Outcome::Unknown(_)) => panic!("{unknown:?}"),
+            }
+        }
+        assert_eq!(winners, [operators[0].observe(&many).await.unwrap().replicas.desired], "round {round}");
+    }
+    let codes = || {
+        let all = ["alice", "bob"].into_iter().flat_map(|user| space.writes(user, "many"));
+        let (done, refused): (Vec<_>, Vec<_>) = all.map(|w| w.code()).partition(|code| *code == 200);
+        (done.len(), refused.len())
+    };
+    wait("the audit log has them all", async || codes() == (ROUNDS, 7 * ROUNDS)).await;
+}
+
+/// Kinds whose count is a field of the object itself: it is written only while it, and what it belongs to, are as shown.
+#[tokio::test]
+async fn a_count_without_a_scale_of_its_own_is_written_in_its_place() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await;
+    let admin = actuator(&space, "admin").await;
+    space
+        .create(json!({
+            "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "fraud"},
+            "spec": {"predictor": {"maxReplicas": 4}},
+        }))
+        .await;
+    let group = |name: &str| json!({"groupName": name, "replicas": 1, "minReplicas": 0, "maxReplicas": 5});
+    space
+        .create(json!({
+            "apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "train"},
+            "spec": {"workerGroupSpecs": [group("cpu"), group("gpu")]},
+        }))
+        .await;
+    for text in ["inferenceservice/fraud", "raycluster/train/gpu"] {
+        let (kind, name) = text.split_once('/').unwrap();
+        let place = target(&space, kind, name);
+        for to in [3, 2] {
+            let change = change(&admin, &place, to).await;
+            let plan = admin.plan(&change).await;
+            assert!(plan.refused.is_empty() && plan.dry_run.is_ok(), "{plan:?}");
+            assert_eq!(admin.apply(&change).await, Outcome::Applied, "{place}");
+            assert_eq!(admin.observe(&place).await.unwrap().replicas.desired, to);
+            assert!(matches!(admin.apply(&change).await, Outcome::Refused(_)), "{place}: what was shown is gone");
+        }
+        let above = admin.plan(&change(&admin, &place, 9).await).await;
+        assert!(refusal(&above).contains("maxReplicas"), "{above:?}");
+    }
+    let ray = space.get("ray.io/v1", "RayCluster", "train").await;
+    assert_eq!(ray["spec"]["workerGroupSpecs"][0]["replicas"], json!(1), "the other group is as it was");
+}

@@ -103,8 +103,14 @@ impl Kubernetes {
     /// The kinds that operators would bring, and a role for those who may look.
     async fn prepare(&self) -> Metrics {
         let admin = self.client("admin").await;
-        for crd in [scaled_objects(), custom("argoproj.io", "v1alpha1", "Rollout", "rollouts")] {
-            create(&admin, None, crd).await;
+        let kinds = [
+            ("argoproj.io", "v1alpha1", "Rollout", "rollouts"),
+            ("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices"),
+            ("ray.io", "v1", "RayCluster", "rayclusters"),
+        ];
+        create(&admin, None, scaled_objects()).await;
+        for (group, version, kind, plural) in kinds {
+            create(&admin, None, custom(group, version, kind, plural)).await;
         }
         let rules = json!([
             {"apiGroups": ["apps"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
@@ -132,7 +138,12 @@ impl Kubernetes {
             let ready = async |g: &str, v: &str, k: &str| {
                 discovery::pinned_kind(&admin, &GroupVersionKind::gvk(g, v, k)).await.is_ok()
             };
-            ready("keda.sh", "v1alpha1", "ScaledObject").await && ready("argoproj.io", "v1alpha1", "Rollout").await
+            for (group, version, kind, _) in kinds {
+                if !ready(group, version, kind).await {
+                    return false;
+                }
+            }
+            ready("keda.sh", "v1alpha1", "ScaledObject").await
         })
         .await;
         Metrics::start(&self.dir, &admin).await

@@ -89,6 +89,10 @@ impl<'a> Edit<'a> {
     /// Sets the count in the object itself, where the kind has no `/scale`.
     pub(super) fn field(object: Object<'a>, found: &DynamicObject, change: &Change, uid: &str) -> Result<Self, String> {
         let at = manifest::count_at(object.target, &found.data)?;
+        let count = manifest::desired(object.target, &found.data)?;
+        if count != change.from {
+            return Err(format!("the count is {count}, not the {} that was on screen: look again", change.from));
+        }
         let present = found.data.pointer(&at).cloned();
         let mut operations = vec![test("/metadata/uid", &uid.into())];
         if let (Target::Object { part: Some(part), .. }, Some((group, _))) = (object.target, at.rsplit_once('/')) {

@@ -90,7 +90,11 @@ async fn may_patch(client: &Client, target: &Target, resource: &str, group: &str
         name: Some(name.to_owned()),
         ..ResourceAttributes::default()
     };
-    let what = format!("target {target}: patch {resource} {name}");
+    // The target's own line keeps the words that scripts look for.
+    let what = match subresource {
+        Some(sub) => format!("target {target}: patch {sub}"),
+        None => format!("target {target}: patch {plural} {name}"),
+    };
     let mend = format!(
         "add to a Role in {namespace}: - {{apiGroups: [{group}], resources: [{resource}], resourceNames: [{name}], \
          verbs: [get, patch]}}"
