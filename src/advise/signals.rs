@@ -34,7 +34,7 @@ pub(super) struct Signals {
 impl Signals {
     pub fn of(input: &Input<'_>) -> Self {
         let entity = &input.workload.entity;
-        let watched = input.watch().and_then(capacity::Watch::capacity).is_some();
+        let watched = input.watch().is_some_and(capacity::Watch::knows_rate);
         let back = if watched {
             BACK_WATCHED.0
         } else if input.previous.is_some() && entity.kind != WorkloadKind::Inference {

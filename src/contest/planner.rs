@@ -9,10 +9,15 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
+/// Seconds of demand that tell whether a burst is on.
+const RECENT: f64 = 5_700.0;
+/// A group this many seconds late, beyond what is always seen, is planned for at every look.
+const LATE: f64 = 10.0;
+
 /// How the planner is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannerSettings {
-    /// Seconds between two plans.
+    /// Seconds between two plans; at looks in between only what cannot wait is planned for.
     pub every: f64,
     /// Seconds to look ahead.
     pub horizon: f64,
@@ -29,7 +34,7 @@ pub struct PlannerSettings {
 impl Default for PlannerSettings {
     fn default() -> Self {
         Self {
-            every: 15.0,
+            every: 60.0,
             horizon: 1_800.0,
             step: 15.0,
             forecast: (60.0, 3.0 * 86_400.0),
@@ -46,6 +51,8 @@ pub struct Planner {
     workload: Workload,
     monitor: Monitor,
     next: f64,
+    /// Whether a burst was on in the last look.
+    bursting: bool,
     forecast: Option<Forecast>,
     previous: Option<Recommendation>,
     /// How long each advice took, forecast aside.
@@ -56,7 +63,16 @@ impl Planner {
     /// A planner that knows what `monitor` has seen so far.
     pub fn new(game: &Game, monitor: Monitor, settings: PlannerSettings) -> Self {
         let workload = monitor::workload(game, settings.guard.clone());
-        Self { settings, workload, monitor, next: 0.0, forecast: None, previous: None, took: Vec::new() }
+        Self {
+            settings,
+            workload,
+            monitor,
+            next: 0.0,
+            bursting: false,
+            forecast: None,
+            previous: None,
+            took: Vec::new(),
+        }
     }
 
     /// The 99th percentile of the time that one advice took, seconds, forecast aside; `None` before the first.
@@ -64,6 +80,21 @@ impl Planner {
         let mut took = self.took.clone();
         took.sort_unstable();
         took.get(took.len() * 99 / 100).map(Duration::as_secs_f64)
+    }
+
+    /// Whether the next plan cannot wait: a burst has begun, or what waits is late.
+    fn is_urgent(&mut self, now: Time) -> bool {
+        let memory = self.monitor.memory();
+        let key = SignalKey { entity: self.workload.entity.clone(), role: Role::Demand };
+        let step = self.settings.step;
+        let outlook = memory.profile().and_then(|profile| {
+            let recent = self.monitor.history().grid(&key, now.plus(-RECENT), now.plus(0.001), step);
+            profile.outlook(&recent, now, step)
+        });
+        let on = outlook.is_some_and(|o| o.burst.is_some());
+        let was = std::mem::replace(&mut self.bursting, on);
+        let begins = on && !was;
+        begins || memory.watch.late() > LATE
     }
 
     /// Makes a new forecast when the present one is old. Without enough history there is none, and advice says so.
@@ -83,7 +114,8 @@ impl Planner {
 impl Pilot for Planner {
     fn decide(&mut self, seen: &Seen<'_>) -> Option<u32> {
         let state = self.monitor.look(seen);
-        if seen.t < self.next {
+        let urgent = self.is_urgent(self.monitor.instant(seen));
+        if seen.t < self.next && !urgent {
             return None;
         }
         // On multiples: advice looks at removals in the first look of a minute, which 15, 75, 135 s would never be.

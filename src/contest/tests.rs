@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{Label, Limits, Role, SignalKey};
+use crate::simulate::group::GroupSettings;
 
 const BEGIN: Time = Time::from_millis(1_700_006_400_000);
 
@@ -62,4 +63,53 @@ fn the_monitor_sees_what_a_dashboard_would() {
     sorted.sort_by(f64::total_cmp);
     assert!((3.0..8.0).contains(&sorted[sorted.len() / 4]), "commits every 5 s are always seen late: {sorted:?}");
     assert!(series(Role::Desired).iter().flatten().any(|n| *n > 0.0));
+}
+
+/// What a dashboard has learned of a group that a default HPA operated for three hours of waves.
+fn watched(group: GroupSettings, ceiling: f64) -> crate::capacity::Watch {
+    let game = Game { group, ceiling, ..Game::default() };
+    let rate = |s: f64| 11_000.0 * (1.0 + 0.5 * (s / 900.0).sin() + 0.1 * (s / 37.0).sin());
+    let operated = (0..10_800).map(|s| rate(f64::from(s))).collect();
+    let season = Season { history: Vec::new(), operated, played: Vec::new(), begin: BEGIN };
+    trained(&game, &season, 3).memory().watch.clone()
+}
+
+fn eager() -> GroupSettings {
+    Game::default().group
+}
+
+#[test]
+fn what_one_member_can_do_is_learned_within_a_few_percent() {
+    let learned = watched(eager(), f64::INFINITY).capacity().unwrap();
+    assert!((940.0..=1_020.0).contains(&learned.per_replica) && learned.samples > 20, "{learned:?}");
+    assert_eq!(learned.ceiling, None, "nothing held them back");
+    // Six per cent from pod to pod: a little below the mean is counted on, never the fastest.
+    let noisy = watched(GroupSettings { rate_spread: 0.06, ..eager() }, f64::INFINITY).capacity().unwrap();
+    assert!((830.0..=1_000.0).contains(&noisy.per_replica) && noisy.low < noisy.high, "{noisy:?}");
+}
+
+#[test]
+fn how_partitions_are_dealt_is_seen_in_what_moves() {
+    assert_eq!(watched(eager(), f64::INFINITY).is_sticky(), Some(false));
+    assert_eq!(watched(GroupSettings::default(), f64::INFINITY).is_sticky(), Some(true));
+}
+
+#[test]
+fn a_start_up_and_a_pause_are_measured_from_outside() {
+    let slow = GroupSettings { start_up: (180.0, 20.0), ..eager() };
+    let (quick, slow) = (watched(eager(), f64::INFINITY).capacity(), watched(slow, f64::INFINITY).capacity());
+    let (quick, slow) = (quick.unwrap(), slow.unwrap());
+    assert!((28.0..=55.0).contains(&quick.start_up), "40 s: {quick:?}");
+    assert!((165.0..=205.0).contains(&slow.start_up), "180 s: {slow:?}");
+    // Fifteen seconds, two or three times in a row, since those that join come one by one.
+    assert!((15.0..=90.0).contains(&quick.rebalance) && (10.0..=35.0).contains(&quick.rebalance_down), "{quick:?}");
+    let kept = watched(GroupSettings::default(), f64::INFINITY).capacity().unwrap();
+    assert!(kept.rebalance < quick.rebalance && kept.rebalance_down < 15.0, "only what moves stops, for 4 s: {kept:?}");
+}
+
+#[test]
+fn what_lies_downstream_is_seen_in_what_all_do_together() {
+    let learned = watched(eager(), 13_000.0).capacity().unwrap();
+    let ceiling = learned.ceiling.expect("many members bring no more than few");
+    assert!((12_000.0..=15_500.0).contains(&ceiling), "{learned:?}");
 }

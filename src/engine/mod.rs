@@ -21,6 +21,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watch;
 
 pub use role::{Operating, Watching};
 pub use run::{Handle, operate, watch};

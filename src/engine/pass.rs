@@ -6,6 +6,7 @@ use super::{
     HORIZON, STEP, discover,
     latest::{Latest, Samples},
     view::{self, Beside},
+    watch,
 };
 use crate::{
     advise::{self, Input},
@@ -42,6 +43,8 @@ pub(super) struct Memory {
     /// Workloads that the last pass had no time for.
     waiting: usize,
     advice: HashMap<Entity, Arc<Advice>>,
+    /// What looks at each thing taught.
+    taught: HashMap<Entity, advise::Memory>,
     counts: HashMap<Entity, (u32, Option<(Time, u32)>)>,
 }
 
@@ -105,13 +108,20 @@ impl Memory {
         let spent = began.elapsed();
         let (may_forecast, may_advise) = (spent < FORECAST_BUDGET, spent < ADVICE_BUDGET);
         let usable = forecast.filter(|f| now.since(f.at) < FORECAST_LIFE || !may_forecast);
+        let taught = self.taught.entry(workload.entity.clone()).or_default();
+        if let Some(group) = discover::group(&workload, given.latest) {
+            watch::look(taught, group, &state);
+        }
+        if may_forecast && taught.is_due(now) {
+            taught.learn(&self.history, &workload.entity, now);
+        }
         let input = Input {
             workload: &workload,
             state: &state,
             history: &self.history,
             forecast: usable,
             previous: old.and_then(|a| a.recommendation.as_deref().ok()),
-            memory: None,
+            memory: Some(taught),
             now,
             horizon: HORIZON,
             step: STEP,
@@ -146,6 +156,7 @@ impl Memory {
     fn keep_time(&mut self, now: Time) {
         if now.since(self.at) < -SET_BACK {
             self.advice.clear();
+            self.taught.clear();
             self.pruned = Time::default();
             for (_, change) in self.counts.values_mut() {
                 *change = change.map(|(at, from)| (at.min(now), from));
@@ -166,6 +177,7 @@ impl Memory {
         self.history.prune(now);
         let there: HashSet<&Entity> = workloads.iter().map(|w| &w.entity).collect();
         self.advice.retain(|entity, _| there.contains(entity));
+        self.taught.retain(|entity, _| there.contains(entity));
         self.counts.retain(|entity, _| there.contains(entity));
         self.turns.retain(|entity, _| there.contains(entity));
     }

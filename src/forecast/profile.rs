@@ -365,3 +365,78 @@ fn median(values: &mut [f64]) -> f64 {
     let n = values.len();
     if n % 2 == 1 { values[n / 2] } else { f64::midpoint(values[n / 2 - 1], values[n / 2]) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Minutes of days that are busy from 9 to 17 and have ten minutes of twice the demand at noon.
+    fn days(minutes: usize) -> Grid {
+        let value = |i: usize| {
+            let m = i % DAY;
+            let day = if (540..1_020).contains(&m) { 3_000.0 } else { 1_000.0 };
+            let noon = if (720..730).contains(&m) { 2.0 } else { 1.0 };
+            day * noon * (1.0 + 0.02 * ((i * 7_919 % 101) as f64 / 50.0 - 1.0))
+        };
+        Grid { start: Time::from_secs(0.0), step: MINUTE, values: (0..minutes).map(|i| Some(value(i))).collect() }
+    }
+
+    #[test]
+    fn what_comes_every_day_at_the_same_minute_is_known_before_it_comes() {
+        let grid = days(4 * DAY + 715);
+        let profile = Profile::of(&grid, grid.end()).unwrap();
+        let outlook = profile.outlook(&grid, grid.end(), 1_800.0).unwrap();
+        let [_, p50, p80, _] = &outlook.paths;
+        assert!((2_800.0..3_200.0).contains(&p50[2]) && (5_600.0..6_400.0).contains(&p50[8]), "{p50:?}");
+        assert!((2_800.0..3_200.0).contains(&p50[20]), "over after ten minutes: {p50:?}");
+        assert!(p50.iter().zip(p80).all(|(a, b)| a <= b) && outlook.burst.is_none());
+    }
+
+    #[test]
+    fn a_rise_that_no_day_knows_is_a_burst_over_the_shape_and_not_a_new_level() {
+        let mut grid = days(4 * DAY + 800);
+        for v in grid.values.iter_mut().rev().take(2) {
+            *v = v.map(|v| v * 1.8);
+        }
+        let profile = Profile::of(&grid, grid.end()).unwrap();
+        let outlook = profile.outlook(&grid, grid.end(), 1_800.0).unwrap();
+        let (factor, left) = outlook.burst.clone().unwrap();
+        assert!((1.7..1.9).contains(&factor) && left.len() == 3, "{factor} {left:?}");
+        assert!(outlook.paths[1].iter().all(|v| (2_700.0..3_300.0).contains(v)), "{:?}", outlook.paths[1]);
+        let shown = outlook.forecast();
+        assert!(shown.points[0].p50 > 4_800.0 && shown.points[29].p50 < 3_300.0, "{:?}", shown.points);
+    }
+
+    #[test]
+    fn a_day_and_a_half_or_a_series_of_zeros_has_no_shape() {
+        let grid = days(DAY + 700);
+        assert_eq!(Profile::of(&grid, grid.end()), None);
+        let mut sparse = days(4 * DAY);
+        for (i, v) in sparse.values.iter_mut().enumerate() {
+            *v = v.map(|v| if i % 5 == 0 { v } else { 0.0 });
+        }
+        assert_eq!(Profile::of(&sparse, sparse.end()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn gaps_and_nonsense_never_panic_and_what_lies_ahead_changes_nothing(
+            holes in prop::collection::vec((0_usize..3_500, prop_oneof![Just(None), Just(Some(f64::NAN)), Just(Some(-5.0)), Just(Some(1e9))]), 0..40),
+            now in 2_900_usize..3_400,
+        ) {
+            let mut grid = days(3_500);
+            for (i, v) in holes {
+                grid.values[i] = v;
+            }
+            let at = grid.at(now);
+            let mut other = grid.clone();
+            other.values[now + 1..].fill(Some(77.0));
+            let of = |g: &Grid| Profile::of(g, at).and_then(|p| p.outlook(g, at, 1_800.0));
+            prop_assert_eq!(of(&grid), of(&other));
+            if let Some(outlook) = of(&grid) {
+                prop_assert!(outlook.paths.iter().flatten().all(|v| v.is_finite() && *v >= 0.0));
+            }
+        }
+    }
+}

@@ -65,6 +65,8 @@ impl Bounds {
     pub const FEWEST: usize = 240;
     /// Samples that no series needs to exceed: 8 days on the rungs of the ladder (see `series`).
     pub const MOST: usize = 6_000;
+    /// The same of demand, whose minutes are kept: a day's shape is made of them.
+    pub const MOST_DEMAND: usize = 18_000;
 }
 
 impl Default for Bounds {
@@ -108,10 +110,10 @@ impl History {
         if !self.series.contains_key(key) {
             self.series.insert(key.clone(), Series::default());
         }
-        let limit = self.limit();
+        let limit = self.limit(key.role);
         if let Some(series) = self.series.get_mut(key) {
             series.insert(sample);
-            series.fit(limit, Fold::of(key.role));
+            series.fit(limit, key.role);
         }
         true
     }
@@ -121,9 +123,9 @@ impl History {
     pub fn backfill(&mut self, key: &SignalKey, samples: &[Sample]) {
         let series = self.series.entry(key.clone()).or_default();
         series.merge(samples.iter().copied().filter(|s| s.value.is_finite()));
-        let limit = self.limit();
+        let limit = self.limit(key.role);
         if let Some(series) = self.series.get_mut(key) {
-            series.fit(limit, Fold::of(key.role));
+            series.fit(limit, key.role);
         }
     }
 
@@ -178,17 +180,18 @@ impl History {
     /// have become empty; call it every minute or so. Until then the number of samples is bounded all the same.
     pub fn prune(&mut self, now: Time) {
         let (from, to) = (now.plus(-self.bounds.span), now.plus(AHEAD));
-        let limit = self.limit();
+        let limits = [self.limit(Role::Demand), self.limit(Role::Backlog)];
         self.series.retain(|key, series| {
             series.keep(from, to);
-            series.fit(limit, Fold::of(key.role));
+            series.fit(limits[usize::from(key.role != Role::Demand)], key.role);
             series.len() > 0
         });
     }
 
-    /// Samples that one series may hold now.
-    fn limit(&self) -> usize {
-        (self.bounds.samples / self.series.len().max(1)).clamp(Bounds::FEWEST, Bounds::MOST)
+    /// Samples that one series of a role may hold now.
+    fn limit(&self, role: Role) -> usize {
+        let most = if role == Role::Demand { Bounds::MOST_DEMAND } else { Bounds::MOST };
+        (self.bounds.samples / self.series.len().max(1)).clamp(Bounds::FEWEST, most)
     }
 }
 

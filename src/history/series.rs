@@ -1,12 +1,14 @@
 //! One series: samples in time order, thinned with age.
 
 use super::Fold;
-use crate::model::{Grid, Sample, Time};
+use crate::model::{Grid, Role, Sample, Time};
 use std::collections::VecDeque;
 
 /// The ladder of resolutions: samples at least as old as the first number (seconds) are folded into aligned buckets of
 /// the second. Three hours at 15 s and a day and a half at 1 min are what short and seasonal forecasts look at.
 const LADDER: [(f64, f64); 3] = [(600.0, 15.0), (10_800.0, 60.0), (129_600.0, 300.0)];
+/// Of demand, minutes are kept as long as anything: its shape over a day is made of them.
+const LADDER_OF_DEMAND: [(f64, f64); 3] = [(600.0, 15.0), (10_800.0, 60.0), (691_200.0, 300.0)];
 /// How often the ladder's ages are halved before the oldest samples are dropped instead.
 const HALVINGS: i32 = 8;
 /// Samples from the end whose instant counts as "now" for thinning: a few samples from a clock that jumped ahead must
@@ -72,13 +74,13 @@ impl Series {
 
     /// Brings the length down to three quarters of `limit` once it is exceeded (so that the work is done rarely):
     /// first by thinning with the ladder, its ages halved as often as needed, then by dropping the oldest.
-    pub(super) fn fit(&mut self, limit: usize, fold: Fold) {
+    pub(super) fn fit(&mut self, limit: usize, role: Role) {
         if self.len() <= limit {
             return;
         }
         let target = limit / 4 * 3;
         for halving in 0..HALVINGS {
-            self.thin(fold, 0.5_f64.powi(halving));
+            self.thin(role, 0.5_f64.powi(halving));
             if self.len() <= target {
                 return;
             }
@@ -87,11 +89,12 @@ impl Series {
     }
 
     /// Folds samples into the buckets that their age asks for.
-    fn thin(&mut self, fold: Fold, scale: f64) {
+    fn thin(&mut self, role: Role, scale: f64) {
+        let (fold, ladder) = (Fold::of(role), if role == Role::Demand { &LADDER_OF_DEMAND } else { &LADDER });
         let Some(now) = self.0.get(self.len().saturating_sub(FROM_END)).map(|s| s.at) else { return };
         let bucket = |at: Time| {
             let age = now.since(at);
-            let rung = LADDER.iter().rev().find(|(from, _)| from * scale <= age);
+            let rung = ladder.iter().rev().find(|(from, _)| from * scale <= age);
             rung.map_or((at, 0.0), |(_, width)| (at.floor_to(*width), *width))
         };
         let all: Vec<Sample> = self.0.drain(..).collect();

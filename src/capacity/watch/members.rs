@@ -11,12 +11,17 @@ const WAITING: f64 = 8.0;
 const FLOORS: f64 = 2.5;
 /// Intervals that are taken together, and fewest: commits come in batches, so that over a single interval a member looks
 /// up to a third faster or slower than it is.
-const TOGETHER: (u32, u32) = (4, 2);
+const TOGETHER: (u32, u32) = (8, 3);
+/// Intervals without saturation that are one proof of what flows.
+const CALM: u32 = 4;
+/// Share of the members that must have work waiting for the sum to say what all of them can do.
+const MOST: f64 = 0.7;
 
 /// What one member got done in some seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Took {
-    pub member: u64,
+    /// Which; `None`: all of them together.
+    pub member: Option<u64>,
     /// Members that there were.
     pub members: u32,
     /// Records per second, and seconds.
@@ -41,13 +46,27 @@ struct Member {
     run: (bool, u32, f64, f64),
 }
 
-/// Every member by its number.
+/// Every member by its number, and the run in which most of them had work: members, intervals, records, seconds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members(BTreeMap<u64, Member>);
+pub(super) struct Members(BTreeMap<u64, Member>, (u32, u32, f64, f64));
 
 impl Members {
     pub fn restart(&mut self) {
         self.0.clear();
+        self.1 = (0, 0, 0.0, 0.0);
+    }
+
+    /// Adds an interval in which most members had work to the run of such intervals, or ends the run.
+    fn together(&mut self, members: u32, busy: bool, done: f64, dt: f64, tell: &mut dyn FnMut(Took)) {
+        let (n, intervals, records, seconds) = self.1;
+        if n == members && busy && intervals < CALM {
+            self.1 = (n, intervals + 1, records + done, seconds + dt);
+            return;
+        }
+        if intervals >= TOGETHER.1 {
+            tell(Took { member: None, members: n, rate: records / seconds, seconds, saturated: true });
+        }
+        self.1 = if busy { (members, 1, done, dt) } else { (members, 0, 0.0, 0.0) };
     }
 
     /// One look, `dt` seconds after the one before. `disturbed`: something stopped all of them meanwhile.
@@ -62,6 +81,7 @@ impl Members {
             member.lag += (place.end - place.committed).max(0.0);
         }
         let members = u32::try_from(now.len()).unwrap_or(u32::MAX);
+        let (mut busy, mut total) = (0_u32, 0.0);
         for (id, member) in &mut now {
             let same = |m: &&Member| !disturbed && (m.set, m.partitions) == (member.set, member.partitions);
             let Some(was) = self.0.get(id).filter(same) else {
@@ -82,22 +102,25 @@ impl Members {
             }
             let waits = WAITING.max(FLOORS * floor + 2.0) * rate;
             let saturated = done > 0.0 && was.lag > waits && member.lag > waits;
-            if member.run.0 != saturated || member.run.1 >= TOGETHER.0 {
+            if member.run.0 != saturated || member.run.1 >= if saturated { TOGETHER.0 } else { CALM } {
                 member.flush(*id, members, tell);
                 member.run = (saturated, 0, 0.0, 0.0);
             }
             member.run = (saturated, member.run.1 + 1, member.run.2 + done, member.run.3 + dt);
+            busy += u32::from(saturated);
+            total += done;
         }
         self.0 = now;
+        self.together(members, f64::from(busy) >= MOST * f64::from(members), total, dt, tell);
     }
 }
 
 impl Member {
     fn flush(&self, member: u64, members: u32, tell: &mut dyn FnMut(Took)) {
         let (saturated, intervals, records, seconds) = self.run;
-        let enough = if saturated { TOGETHER.1 } else { TOGETHER.0 };
+        let enough = if saturated { TOGETHER.1 } else { CALM };
         if intervals >= enough {
-            tell(Took { member, members, rate: records / seconds, seconds, saturated });
+            tell(Took { member: Some(member), members, rate: records / seconds, seconds, saturated });
         }
     }
 }

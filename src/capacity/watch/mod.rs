@@ -72,8 +72,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Takes a look. Looks back in time, or at a topic whose partitions changed, begin anew; what was learned stays.
+    /// Takes a look; the same one again teaches nothing. Looks back in time, or at a topic whose partitions changed, begin anew; what was learned stays.
     pub fn see(&mut self, look: &Look<'_>) {
+        if self.at == Some(look.at) {
+            return;
+        }
         self.changes.count(look);
         let sound = |p: &Place| p.end.is_finite() && p.committed.is_finite();
         if look.partitions.is_empty() || !look.partitions.iter().all(sound) {
@@ -145,6 +148,11 @@ impl Watch {
         !self.shares.is_empty()
     }
 
+    /// Whether what a member can do is known, or a lower bound of it.
+    pub fn knows_rate(&self) -> bool {
+        self.rates.knows()
+    }
+
     /// Whether the newest look is the first within its span of `every` seconds.
     pub fn is_first_within(&self, every: f64) -> bool {
         self.at.is_none_or(|at| self.prior.is_none_or(|was| was.floor_to(every) != at.floor_to(every)))
@@ -185,3 +193,6 @@ impl Watch {
         self.changes.since_up(now)
     }
 }
+
+#[cfg(test)]
+mod tests;

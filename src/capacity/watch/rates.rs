@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Newest saturated spans that count.
 const NEWEST: usize = 3_000;
+const TOGETHER: usize = 400;
 /// Spans without saturation of which the upper end is one proof, and that quantile; the highest proof counts.
 const BATCH: usize = 400;
 const PROOF: f64 = 0.95;
@@ -15,6 +16,8 @@ const FIRST_PROOF: usize = 10;
 /// something else holds its members back.
 const BUCKET: usize = 5;
 const POOL: f64 = 0.8;
+/// Seconds of a span that weighs one.
+const USUAL: f64 = 60.0;
 /// Spans this far from the pool's median are something else.
 const BAND: (f64, f64) = (0.7, 1.3);
 /// The rate is at least this share of what flowed without saturation.
@@ -23,9 +26,9 @@ const PROVEN: f64 = 0.85;
 const PROBE: f64 = 1.25;
 /// One member in five is slower than the mean by this many standard deviations, one in ten by the second.
 const SLOW: (f64, f64) = (0.84, 1.28);
-/// Spans that a count needs before it is believed to be held back, and the share of the rate that its upper quartile
-/// stays below then.
-const CAPPED: (usize, f64) = (8, 0.85);
+/// Spans of all together that a count needs before it is believed to be held back, and the share of what its members
+/// should do together that the upper quartile stays below then.
+const CAPPED: (usize, f64) = (3, 0.85);
 /// Quantile of the flows of such counts that is the ceiling, and the share of it that a count brings which it holds back.
 const CEILING: f64 = 0.6;
 const AT_CEILING: f64 = 0.95;
@@ -34,13 +37,20 @@ const AT_CEILING: f64 = 0.95;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rates {
     saturated: VecDeque<Took>,
+    /// The same of all members together.
+    together: VecDeque<Took>,
     calm: Vec<f64>,
     proven: f64,
 }
 
 impl Rates {
     pub fn add(&mut self, took: Took) {
-        if took.saturated {
+        if took.member.is_none() {
+            self.together.push_back(took);
+            if self.together.len() > TOGETHER {
+                self.together.pop_front();
+            }
+        } else if took.saturated {
             self.saturated.push_back(took);
             if self.saturated.len() > NEWEST {
                 self.saturated.pop_front();
@@ -75,22 +85,12 @@ impl Rates {
         for took in &self.saturated {
             by_count.entry(took.members).or_default().push(took.rate);
         }
-        let buckets: BTreeMap<u32, [f64; 4]> = by_count
+        let medians: BTreeMap<u32, f64> = by_count
             .into_iter()
             .filter(|(_, rates)| rates.len() >= BUCKET.min(self.saturated.len()))
-            .map(|(n, mut rates)| {
-                (
-                    n,
-                    [
-                        rates.len() as f64,
-                        quantile(&mut rates, 0.5),
-                        quantile(&mut rates, 0.6),
-                        quantile(&mut rates, 0.75),
-                    ],
-                )
-            })
+            .map(|(n, mut rates)| (n, quantile(&mut rates, 0.5)))
             .collect();
-        let best = buckets.values().map(|b| b[1]).fold(0.0, f64::max);
+        let best = medians.values().copied().fold(0.0, f64::max);
         if best <= 0.0 {
             if proven > 0.0 {
                 assumptions.push(format!(
@@ -100,18 +100,22 @@ impl Rates {
             }
             return (proven > 0.0).then(|| of(proven, proven, proven * PROBE, 0, None));
         }
-        let in_pool = |n: u32| buckets.get(&n).is_some_and(|b| b[1] > POOL * best);
+        let in_pool = |n: u32| medians.get(&n).is_some_and(|m| *m > POOL * best);
         let mut pool: Vec<f64> = self.saturated.iter().filter(|t| in_pool(t.members)).map(|t| t.rate).collect();
         let median = quantile(&mut pool, 0.5).max(PROVEN * proven);
         let within = |t: &&Took| in_pool(t.members) && t.rate > BAND.0 * median && t.rate < BAND.1 * median;
         let (mean, spread) = spread(self.saturated.iter().filter(within)).unwrap_or((median, 0.0));
         let at = |deviations: f64| (mean - deviations * spread).max(PROVEN * proven);
-        let ceiling = ceiling(&buckets, median);
-        // Where even the best count brought no more than the ceiling, its rate is a lower bound.
-        let most = buckets.iter().filter(|(_, b)| b[1] >= best).map(|(n, b)| f64::from(*n) * b[1]).fold(0.0, f64::max);
-        if let Some(total) = ceiling.filter(|c| most >= AT_CEILING * c) {
-            assumptions
-                .push(format!("at least {} each: what lies downstream held back even the fewest", per_second(mean)));
+        let ceiling = self.ceiling(mean);
+        // Where even the counts of the best rates brought no more than that, their rate is a lower bound.
+        let brought =
+            medians.iter().filter(|(_, m)| **m > POOL * best).map(|(n, m)| f64::from(*n) * m).fold(0.0, f64::max);
+        if let Some(total) = ceiling.filter(|total| brought >= AT_CEILING * total) {
+            assumptions.push(format!(
+                "all together never did more than {}: what lies downstream held back even the fewest, at least {} each",
+                per_second(total),
+                per_second(mean)
+            ));
             return Some(of(mean * PROBE, mean, mean * PROBE, pool.len(), Some(total)));
         }
         if let Some(total) = ceiling {
@@ -124,17 +128,42 @@ impl Rates {
     }
 }
 
+impl Rates {
+    /// Whether anything is known.
+    pub fn knows(&self) -> bool {
+        !self.saturated.is_empty() || self.proven > 0.0 || self.calm.len() >= FIRST_PROOF
+    }
+
+    /// What all together were seen to do at most, when so many of `rate` each should have done more.
+    fn ceiling(&self, rate: f64) -> Option<f64> {
+        let mut by_count: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for took in &self.together {
+            by_count.entry(took.members).or_default().push(took.rate);
+        }
+        let (mut held, mut free) = (Vec::new(), 0.0_f64);
+        for (n, mut totals) in by_count.into_iter().filter(|(_, totals)| totals.len() >= CAPPED.0) {
+            if quantile(&mut totals, 0.75) < CAPPED.1 * f64::from(n) * rate {
+                held.append(&mut totals);
+            } else {
+                free = free.max(quantile(&mut totals, 0.5));
+            }
+        }
+        (!held.is_empty()).then(|| quantile(&mut held, CEILING).max(free))
+    }
+}
+
 /// Mean rate of the members, and how much they really differ: the variance between them less what the batches of
 /// commits alone make of it (one-way analysis of variance). `None` without spans.
 fn spread<'a>(spans: impl Iterator<Item = &'a Took>) -> Option<(f64, f64)> {
     // Per member: spans, sum of rates, sum of squares.
-    let mut members: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
+    let mut members: BTreeMap<Option<u64>, (f64, f64, f64)> = BTreeMap::new();
     for took in spans {
         let m = members.entry(took.member).or_default();
-        *m = (m.0 + 1.0, m.1 + took.rate, m.2 + took.rate * took.rate);
+        let weight = took.seconds / USUAL;
+        *m = (m.0 + weight, m.1 + weight * took.rate, m.2 + weight * took.rate * took.rate);
     }
     let total = members.values().fold((0.0, 0.0), |a, m| (a.0 + m.0, a.1 + m.1));
-    if total.0 < 1.0 {
+    if total.0 <= 0.0 {
         return None;
     }
     let mean = total.1 / total.0;
@@ -148,17 +177,6 @@ fn spread<'a>(spans: impl Iterator<Item = &'a Took>) -> Option<(f64, f64)> {
     let usual = (total.0 - members.values().map(|m| m.0 * m.0).sum::<f64>() / total.0) / (groups - 1.0);
     let variance = ((between / (groups - 1.0) - noise) / usual.max(1.0)).max(0.0);
     Some((mean, variance.sqrt()))
-}
-
-/// What all together were seen to do at most, when more of them should have done more.
-fn ceiling(buckets: &BTreeMap<u32, [f64; 4]>, median: f64) -> Option<f64> {
-    let capped = |b: &[f64; 4]| b[0] >= CAPPED.0 as f64 && b[3] < CAPPED.1 * median;
-    let mut held: Vec<f64> = buckets.iter().filter(|(_, b)| capped(b)).map(|(n, b)| f64::from(*n) * b[3]).collect();
-    if held.is_empty() {
-        return None;
-    }
-    let free = buckets.iter().filter(|(_, b)| !capped(b)).map(|(n, b)| f64::from(*n) * b[3].min(median));
-    Some(free.fold(quantile(&mut held, CEILING), f64::max))
 }
 
 /// The value at a share of a list that is not empty, by the nearest rank; 0 when it is. Sorts the list.

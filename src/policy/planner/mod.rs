@@ -146,19 +146,21 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
     let frame = frame(problem, &fleet, &scenarios, per_stage);
     let values: Vec<Values> = scenarios.iter().map(|s| Values::new(&frame, s, first)).collect();
-    // What is added now stays for ten minutes, and so does what was added before.
+    // What is added now stays for ten minutes, and so does what was added before. Where a change stops little, that is no
+    // reason to wait with it: a plan that could ask a minute later without such a bond would do so again and again.
     let locked = |seconds: f64| -> Vec<Values> {
         let until = (seconds / frame.stage).floor().max(0.0) as usize + 1;
         scenarios.iter().zip(&values).map(|(s, v)| v.locked(&frame, s, until)).collect()
     };
-    let after_up = locked(SETTLE);
-    let after_stay = problem.since_up.filter(|s| *s <= SETTLE).map(|s| locked(SETTLE - s));
+    let after_up = (!problem.sticky).then(|| locked(SETTLE));
+    let after_stay = problem.since_up.filter(|s| *s <= SETTLE && !problem.sticky).map(|s| locked(SETTLE - s));
     let backlog = clean(problem.backlog) / rate;
     let considered = (0..frame.counts.len()).map(|i| {
         let replicas = frame.counts[i].replicas;
         let roll = Roll::new(problem, &fleet, &frame, replicas, first * per_stage);
         let (mut price, mut slo_minutes, mut branches) = (0.0, 0.0, Vec::with_capacity(scenarios.len()));
-        let ahead = if replicas > problem.current { &after_up } else { after_stay.as_ref().unwrap_or(&values) };
+        let ahead = if replicas > problem.current { &after_up } else { &after_stay };
+        let ahead = ahead.as_ref().unwrap_or(&values);
         for ((scenario, values), ahead) in scenarios.iter().zip(&values).zip(ahead) {
             let (cost, left) = roll.play(&frame, scenario, backlog);
             price += scenario.weight * (cost.price + ahead.at(&frame, first, i, left));

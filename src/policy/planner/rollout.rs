@@ -104,7 +104,8 @@ fn pauses(problem: &Problem<'_>, fleet: &Fleet, asked: u32, arrivals: &[(f64, u3
     if asked < before {
         out.push((0.0, clean(capacity.rebalance_down) * fleet.moved(before, asked)));
     }
-    let (mut number, mut began) = (before, f64::NEG_INFINITY);
+    // What joins while work stands still is part of the same action.
+    let (mut number, mut began) = (before, if problem.pausing > 0.0 { 0.0 } else { f64::NEG_INFINITY });
     for (at, more) in arrivals {
         let next = number.saturating_add(*more);
         if at - began > ONE_ACTION {
