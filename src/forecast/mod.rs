@@ -247,13 +247,13 @@ impl Outlook {
     }
 }
 
-/// The horizons that are worked out; what lies between is interpolated. They grow apart by three quarters, but no further
-/// than an eighth of the whole, so that a day ahead keeps its shape.
+/// The horizons that are worked out; what lies between is interpolated. Each is twice as far as the one before, but no
+/// further from it than a sixth of the whole, so that a day ahead keeps its shape.
 fn knots(steps: usize) -> Vec<usize> {
     let mut knots = vec![1];
     let mut k = 1_usize;
     while k < steps {
-        k = (k + (k * 3 / 4).clamp(1, (steps / 8).max(8))).min(steps);
+        k = (k + k.min((steps / 6).max(8))).min(steps);
         knots.push(k);
     }
     knots
