@@ -103,7 +103,8 @@ pub fn forecast_with(history: &Grid, now: Time, horizon: f64, settings: Settings
             warnings.push(format!("the level changed {ago} ago: what lies before counts less"));
         }
     }
-    if covered.is_none_or(|c| c.count < JUDGED) {
+    let judged_by_errors = middle.is_some_and(|o| matches!(o.spread, Spread::Errors(_)));
+    if judged_by_errors && covered.is_none_or(|c| c.count < JUDGED) {
         warnings.push("not enough history to say how often the band holds".to_owned());
     }
     Ok(Forecast {
