@@ -192,15 +192,11 @@ pub fn standings(names: &[String], rounds: &[Round]) -> Vec<Standing> {
         .map(|(i, name)| {
             let scores: Vec<Score> = rounds.iter().filter_map(|r| r.scores.get(i).copied()).collect();
             let score = Score::mean(&scores);
+            let prices: Vec<f64> = scores.iter().map(|s| s.price).collect();
             let regret = clairvoyant.filter(|c| *c > 0.0).map(|c| score.price / c - 1.0);
-            Standing { name: name.clone(), score, interval: interval(&scores), regret }
+            Standing { name: name.clone(), score, interval: half_width(&prices), regret }
         })
         .collect()
-}
-
-/// Half the width of the 95 % interval of the mean price (Student's t).
-fn interval(scores: &[Score]) -> Option<f64> {
-    half_width(&scores.iter().map(|s| s.price).collect::<Vec<f64>>())
 }
 
 /// Half the width of the 95 % interval of a mean (Student's t); `None` with fewer than two values.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{Label, Limits, Role, SignalKey};
-use crate::simulate::group::GroupSettings;
+use crate::simulate::{arena::Timetable, group::GroupSettings};
+use proptest::prelude::*;
 
 const BEGIN: Time = Time::from_millis(1_700_006_400_000);
 
@@ -112,4 +113,36 @@ fn what_lies_downstream_is_seen_in_what_all_do_together() {
     let learned = watched(eager(), 13_000.0).capacity().unwrap();
     let ceiling = learned.ceiling.expect("many members bring no more than few");
     assert!((12_000.0..=15_500.0).contains(&ceiling), "{learned:?}");
+}
+
+#[test]
+fn more_moves_never_cost_more_and_a_beginning_is_never_lost() {
+    let (game, season) = small();
+    let price = |moves, also: &[Vec<(f64, u32)>]| search(&game, &season.played, 5, moves, also).outcome.score.price;
+    let (none, some) = (price(0, &[]), price(500, &[]));
+    assert!(some < none * 0.99, "a search that finds nothing: {some} {none}");
+    let best = search(&game, &season.played, 5, 500, &[]).outcome;
+    assert!(
+        price(0, std::slice::from_ref(&best.changes)) <= best.score.price + 1e-9,
+        "what is begun from is a beginning"
+    );
+    let again = play(&game, &season.played, 5, &mut Timetable(&best.changes));
+    assert!((again.score.price - best.score.price).abs() < 1e-9, "the price is that of the whole day in the arena");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5))]
+
+    #[test]
+    fn nobody_is_found_below_the_bound(
+        seed: u64, partitions in 2_usize..16, skew in 0.0..0.5, rebalance in 2.0..60.0, start_up in 5.0..120.0,
+        mean in 1_000.0..8_000.0, wave in 0.0..0.8_f64, period in 300.0..2_000.0_f64, ceiling in prop_oneof![Just(f64::INFINITY), 3e3..9e3],
+    ) {
+        let mut game = Game { partitions, skew, ceiling, start: 4, limits: Limits { min: 1, max: 12 }, ..Game::default() };
+        game.group.rebalance = rebalance;
+        game.group.start_up = (start_up, start_up / 5.0);
+        let played: Vec<f64> = (0..1_200).map(|s| mean * (1.0 + wave * (f64::from(s) / period).sin())).collect();
+        let found = search(&game, &played, seed, 200, &[]);
+        prop_assert!(found.lower_bound <= found.outcome.score.price + 1e-9, "{} {}", found.lower_bound, found.outcome.score.price);
+    }
 }

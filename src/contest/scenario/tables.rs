@@ -292,7 +292,7 @@ pub(super) struct OracleTable {
 
 impl Default for OracleTable {
     fn default() -> Self {
-        Self { moves: 2_000 }
+        Self { moves: 20_000 }
     }
 }
 

@@ -273,6 +273,15 @@ impl<'a> Match<'a> {
         &self.group
     }
 
+    /// Whether what is still to come costs the same in both, whatever they have cost so far: everybody settled, nothing
+    /// unread. False where that is not known.
+    pub fn goes_on_like(&self, other: &Self) -> bool {
+        self.second == other.second
+            && self.desired == other.desired
+            && self.replacing == other.replacing
+            && self.group.goes_on_like(&other.group)
+    }
+
     /// Records that are unprocessed.
     pub fn backlog(&self) -> f64 {
         if self.group.is_caught_up() { 0.0 } else { self.group.backlog(self.topic.ends()) }

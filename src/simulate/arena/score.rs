@@ -2,7 +2,7 @@
 
 use super::{Game, STEP};
 use crate::model::Price;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A minute over the SLO is priced at most this many times.
 const WORST: f64 = 10.0;
@@ -12,7 +12,7 @@ const FLAP: f64 = 600.0;
 const LEAST: f64 = 0.01;
 
 /// The price of a game and its parts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// J: pod-hours + minutes over the SLO × min(10, time lag / SLO) + changes, each at its price.
     pub price: f64,

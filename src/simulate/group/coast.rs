@@ -43,6 +43,16 @@ impl Group {
         self.caught_up
     }
 
+    /// Whether two groups are settled, with nothing unread, and alike in everything that what follows depends on.
+    pub(in crate::simulate) fn goes_on_like(&self, other: &Self) -> bool {
+        let settled = |g: &Self| g.caught_up && g.rebalance.is_none() && g.starting.is_empty();
+        settled(self)
+            && settled(other)
+            && self.consumers.len() == other.consumers.len()
+            && self.consumers.iter().zip(&other.consumers).all(|(a, b)| a.rate.total_cmp(&b.rate).is_eq())
+            && self.readings.iter().zip(&other.readings).all(|(a, b)| a.owner == b.owner)
+    }
+
     /// Ends a spell of [`Group::coast`]: ends and positions are what they would be had each step been made in full. To be
     /// called before anything else is done with the group or read of it.
     pub(in crate::simulate) fn land(&mut self, topic: &mut Topic) {
