@@ -103,7 +103,7 @@ fn text(docs: &Path, blocks: &[Block<'_>]) -> String {
          `benches/arena/cases`: `highwater simulate --scenario FILE` plays it too.\n\n\
          *Price*: pod-hours + minutes over the SLO × min(10, time lag / SLO) + 0.05 a change. *Best found*: the cheapest\n\
          timetable that a search found for somebody who knows the day, as played. *Bound*: nobody can pay less (a certificate\n\
-         for the eager protocol with constant shares, an estimate elsewhere). *Regret*: price over the best found, minus one.\n\
+         for the eager protocol, constant shares and equal pods that stay; an estimate elsewhere). *Regret*: price over the best found, minus one.\n\
          The planner is *trained* by a week of demand and a day under a default HPA, *cold* by the week of demand only.\n\n",
     );
     summary(&mut out, blocks);
