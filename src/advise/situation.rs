@@ -283,6 +283,9 @@ fn changes(counts: &[(f64, u32)]) -> Vec<(f64, u32, u32)> {
 /// keep running anyway changes come cheap and often, so every third. The first look always, and a removal that is on
 /// screen is looked at again each time.
 fn may_shrink(input: &Input<'_>) -> bool {
+    if input.watch().is_some_and(Watch::is_blind) {
+        return false; // no removal on offsets that mean nothing
+    }
     let current = input.state.replicas.as_ref().map_or(0, |r| r.desired);
     let shown = input.previous.filter(|p| p.workload == input.workload.name);
     let every = if input.is_sticky() { 3.0 * 60.0 } else { 60.0 };

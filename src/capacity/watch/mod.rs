@@ -82,8 +82,16 @@ impl Watch {
         if look.partitions.is_empty() || !look.partitions.iter().all(sound) {
             return;
         }
+        let known = self.before.len() == look.partitions.len();
+        let anew = known && look.partitions.iter().zip(&self.before).any(|(is, was)| is.end < was.end);
+        if anew || look.partitions.iter().any(|p| p.committed > p.end) {
+            // The topic was made again or cut: its offsets say nothing about those before.
+            self.look_away();
+            self.before.clear();
+            return;
+        }
         let dt = self.at.map(|at| look.at.since(at)).filter(|dt| *dt > 0.0 && *dt <= GAP);
-        if let Some(dt) = dt.filter(|_| self.before.len() == look.partitions.len()) {
+        if let Some(dt) = dt.filter(|_| known) {
             self.compare(look, dt);
         } else {
             self.members.restart();
@@ -153,9 +161,14 @@ impl Watch {
         self.rates.knows()
     }
 
-    /// Whether the newest look is the first within its span of `every` seconds.
+    /// Whether the newest look says nothing about the group: its offsets begin anew.
+    pub fn is_blind(&self) -> bool {
+        self.at.is_none()
+    }
+
+    /// Whether the newest look is the first within its span of `every` seconds; never after one that says nothing.
     pub fn is_first_within(&self, every: f64) -> bool {
-        self.at.is_none_or(|at| self.prior.is_none_or(|was| was.floor_to(every) != at.floor_to(every)))
+        self.at.is_some_and(|at| self.prior.is_none_or(|was| was.floor_to(every) != at.floor_to(every)))
     }
 
     /// Whether a rebalance leaves where it is what need not move; `None`: too few were seen.
