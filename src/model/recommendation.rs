@@ -59,7 +59,8 @@ impl fmt::Debug for PlanHash {
     }
 }
 
-/// A count that was considered, and what it would cost over the horizon.
+/// A count that was considered, and what it would cost over the horizon: the recommended one as the plan goes on from
+/// it, any other as kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alternative {
     /// The count.

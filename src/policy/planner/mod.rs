@@ -122,9 +122,8 @@ pub struct Plan {
     /// When to ask for which count, seconds from now: `replicas` at 0, and what would follow if the futures stay as
     /// likely as they are now.
     pub steps: Vec<(f64, u32)>,
-    /// Every count considered, by count, with the price of asking for it now and following the plan from there. The
-    /// present count is among them; where a change is planned it is priced as held over the whole horizon: what not
-    /// acting costs.
+    /// Every count considered, by count, the present one among them. The chosen one is priced as the plan goes on from
+    /// it; the others as kept over the whole horizon: what not acting, or acting otherwise, costs.
     pub alternatives: Vec<Alternative>,
     /// Smaller counts were cheaper but would not hold the p95 path: the cheapest of them.
     pub held_by_p95: Option<u32>,
@@ -175,12 +174,11 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let (replicas, held_by_p95) = choose(problem, &fleet, &alternatives);
     let chosen = alternatives.iter().position(|a| a.replicas == replicas);
     let follows = chosen.and_then(|i| steps.into_iter().nth(i)).unwrap_or_default();
-    if replicas != problem.current {
-        let held = Roll::new(problem, &fleet, &frame, problem.current, stages * per_stage);
-        let cost = held.hold(&frame, &scenarios, backlog);
-        for a in alternatives.iter_mut().filter(|a| a.replicas == problem.current) {
-            (a.price, a.slo_minutes) = (cost.price, cost.slo_minutes);
-        }
+    // Counts that are followed by the plan would all look alike: what else there is, is priced as kept.
+    for a in alternatives.iter_mut().filter(|a| a.replicas != replicas) {
+        let kept = Roll::new(problem, &fleet, &frame, a.replicas, stages * per_stage);
+        let cost = kept.hold(&frame, &scenarios, backlog);
+        (a.price, a.slo_minutes) = (cost.price, cost.slo_minutes);
     }
     let peak = problem.demand.iter().copied().map(clean).fold(0.0, f64::max);
     Some(Plan {

@@ -57,7 +57,8 @@ fn a_rise_is_met_with_the_cheapest_count_that_holds_it() {
     // 10 hold 9.5k, 14 hold 12.67k; 20 also work off in a minute what piles up meanwhile, for about the same price.
     assert!([14, 20].contains(&plan.replicas), "{:?}", plan.alternatives);
     let price = plan.alternatives.iter().find(|a| a.replicas == plan.replicas).unwrap().price;
-    assert!(plan.alternatives.iter().all(|a| a.price >= price), "{:?}", plan.alternatives);
+    // What is kept is played to the end of the horizon, what is planned is valued there: a hundredth between them is noise.
+    assert!(plan.alternatives.iter().all(|a| a.price >= 0.99 * price), "{:?}", plan.alternatives);
     let staying = plan.alternatives.iter().find(|a| a.replicas == 6).unwrap();
     assert!(staying.slo_minutes > 25.0 && staying.price > 100.0, "{staying:?}");
 }

@@ -191,7 +191,7 @@ impl Card<'_> {
         let theme = self.cx.theme;
         let chosen = r.price_of(r.recommended);
         self.gap();
-        self.lines.push(Line::from(span("REPLICAS    PRICE  OVER THE OBJECTIVE", theme.style(Slot::Head))));
+        self.lines.push(Line::from(span("REPLICAS  IF KEPT  OVER THE OBJECTIVE", theme.style(Slot::Head))));
         for a in nearest(r) {
             let (word, slot) = match a.replicas {
                 n if n == r.recommended && !r.is_change() => ("now, and recommended", Slot::Good),

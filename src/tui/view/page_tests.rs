@@ -196,7 +196,7 @@ fn the_card_says_each_thing_once() {
     }
     for (size, once) in [
         ((120, 32), vec!["staying costs", "10 costs", "14: ", "standstill of 30 s assumed", "demand reaches"]),
-        ((200, 60), vec!["REPLICAS    PRICE", "recommended", "standstill of 30 s assumed", "demand reaches"]),
+        ((200, 60), vec!["REPLICAS  IF KEPT", "recommended", "standstill of 30 s assumed", "demand reaches"]),
     ] {
         let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), size));
         for words in once {
