@@ -17,6 +17,11 @@ fn the_main_job_on_the_simulated_world() {
     t.wait("fraud-scorer needs more replicas", 2 * PATIENCE, |s| {
         s.lines().any(|l| l.contains("fraud-scorer") && l.contains('→')).then_some(())
     });
+    t.press("/"); // the cursor stays with the workload that was on top at first, which may be another
+    t.press("fraud-scorer");
+    t.wait("only it is shown", PATIENCE, |s| (!s.contains("clickstream")).then_some(()));
+    t.press("\r");
+    t.wait_text("a approve");
     t.press("a");
     t.wait_text("deploy/payments/fraud-scorer");
     t.wait_text("dry run");
@@ -24,6 +29,8 @@ fn the_main_job_on_the_simulated_world() {
     t.wait("the change is confirmed", PATIENCE, |s| s.contains("[y]").then_some(()));
     std::thread::sleep(Duration::from_millis(600));
     t.press("y");
+    t.wait("the dialog is done", PATIENCE, |s| (!s.contains("[y]")).then_some(()));
+    t.press("4");
     t.wait("the change is verified", Duration::from_secs(60), |s| s.contains("verified").then_some(()));
     t.press("q");
     assert_eq!(t.code(), 0);

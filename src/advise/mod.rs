@@ -166,10 +166,12 @@ fn finish(input: &Input<'_>, replicas: &Replicas, capacity: Option<&Capacity>, d
     }
 }
 
-/// The recommended count first; then what the plan asks for later, within what is wanted now not being reached at once.
+/// The recommended count first; then what the plan asks for later. Where a limit allows only a step of what the plan
+/// wants now, what comes later is another plan's.
 fn steps(input: &Input<'_>, at: Time, draft: &Draft) -> Vec<PlanStep> {
     let recommended = draft.judgement.recommended;
-    let later = draft.plan.iter().flat_map(|plan| plan.steps.iter().skip(1));
+    let followed = draft.plan.as_ref().filter(|plan| plan.replicas == recommended);
+    let later = followed.into_iter().flat_map(|plan| plan.steps.iter().skip(1));
     let mut steps = vec![PlanStep { at, replicas: recommended }];
     for (seconds, replicas) in later {
         if steps.last().is_none_or(|s| s.replicas != *replicas) {

@@ -24,7 +24,9 @@ pub(super) fn reasons(
         out.insert(0, format!("partition {partition} alone needs {} replicas; adding more cannot help it", si(needs)));
     }
     out.extend(lateness(situation, input.workload.entity.kind));
-    out.extend(next(input, plan));
+    if plan.replicas == judgement.recommended {
+        out.extend(next(input, plan));
+    }
     if let Some(smaller) = plan.held_by_p95 {
         out.push(format!(
             "{smaller} would be cheaper but would not hold the demand that comes one time in twenty (p95)"

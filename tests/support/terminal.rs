@@ -94,9 +94,12 @@ impl Terminal {
         assert!(sent.success());
     }
 
-    /// Waits for the program's end and gives its exit code.
+    /// Waits for the program's end and gives its exit code; shows the screen when it does not end.
     pub fn code(&mut self) -> u32 {
-        wait_for("the program ends", PATIENCE, || self.child.try_wait().expect("it can be waited for")).exit_code()
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for("the program ends", PATIENCE, || self.child.try_wait().expect("it can be waited for"))
+        }));
+        ended.unwrap_or_else(|_| panic!("it did not end. The screen:\n{}", self.text())).exit_code()
     }
 }
 

@@ -173,7 +173,10 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let (mut alternatives, steps): (Vec<Alternative>, Vec<_>) = considered.unzip();
     let (replicas, held_by_p95) = choose(problem, &fleet, &alternatives);
     let chosen = alternatives.iter().position(|a| a.replicas == replicas);
+    // What is put off to the last minutes of the horizon is put off to where nothing is known.
+    let known = stages as f64 * frame.stage - SETTLE;
     let follows = chosen.and_then(|i| steps.into_iter().nth(i)).unwrap_or_default();
+    let follows = follows.into_iter().filter(|(at, _)| *at <= known);
     // Counts that are followed by the plan would all look alike: what else there is, is priced as kept.
     for a in alternatives.iter_mut().filter(|a| a.replicas != replicas) {
         let kept = Roll::new(problem, &fleet, &frame, a.replicas, stages * per_stage);
