@@ -131,6 +131,10 @@ pub struct Plan {
     pub hot: Option<(usize, f64)>,
 }
 
+/// Seconds within which an addition is asked for at once where a group stops at every change (3 % cheaper over a day and
+/// a quarter less late) or is late by a quarter of its SLO. One that goes on meanwhile would pay 5 % for the many small changes.
+const SOON: f64 = 120.0;
+
 /// Plans; `None` when there is no path of demand or no capacity above zero.
 ///
 /// Multiplying demand, backlog and rates by a constant changes no count. Values that are not finite count as zero.
@@ -171,8 +175,18 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
         (Alternative { replicas, price, slo_minutes: slo_minutes + later }, steps)
     });
     let (mut alternatives, steps): (Vec<Alternative>, Vec<_>) = considered.unzip();
-    let (replicas, held_by_p95) = choose(problem, &fleet, &alternatives);
-    let chosen = alternatives.iter().position(|a| a.replicas == replicas);
+    let (mut replicas, held_by_p95) = choose(problem, &fleet, &alternatives);
+    let place = |n: u32| alternatives.iter().position(|a| a.replicas == n);
+    // An addition that is due before anybody has read and approved it is due now; the programme, which works in stages,
+    // would put it off from plan to plan.
+    let due = place(replicas).and_then(|i| steps.get(i)?.first().copied());
+    let late = clean(problem.backlog) > 0.25 * problem.slo * problem.demand.first().copied().map_or(0.0, clean);
+    let worth = matches!(problem.work, Work::Log { .. }) && (late || !problem.sticky);
+    if let Some((_, more)) = due.filter(|(at, n)| worth && *at <= SOON && *n > replicas && replicas >= problem.current)
+    {
+        replicas = more;
+    }
+    let chosen = place(replicas);
     // What is put off to the last minutes of the horizon is put off to where nothing is known.
     let known = stages as f64 * frame.stage - SETTLE;
     let follows = chosen.and_then(|i| steps.into_iter().nth(i)).unwrap_or_default();
