@@ -3,7 +3,7 @@
 //! The house, from the ground up. A room imports only rooms of lower floors; `tests/floors.rs` holds it to that.
 //!
 //! 1. [`model`]: plain data that every room speaks. No I/O, no clock, no async.
-//! 2. [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`], [`manifest`]: pure functions over
+//! 2. [`alert`], [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`], [`manifest`]: pure functions over
 //!    `model`; time is an argument. (`history` alone also keeps a file.)
 //! 3. [`advise`]: history → forecast → capacity → policies → guards → recommendation. Pure.
 //!    [`lint`]: what is wrong with an HPA or a ScaledObject, and what to write instead. Pure.
@@ -15,6 +15,7 @@
 
 pub mod act;
 pub mod advise;
+pub mod alert;
 pub mod capacity;
 pub mod cli;
 pub mod config;

@@ -60,6 +60,8 @@ fn cluster(c: &KafkaCluster) -> Value {
         "topics": c.topics.iter().map(topic).collect::<Vec<_>>(),
         "groups": c.groups.iter().map(group).collect::<Vec<_>>(),
         "notices": c.notices,
+        "alerts": c.alerts,
+        "denied": c.denied,
     })
 }
 

@@ -168,7 +168,8 @@ impl Config {
         if over.kafka.is_some() || !over.kafka_properties.is_empty() {
             if self.kafka.is_empty() {
                 let name = Label::new("kafka");
-                self.kafka.push(KafkaSettings { name, properties: BTreeMap::new(), refresh: self.ui.refresh });
+                let settings = KafkaSettings::new(name, BTreeMap::new());
+                self.kafka.push(KafkaSettings { refresh: self.ui.refresh, ..settings });
             }
             self.kafka.truncate(1);
             for kafka in &mut self.kafka {

@@ -72,6 +72,7 @@ pub fn is_kafka_secret(key: &str) -> bool {
 
 fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
     let refresh = s.duration("refresh").map_or(refresh, |r| r.max(0.25));
+    let dead_letter = s.texts("dead_letter_topics");
     let properties: BTreeMap<String, Property> = s
         .free(is_kafka_secret)
         .into_iter()
@@ -83,7 +84,7 @@ fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
     if !properties.contains_key("bootstrap.servers") {
         s.wrong("bootstrap.servers", "is missing: write \"bootstrap.servers\" = \"host:9092\"");
     }
-    KafkaSettings { name: Label::new(name), properties, refresh }
+    KafkaSettings { refresh, dead_letter, ..KafkaSettings::new(name, properties) }
 }
 
 /// Headers that carry credentials; a tenant's name is none.

@@ -126,7 +126,8 @@ fn is_sticky(group: &Group) -> Option<bool> {
     match group.kind {
         GroupType::Consumer => Some(true),
         GroupType::Classic => group.assignor.as_ref().map(|a| a.as_ref() == "cooperative-sticky"),
-        GroupType::Share | GroupType::Other => None,
+        GroupType::Streams => Some(true), // its assignor sticks, and hands over only what it must (KIP-429)
+        GroupType::Share | GroupType::Connect | GroupType::Other => None,
     }
 }
 
@@ -142,6 +143,7 @@ fn group_state(group: &Group, workload: &Workload, latest: &Latest, now: Time, s
     if let Some(rates) = latest.rates.get(&workload.entity.source) {
         state.partition_rates = group.partitions.iter().map(|p| rates.of_partition(&p.topic, p.partition)).collect();
     }
+    state.alerts = latest.alerts(&workload.entity.source, &group.group);
     let beyond = group.partitions.iter().filter(|p| p.beyond_end).count();
     if beyond > 0 {
         state.notices.push(Label::new(&format!(

@@ -2,8 +2,8 @@
 
 use super::rates::Rates;
 use crate::model::{
-    Entity, Group, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
-    SourceStatus, Target, Time, WorkloadKind,
+    Alert, Entity, Group, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey,
+    SourceKind, SourceStatus, Target, Time, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -106,6 +106,12 @@ impl Latest {
     pub(super) fn group(&self, cluster: &Label, group: &Label) -> Option<&Group> {
         let place = *self.places.get(cluster)?.get(group)?;
         self.clusters.get(cluster)?.groups.get(place)
+    }
+
+    /// What was found about a group.
+    pub(super) fn alerts(&self, cluster: &Label, group: &Label) -> Vec<Alert> {
+        let all = self.clusters.get(cluster).map_or(&[][..], |c| &c.alerts);
+        all.iter().filter(|a| a.subject.group() == Some(group)).cloned().collect()
     }
 
     /// The cadence of a source, seconds; a guess of 5 s before it said so.

@@ -138,6 +138,7 @@ mod tests {
             log_start: Some(0),
             end,
             at,
+            ..Partition::default()
         };
         let seen = |i: i32, c: i64, end: Option<i64>| GroupPartition {
             topic: "t".into(),
@@ -152,14 +153,14 @@ mod tests {
             beyond_end: false,
             at,
             fresh: end.is_some(),
+            ..GroupPartition::default()
         };
         KafkaCluster {
             at,
             topics: vec![Topic {
                 name: "t".into(),
-                internal: false,
-                error: None,
                 partitions: (0..).zip(ends).map(|(i, e)| partition(i, *e)).collect(),
+                ..Topic::default()
             }],
             groups: vec![Group {
                 group: "g".into(),
@@ -172,9 +173,7 @@ mod tests {
                 error: None,
                 at,
                 coverage: ends.iter().filter(|e| e.is_some()).count() as f64 / ends.len() as f64,
-                lag: None,
-                lost: None,
-                time_lag: None,
+                ..Group::default()
             }],
             ..KafkaCluster::default()
         }

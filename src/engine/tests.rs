@@ -30,6 +30,7 @@ fn group(id: &Label, at: Time, told: &[Told]) -> Group {
         beyond_end: end.is_some_and(|e| *committed > e),
         at,
         fresh: end.is_some(),
+        ..GroupPartition::default()
     };
     let partitions: Vec<GroupPartition> = (0..).zip(told).map(seen).collect();
     let known = partitions.iter().filter(|p| p.fresh).count();
@@ -54,6 +55,7 @@ fn group(id: &Label, at: Time, told: &[Told]) -> Group {
         lost: Some(0),
         time_lag: Some(1.0),
         partitions,
+        ..Group::default()
     }
 }
 
@@ -66,8 +68,9 @@ fn topic(name: &Label, at: Time, told: &[Told]) -> Topic {
         log_start: Some(0),
         end: *end,
         at,
+        ..Partition::default()
     };
-    Topic { name: name.clone(), internal: false, error: None, partitions: (0..).zip(told).map(partition).collect() }
+    Topic { name: name.clone(), partitions: (0..).zip(told).map(partition).collect(), ..Topic::default() }
 }
 
 fn cluster(at: Time, groups: &[(Label, Vec<Told>)]) -> KafkaCluster {

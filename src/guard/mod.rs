@@ -2,6 +2,7 @@
 //!
 //! Two kinds: a *block* keeps the change from being approved at all; a *cap* makes it smaller and says so.
 
+mod alerts;
 mod cooldown;
 mod coverage;
 mod limits;
@@ -62,6 +63,7 @@ pub fn judge(case: &Case<'_>) -> Judgement {
     // What only concerns a change is not said where there is none.
     if case.current().is_some_and(|current| current != count) {
         blocked.extend([rebalance::block(case), cooldown::block(case, count)].into_iter().flatten());
+        blocked.extend(alerts::block(case, count));
     }
     Judgement { recommended: count, blocked, notes }
 }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::model::{Entity, GuardSettings, Label, Limits, Price, Slo, WorkloadKind};
+use crate::model::{
+    Alert, Entity, GuardSettings, Holdback, Label, Limits, Price, Severity, Slo, Subject, WorkloadKind,
+};
 use proptest::prelude::*;
 
 const NOW: Time = Time::from_millis(1_000_000_000);
@@ -87,6 +89,29 @@ fn the_way_down_waits_longer_than_the_way_up() {
     assert!(judged(&state, 6).blocked.is_empty(), "no change, no cooldown");
     let moving = WorkloadState { rebalancing: true, last_change: None, ..state };
     assert_eq!(guards(&judged(&moving, 8)), ["rebalance"]);
+}
+
+#[test]
+fn what_scaling_would_make_worse_holds_it_back_in_its_direction() {
+    let alert = |rule, holds| Alert {
+        rule,
+        severity: Severity::Act,
+        subject: Subject::Group("orders".into()),
+        sentence: "why".into(),
+        mend: "what".into(),
+        since: NOW,
+        evidence: "from where".into(),
+        holds,
+    };
+    let alerts = vec![
+        alert("retention", Holdback::ScaleIn),
+        alert("rebalances", Holdback::AnyChange),
+        alert("stuck", Holdback::Nothing),
+    ];
+    let state = WorkloadState { alerts, ..state(6) };
+    assert_eq!(guards(&judged(&state, 5)), ["retention", "rebalances"]);
+    assert_eq!(guards(&judged(&state, 7)), ["rebalances"]);
+    assert!(judged(&state, 6).blocked.is_empty());
 }
 
 proptest! {

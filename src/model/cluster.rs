@@ -1,6 +1,6 @@
 //! What was read from the brokers of one Kafka cluster.
 
-use super::{Label, Time};
+use super::{Alert, Label, Time};
 use serde::Serialize;
 
 /// One cluster as known after one refresh. Parts that did not answer this time keep their last values and their own `at`.
@@ -20,10 +20,25 @@ pub struct KafkaCluster {
     pub groups: Vec<Group>,
     /// Sentences for the operator about this cluster ("0 groups visible to User:viewer: …", "topic x was made again").
     pub notices: Vec<Label>,
+    /// What is wrong or about to be, worst first; a bounded number of them.
+    pub alerts: Vec<Alert>,
+    /// What the brokers do not tell us, and the permission that it takes.
+    pub denied: Vec<Denied>,
+    /// `offsets.retention.minutes`, seconds: how long the offsets of a group without members are kept.
+    pub offsets_retention: Option<f64>,
     /// Requests that this refresh made, all brokers together.
     pub requests: u32,
     /// How long this refresh took, seconds.
     pub seconds: f64,
+}
+
+/// Something that the brokers do not tell us for want of a permission.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Denied {
+    /// What cannot be told: `retention and min.insync.replicas of 12 topics`.
+    pub what: Label,
+    /// What to grant: `DescribeConfigs on topics`.
+    pub grant: &'static str,
 }
 
 /// Whether a broker answers us. What the *cluster* thinks of it shows in the partitions' ISR.
@@ -65,10 +80,29 @@ pub struct Broker {
     pub replicas: u32,
     /// Of the partitions it leads: ISR smaller than the replica set.
     pub under_replicated: u32,
+    /// Its log directories; empty: not known (DescribeLogDirs wants Describe on the cluster).
+    pub log_dirs: Vec<LogDir>,
+}
+
+/// A log directory of a broker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogDir {
+    /// Path on the broker's machine.
+    pub path: Label,
+    /// Why it is offline, as a sentence.
+    pub error: Option<Label>,
+    /// Bytes of the logs in it.
+    pub used: u64,
+    /// Bytes of the file system; `None`: not told (before Kafka 3.3).
+    pub total: Option<u64>,
+    /// Bytes that are free there.
+    pub usable: Option<u64>,
+    /// When read.
+    pub at: Time,
 }
 
 /// One topic.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Topic {
     /// Name.
     pub name: Label,
@@ -78,10 +112,59 @@ pub struct Topic {
     pub error: Option<Label>,
     /// Partitions by number.
     pub partitions: Vec<Partition>,
+    /// The part of its configuration that decides what may be lost; `None`: not read, or not told.
+    pub config: Option<TopicConfig>,
+}
+
+/// The part of a topic's configuration that decides what may be lost, broker defaults included.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TopicConfig {
+    /// `cleanup.policy` has `delete`: old segments go.
+    pub deletes: bool,
+    /// `cleanup.policy` has `compact`: offsets have holes, and only the newest record of a key is kept.
+    pub compacts: bool,
+    /// `retention.ms`, seconds; `None`: no limit by age.
+    pub retention: Option<f64>,
+    /// `retention.bytes`, per partition; `None`: no limit by size.
+    pub retention_bytes: Option<u64>,
+    /// `min.insync.replicas`.
+    pub min_in_sync: u32,
+    /// `message.timestamp.type` is `LogAppendTime`: timestamps are the broker's.
+    pub broker_stamps: bool,
+    /// When read.
+    pub at: Time,
+}
+
+/// The last stable offset of a partition: what a `read_committed` consumer can read up to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stable {
+    /// The offset.
+    pub offset: i64,
+    /// Since when it has stood there, by us.
+    pub since: Time,
+    /// When read.
+    pub at: Time,
+}
+
+/// A transaction that is open on a partition.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpenTransaction {
+    /// The producer's id and epoch.
+    pub producer: (i64, i32),
+    /// Its first offset on this partition: the last stable offset while it is the oldest.
+    pub from: i64,
+    /// `transactional.id`; `None`: not told (Describe on the transactional id), or no coordinator knows of it.
+    pub transactional_id: Option<Label>,
+    /// When it began, as its coordinator says; `None`: not told, or no coordinator knows of it.
+    pub began: Option<Time>,
+    /// After how many seconds its coordinator aborts it.
+    pub timeout: Option<f64>,
+    /// When this producer wrote last to this partition.
+    pub wrote: Option<Time>,
 }
 
 /// One partition of a topic.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Partition {
     /// Its number.
     pub partition: i32,
@@ -91,12 +174,24 @@ pub struct Partition {
     pub replicas: Vec<i32>,
     /// In-sync replicas.
     pub isr: Vec<i32>,
+    /// Replicas that are offline: their broker is away, or their log directory.
+    pub offline: Vec<i32>,
     /// First offset still kept; `None`: not known.
     pub log_start: Option<i64>,
     /// Log end offset (high watermark: what a consumer can read up to); `None`: not known.
     pub end: Option<i64>,
     /// When `log_start` and `end` were read; an old value is kept when the leader does not answer.
     pub at: Time,
+    /// The last stable offset, read more rarely than the end.
+    pub stable: Option<Stable>,
+    /// The oldest transaction that holds the last stable offset back, once it has stood still for a while.
+    pub transaction: Option<OpenTransaction>,
+    /// Bytes of its log at the leader, read every minute; `None`: not known.
+    pub bytes: Option<u64>,
+    /// Records per second arriving, over the last minutes.
+    pub arrivals: Option<f64>,
+    /// Of a dead-letter topic: about when its first kept record was written.
+    pub oldest: Option<Time>,
 }
 
 impl Partition {
@@ -106,8 +201,8 @@ impl Partition {
     }
 }
 
-/// The group protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The group protocol, or the framework that uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupType {
     /// The rebalance protocol of JoinGroup and SyncGroup.
@@ -116,12 +211,17 @@ pub enum GroupType {
     Consumer,
     /// KIP-932; lag is not a difference of offsets there.
     Share,
+    /// Kafka Streams: a classic group with its assignor, or KIP-1071.
+    Streams,
+    /// The workers of a Kafka Connect cluster; they commit nothing here.
+    Connect,
     /// Another type, or one that the broker did not say.
+    #[default]
     Other,
 }
 
 /// The state of a group, in Kafka's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum GroupState {
     /// Members hold their partitions.
     Stable,
@@ -138,6 +238,7 @@ pub enum GroupState {
     /// Gone.
     Dead,
     /// Not said, or not known to us.
+    #[default]
     Unknown,
 }
 
@@ -149,7 +250,7 @@ impl GroupState {
 }
 
 /// One consumer group.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Group {
     /// Group id.
     pub group: Label,
@@ -179,6 +280,10 @@ pub struct Group {
     pub lost: Option<u64>,
     /// Largest time lag of the partitions, seconds.
     pub time_lag: Option<f64>,
+    /// Seconds between its commits as they were seen, the median over its partitions: no finer than the refresh.
+    pub commit_every: Option<f64>,
+    /// The soonest deletion of an unread record.
+    pub deletion: Option<Deletion>,
 }
 
 impl Group {
@@ -205,7 +310,7 @@ pub struct Member {
 
 /// One partition as one group sees it. The semantics of kafka.md: committed is read *before* the end offset, so a race
 /// can never make lag negative; a committed offset beyond the end is a truncated or recreated topic and is said so.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct GroupPartition {
     /// Topic.
     pub topic: Label,
@@ -231,4 +336,18 @@ pub struct GroupPartition {
     pub at: Time,
     /// Whether both offsets were read in this refresh; what coverage counts.
     pub fresh: bool,
+    /// When the committed offset was last seen to move; `None`: not since we look.
+    pub moved: Option<Time>,
+    /// When its oldest unread record may be deleted; `None`: nothing unread, never, or not known.
+    pub deletion: Option<Deletion>,
+}
+
+/// When the oldest unread record may be deleted at the earliest. Kafka deletes whole segments and never the active one,
+/// so the truth is this or later.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Deletion {
+    /// Seconds from the refresh on; 0: any moment.
+    pub seconds: f64,
+    /// `age` (retention.ms), `bytes` (retention.bytes) or `trend` (how fast the log start was seen to move).
+    pub by: &'static str,
 }

@@ -7,6 +7,7 @@
 //! - text that came from outside the process is a [`Label`], scrubbed when it was made.
 
 mod action;
+mod alert;
 mod autoscaler;
 mod cluster;
 mod forecast;
@@ -29,6 +30,7 @@ mod window;
 mod workload;
 
 pub use action::*;
+pub use alert::*;
 pub use autoscaler::*;
 pub use cluster::*;
 pub use forecast::*;

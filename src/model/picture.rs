@@ -1,7 +1,7 @@
 //! Everything a screen needs, immutable: the engine publishes one per refresh, the views only read it.
 
 use super::{
-    Action, Advice, Grid, KafkaCluster, KubeState, Label, MlState, Prepared, Reading, Role, SourceStatus, Time,
+    Action, Advice, Alert, Grid, KafkaCluster, KubeState, Label, MlState, Prepared, Reading, Role, SourceStatus, Time,
     Workload, WorkloadState,
 };
 use serde::Serialize;
@@ -165,6 +165,14 @@ impl Picture {
             prepared: None,
             notices: Vec::new(),
         }
+    }
+
+    /// The alerts of every cluster with the cluster's name, worst first.
+    pub fn alerts(&self) -> Vec<(&Label, &Alert)> {
+        let mut all: Vec<(&Label, &Alert)> =
+            self.clusters.iter().flat_map(|c| c.alerts.iter().map(move |a| (&c.name, a))).collect();
+        all.sort_by_key(|(_, a)| std::cmp::Reverse(a.severity)); // stable: each cluster's own order stays
+        all
     }
 
     /// The view of a workload by name.

@@ -34,6 +34,15 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, Property>,
     /// Seconds between refreshes.
     pub refresh: f64,
+    /// Patterns of dead-letter topics (`*` for anything, case does not matter); `None`: the usual ones.
+    pub dead_letter: Option<Vec<String>>,
+}
+
+impl KafkaSettings {
+    /// The defaults for a cluster.
+    pub fn new(name: impl Into<Label>, properties: BTreeMap<String, Property>) -> Self {
+        Self { name: name.into(), properties, refresh: 2.0, dead_letter: None }
+    }
 }
 
 /// TLS material, PEM.

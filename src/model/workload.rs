@@ -1,6 +1,6 @@
 //! Something with replicas: what it is, what it must keep, what it is allowed to do.
 
-use super::{Hpa, Label, Role, ScaledObject, Target, Time};
+use super::{Alert, Hpa, Label, Role, ScaledObject, Target, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -209,6 +209,8 @@ pub struct WorkloadState {
     pub scaled_object: Option<ScaledObject>,
     /// Sentences about this workload ("committed offset beyond the end on 2 partitions: topic made again?").
     pub notices: Vec<Label>,
+    /// What was found about its consumer group.
+    pub alerts: Vec<Alert>,
 }
 
 impl WorkloadState {
@@ -231,6 +233,7 @@ impl WorkloadState {
             hpa: None,
             scaled_object: None,
             notices: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 

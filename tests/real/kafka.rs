@@ -90,7 +90,7 @@ impl Kafka {
     pub fn settings(&self, more: &[(&str, &str)]) -> KafkaSettings {
         let mut properties = BTreeMap::from([("bootstrap.servers".to_owned(), Property::Text(self.bootstrap.clone()))]);
         properties.extend(more.iter().map(|(k, v)| ((*k).to_owned(), Property::Text((*v).to_owned()))));
-        KafkaSettings { name: "real".into(), properties, refresh: 2.0 }
+        KafkaSettings::new("real", properties)
     }
 
     fn client(&self) -> ClientConfig {

@@ -138,8 +138,7 @@ impl State {
             topics: self.topic_list(),
             groups,
             notices,
-            requests: 0,
-            seconds: 0.0,
+            ..KafkaCluster::default()
         }
     }
 
@@ -158,6 +157,7 @@ impl State {
                 leads: 0,
                 replicas: 0,
                 under_replicated: 0,
+                log_dirs: Vec::new(),
             })
             .collect();
         for p in self.topics.iter().flat_map(|t| &t.partitions) {
@@ -180,15 +180,18 @@ impl State {
             leader: p.leader,
             replicas: p.replicas.clone(),
             isr: p.isr.clone(),
+            offline: p.offline.clone(),
             log_start: p.log_start,
             end: p.end,
             at: p.at,
+            ..Partition::default()
         };
         let topic = |t: &super::state::TopicRow| Topic {
             name: t.label.clone(),
             internal: t.internal,
             error: t.error.clone(),
             partitions: t.partitions.iter().map(partition).collect(),
+            config: None,
         };
         self.topics.iter().map(topic).collect()
     }
@@ -223,6 +226,7 @@ impl State {
             lost: sum(|p| p.lost),
             time_lag: partitions.iter().filter_map(|p| p.time_lag).reduce(f64::max),
             partitions,
+            ..Group::default()
         }
     }
 }
@@ -239,20 +243,7 @@ fn partition<'a>(
 }
 
 fn empty_row(topic: Label, partition: i32, committed: Option<i64>, owner: Option<usize>, at: Time) -> GroupPartition {
-    GroupPartition {
-        topic,
-        partition,
-        committed,
-        log_start: None,
-        end: None,
-        lag: None,
-        lost: None,
-        time_lag: None,
-        owner,
-        beyond_end: false,
-        at,
-        fresh: false,
-    }
+    GroupPartition { topic, partition, committed, owner, at, ..GroupPartition::default() }
 }
 
 /// Completes a row from its partition, and notes which timestamp the partition should be asked for next.

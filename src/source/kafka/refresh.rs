@@ -18,6 +18,7 @@ use super::{
     wire::Connection,
 };
 use crate::{
+    alert::{DEAD_LETTER, Watch},
     model::{BrokerState, GroupType, KafkaCluster, KafkaSettings, Label, Time},
     process::Clock,
 };
@@ -48,6 +49,7 @@ pub struct Reader {
     clock: Clock,
     links: BTreeMap<i32, Link>,
     state: State,
+    watch: Watch,
     /// Why no broker could be asked for metadata, in the last refresh.
     trouble: Option<String>,
 }
@@ -91,6 +93,7 @@ impl Reader {
             clock,
             links: BTreeMap::new(),
             state: State::default(),
+            watch: settings.dead_letter.as_ref().map_or_else(|| Watch::new(&DEAD_LETTER), |own| Watch::new(own)),
             trouble: None,
         })
     }
@@ -130,6 +133,7 @@ impl Reader {
         self.state.join(now);
         let mut picture = self.state.picture(&self.name, &self.dialer.principal(), now);
         picture.requests = requests;
+        self.watch.look(&mut picture);
         picture.seconds = started.elapsed().as_secs_f64();
         picture
     }

@@ -44,6 +44,7 @@ pub(super) struct PartitionRow {
     pub leader: Option<i32>,
     pub replicas: Vec<i32>,
     pub isr: Vec<i32>,
+    pub offline: Vec<i32>,
     pub log_start: Option<i64>,
     pub end: Option<i64>,
     pub at: Time,
@@ -143,6 +144,7 @@ impl State {
                 part.leader = (p.leader_id.0 >= 0).then_some(p.leader_id.0);
                 part.replicas = p.replica_nodes.iter().map(|b| b.0).collect();
                 part.isr = p.isr_nodes.iter().map(|b| b.0).collect();
+                part.offline = p.offline_replicas.iter().map(|b| b.0).collect();
                 row.partitions.push(part);
             }
             row.partitions.sort_by_key(|p| p.number);
@@ -303,6 +305,7 @@ impl PartitionRow {
             leader: None,
             replicas: Vec::new(),
             isr: Vec::new(),
+            offline: Vec::new(),
             log_start: None,
             end: None,
             at: Time::default(),

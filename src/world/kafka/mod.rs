@@ -9,7 +9,7 @@ mod dispatch;
 mod groups;
 
 use super::{World, hardware::Broker};
-use crate::model::{KafkaSettings, Label, Property};
+use crate::model::{KafkaSettings, Property};
 use bytes::{Bytes, BytesMut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
@@ -38,7 +38,7 @@ impl KafkaFace {
     pub fn settings(&self, name: &str) -> KafkaSettings {
         let bootstrap = Property::Text(self.bootstrap.clone());
         let properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap)]);
-        KafkaSettings { name: Label::new(name), properties, refresh: 2.0 }
+        KafkaSettings::new(name, properties)
     }
 }
 

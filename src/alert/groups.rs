@@ -1,0 +1,201 @@
+//! Groups that do not move on: `stale`, `stuck`, `slow-commits`, `expiring`.
+
+use super::{
+    Finding, Found, count, examples,
+    memory::{GroupMemory, Memory, Row},
+};
+use crate::model::{Group, GroupPartition, GroupState, GroupType, KafkaCluster, Severity, Subject, Time, duration};
+
+/// A commit that has stood for less than this, seconds, is no finding …
+const STANDS: f64 = 60.0;
+/// … nor one that has stood for fewer of the group's own commit intervals.
+const INTERVALS: f64 = 10.0;
+/// Lag of a reader that has caught up: transaction markers and the record just written.
+const CAUGHT_UP: u64 = 2;
+/// Commits rarer than this are worth a look, seconds.
+const RARE: f64 = 120.0;
+
+pub(super) fn rules(cluster: &KafkaCluster, memory: &Memory, found: &mut Found) {
+    for group in &cluster.groups {
+        let Some(remembered) = memory.group(&group.group) else { continue };
+        let offsets = !matches!(group.kind, GroupType::Share | GroupType::Connect);
+        if offsets && group.coverage >= 1.0 && !group.state.is_rebalancing() {
+            progress(group, remembered, cluster.at, found);
+            slow_commits(group, found);
+        }
+        if offsets {
+            expiring(group, remembered, cluster, found);
+        }
+    }
+}
+
+/// A row with something to read whose commit stands.
+struct Standing<'a> {
+    row: &'a GroupPartition,
+    known: &'a Row,
+    seconds: f64,
+}
+
+/// `stale`: nothing of the group moves. `stuck`: some of it does, so what stands has a reason of its own.
+fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
+    let limit = STANDS.max(INTERVALS * group.commit_every.unwrap_or(0.0));
+    let mut standing = Vec::new();
+    let mut moving = 0;
+    for row in &group.partitions {
+        let Some(known) = memory.row(&row.topic, row.partition) else { continue };
+        if known.moved.is_some_and(|at| now.since(at) < limit) {
+            moving += 1;
+        } else if row.lag.is_some_and(|lag| lag > CAUGHT_UP) && now.since(known.since) >= limit {
+            standing.push(Standing { row, known, seconds: now.since(known.since) });
+        }
+    }
+    let Some(longest) = standing.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds)) else { return };
+    let arrived: i64 = standing.iter().map(|s| s.row.end.unwrap_or(s.known.end_then) - s.known.end_then).sum();
+    let ever = if longest.known.moved.is_some() { "" } else { " at least" };
+    let stood = format!("{}{ever}", duration(longest.seconds));
+    let since = now.plus(-longest.seconds);
+    if moving == 0 {
+        let (severity, who) = if group.members.is_empty() {
+            (Severity::Look, "and has no members")
+        } else {
+            (Severity::Act, "though it has members")
+        };
+        let added = found.add(Finding {
+            rule: "stale",
+            severity,
+            subject: Subject::Group(group.group.clone()),
+            sentence: format!(
+                "has committed nothing for {stood} {who}; {arrived} records arrived meanwhile, {} wait",
+                group.lag.unwrap_or(0)
+            ),
+            mend: if group.members.is_empty() {
+                "start its consumers, or delete the group if it is done with".into()
+            } else {
+                "look at its members' logs: stuck in processing, failing to commit, or reading without committing?"
+                    .into()
+            },
+            evidence: "OffsetFetch and ListOffsets in successive refreshes, by our clock".into(),
+        });
+        if let Some(alert) = added {
+            alert.since = since;
+        }
+        return;
+    }
+    // Where most of a group stands it is not one record's fault; a slow group is told by its lag.
+    if standing.len() > moving || group.members.is_empty() {
+        return;
+    }
+    stuck(group, &standing, moving, (&stood, since), found);
+}
+
+/// Members that stand on everything they own, and single partitions.
+fn stuck(group: &Group, standing: &[Standing<'_>], moving: usize, (stood, since): (&str, Time), found: &mut Found) {
+    let owner = |s: &Standing<'_>| s.row.owner.and_then(|i| group.members.get(i).map(|m| (i, m)));
+    let mut told = vec![false; group.members.len()];
+    for (i, member) in standing.iter().filter_map(owner) {
+        let mine = standing.iter().filter(|s| s.row.owner == Some(i)).count();
+        if told[i] || mine < 2 || mine < member.partitions as usize {
+            continue;
+        }
+        told[i] = true;
+        let kept = member.instance_id.is_some();
+        let added = found.add(Finding {
+            rule: if kept { "static-member" } else { "stuck-member" },
+            severity: Severity::Act,
+            subject: Subject::Group(group.group.clone()),
+            sentence: format!(
+                "member {} at {} commits nothing on all of its {} for {stood}",
+                member.instance_id.as_ref().unwrap_or(&member.client_id),
+                member.host,
+                count(mine, "partition")
+            ),
+            mend: if kept {
+                "a static member keeps its partitions until its session ends: if it was scaled away, remove it \
+                 (kafka-consumer-groups has no verb for it; the admin client's removeMembersFromConsumerGroup does it)"
+                    .into()
+            } else {
+                "restart that member".into()
+            },
+            evidence: format!("OffsetFetch; {moving} other partitions of the group move on"),
+        });
+        if let Some(alert) = added {
+            alert.since = since;
+        }
+    }
+    let alone: Vec<&Standing<'_>> = standing.iter().filter(|s| s.row.owner.is_some_and(|i| !told[i])).collect();
+    for s in alone.iter().take(super::EXAMPLES) {
+        let (topic, partition) = (s.row.topic.clone(), s.row.partition);
+        let offset = s.row.committed.unwrap_or(0);
+        let added = found.add(Finding {
+            rule: "stuck",
+            severity: Severity::Act,
+            sentence: format!(
+                "{topic}/{partition} of {} stands at offset {offset} for {} while {} move on: a record that it cannot \
+                 process?",
+                group.group,
+                duration(s.seconds),
+                count(moving, "other partition")
+            ),
+            subject: Subject::GroupPartition { group: group.group.clone(), topic, partition },
+            mend: format!("look at the record at offset {offset}; more replicas do not help here"),
+            evidence: "OffsetFetch and ListOffsets in successive refreshes, by our clock".into(),
+        });
+        if let Some(alert) = added {
+            alert.since = s.known.since;
+        }
+    }
+    if alone.len() > super::EXAMPLES {
+        let named: Vec<String> = alone.iter().map(|s| format!("{}/{}", s.row.topic, s.row.partition)).collect();
+        found.add(Finding {
+            rule: "stuck",
+            severity: Severity::Act,
+            subject: Subject::Group(group.group.clone()),
+            sentence: format!("{} stand while {moving} move on: {}", count(named.len(), "partition"), examples(&named)),
+            mend: "look at the records at their committed offsets; more replicas do not help here".into(),
+            evidence: "OffsetFetch and ListOffsets in successive refreshes, by our clock".into(),
+        });
+    }
+}
+
+/// A group that commits rarely reads all of it again after a restart, and looks behind for as long.
+fn slow_commits(group: &Group, found: &mut Found) {
+    let Some(every) = group.commit_every.filter(|s| *s >= RARE) else { return };
+    found.add(Finding {
+        rule: "slow-commits",
+        severity: Severity::Look,
+        subject: Subject::Group(group.group.clone()),
+        sentence: format!("commits every {}: a restart or rebalance reads that much again", duration(every)),
+        mend: "commit more often (auto.commit.interval.ms, or after each batch)".into(),
+        evidence: "the median of the times between moves of committed offsets, no finer than the refresh".into(),
+    });
+}
+
+/// A group without members loses its position when `offsets.retention.minutes` have passed since the last one left.
+fn expiring(group: &Group, memory: &GroupMemory, cluster: &KafkaCluster, found: &mut Found) {
+    let Some(kept) = cluster.offsets_retention else { return };
+    let gone = group.state == GroupState::Empty && group.lag.is_some_and(|lag| lag > CAUGHT_UP);
+    // It left when we saw it leave; else it would have read the oldest unread record soon after that was written.
+    let away = match (memory.inhabited, group.time_lag) {
+        (Some(at), _) => cluster.at.since(at),
+        (None, Some(age)) => age,
+        (None, None) => return,
+    };
+    let left = kept - away;
+    if !gone || left > kept / 2.0 {
+        return;
+    }
+    let when = if left <= 60.0 { "any moment".to_owned() } else { format!("in about {}", duration(left)) };
+    found.add(Finding {
+        rule: "expiring",
+        severity: if left < kept / 7.0 { Severity::Act } else { Severity::Look },
+        subject: Subject::Group(group.group.clone()),
+        sentence: format!("has no members: its offsets are deleted {when}, and its position is lost"),
+        mend: "start a consumer, or commit its offsets anew, if it is still wanted; else delete the group".into(),
+        evidence: format!(
+            "offsets.retention.minutes is {}; gone for about {} ({})",
+            duration(kept),
+            duration(away),
+            if memory.inhabited.is_some() { "as seen" } else { "estimated from its oldest unread record" }
+        ),
+    });
+}
