@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Capacity, WorkloadKind, WorkloadState},
-    policy::planner::{self, Work},
+    policy::planner::{self, Fleet, Work},
 };
 
 /// Records or requests per second that `replicas` of a workload hold: what the plan counts on, so with the planner's
@@ -21,6 +21,29 @@ pub fn holds(kind: WorkloadKind, state: &WorkloadState, capacity: &Capacity, rep
     planner::capacity_of(&work, &Capacity { per_replica, ..capacity.clone() }, replicas)
 }
 
+/// What arrives at the member with the most to read over what arrives at one on average: by the partitions' owners, else
+/// as the usual assignors deal them out. 1 where the partitions or the members are not known.
+pub(super) fn heaviest(state: &WorkloadState) -> f64 {
+    let ready = state.replicas.as_ref().map_or(0, |r| r.ready);
+    let shares = shares(state);
+    if ready == 0 || shares.is_empty() {
+        return 1.0;
+    }
+    let owners: Option<Vec<u32>> = state.partition_owners.iter().copied().collect();
+    let loads = match owners.filter(|o| o.len() == shares.len() && o.iter().all(|m| *m < ready)) {
+        Some(owners) => {
+            let (mut loads, whole) = (vec![0.0; ready as usize], shares.iter().sum::<f64>());
+            for (owner, share) in owners.into_iter().zip(shares) {
+                loads[owner as usize] += share / whole;
+            }
+            loads
+        }
+        None => Fleet::new(&Work::Log { shares }, 1.0).loads(ready),
+    };
+    // Members beyond the partitions have nothing to read and share in the average all the same.
+    loads.into_iter().fold(0.0, f64::max) * f64::from(ready)
+}
+
 /// What arrives at each partition, as shares of no particular sum: as it was seen, else equal. Empty: the partitions are
 /// not known.
 pub fn shares(state: &WorkloadState) -> Vec<f64> {
@@ -29,5 +52,32 @@ pub fn shares(state: &WorkloadState) -> Vec<f64> {
     match rates.filter(|r| r.iter().sum::<f64>() > 0.0) {
         Some(rates) if rates.len() >= partitions => rates,
         _ => vec![1.0; partitions],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Label, Replicas, Time};
+
+    fn state(ready: u32, rates: &[f64], owners: &[Option<u32>]) -> WorkloadState {
+        let at = Time::from_secs(0.0);
+        WorkloadState {
+            replicas: Some(Replicas { desired: ready, ready, at, origin: Label::new("test"), uid: None }),
+            partitions: u32::try_from(rates.len()).ok(),
+            partition_rates: rates.iter().map(|r| Some(*r)).collect(),
+            partition_owners: owners.to_vec(),
+            ..WorkloadState::unknown(at)
+        }
+    }
+
+    #[test]
+    fn the_heaviest_member_is_found_by_owners_or_by_the_usual_deal() {
+        assert_eq!(heaviest(&state(2, &[1.0; 4], &[])), 1.0, "two each");
+        assert_eq!(heaviest(&state(3, &[1.0; 4], &[])), 1.5, "one of three has two of four");
+        assert_eq!(heaviest(&state(8, &[1.0; 4], &[])), 2.0, "half of them idle");
+        assert_eq!(heaviest(&state(2, &[3.0, 1.0, 1.0, 1.0], &[Some(0), Some(1), Some(1), Some(1)])), 1.0);
+        assert_eq!(heaviest(&state(0, &[1.0; 4], &[])), 1.0, "nobody reads");
+        assert_eq!(heaviest(&state(2, &[], &[])), 1.0, "the partitions are not known");
     }
 }

@@ -114,6 +114,7 @@ impl Signals {
             time_lag: &self.time_lag,
             replicas: &self.replicas,
             desired: &self.desired,
+            heaviest: super::holds::heaviest(input.state),
             previous,
             watch: input.watch(),
             now: input.now,

@@ -34,6 +34,9 @@ pub struct Observed<'a> {
     pub replicas: &'a Grid,
     /// Replicas asked for.
     pub desired: &'a Grid,
+    /// What the replica with the most work gets now over what they get on average: 1 where all get the same, or where
+    /// that is not known. What flowed proves that much of a single replica.
+    pub heaviest: f64,
     /// What was learned before: it stands where nothing newer is seen.
     pub previous: Option<&'a Capacity>,
     /// A consumer group that was looked at member by member: where that says something, it is what counts.
@@ -70,6 +73,9 @@ const REBALANCE_DOWN: f64 = 20.0;
 /// A first try goes this far beyond what was seen to flow: the high end of an estimate without saturated slots.
 const PROBE: f64 = 1.25;
 
+/// Above this the busiest replica is told from the others.
+const UNEVEN: f64 = 1.02;
+
 /// Seconds of history that are looked at first: what is older is kept by the minute, too coarse to tell a change from
 /// the flow around it.
 const FINE: f64 = 10_800.0;
@@ -94,7 +100,7 @@ const NO_REBALANCE: &str = "fewer than 3 rebalances seen";
 /// let (flow, behind, two, none) = (grid(1_800.0), grid(90_000.0), grid(2.0), Grid::default());
 /// let capacity = estimate(&Observed {
 ///     kind: WorkloadKind::ConsumerGroup, throughput: &flow, demand: &none, backlog: &behind, time_lag: &none,
-///     replicas: &two, desired: &none, previous: None, watch: None, now: Time::from_secs(600.0),
+///     replicas: &two, desired: &none, heaviest: 1.0, previous: None, watch: None, now: Time::from_secs(600.0),
 /// }).unwrap();
 /// assert_eq!(capacity.per_replica, 900.0);
 /// assert!(capacity.samples > 30, "work was waiting all the time");
@@ -108,15 +114,17 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
     let fine = &slots[slots.len().saturating_sub((FINE / step.max(0.001)) as usize)..];
     let learned = |what: &str| observed.previous.filter(|p| !p.assumptions.iter().any(|a| a.starts_with(what)));
     let newest = rate::estimate(fine, observed.kind).filter(|r| r.samples > 0);
+    let proven = || rate::estimate(&slots, observed.kind).map(|r| r.at_least(observed.heaviest));
     let rate = match (newest, observed.previous.filter(|p| p.samples > 0)) {
         (Some(rate), Some(before)) => rate.after(before),
         (None, Some(before)) => Rate::of(before),
-        (newest, None) => newest.or_else(|| rate::estimate(&slots, observed.kind))?,
+        (newest, None) => newest.or_else(proven)?,
     };
     let mut assumptions = Vec::new();
     if rate.samples == 0 {
+        let whose = if observed.heaviest > UNEVEN { "the busiest replica" } else { "a replica" };
         assumptions.push(format!(
-            "no saturated span seen: at least {} per replica flowed, what a replica can do at most is not known",
+            "no saturated span seen: at least {} flowed through {whose}, what one can do at most is not known",
             per_second(rate.value)
         ));
     }

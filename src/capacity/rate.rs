@@ -54,6 +54,15 @@ impl Rate {
         Self { value: per_replica, low, high, samples, held_back: None }
     }
 
+    /// A lower bound where one replica had `heaviest` times the work of the average: that much flowed through it.
+    /// A rate from saturated slots is of replicas that all had enough to do, and stays.
+    pub(super) fn at_least(self, heaviest: f64) -> Self {
+        if self.samples > 0 || !heaviest.is_finite() || heaviest <= 1.0 {
+            return self;
+        }
+        Self { value: self.value * heaviest, low: self.low * heaviest, high: self.high * heaviest, ..self }
+    }
+
     /// This rate after one that was learned before.
     pub(super) fn after(self, before: &Capacity) -> Self {
         let (up, down) = FOLLOW;

@@ -29,6 +29,7 @@ impl Seen {
             time_lag,
             replicas,
             desired,
+            heaviest: 1.0,
             previous: None,
             watch: None,
             now,
@@ -51,7 +52,34 @@ fn without_saturation_there_is_a_lower_bound_that_says_so() {
     let capacity = Seen::new(&[(1_240.0, 100.0, 4.0, 4.0); 50]).estimate(WorkloadKind::ConsumerGroup).unwrap();
     assert_eq!((capacity.per_replica, capacity.samples), (310.0, 0));
     assert!(capacity.high > capacity.per_replica);
-    assert!(capacity.assumptions[0].contains("at least 310/s per replica flowed"), "{:?}", capacity.assumptions);
+    assert!(capacity.assumptions[0].contains("at least 310/s flowed through a replica"), "{:?}", capacity.assumptions);
+}
+
+#[test]
+fn the_busiest_replica_proves_more_than_the_average_one() {
+    let seen = Seen::new(&[(1_240.0, 100.0, 4.0, 4.0); 50]);
+    let [throughput, demand, backlog, time_lag, replicas, desired] = &seen.0;
+    let (kind, now) = (WorkloadKind::ConsumerGroup, throughput.end());
+    let of = |heaviest| {
+        let grids = Observed {
+            kind,
+            throughput,
+            demand,
+            backlog,
+            time_lag,
+            replicas,
+            desired,
+            heaviest,
+            previous: None,
+            watch: None,
+            now,
+        };
+        estimate(&grids).unwrap()
+    };
+    let capacity = of(1.5);
+    assert!((capacity.per_replica - 465.0).abs() < 1e-9, "half as much again as 310/s went through it: {capacity:?}");
+    assert!(capacity.assumptions[0].contains("465/s flowed through the busiest replica"), "{:?}", capacity.assumptions);
+    assert_eq!(of(f64::NAN), of(1.0), "not known is not more");
 }
 
 #[test]
@@ -153,6 +181,7 @@ fn what_lies_after_now_is_not_looked_at() {
         time_lag,
         replicas,
         desired,
+        heaviest: 1.0,
         previous: None,
         watch: None,
         now,
