@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo build test lint bench screenshots
+.PHONY: demo build test lint soak bench screenshots
 
 demo: ## the dashboard on the simulated world
 	$(CARGO) run --release --locked -- demo
@@ -17,6 +17,9 @@ lint: ## format, clippy with warnings as errors, licences and duplicate versions
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	tests/lint/deny.sh
+
+soak: ## half an hour of faults on three real brokers: SOAK=60 for a minute
+	HIGHWATER_SOAK_SECONDS=$${SOAK:-1800} $(CARGO) test --locked --test it real_kafka_soak -- --ignored --nocapture
 
 bench: ## figures of the README
 	$(CARGO) bench --locked

@@ -3,7 +3,7 @@
 use highwater::{
     config::{Config, Overrides},
     engine::{self, Options},
-    model::{Picture, Role, Severity},
+    model::{Health, KafkaSettings, Picture, Role, Severity},
     world::{self, World},
 };
 use std::{sync::Arc, time::Duration};
@@ -61,5 +61,42 @@ async fn a_group_that_falls_behind_is_on_top_with_a_priced_recommendation() {
     let ml = picture.ml.first().expect("the ML side");
     assert!(ml.gpus.len() == 8 && ml.services.len() == 1 && !ml.queues.is_empty() && ml.brokers.len() == 3, "{ml:?}");
     assert_eq!(picture.clusters.first().map(|c| c.brokers.len()), Some(3));
+    handle.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clusters_are_read_side_by_side_each_at_its_own_pace() {
+    let near = World::start("fraud", 7, 1.0).unwrap();
+    let far = World::start("fraud", 8, 1.0).unwrap();
+    let near_face = world::kafka::serve(near.clone()).await.unwrap();
+    let far_face = world::kafka::serve(far.clone()).await.unwrap();
+    let mut config = Config::default();
+    config.kafka.push(KafkaSettings { refresh: 0.3, ..near_face.settings("near") });
+    config.kafka.push(KafkaSettings { refresh: 1.0, ..far_face.settings("far") });
+    let mut handle = engine::watch(Options { config, clock: near.clock(), state: None });
+    let seen = picture_with(&mut handle, "both clusters, and a workload for each group of each", |p| {
+        let whole = |name: &str| {
+            let cluster = p.clusters.iter().find(|c| c.name == *name)?;
+            let all = !cluster.groups.is_empty() && cluster.groups.iter().all(|g| g.coverage >= 1.0);
+            all.then_some(cluster.groups.len())
+        };
+        let groups = whole("near")? + whole("far")?;
+        (p.workloads.len() == groups).then(|| p.clone())
+    })
+    .await;
+    let cadence = |name: &str| seen.sources.iter().find(|s| s.name == *name).map(|s| s.cadence);
+    assert_eq!((cadence("near"), cadence("far")), (Some(0.3), Some(1.0)));
+    let names: std::collections::BTreeSet<_> = seen.workloads.iter().map(|w| w.workload.name.clone()).collect();
+    assert_eq!(names.len(), seen.workloads.len(), "groups of one name in two clusters are two workloads");
+
+    drop(far_face);
+    let at = seen.clusters.iter().find(|c| c.name == "near").map(|c| c.at);
+    picture_with(&mut handle, "the far cluster down, the near one read on", |p| {
+        let health = |name: &str| p.sources.iter().find(|s| s.name == *name).map(|s| s.health);
+        let down = health("far") == Some(Health::Down) && p.clusters.iter().any(|c| c.name == "far");
+        let on = p.clusters.iter().find(|c| c.name == "near").map(|c| c.at) > at;
+        (down && health("near") == Some(Health::Ok) && on).then_some(())
+    })
+    .await;
     handle.stop().await;
 }

@@ -97,7 +97,21 @@ async fn lag_equals_the_console_tool_on_every_partition_within_the_budget() {
     let picture = reader.refresh().await;
     let after = kafka.counted().await;
     // What brokers and members ask each other goes on meanwhile; these kinds only we ask (the clients' Metadata is rare).
-    let ours = ["ListGroups", "DescribeGroups", "ConsumerGroupDescribe", "OffsetFetch", "ListOffsets", "Metadata"];
+    let ours = [
+        "ListGroups",
+        "DescribeGroups",
+        "ConsumerGroupDescribe",
+        "OffsetFetch",
+        "ListOffsets",
+        "Metadata",
+        "DescribeConfigs",
+        "DescribeLogDirs",
+        "DescribeProducers",
+        "ListTransactions",
+        "DescribeTransactions",
+        "ShareGroupDescribe",
+        "DescribeShareGroupOffsets",
+    ];
     let counted: u64 = ours.iter().map(|k| after.get(*k).unwrap_or(&0) - before.get(*k).unwrap_or(&0)).sum();
     println!(
         "one refresh: {} requests by our count, {counted} by the brokers', {:.1} ms",

@@ -32,6 +32,11 @@ impl Memory {
         self.tried.is_none_or(|at| !(0.0..LIFE).contains(&now.since(at)))
     }
 
+    /// Older demand was found: the day's shape is worked out anew at the next look.
+    pub fn forget_shape(&mut self) {
+        (self.profile, self.tried) = (None, None);
+    }
+
     /// Works the day's shape out from the minutes of a week.
     pub fn learn(&mut self, history: &History, entity: &Entity, now: Time) {
         let key = SignalKey { entity: entity.clone(), role: Role::Demand };

@@ -137,7 +137,10 @@ fn stuck(group: &Group, standing: &[Standing<'_>], moving: usize, (stood, since)
                 count(moving, "other partition")
             ),
             subject: Subject::GroupPartition { group: group.group.clone(), topic, partition },
-            mend: format!("look at the record at offset {offset}; more replicas do not help here"),
+            mend: format!(
+                "look at that record (highwater sample {} {partition} --offset {offset}); more replicas do not help here",
+                s.row.topic
+            ),
             evidence: "OffsetFetch and ListOffsets in successive refreshes, by our clock".into(),
         });
         if let Some(alert) = added {

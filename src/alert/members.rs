@@ -66,8 +66,9 @@ fn unassigned(group: &Group, sizes: &HashMap<&Label, usize>, found: &mut Found) 
     }
     let mut holes = Vec::new();
     for (topic, mine) in &owned {
-        let all = sizes.get(topic).copied().unwrap_or(0) as i32;
-        holes.extend((0..all).filter(|p| !mine.contains(p)).map(|p| format!("{topic}/{p}")));
+        let all = sizes.get(topic).copied().unwrap_or(0);
+        let free = (0..).take(all).filter(|p: &i32| !mine.contains(p));
+        holes.extend(free.map(|p| format!("{topic}/{p}")));
     }
     if holes.is_empty() {
         return;

@@ -110,11 +110,11 @@ impl Found {
 
 /// `a, b, c, d and 8 more`.
 fn examples<T: std::fmt::Display>(all: &[T]) -> String {
-    let mut text = all.iter().take(EXAMPLES).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if all.len() > EXAMPLES {
-        text.push_str(&format!(" and {} more", all.len() - EXAMPLES));
+    let text = all.iter().take(EXAMPLES).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(EXAMPLES) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
-    text
 }
 
 /// `1 partition`, `3 partitions`.

@@ -79,7 +79,11 @@ fn dead_letter(topic: &Topic, cluster: &KafkaCluster, memory: &Memory, found: &m
         severity: if growing && readers.is_empty() { Severity::Act } else { Severity::Look },
         subject: Subject::Topic(topic.name.clone()),
         sentence: format!("holds {}{grows}{age}; {read}{from}", count(records as usize, "record")),
-        mend: "look at its newest record for the cause, then read them again or drop them".into(),
+        mend: format!(
+            "look at its newest record for the cause (highwater sample {} {}), then read them again or drop them",
+            topic.name,
+            topic.partitions.iter().find(|p| kept(p) > 0).map_or(0, |p| p.partition)
+        ),
         evidence: "its name is that of a dead-letter topic; ListOffsets, OffsetFetch".into(),
     });
 }

@@ -92,6 +92,8 @@ pub enum Command {
     },
     /// One refresh, drawn once, then ends.
     Snapshot(Snapshot),
+    /// One record of a topic: the one that a stuck partition stands at, or the newest. Needs Read on the topic.
+    Sample(Sample),
     /// One pass: what every workload should have, and why.
     Recommend(Recommend),
     /// Quantile paths for one series.
@@ -135,6 +137,24 @@ pub enum Command {
     },
     /// The manual page, on standard output.
     Man,
+}
+
+/// `sample`.
+#[derive(Debug, ClapArgs)]
+pub struct Sample {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Offset [default: the newest record].
+    #[arg(long, value_name = "N")]
+    pub offset: Option<i64>,
+    /// The cluster, as in `[kafka.NAME]` [default: the first].
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
 }
 
 /// `demo`.

@@ -73,7 +73,7 @@ fn broker(b: &Broker) -> Value {
     json!({
         "id": b.id, "host": b.host, "port": b.port, "rack": b.rack, "state": state, "reason": reason,
         "answered": b.answered, "rtt": b.rtt, "leads": b.leads, "replicas": b.replicas,
-        "under_replicated": b.under_replicated,
+        "under_replicated": b.under_replicated, "log_dirs": b.log_dirs,
     })
 }
 
@@ -82,6 +82,7 @@ fn topic(t: &Topic) -> Value {
         "topic": t.name, "internal": t.internal, "error": t.error, "partitions": t.partitions.len(),
         "under_replicated": t.partitions.iter().filter(|p| p.is_under_replicated()).count(),
         "offline": t.partitions.iter().filter(|p| p.leader.is_none()).count(),
+        "arrivals": t.partitions.iter().map(|p| p.arrivals).sum::<Option<f64>>(), "config": t.config,
     })
 }
 
@@ -99,7 +100,7 @@ fn group(g: &Group) -> Value {
     json!({
         "group": g.group, "state": g.state, "type": g.kind, "members": g.members.len(), "lag": g.lag,
         "time_lag": finite(g.time_lag), "lost": g.lost, "coverage": g.coverage, "coordinator": g.coordinator,
-        "at": g.at, "error": g.error, "partitions": partitions,
+        "at": g.at, "error": g.error, "commit_every": g.commit_every, "deletion": g.deletion, "partitions": partitions,
     })
 }
 

@@ -15,6 +15,7 @@ mod lists;
 mod once;
 mod recommend;
 mod replay;
+mod sample;
 mod series;
 mod simulate;
 mod snapshot;
@@ -89,6 +90,7 @@ fn run(args: Args) -> Outcome {
         Command::Demo(demo) => demo::run(common, &demo),
         Command::Check { format } => check::run(common, format),
         Command::Snapshot(snapshot) => snapshot::run(common, &snapshot),
+        Command::Sample(sample) => sample::run(common, &sample),
         Command::Recommend(recommend) => recommend::run(common, &recommend),
         Command::Forecast(args) => forecast::run(&args),
         Command::Backtest(args) => backtest::run(&args),

@@ -67,12 +67,14 @@ fn ui(s: &Section<'_>) -> Ui {
 
 /// Whether a Kafka client property holds a secret: librdkafka's names and Java's.
 pub fn is_kafka_secret(key: &str) -> bool {
-    ["password", "key.pem", "keystore.key", "jaas", "secret"].iter().any(|part| key.contains(part))
+    let parts = ["password", "key.pem", "keystore.key", "jaas", "secret"];
+    key == "sasl.oauthbearer.token" || parts.iter().any(|part| key.contains(part))
 }
 
 fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
     let refresh = s.duration("refresh").map_or(refresh, |r| r.max(0.25));
     let dead_letter = s.texts("dead_letter_topics");
+    let backfill = s.duration("backfill");
     let properties: BTreeMap<String, Property> = s
         .free(is_kafka_secret)
         .into_iter()
@@ -84,7 +86,8 @@ fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
     if !properties.contains_key("bootstrap.servers") {
         s.wrong("bootstrap.servers", "is missing: write \"bootstrap.servers\" = \"host:9092\"");
     }
-    KafkaSettings { refresh, dead_letter, ..KafkaSettings::new(name, properties) }
+    let settings = KafkaSettings::new(name, properties);
+    KafkaSettings { refresh, dead_letter, backfill: backfill.unwrap_or(settings.backfill), ..settings }
 }
 
 /// Headers that carry credentials; a tenant's name is none.

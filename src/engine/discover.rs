@@ -121,12 +121,12 @@ fn stale_after(cadence: f64) -> f64 {
     2.0 * cadence + 2.0_f64.max(cadence * 0.5)
 }
 
-/// Whether members keep what need not move in a rebalance. KIP-848 always does; classic groups name their assignor.
+/// Whether members keep what need not move in a rebalance. KIP-848 and Kafka Streams (KIP-429) always do; classic groups
+/// name their assignor.
 fn is_sticky(group: &Group) -> Option<bool> {
     match group.kind {
-        GroupType::Consumer => Some(true),
+        GroupType::Consumer | GroupType::Streams => Some(true),
         GroupType::Classic => group.assignor.as_ref().map(|a| a.as_ref() == "cooperative-sticky"),
-        GroupType::Streams => Some(true), // its assignor sticks, and hands over only what it must (KIP-429)
         GroupType::Share | GroupType::Connect | GroupType::Other => None,
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Latest {
 pub(super) struct Samples {
     pub(super) new: Vec<(SignalKey, Sample)>,
     pub(super) older: Vec<(SignalKey, Vec<Sample>)>,
+    /// Of the older ones, those to be kept on disk.
+    pub(super) kept: Vec<(SignalKey, Sample)>,
 }
 
 impl Latest {
@@ -77,6 +79,10 @@ impl Latest {
                 samples.new.extend(found.into_iter().map(|s| (key.clone(), s)));
             }
             Observation::Backfill { key, samples: found } => self.place(key, found, samples),
+            Observation::Past { key, samples: found } => {
+                samples.kept.extend(found.iter().map(|s| (key.clone(), *s)));
+                samples.older.push((key, found));
+            }
             Observation::Health(status) => {
                 self.sources.insert((status.kind, status.name.clone()), status);
             }

@@ -11,7 +11,10 @@ use super::{
 use crate::{
     advise::{self, Input},
     history::History,
-    model::{Action, Advice, Entity, Label, Role, Sample, SignalKey, Time, Workload, WorkloadState, WorkloadView},
+    model::{
+        Action, Advice, Entity, Label, Role, Sample, SignalKey, Time, Workload, WorkloadKind, WorkloadState,
+        WorkloadView,
+    },
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -68,6 +71,11 @@ impl Memory {
     pub(super) fn pass(&mut self, given: &Given<'_>) -> Vec<Arc<WorkloadView>> {
         for (key, samples) in &given.samples.older {
             self.history.backfill(key, samples);
+            // What was forecast without these days is not kept for its minute.
+            if key.role == Role::Demand {
+                self.advice.remove(&key.entity);
+                self.taught.entry(key.entity.clone()).or_default().forget_shape();
+            }
         }
         for (key, sample) in &given.samples.new {
             self.history.record(key, *sample);
@@ -163,6 +171,19 @@ impl Memory {
             }
         }
         self.at = now;
+    }
+
+    /// From when to when demand of consumer groups is known, by cluster and group.
+    pub(super) fn known_demand(&self) -> HashMap<Label, HashMap<Label, (Time, Time)>> {
+        let mut known: HashMap<Label, HashMap<Label, (Time, Time)>> = HashMap::new();
+        let is = |k: &&SignalKey| k.role == Role::Demand && k.entity.kind == WorkloadKind::ConsumerGroup;
+        for key in self.history.keys().filter(is) {
+            if let (Some(from), Some(to)) = (self.history.oldest(key), self.history.latest(key)) {
+                let Entity { source, id, .. } = key.entity.clone();
+                known.entry(source).or_default().insert(id, (from, to.at));
+            }
+        }
+        known
     }
 
     /// Workloads that something is remembered about.

@@ -3,13 +3,15 @@
 use super::STEP;
 use crate::{
     history::{History, store::Store},
-    model::{Sample, SignalKey, Time},
+    model::{Role, Sample, SignalKey, Time},
 };
 use std::{collections::HashMap, path::PathBuf};
 use tokio::sync::mpsc;
 
 /// How far back the history is read at start, seconds: a day, for the daily season.
 const LOAD: f64 = 26.0 * 3600.0;
+/// How far back demand is read, coarsely: a week, for the weekly one.
+const LOAD_DEMAND: f64 = 8.0 * 86_400.0;
 /// Batches that may wait for the disk.
 const QUEUE: usize = 64;
 
@@ -23,6 +25,7 @@ pub(super) async fn start(dir: Option<PathBuf>, now: Time) -> (History, Option<m
         let mut store = Store::open(&dir)?;
         let mut history = History::default();
         store.load(&mut history, now.plus(-LOAD))?;
+        store.load_coarse(&mut history, Role::Demand, now.plus(-LOAD_DEMAND), now.plus(-LOAD))?;
         Ok::<_, String>((store, history))
     });
     match opened.await {

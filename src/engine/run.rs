@@ -209,7 +209,8 @@ impl Engine {
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>, mut events: mpsc::Receiver<Event>) {
         let (observed, mut observations) = mpsc::channel(QUEUE);
-        let _sources = sources::start(&self.options, &observed); // aborted when dropped
+        let known = self.state.as_ref().map(|(_, memory)| memory.known_demand()).unwrap_or_default();
+        let _sources = sources::start(&self.options, &known, &observed); // aborted when dropped
         drop(observed);
         let mut pace = time::interval(PACE);
         pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -306,7 +307,8 @@ impl Engine {
             for observation in pending {
                 latest.apply(observation, &mut samples);
             }
-            let store = samples.new.clone();
+            let mut store = std::mem::take(&mut samples.kept);
+            store.extend(samples.new.iter().cloned());
             let given =
                 Given { latest: &latest, samples, configured: &configured, snoozed: &snoozed, actions: &actions, now };
             let views = memory.pass(&given);

@@ -3,11 +3,11 @@
 use super::Options;
 use crate::{
     act::Observer,
-    model::{Health, Label, Observation, SourceKind, SourceStatus},
+    model::{Health, Label, Observation, SourceKind, SourceStatus, Time},
     process::Clock,
     source,
 };
-use std::{future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::Sender, task::JoinSet, time};
 
 /// Pause before a source that panicked is started again.
@@ -15,14 +15,19 @@ const RESTART: Duration = Duration::from_secs(5);
 /// How often command targets are asked for their counts, seconds.
 const OBSERVE: f64 = 3.0;
 
-/// Starts every configured source.
-pub(super) fn start(options: &Options, out: &Sender<Observation>) -> JoinSet<()> {
+/// Starts every configured source. `known`: from when to when demand is known from earlier runs, by cluster and group.
+pub(super) fn start(
+    options: &Options,
+    known: &HashMap<Label, HashMap<Label, (Time, Time)>>,
+    out: &Sender<Observation>,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (config, clock) = (&options.config, options.clock);
     for settings in config.kafka.clone() {
         let (name, out) = (settings.name.clone(), out.clone());
+        let known = Arc::new(known.get(&name).cloned().unwrap_or_default());
         tasks.spawn(keep(SourceKind::Kafka, name, clock, out.clone(), move || {
-            source::kafka::run(settings.clone(), clock, out.clone())
+            source::kafka::run(settings.clone(), clock, known.clone(), out.clone())
         }));
     }
     for settings in config.prometheus.clone() {

@@ -36,6 +36,13 @@ pub enum Observation {
         /// Samples, oldest first.
         samples: Vec<Sample>,
     },
+    /// Likewise, and worth keeping on disk: the next run asks only for what is new since then.
+    Past {
+        /// Which series.
+        key: SignalKey,
+        /// Samples, oldest first.
+        samples: Vec<Sample>,
+    },
     /// A source's health changed or was confirmed.
     Health(SourceStatus),
 }

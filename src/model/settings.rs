@@ -36,12 +36,14 @@ pub struct KafkaSettings {
     pub refresh: f64,
     /// Patterns of dead-letter topics (`*` for anything, case does not matter); `None`: the usual ones.
     pub dead_letter: Option<Vec<String>>,
+    /// How far back arrivals are asked of the brokers' time index at start, seconds; 0: not at all.
+    pub backfill: f64,
 }
 
 impl KafkaSettings {
     /// The defaults for a cluster.
     pub fn new(name: impl Into<Label>, properties: BTreeMap<String, Property>) -> Self {
-        Self { name: name.into(), properties, refresh: 2.0, dead_letter: None }
+        Self { name: name.into(), properties, refresh: 2.0, dead_letter: None, backfill: 7.0 * 86_400.0 }
     }
 }
 

@@ -40,25 +40,30 @@ pub struct Kafka {
 /// The plain cluster; `None` where Java or Maven are missing.
 pub fn kafka() -> Option<Arc<Kafka>> {
     static ONE: OnceLock<Option<Arc<Kafka>>> = OnceLock::new();
-    ONE.get_or_init(|| start("plain", "plain", 3)).clone()
+    ONE.get_or_init(|| start("plain", "plain", 3, None)).clone()
+}
+
+/// One broker of another version: the last before 4, the last before 3.
+pub fn kafka_of(version: &'static str) -> Option<Arc<Kafka>> {
+    start(version, "plain", 1, Some(version))
 }
 
 /// A plain cluster for one test alone, which may do to it what it likes.
 pub fn kafka_alone(name: &str) -> Option<Arc<Kafka>> {
-    start(name, "plain", 3)
+    start(name, "plain", 3, None)
 }
 
 /// One broker with SASL_SSL, SCRAM and an authoriser: users `admin`, `viewer`, `nobody`, passwords `NAME-pass`.
 pub fn secured_kafka() -> Option<Arc<Kafka>> {
     static ONE: OnceLock<Option<Arc<Kafka>>> = OnceLock::new();
-    ONE.get_or_init(|| start("secured", "secured", 1)).clone()
+    ONE.get_or_init(|| start("secured", "secured", 1, None)).clone()
 }
 
 fn script() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/real/kafka.sh")
 }
 
-fn start(name: &str, mode: &str, brokers: usize) -> Option<Arc<Kafka>> {
+fn start(name: &str, mode: &str, brokers: usize, version: Option<&str>) -> Option<Arc<Kafka>> {
     for program in ["java", "mvn", "openssl", "flock"] {
         if Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| !o.status.success())
         {
@@ -70,6 +75,7 @@ fn start(name: &str, mode: &str, brokers: usize) -> Option<Arc<Kafka>> {
     let out = Command::new(script())
         .args(["start", dir.to_str().unwrap(), &brokers.to_string(), mode])
         .env("HIGHWATER_TEST_OWNER", std::process::id().to_string()) // the guard ends the servers with this process
+        .envs(version.map(|v| ("HIGHWATER_TEST_KAFKA", v)))
         .output()
         .unwrap();
     if !out.status.success() {
@@ -102,7 +108,8 @@ impl Kafka {
     /// Makes a topic.
     pub async fn create(&self, topic: &str, partitions: i32) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(2));
+        let copies = if self.pids.len() > 1 { 2 } else { 1 };
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(copies));
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
         admin.create_topics([&new], &options).await.unwrap().remove(0).unwrap();
     }
@@ -129,6 +136,40 @@ impl Kafka {
         for one in sent {
             one.await.unwrap().unwrap();
         }
+    }
+
+    /// Writes one record at each of these times (milliseconds since the epoch) to a partition.
+    pub async fn produce_at(&self, topic: &str, partition: i32, times: &[i64]) {
+        let producer: FutureProducer = self.client().set("queue.buffering.max.ms", "20").create().unwrap();
+        for chunk in times.chunks(5_000) {
+            let sent: Vec<_> = chunk
+                .iter()
+                .map(|at| {
+                    let record: FutureRecord<(), str> =
+                        FutureRecord::to(topic).partition(partition).timestamp(*at).payload("r");
+                    producer.send_result(record).map_err(|(e, _)| e).unwrap()
+                })
+                .collect();
+            for delivery in sent {
+                delivery.await.unwrap().unwrap();
+            }
+        }
+    }
+
+    /// A producer that has written one record within a transaction and neither commits nor aborts.
+    pub async fn hang(&self, topic: &str, transactional_id: &str) -> FutureProducer {
+        let producer: FutureProducer = self
+            .client()
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", "600000")
+            .create()
+            .unwrap();
+        let wait = Duration::from_secs(30);
+        producer.init_transactions(wait).unwrap();
+        producer.begin_transaction().unwrap();
+        let record: FutureRecord<(), str> = FutureRecord::to(topic).partition(0).payload("r");
+        producer.send(record, wait).await.unwrap();
+        producer
     }
 
     /// Deletes the records before an offset.
@@ -197,10 +238,17 @@ impl Kafka {
         }
     }
 
-    /// Stops (SIGSTOP) or continues (SIGCONT) a broker.
+    /// Stops (SIGSTOP), continues (SIGCONT) or kills a broker.
     pub fn signal(&self, broker: i32, signal: rustix::process::Signal) {
-        let pid = self.pids[usize::try_from(broker - 1).unwrap()];
+        let pids = std::fs::read_to_string(self.dir.join("pids")).unwrap(); // one that was restarted has a new one
+        let pid = pids.lines().nth(usize::try_from(broker - 1).unwrap()).unwrap().parse().unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Starts a broker again that was killed; returns before it is ready.
+    pub fn restart(&self, broker: i32) {
+        let status = Command::new(script()).arg("restart").arg(&self.dir).arg(broker.to_string()).status().unwrap();
+        assert!(status.success());
     }
 
     /// Runs one of Kafka's own console tools.

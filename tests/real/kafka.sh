@@ -4,8 +4,9 @@
 #
 #   kafka.sh install                 prints the folder of the jars
 #   kafka.sh start DIR N [secured]   N combined broker,controller nodes with their data in DIR; writes DIR/{bootstrap,pids,jmx};
-#                                    secured: SASL_SSL with SCRAM and PLAIN, users admin (super), viewer, nobody; and
+#                                    secured: SASL_SSL with SCRAM, PLAIN and OAUTHBEARER, users admin (super), viewer, nobody; and
 #                                    DIR/mutual: a listener that wants a client certificate (certificates.sh)
+#   kafka.sh restart DIR NODE        starts a node again that was killed
 #   kafka.sh stop DIR                ends them by pid
 #   kafka.sh tool DIR CLASS ARGS…    runs a console tool of Kafka's own
 set -euo pipefail
@@ -24,13 +25,17 @@ install() {
   exec 8>"$CACHE/kafka.lock"
   flock -w 600 8 || die "somebody else has been installing Kafka for ten minutes"
   [ -e "$HOME_DIR/complete" ] && return
-  local pom log=$CACHE/kafka-install.log
+  local pom binding log=$CACHE/kafka-install.log
+  case $VERSION in # Kafka 4 logs by log4j 2, older ones by reload4j
+    2.*|3.*) binding="<groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId><version>1.7.36</version>" ;;
+    *) binding="<groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.1</version>" ;;
+  esac
   pom=$(mktemp -d "$CACHE/pom.XXXXXX")
   cat >"$pom/pom.xml" <<POM
 <project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version><dependencies>
 <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$VERSION</version></dependency>
 <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>$VERSION</version></dependency>
-<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.1</version></dependency>
+<dependency>$binding</dependency>
 <dependency><groupId>io.prometheus.jmx</groupId><artifactId>jmx_prometheus_javaagent</artifactId><version>1.0.1</version></dependency>
 </dependencies></project>
 POM
@@ -42,6 +47,23 @@ POM
 
 classpath() { # the agent is no part of the broker's own class path
   find "$HOME_DIR/libs" -name '*.jar' ! -name 'jmx_prometheus_javaagent*' | sort | tr '\n' ':'
+}
+
+launch() { # one node in the background; its pid in LAUNCHED
+  local dir=$1 i=$2 jmx=$3 agent
+  agent=$(find "$HOME_DIR/libs" -name 'jmx_prometheus_javaagent*.jar')
+  # 8>&- and the closed descriptors: nothing of ours may keep the caller's pipes open.
+  (cd "$dir/$i" && exec java -cp "$HERE/kafka:$(classpath)" "${JVM[@]}" \
+    "-javaagent:$agent=127.0.0.1:$jmx:$HERE/kafka/rules.yml" kafka.Kafka server.properties) \
+    >"$dir/$i/log" 2>&1 </dev/null 8>&- &
+  LAUNCHED=$!
+}
+
+restart() { # a node that was killed, with its data and ports; does not wait until it is ready
+  local dir=$1 i=$2
+  [ -e "$dir/pids" ] || die "nothing runs in $dir"
+  launch "$dir" "$i" "$(sed -n "${i}p" "$dir/jmx")"
+  sed -i "${i}s/.*/$LAUNCHED/" "$dir/pids"
 }
 
 start() {
@@ -91,7 +113,11 @@ auto.create.topics.enable=false
 CONF
     if [ "$mode" = secured ]; then
       cat >>"$dir/$i/server.properties" <<CONF
-sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
+sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN,OAUTHBEARER
+# Sessions of these two end quickly (KIP-368), so that tests see them renewed; tokens are unsigned ones.
+listener.name.sasl_ssl.scram-sha-256.connections.max.reauth.ms=6000
+listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=6000
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin";
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="admin-pass";
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
@@ -119,15 +145,10 @@ CONF
     cp -r "$dir/1/data" "$dir/$i/data"
     sed -i "s/^node.id=.*/node.id=$i/; s/^directory.id=.*/directory.id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c1-22)/" "$dir/$i/data/meta.properties"
   done
-  local agent
-  agent=$(find "$HOME_DIR/libs" -name 'jmx_prometheus_javaagent*.jar')
   : >"$dir/pids"; : >"$dir/jmx"
   for ((i = 1; i <= n; i++)); do
-    # 9>&- and the closed descriptors: nothing of ours may keep the caller's pipes open.
-    (cd "$dir/$i" && exec java -cp "$HERE/kafka:$cp" "${JVM[@]}" \
-      "-javaagent:$agent=127.0.0.1:${ports[2 * n + i - 1]}:$HERE/kafka/rules.yml" kafka.Kafka server.properties) \
-      >"$dir/$i/log" 2>&1 </dev/null 8>&- &
-    echo $! >>"$dir/pids"
+    launch "$dir" "$i" "${ports[2 * n + i - 1]}"
+    echo "$LAUNCHED" >>"$dir/pids"
     echo "${ports[2 * n + i - 1]}" >>"$dir/jmx"
   done
   guard "$dir" "${HIGHWATER_TEST_OWNER:-$PPID}" 8>&- </dev/null >/dev/null 2>&1 &
@@ -152,7 +173,8 @@ tool() {
 case ${1:-} in
   install) install; echo "$HOME_DIR/libs" ;;
   start) [ $# -ge 3 ] || die "start DIR N [secured]"; start "$2" "$3" "${4:-plain}" ;;
+  restart) [ $# -eq 3 ] || die "restart DIR NODE"; restart "$2" "$3" ;;
   stop) [ $# -eq 2 ] || die "stop DIR"; stop "$2" ;;
   tool) [ $# -ge 3 ] || die "tool DIR CLASS ARGS"; shift; tool "$@" ;;
-  *) die "install | start DIR N [secured] | stop DIR | tool DIR CLASS ARGS" ;;
+  *) die "install | start DIR N [secured] | restart DIR NODE | stop DIR | tool DIR CLASS ARGS" ;;
 esac

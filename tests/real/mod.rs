@@ -7,7 +7,7 @@ mod metrics;
 pub mod prometheus;
 pub mod proxy;
 
-pub use kafka::{Kafka, kafka, kafka_alone, secured_kafka};
+pub use kafka::{Kafka, kafka, kafka_alone, kafka_of, secured_kafka};
 
 use std::io::Write;
 

@@ -30,6 +30,21 @@ fn what_was_appended_is_there_after_reopening() {
 }
 
 #[test]
+fn a_coarse_read_takes_one_sample_in_five_minutes_of_one_role() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut all: Vec<_> = (0..240).map(|i| (key("orders"), sample(f64::from(i) * 15.0, f64::from(i)))).collect();
+    all.push((SignalKey { role: Role::Backlog, ..key("orders") }, sample(150.0, 7.0)));
+    store.append(&all).unwrap();
+    let mut history = History::default();
+    let count = store.load_coarse(&mut history, Role::Demand, Time::from_secs(0.0), Time::from_secs(1_800.0));
+    assert_eq!(count, Ok(6));
+    let read = history.samples(&key("orders"), Time::from_secs(0.0));
+    assert_eq!(read[..2], [sample(150.0, 10.0), sample(450.0, 30.0)], "the middle of each, as back-fills are stored");
+    assert_eq!(history.keys().count(), 1);
+}
+
+#[test]
 fn a_process_that_dies_without_closing_loses_nothing_committed() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();

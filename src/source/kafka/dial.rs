@@ -1,27 +1,35 @@
 //! From an address to a connection that can be asked: TCP, TLS, versions, SASL.
 
 use super::{
-    properties::{Access, Sasl, TlsFiles},
+    properties::{Access, OAUTHBEARER, Sasl, TlsFiles},
     wire::{Connection, Stream},
 };
-use crate::process::read_secret;
+use crate::{
+    model::{Label, Secret},
+    process::read_secret,
+};
 use bytes::Bytes;
 use kafka_protocol::{
     ResponseError,
     messages::{ApiVersionsRequest, SaslAuthenticateRequest, SaslHandshakeRequest},
     protocol::StrBytes,
 };
-use rsasl::prelude::{Mechname, SASLClient, SASLConfig};
+use rsasl::{
+    callback::{Context, Request, SessionCallback, SessionData},
+    prelude::{Mechname, SASLClient, SASLConfig, SessionError},
+    property::OAuthBearerToken,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
 use tokio::net::TcpStream;
 
 /// Everything needed to connect to any broker of one cluster.
 pub(super) struct Dialer {
-    tls: Option<Arc<rustls::ClientConfig>>,
-    /// Whether a client certificate is shown.
-    certificate: bool,
+    tls: Option<Tls>,
     sasl: Option<Sasl>,
     client_id: String,
     pub(super) deadline: Duration,
@@ -52,8 +60,7 @@ impl Dialer {
     /// Reads the TLS files.
     pub(super) fn new(access: &Access) -> Result<Self, String> {
         Ok(Self {
-            tls: access.tls.as_ref().map(tls_config).transpose()?,
-            certificate: access.tls.as_ref().is_some_and(|t| t.cert.is_some()),
+            tls: access.tls.as_ref().map(Tls::new).transpose()?,
             sasl: access.sasl.clone(),
             client_id: access.client_id.clone(),
             deadline: access.deadline,
@@ -63,6 +70,7 @@ impl Dialer {
     /// Who the brokers see: for sentences about permissions.
     pub(super) fn principal(&self) -> String {
         match (&self.sasl, &self.tls) {
+            (Some(sasl), _) if sasl.mechanism == OAUTHBEARER => "the principal of our token".to_owned(),
             (Some(sasl), _) => format!("User:{}", sasl.username),
             (None, Some(_)) => "this client certificate".to_owned(),
             (None, None) => "User:ANONYMOUS".to_owned(),
@@ -83,11 +91,11 @@ impl Dialer {
         tcp.set_nodelay(true).map_err(|e| at(&e))?;
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(tcp),
-            Some(config) => {
+            Some(tls) => {
                 let name = ServerName::try_from(host.to_owned()).map_err(|e| at(&e))?;
-                let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name, tcp).await;
-                Box::new(tls.map_err(|e| {
-                    let mend = tls_mend(&e.to_string(), self.certificate);
+                let stream = tokio_rustls::TlsConnector::from(tls.config().await).connect(name, tcp).await;
+                Box::new(stream.map_err(|e| {
+                    let mend = tls_mend(&e.to_string(), tls.files.cert.is_some());
                     format!("TLS with {host}:{port} failed: {e}; {mend}")
                 })?)
             }
@@ -96,7 +104,7 @@ impl Dialer {
         let said = connection.call(&ApiVersionsRequest::default(), self.deadline).await.map_err(|e| {
             // In TLS 1.3 a broker refuses a client's certificate after the handshake: the first answer is an alert.
             let hint = match &self.tls {
-                Some(_) if e.contains("alert") => format!("; {}", tls_mend(&e, self.certificate)),
+                Some(tls) if e.contains("alert") => format!("; {}", tls_mend(&e, tls.files.cert.is_some())),
                 Some(_) => String::new(),
                 None => " (a TLS listener does this to plain text: is security.protocol right?)".to_owned(),
             };
@@ -117,7 +125,9 @@ impl Dialer {
     }
 
     async fn authenticate(&self, connection: &Connection, sasl: &Sasl) -> Result<Option<Duration>, Refused> {
-        let password = read_secret(&sasl.password).await.map_err(|e| format!("sasl.password: {e}"))?;
+        let bearer = sasl.mechanism == OAUTHBEARER;
+        let key = if bearer { "sasl.oauthbearer.token" } else { "sasl.password" };
+        let secret = read_secret(&sasl.secret).await.map_err(|e| format!("{key}: {e}"))?;
         let hello = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(sasl.mechanism));
         let said = connection.call(&hello, self.deadline).await?;
         if said.error_code != 0 {
@@ -129,8 +139,12 @@ impl Dialer {
             reason: format!("authentication by {} failed: {e}", sasl.mechanism),
             credentials: true,
         };
-        let config = SASLConfig::with_credentials(None, sasl.username.clone(), password.expose().to_owned())
-            .map_err(|e| failed(&e))?;
+        let config = if bearer {
+            SASLConfig::builder().with_defaults().with_callback(Token(secret))
+        } else {
+            SASLConfig::with_credentials(None, sasl.username.clone(), secret.expose().to_owned())
+        };
+        let config = config.map_err(|e| failed(&e))?;
         let name = Mechname::parse(sasl.mechanism.as_bytes()).map_err(|e| failed(&e))?;
         let mut session = SASLClient::new(config).start_suggested(&[name]).map_err(|e| failed(&e))?;
         let mut input: Option<Bytes> = None;
@@ -138,6 +152,11 @@ impl Dialer {
         loop {
             if let Some(problem) = input.as_deref().and_then(too_costly) {
                 return Err(failed(&problem));
+            }
+            // RFC 7628: a challenge instead of success is the reason, as JSON.
+            if let Some(said) = input.as_deref().filter(|said| bearer && !said.is_empty()) {
+                let said = Label::new(&String::from_utf8_lossy(said));
+                return Err(failed(&format!("the broker refuses the token of sasl.oauthbearer.token: {said}")));
             }
             let mut out = Vec::new();
             let state = session.step(input.as_deref(), &mut out).map_err(|e| failed(&e))?;
@@ -148,13 +167,64 @@ impl Dialer {
             let said = connection.call(&request, self.deadline).await?;
             if said.error_code != 0 {
                 let why = said.error_message.map_or("the broker gave no reason".to_owned(), |m| m.to_string());
-                return Err(failed(&format!("{why}: check sasl.username and sasl.password")));
+                let keys = if bearer { key } else { "sasl.username and sasl.password" };
+                return Err(failed(&format!("{why}: check {keys}")));
             }
             lifetime = u64::try_from(said.session_lifetime_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
             if state.is_finished() {
                 return Ok(lifetime);
             }
             input = Some(said.auth_bytes);
+        }
+    }
+}
+
+/// Hands the token to the mechanism.
+struct Token(Secret);
+
+impl SessionCallback for Token {
+    fn callback(&self, _: &SessionData, _: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
+        request.satisfy::<OAuthBearerToken>(self.0.expose())?;
+        Ok(())
+    }
+}
+
+/// TLS as its files say now: certificates are renewed while we run.
+struct Tls {
+    files: TlsFiles,
+    read: Mutex<(Vec<Option<SystemTime>>, Arc<rustls::ClientConfig>)>,
+}
+
+impl Tls {
+    /// Reads the files; blocks for a moment, which only happens at start.
+    fn new(files: &TlsFiles) -> Result<Self, String> {
+        let stamps = files.all().map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok()).collect();
+        Ok(Self { files: files.clone(), read: Mutex::new((stamps, tls_config(files)?)) })
+    }
+
+    /// The configuration for a new connection, read again when a file has changed. Files that make no sense (half
+    /// written, perhaps) leave the old one in use: the next connection looks again.
+    async fn config(&self) -> Arc<rustls::ClientConfig> {
+        let mut stamps = Vec::new();
+        for path in self.files.all() {
+            stamps.push(tokio::fs::metadata(path).await.and_then(|m| m.modified()).ok());
+        }
+        let (known, old) = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known == stamps {
+            return old;
+        }
+        let files = self.files.clone();
+        match tokio::task::spawn_blocking(move || tls_config(&files)).await {
+            Ok(Ok(new)) => {
+                tracing::info!("TLS files have changed and were read again");
+                *self.read.lock().unwrap_or_else(PoisonError::into_inner) = (stamps, new.clone());
+                new
+            }
+            Ok(Err(error)) => {
+                tracing::warn!("TLS files have changed and cannot be read, the old ones stay in use: {error}");
+                old
+            }
+            Err(_) => old, // the runtime ends
         }
     }
 }

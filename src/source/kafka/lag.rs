@@ -1,6 +1,9 @@
 //! Offsets to lag: joins committed offsets with the log, and makes the picture that goes out. Pure.
 
-use super::state::{GroupRow, PartitionRow, State};
+use super::{
+    share::SharePartition,
+    state::{GroupRow, PartitionRow, State, TopicRow},
+};
 use crate::model::{Broker, BrokerState, Group, GroupPartition, KafkaCluster, Label, Partition, Time, Topic};
 use kafka_protocol::{messages::ListOffsetsResponse, protocol::StrBytes};
 use std::collections::HashMap;
@@ -14,17 +17,19 @@ pub(super) enum Spec {
     Earliest,
     /// First record at or after each partition's own probe.
     Probe,
+    /// Last stable offset.
+    Stable,
 }
 
 impl State {
     /// The partitions that `broker` leads, as a request for `spec`: topic, (partition, timestamp).
     pub(super) fn asked_of(&self, broker: i32, spec: Spec) -> Vec<(usize, Vec<(i32, i64)>)> {
         let stamp = |p: &PartitionRow| match spec {
-            Spec::Latest => Some(-1),
+            Spec::Latest | Spec::Stable => Some(-1),
             Spec::Earliest => Some(-2),
             Spec::Probe => p.probe.map(|(t, _)| t),
         };
-        let of_topic = |(i, t): (usize, &super::state::TopicRow)| {
+        let of_topic = |(i, t): (usize, &TopicRow)| {
             let led = t.partitions.iter().filter(|p| p.leader == Some(broker));
             let asked: Vec<_> = led.filter_map(|p| Some((p.number, stamp(p)?))).collect();
             (!asked.is_empty()).then_some((i, asked))
@@ -41,6 +46,7 @@ impl State {
                 let found = topic.partitions.binary_search_by_key(&p.partition_index, |q| q.number);
                 let Some(row) = found.ok().and_then(|i| topic.partitions.get_mut(i)) else { continue };
                 if p.error_code != 0 {
+                    self.doubt = true;
                     continue; // the leader moved, or not authorised: the old value stands, with its age
                 }
                 match spec {
@@ -53,6 +59,7 @@ impl State {
                         }
                     }
                     Spec::Earliest => row.log_start = Some(p.offset),
+                    Spec::Stable => row.stable(p.offset, now),
                     Spec::Probe => {
                         let (Some((asked, _)), Some(end)) = (row.probe.take(), row.end) else { continue };
                         // −1 without an error: no record at or after; the boundary is then the log end.
@@ -76,6 +83,10 @@ impl State {
         }
         let nobody = Label::default();
         for group in groups.values_mut() {
+            if let Some(shares) = group.shares.take() {
+                share_rows(group, shares, topics, index, now);
+                continue;
+            }
             let Some(commits) = group.commits.take() else {
                 for (raw, row) in &mut group.rows {
                     row.fresh = false;
@@ -103,6 +114,7 @@ impl State {
             }
             group.rows.sort_by(|(a, x), (b, y)| (a, x.partition).cmp(&(b, y.partition)));
         }
+        dead_letters(topics, refresh, now);
     }
 
     /// The picture of this refresh.
@@ -138,6 +150,8 @@ impl State {
             topics: self.topic_list(),
             groups,
             notices,
+            denied: self.denied(),
+            offsets_retention: self.offsets_retention,
             ..KafkaCluster::default()
         }
     }
@@ -157,7 +171,7 @@ impl State {
                 leads: 0,
                 replicas: 0,
                 under_replicated: 0,
-                log_dirs: Vec::new(),
+                log_dirs: b.log_dirs.clone(),
             })
             .collect();
         for p in self.topics.iter().flat_map(|t| &t.partitions) {
@@ -184,14 +198,25 @@ impl State {
             log_start: p.log_start,
             end: p.end,
             at: p.at,
+            stable: p.stable,
+            transaction: self.open_transaction(p),
+            bytes: p.bytes,
             ..Partition::default()
         };
-        let topic = |t: &super::state::TopicRow| Topic {
+        let oldest = |p: &PartitionRow| {
+            let start = p.log_start.filter(|s| p.end.is_some_and(|end| end > *s))?;
+            p.track.written(start).map(|ms| Time::from_millis(ms as i64))
+        };
+        let topic = |t: &TopicRow| Topic {
             name: t.label.clone(),
             internal: t.internal,
             error: t.error.clone(),
-            partitions: t.partitions.iter().map(partition).collect(),
-            config: None,
+            partitions: t
+                .partitions
+                .iter()
+                .map(|p| Partition { oldest: oldest(p).filter(|_| t.dead_letter), ..partition(p) })
+                .collect(),
+            config: t.config.clone(),
         };
         self.topics.iter().map(topic).collect()
     }
@@ -231,15 +256,64 @@ impl State {
     }
 }
 
+/// Rows of a share group: lag is the brokers' own figure, and where they know none it is unknown.
+fn share_rows(
+    group: &mut GroupRow,
+    shares: Vec<SharePartition>,
+    topics: &mut [TopicRow],
+    index: &HashMap<StrBytes, usize>,
+    now: Time,
+) {
+    group.rows.clear();
+    for s in shares {
+        let mut row = empty_row(Label::new(&s.topic), s.partition, s.start, None, group.at);
+        (row.lag, row.fresh) = (s.lag, s.lag.is_some());
+        if let Some(p) = partition(topics, index, &s.topic, s.partition) {
+            p.read = true;
+            (row.log_start, row.end) = (p.log_start, p.end);
+            row.time_lag = match (s.lag, s.start) {
+                (Some(0), _) => Some(0.0),
+                (Some(_), Some(start)) => p.behind(start, now),
+                _ => None,
+            };
+        }
+        group.rows.push((s.topic, row));
+    }
+    group.rows.sort_by(|(a, x), (b, y)| (a, x.partition).cmp(&(b, y.partition)));
+}
+
+/// The age of what dead-letter topics keep is worth knowing even when nobody reads them.
+fn dead_letters(topics: &mut [TopicRow], refresh: u64, now: Time) {
+    for p in topics.iter_mut().filter(|t| t.dead_letter).flat_map(|t| &mut t.partitions) {
+        let (Some(start), Some(end)) = (p.log_start, p.end) else { continue };
+        p.read = true;
+        if end > start && p.fresh == refresh {
+            p.track.live(end, p.at.millis());
+            p.behind(start, now);
+        }
+    }
+}
+
+impl PartitionRow {
+    /// How many seconds ago the record at an offset was written. Notes which timestamp the partition should be asked for
+    /// to know it better, where that matters more than what was noted before.
+    fn behind(&mut self, offset: i64, now: Time) -> Option<f64> {
+        if let Some(probe) = self.track.probe(offset, now.millis())
+            && self.probe.is_none_or(|(_, weight)| probe.1 > weight)
+        {
+            self.probe = Some(probe);
+        }
+        self.track.written(offset).map(|ms| ((now.millis() as f64 - ms) / 1000.0).max(0.0))
+    }
+}
+
 fn partition<'a>(
-    topics: &'a mut [super::state::TopicRow],
+    topics: &'a mut [TopicRow],
     index: &HashMap<StrBytes, usize>,
     raw: &StrBytes,
     number: i32,
 ) -> Option<&'a mut PartitionRow> {
-    let topic = topics.get_mut(*index.get(raw)?)?;
-    let i = topic.partitions.binary_search_by_key(&number, |p| p.number).ok()?;
-    topic.partitions.get_mut(i)
+    topics.get_mut(*index.get(raw)?)?.partition(number)
 }
 
 fn empty_row(topic: Label, partition: i32, committed: Option<i64>, owner: Option<usize>, at: Time) -> GroupPartition {
@@ -265,10 +339,5 @@ fn fill(row: &mut GroupPartition, p: &mut PartitionRow, refresh: u64, now: Time)
     if row.fresh {
         p.track.live(end, p.at.millis()); // the first group that reads a partition starts its track
     }
-    row.time_lag = p.track.written(unread).map(|ms| ((now.millis() as f64 - ms) / 1000.0).max(0.0));
-    if let Some(probe) = p.track.probe(unread, now.millis())
-        && p.probe.is_none_or(|(_, weight)| probe.1 > weight)
-    {
-        p.probe = Some(probe);
-    }
+    row.time_lag = p.behind(unread, now);
 }

@@ -1,22 +1,36 @@
 //! Reads brokers, topics and consumer groups over the Kafka wire protocol.
 //!
-//! From the outside in: [`run`] repeats [`Reader::refresh`] (`refresh.rs`: what is asked, in which order); `state.rs` and
-//! `lag.rs` turn answers into what is known (pure); `timelag.rs` turns offsets into seconds (pure); `link.rs` is one broker's
-//! circuit breaker, `dial.rs` TCP, TLS and SASL, `wire.rs` one connection, `shape.rs` what guards the codecs from garbage.
+//! From the outside in: [`run`] repeats [`Reader::refresh`] (`refresh.rs`: in which order; `plan.rs`: which requests;
+//! `rota.rs`: when); `state.rs`, `members.rs`, `details.rs` and `lag.rs` turn answers into what is known (pure); `timelag.rs` turns offsets
+//! into seconds (pure); `link.rs` is one broker's circuit breaker, `dial.rs` TCP, TLS and SASL, `wire.rs` one connection,
+//! `shape.rs` what guards the codecs from garbage, `share.rs` the one answer that they do not know. Beside the refreshes
+//! `backfill.rs` asks for the days before, which `arrivals.rs` makes rates of (pure). Only [`sample()`] ever reads a record.
 
+mod anything;
+mod arrivals;
+mod backfill;
+mod details;
 mod dial;
 mod lag;
 mod link;
+mod members;
+mod plan;
 pub mod properties;
 mod refresh;
+mod rota;
+mod sample;
 mod shape;
+mod share;
 mod state;
 #[cfg(test)]
 mod tests;
 mod timelag;
 mod wire;
 
+pub use anything::decode_anything;
+pub use backfill::Known;
 pub use refresh::Reader;
+pub use sample::{Record, Shown, sample};
 
 use crate::{
     model::{
@@ -29,9 +43,9 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 /// Reads one cluster every `settings.refresh` seconds until the receiver is gone.
 ///
-/// Each refresh sends [`Observation::Kafka`] (old values carried over where nothing answered) and [`Observation::Health`].
+/// `known`: demand of earlier runs, which is not asked for again. Each refresh sends [`Observation::Kafka`] (old values carried over where nothing answered) and [`Observation::Health`].
 /// Properties that cannot be honoured are said as the health's detail, once a refresh: nothing is asked then.
-pub async fn run(settings: KafkaSettings, clock: Clock, out: mpsc::Sender<Observation>) {
+pub async fn run(settings: KafkaSettings, clock: Clock, known: Known, out: mpsc::Sender<Observation>) {
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(settings.refresh.max(0.2)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut status = SourceStatus {
@@ -44,6 +58,7 @@ pub async fn run(settings: KafkaSettings, clock: Clock, out: mpsc::Sender<Observ
         detail: "connecting".into(),
     };
     let mut reader = Reader::connect(&settings, clock);
+    let mut past = reader.as_ref().ok().map(|r| r.backfill(settings.backfill, known));
     if out.send(Observation::Health(status.clone())).await.is_err() {
         return;
     }
@@ -55,11 +70,15 @@ pub async fn run(settings: KafkaSettings, clock: Clock, out: mpsc::Sender<Observ
                 let cluster = reader.refresh().await;
                 let (health, detail) = judge(&cluster, reader.trouble());
                 let read = health != Health::Down || !cluster.brokers.is_empty();
-                if health != Health::Down {
-                    status.answered = Some(cluster.at);
-                }
+                let at = cluster.at;
                 if read && out.send(Observation::Kafka(Arc::new(cluster))).await.is_err() {
                     return;
+                }
+                if health != Health::Down {
+                    status.answered = Some(at);
+                    if let Some(past) = &mut past {
+                        past.step(reader.state(), at, &out);
+                    }
                 }
                 (health, detail)
             }
@@ -101,6 +120,9 @@ fn judge(cluster: &KafkaCluster, trouble: Option<&str>) -> (Health, Label) {
     }
 }
 
+/// Refreshes after which everything that ages well was asked for once.
+const CHECKED: usize = 8;
+
 /// Tries everything that [`run`] needs, for `highwater check`.
 pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
     let what = |thing: &str| Label::from(format!("kafka {}: {thing}", settings.name));
@@ -116,7 +138,7 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
         Err(reason) => return vec![line("properties", false, reason)],
     };
     let mut lines = vec![line("properties", true, "understood".to_owned())];
-    let cluster = reader.refresh().await;
+    let mut cluster = reader.refresh().await;
     let (health, detail) = judge(&cluster, reader.trouble());
     let mut brokers = line("brokers", health == Health::Ok, detail.as_str().to_owned());
     brokers.unreachable = health == Health::Down;
@@ -127,6 +149,9 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
     lines.push(brokers);
     if health == Health::Down {
         return lines;
+    }
+    for _ in 0..CHECKED {
+        cluster = reader.refresh().await;
     }
     let partitions: usize = cluster.topics.iter().map(|t| t.partitions.len()).sum();
     let offsets: usize = cluster.groups.iter().map(|g| g.partitions.len()).sum();
@@ -143,6 +168,10 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
     for group in cluster.groups.iter().filter(|g| g.error.is_some()) {
         let detail = group.error.as_ref().map_or("", Label::as_str).to_owned();
         lines.push(line(&format!("group {}", group.group), false, detail));
+    }
+    // Nothing is wrong with a principal that may only describe; its owner should know what it does not see.
+    for denied in &cluster.denied {
+        lines.push(line("permissions", true, format!("not told: {}; grant {} to see it", denied.what, denied.grant)));
     }
     lines
 }

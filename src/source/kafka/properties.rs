@@ -26,13 +26,22 @@ pub(super) struct TlsFiles {
     pub key: Option<PathBuf>,
 }
 
+impl TlsFiles {
+    /// Those that are configured.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.ca, &self.cert, &self.key].into_iter().flatten()
+    }
+}
+
 /// SASL credentials.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sasl {
-    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    /// `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`.
     pub mechanism: &'static str,
+    /// Empty with a token: who it stands for only the brokers know.
     pub username: String,
-    pub password: SecretSource,
+    /// The password, or the token. It is read anew for every connection.
+    pub secret: SecretSource,
 }
 
 /// Deadline of one request when `socket.timeout.ms` does not say otherwise: a screen that refreshes every two seconds
@@ -40,7 +49,11 @@ pub(super) struct Sasl {
 const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// Mechanisms, by name.
-const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHBEARER];
+/// The one that takes a token.
+pub(super) const OAUTHBEARER: &str = "OAUTHBEARER";
+/// Our own property: librdkafka has none for a token that something else fetches.
+const TOKEN: &str = "sasl.oauthbearer.token";
 
 /// Known properties of clients in general that change nothing for a reader of offsets.
 const HARMLESS: [&str; 14] = [
@@ -140,6 +153,7 @@ fn refused(key: &str, value: &Property) -> Option<String> {
         | "sasl.mechanisms"
         | "sasl.username"
         | "sasl.password"
+        | TOKEN
         | "ssl.ca.location"
         | "ssl.certificate.location"
         | "ssl.key.location"
@@ -161,7 +175,11 @@ fn refused(key: &str, value: &Property) -> Option<String> {
                 "{key} is not supported: give PEM files in ssl.ca.location, ssl.certificate.location and ssl.key.location (`openssl pkcs12 -in STORE -out FILE.pem -nodes` converts; a JKS first with keytool -importkeystore -deststoretype PKCS12)"
             ))
         }
-        _ if key.starts_with("sasl.kerberos.") || key.starts_with("sasl.oauthbearer.") => {
+        "sasl.oauthbearer.method" if shown.eq_ignore_ascii_case("default") => None,
+        _ if key.starts_with("sasl.oauthbearer.") => Some(format!(
+            "{key} is not supported: give the token itself in {TOKEN} = {{ command = […] }} or {{ file = \"PATH\" }}; it is read anew for every connection"
+        )),
+        _ if key.starts_with("sasl.kerberos.") => {
             Some(format!("{key} is not supported: Highwater speaks {}", MECHANISMS.join(", ")))
         }
         _ if HARMLESS.contains(&key)
@@ -201,21 +219,23 @@ fn sasl(properties: &BTreeMap<String, Property>) -> Result<Sasl, String> {
             MECHANISMS.join(", ")
         )
     })?;
+    let given = |key: &str| match properties.get(key) {
+        Some(Property::Secret(source)) => Some(source.clone()),
+        Some(Property::Text(text)) => Some(SecretSource::Value(Secret::new(text))),
+        None => None,
+    };
+    if mechanism == OAUTHBEARER {
+        let missing = || {
+            format!("{TOKEN} is missing: give it as {{ command = […] }}, {{ file = \"PATH\" }} or {{ env = \"NAME\" }}")
+        };
+        return Ok(Sasl { mechanism, username: String::new(), secret: given(TOKEN).ok_or_else(missing)? });
+    }
     let username = match properties.get("sasl.username") {
         Some(Property::Text(text)) => text.clone(),
         _ => return Err("sasl.username is missing".to_owned()),
     };
-    let password = match properties.get("sasl.password") {
-        Some(Property::Secret(source)) => source.clone(),
-        Some(Property::Text(text)) => SecretSource::Value(Secret::new(text)),
-        None => {
-            return Err(
-                "sasl.password is missing: give it as { env = \"NAME\" }, { file = \"PATH\" } or { command = […] }"
-                    .to_owned(),
-            );
-        }
-    };
-    Ok(Sasl { mechanism, username, password })
+    let missing = "sasl.password is missing: give it as { env = \"NAME\" }, { file = \"PATH\" } or { command = […] }";
+    Ok(Sasl { mechanism, username, secret: given("sasl.password").ok_or(missing)? })
 }
 
 /// `host:port,[::1]:port,…`; the port defaults to 9092 as in librdkafka.
@@ -254,21 +274,28 @@ pub fn parse_java(text: &str) -> Result<BTreeMap<String, Property>, String> {
     let mut out = BTreeMap::new();
     if let Some(jaas) = raw.remove("sasl.jaas.config") {
         let module = jaas.split_whitespace().next().unwrap_or_default();
-        if !module.ends_with("PlainLoginModule") && !module.ends_with("ScramLoginModule") {
+        let bearer = module.ends_with("OAuthBearerLoginModule");
+        if !bearer && !module.ends_with("PlainLoginModule") && !module.ends_with("ScramLoginModule") {
             // The word is not repeated: in a line that was mistyped it may be the password.
-            let mend = "begin with org.apache.kafka.common.security.scram.ScramLoginModule or ….plain.PlainLoginModule";
+            let mend = "begin with org.apache.kafka.common.security.scram.ScramLoginModule, ….plain.PlainLoginModule or ….oauthbearer.OAuthBearerLoginModule";
             return Err(format!("sasl.jaas.config: its login module is not supported: {mend}"));
         }
-        for (option, key) in [("username", "sasl.username"), ("password", "sasl.password")] {
+        for (option, key) in [("username", "sasl.username"), ("password", "sasl.password")].iter().filter(|_| !bearer) {
             let value =
                 jaas_option(&jaas, option).ok_or_else(|| format!("sasl.jaas.config: no {option}=\"…\" in it"))?;
-            let property = if option == "password" {
+            let property = if *option == "password" {
                 Property::Secret(SecretSource::Value(Secret::new(value)))
             } else {
                 Property::Text(value)
             };
-            out.insert(key.to_owned(), property);
+            out.insert((*key).to_owned(), property);
         }
+    }
+    // KIP-768: a file whose token is read by the login module.
+    if let Some(path) = raw.get("sasl.oauthbearer.token.endpoint.url").and_then(|url| url.strip_prefix("file:")) {
+        let path = format!("/{}", path.trim_start_matches('/'));
+        out.insert(TOKEN.to_owned(), Property::Secret(SecretSource::File(path.into())));
+        raw.remove("sasl.oauthbearer.token.endpoint.url");
     }
     let mut pem = |store: &str| raw.remove(store).is_some_and(|k| k.eq_ignore_ascii_case("PEM"));
     let (trust, key) = (pem("ssl.truststore.type"), pem("ssl.keystore.type"));
@@ -417,7 +444,19 @@ mod tests {
         assert_eq!(access.tls.unwrap().ca.unwrap(), PathBuf::from("/ca.pem"));
         let sasl = access.sasl.unwrap();
         assert_eq!((sasl.mechanism, sasl.username.as_str()), ("SCRAM-SHA-512", "v"));
-        assert_eq!(sasl.password, SecretSource::Value(Secret::new("a\"b=c")));
+        assert_eq!(sasl.secret, SecretSource::Value(Secret::new("a\"b=c")));
+    }
+
+    #[test]
+    fn tokens_come_from_files_and_commands_only() {
+        let text = "bootstrap.servers=k1\nsecurity.protocol=SASL_SSL\nsasl.mechanism=OAUTHBEARER\n\
+            sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;\n\
+            sasl.oauthbearer.token.endpoint.url=file:///run/token";
+        let sasl = access(&parse_java(text).unwrap()).unwrap().sasl.unwrap();
+        assert_eq!((sasl.mechanism, sasl.secret), (OAUTHBEARER, SecretSource::File("/run/token".into())));
+        let fetched = text.replace("file:///run/token", "https://issuer/token");
+        let error = access(&parse_java(&fetched).unwrap()).unwrap_err();
+        assert!(error.contains("sasl.oauthbearer.token = { command"), "{error}");
     }
 
     proptest! {

@@ -4,40 +4,57 @@
 //! be negative by a race. So committed offsets are asked for one step earlier than ends, across all brokers:
 //!
 //! 1. Metadata ∥ per broker {ListGroups, OffsetFetch of the groups that it coordinated last time};
-//! 2. per broker {ListOffsets latest, DescribeGroups, ConsumerGroupDescribe, ListOffsets earliest, ListOffsets by timestamp}.
+//! 2. per broker {ListOffsets latest, descriptions of groups, and what is due of what ages well (`rota.rs`)}.
 //!
 //! Groups that step 1 shows for the first time (all of them, at the start) get their OffsetFetch in step 2, and only then do
-//! the ends take a third step. So a steady refresh costs two round trips and at most six requests per broker and one.
+//! the ends take a third step. So a steady refresh costs two round trips and at most six requests per broker and one; only
+//! share groups cost two more per coordinator, and very many offsets more OffsetFetches, all sent at once. With thousands
+//! of partitions Metadata, with hundreds of groups rosters and descriptions are asked for every few refreshes only, and at
+//! once when a leader or a coordinator is not where it was.
 
 use super::{
+    backfill::{Backfill, Known},
     dial::Dialer,
     lag::Spec,
     link::Link,
+    plan::{Asked, Plan, all_topics, offset_fetches},
     properties::{Access, access},
-    state::State,
+    rota::{Rota, in_turn},
+    shape,
+    share::{self, ShareOffsets},
+    state::{State, as_of_one_group},
     wire::Connection,
 };
 use crate::{
     alert::{DEAD_LETTER, Watch},
-    model::{BrokerState, GroupType, KafkaCluster, KafkaSettings, Label, Time},
+    model::{BrokerState, KafkaCluster, KafkaSettings, Label, Time},
     process::Clock,
 };
-use futures_util::future::{join_all, join5};
+use futures_util::{
+    StreamExt,
+    future::{join, join_all, join3, join4, join5},
+    stream,
+};
 use kafka_protocol::{
     messages::{
-        BrokerId, ConsumerGroupDescribeRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest, ListOffsetsRequest,
-        ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse,
-        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
-        offset_fetch_request::OffsetFetchRequestGroup,
+        ConsumerGroupDescribeResponse, DescribeConfigsResponse, DescribeGroupsResponse, DescribeLogDirsResponse,
+        DescribeProducersResponse, DescribeTransactionsResponse, ListGroupsRequest, ListOffsetsResponse,
+        ListTransactionsResponse, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse,
+        ShareGroupDescribeResponse,
     },
     protocol::StrBytes,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// Requests that one broker may get in one refresh.
-const PER_BROKER: usize = 6;
-/// Committed offsets expected in one response at most (about 5 MB); beyond it groups are asked for in several requests.
-const OFFSETS_PER_REQUEST: usize = 200_000;
+/// With more partitions than this Metadata is asked for every so many refreshes.
+const FEW_PARTITIONS: (usize, u64) = (2_000, 5);
+
+/// OffsetFetches under way at a broker that takes one group at a time: less than a connection's pipeline.
+const SINGLES: usize = 12;
 
 /// Reads one cluster, refresh by refresh.
 ///
@@ -49,6 +66,7 @@ pub struct Reader {
     clock: Clock,
     links: BTreeMap<i32, Link>,
     state: State,
+    rota: Rota,
     watch: Watch,
     /// Why no broker could be asked for metadata, in the last refresh.
     trouble: Option<String>,
@@ -93,9 +111,20 @@ impl Reader {
             clock,
             links: BTreeMap::new(),
             state: State::default(),
+            rota: Rota::default(),
             watch: settings.dead_letter.as_ref().map_or_else(|| Watch::new(&DEAD_LETTER), |own| Watch::new(own)),
             trouble: None,
         })
+    }
+
+    /// What fills the history of this cluster's groups.
+    pub(super) fn backfill(&self, span: f64, known: Known) -> Backfill {
+        Backfill::new(self.name.clone(), self.dialer.clone(), span, known)
+    }
+
+    /// What is known.
+    pub(super) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Why nothing at all could be read in the last refresh; `None`: some broker answered.
@@ -127,7 +156,13 @@ impl Reader {
             turns.extend(new);
         }
         self.state.drop_deleted();
+        self.state.mark_dead_letters(|name| self.watch.is_dead_letter(name));
         self.second_step(&mut turns).await;
+        self.state.doubt |= turns.len() < self.links.len() || turns.iter().any(|t| t.failed.is_some());
+        for turn in turns.iter().filter(|t| t.failed.is_some()) {
+            self.rota.forget(turn.id);
+            self.state.ask_configs_again();
+        }
         let now = self.clock.now();
         requests += self.settle(&turns, now);
         self.state.join(now);
@@ -209,22 +244,28 @@ impl Reader {
     async fn first_step(&mut self, turns: &mut [Turn]) {
         let connections: Vec<_> = turns.iter().map(|t| t.connection.clone()).collect();
         let deadline = self.dialer.deadline;
+        let partitions = self.state.topics.iter().map(|t| t.partitions.len()).sum();
+        let due = self.state.doubt || partitions == 0 || turns.is_empty();
+        let due = due || in_turn(self.state.refresh, partitions, FEW_PARTITIONS.0, FEW_PARTITIONS.1);
         let metadata = async {
+            if !due {
+                return Ok(None);
+            }
             // The next one is asked only when the first fails: one request in every normal refresh.
             let mut reason = None;
             for connection in connections {
                 match connection.call(&all_topics(), deadline).await {
-                    Ok(said) => return Ok(said),
+                    Ok(said) => return Ok(Some(said)),
                     Err(e) => reason = Some(e),
                 }
             }
             Err(reason)
         };
-        let (metadata, ()): (Result<MetadataResponse, Option<String>>, ()) =
-            futures_util::future::join(metadata, Self::ask_rosters(&mut self.state, &self.clock, deadline, turns))
-                .await;
+        let (metadata, ()): (Result<Option<MetadataResponse>, Option<String>>, ()) =
+            join(metadata, Self::ask_rosters(&mut self.state, &self.clock, deadline, turns)).await;
         match metadata {
-            Ok(said) => self.state.metadata(said, self.clock.now()),
+            Ok(None) => {}
+            Ok(Some(said)) => self.state.metadata(said, self.clock.now()),
             Err(Some(reason)) => self.trouble = Some(format!("no broker answered Metadata: {reason}")),
             Err(None) => {
                 if self.trouble.is_none() {
@@ -242,23 +283,25 @@ impl Reader {
         Self::ask_rosters(&mut self.state, &self.clock, self.dialer.deadline, turns).await;
     }
 
-    async fn ask_rosters(state: &mut State, clock: &Clock, deadline: std::time::Duration, turns: &mut [Turn]) {
+    async fn ask_rosters(state: &mut State, clock: &Clock, deadline: Duration, turns: &mut [Turn]) {
+        let in_turn = state.rosters_are_due();
+        state.moved = false;
         let answers = turns.iter_mut().map(|turn| {
             let known: Vec<StrBytes> =
                 state.groups.iter().filter(|(_, g)| g.coordinator == turn.id).map(|(raw, _)| raw.clone()).collect();
             let fetches = offset_fetches(state, &known);
+            let list = (in_turn || state.lacks_roster(turn.id)).then(ListGroupsRequest::default);
             turn.asked = known;
-            turn.used += 1 + fetches.len();
+            turn.used += usize::from(list.is_some()) + fetches.len().min(1);
             async move {
                 let began = Instant::now();
                 let roster = async {
-                    let said = turn.connection.call(&ListGroupsRequest::default(), deadline).await;
+                    let said = optional(&turn.connection, list.as_ref(), deadline).await;
                     (said, began.elapsed().as_secs_f64())
                 };
-                let ((roster, rtt), fetched) =
-                    futures_util::future::join(roster, fetch(&turn.connection, &fetches, deadline)).await;
-                turn.rtt = roster.is_ok().then_some(rtt);
-                let roster = turn.note(roster);
+                let ((roster, rtt), fetched) = join(roster, fetch(&turn.connection, &fetches, deadline)).await;
+                turn.rtt = matches!(roster, Some(Ok(_))).then_some(rtt);
+                let roster = roster.and_then(|said| turn.note(said));
                 let fetched: Vec<_> = fetched.into_iter().filter_map(|f| turn.note(f)).collect();
                 (turn.id, roster, fetched)
             }
@@ -278,58 +321,26 @@ impl Reader {
     /// Everything that needs to know leaders and groups.
     async fn second_step(&mut self, turns: &mut [Turn]) {
         let deadline = self.dialer.deadline;
-        let refresh = self.state.refresh;
-        let plans: Vec<Plan> = turns.iter().map(|turn| Plan::new(&self.state, turn, refresh)).collect();
+        let now = Instant::now();
+        let mut plans = Vec::with_capacity(turns.len());
+        for (i, turn) in turns.iter().enumerate() {
+            let asked = Asked { broker: turn.id, used: turn.used, groups: &turn.asked, first: i == 0 };
+            plans.push(Plan::new(&mut self.state, &mut self.rota, &asked, now));
+        }
         let ends_wait = plans.iter().any(|p| !p.fetches.is_empty());
-        let answers = turns.iter_mut().zip(&plans).map(|(turn, plan)| async move {
-            let c = turn.connection.clone();
-            let latest = plan.latest.as_ref().filter(|_| !ends_wait);
-            let (fetched, latest, (classic, consumer), earliest, probe) = join5(
-                fetch(&c, &plan.fetches, deadline),
-                optional(&c, latest, deadline),
-                futures_util::future::join(
-                    optional(&c, plan.classic.as_ref(), deadline),
-                    optional(&c, plan.consumer.as_ref(), deadline),
-                ),
-                optional(&c, plan.earliest.as_ref(), deadline),
-                optional(&c, plan.probe.as_ref(), deadline),
-            )
-            .await;
-            let fetched: Vec<OffsetFetchResponse> = fetched.into_iter().filter_map(|f| turn.note(f)).collect();
-            let mut offsets: Vec<(Spec, ListOffsetsResponse)> = Vec::new();
-            for (spec, said) in [(Spec::Earliest, earliest), (Spec::Latest, latest), (Spec::Probe, probe)] {
-                offsets.extend(said.and_then(|s| turn.note(s)).map(|s| (spec, s)));
-            }
-            let classic = classic.and_then(|s| turn.note(s));
-            let consumer = consumer.and_then(|s| turn.note(s));
-            (fetched, offsets, classic, consumer)
-        });
-        let answers = join_all(answers.collect::<Vec<_>>()).await;
+        let asked = turns.iter_mut().zip(&plans).map(|(turn, plan)| ask(turn, plan, ends_wait, deadline));
+        let answers = join_all(asked.collect::<Vec<_>>()).await;
         let now = self.clock.now();
         let mut probes = Vec::new();
-        for (fetched, offsets, classic, consumer) in answers {
-            for said in fetched {
-                self.state.committed(said, now);
-            }
-            if let Some(classic) = classic {
-                self.state.classic(classic);
-            }
-            if let Some(consumer) = consumer {
-                self.state.consumer(consumer);
-            }
-            for (spec, said) in offsets {
-                match spec {
-                    Spec::Probe => probes.push(said),
-                    spec => self.state.offsets(spec, said, now),
-                }
-            }
+        for (turn, said) in turns.iter().zip(answers) {
+            probes.extend(self.take(turn.id, said, now));
         }
         if ends_wait {
-            let answers = turns.iter_mut().zip(&plans).map(|(turn, plan)| async move {
+            let asked = turns.iter_mut().zip(&plans).map(|(turn, plan)| async move {
                 let said = optional(&turn.connection.clone(), plan.latest.as_ref(), deadline).await;
                 said.and_then(|s| turn.note(s))
             });
-            let answers = join_all(answers.collect::<Vec<_>>()).await;
+            let answers = join_all(asked.collect::<Vec<_>>()).await;
             let now = self.clock.now();
             for said in answers.into_iter().flatten() {
                 self.state.offsets(Spec::Latest, said, now);
@@ -339,6 +350,29 @@ impl Reader {
         for said in probes {
             self.state.offsets(Spec::Probe, said, now);
         }
+    }
+
+    /// Works one broker's answers in; those to probes are given back.
+    fn take(&mut self, broker: i32, said: Said, now: Time) -> Vec<ListOffsetsResponse> {
+        let state = &mut self.state;
+        said.fetched.into_iter().for_each(|f| state.committed(f, now));
+        said.classic.into_iter().for_each(|d| state.classic(d));
+        said.consumer.into_iter().for_each(|d| state.consumer(d));
+        said.share.into_iter().for_each(|d| state.share(d));
+        said.shares.into_iter().for_each(|d| state.shares(d, now));
+        said.configs.into_iter().for_each(|d| state.configs(d, now));
+        said.log_dirs.into_iter().for_each(|d| state.log_dirs(broker, d, now));
+        said.producers.into_iter().for_each(|d| state.producers(d));
+        said.transactions.into_iter().for_each(|d| state.transactions(broker, d));
+        said.began.into_iter().for_each(|d| state.began(d));
+        let mut probes = Vec::new();
+        for (spec, said) in said.offsets {
+            match spec {
+                Spec::Probe => probes.push(said),
+                spec => state.offsets(spec, said, now),
+            }
+        }
+        probes
     }
 
     /// Marks brokers up or down after what happened; returns the requests made.
@@ -361,115 +395,94 @@ impl Reader {
     }
 }
 
-/// The requests of the second step to one broker, within its budget.
-struct Plan {
-    fetches: Vec<OffsetFetchRequest>,
-    latest: Option<ListOffsetsRequest>,
-    classic: Option<DescribeGroupsRequest>,
-    consumer: Option<ConsumerGroupDescribeRequest>,
-    earliest: Option<ListOffsetsRequest>,
-    probe: Option<ListOffsetsRequest>,
+/// What one broker said in the second step.
+#[derive(Default)]
+struct Said {
+    fetched: Vec<OffsetFetchResponse>,
+    offsets: Vec<(Spec, ListOffsetsResponse)>,
+    classic: Option<DescribeGroupsResponse>,
+    consumer: Option<ConsumerGroupDescribeResponse>,
+    share: Option<ShareGroupDescribeResponse>,
+    shares: Option<Vec<ShareOffsets>>,
+    log_dirs: Option<DescribeLogDirsResponse>,
+    configs: Option<DescribeConfigsResponse>,
+    producers: Option<DescribeProducersResponse>,
+    transactions: Option<ListTransactionsResponse>,
+    began: Option<DescribeTransactionsResponse>,
 }
 
-impl Plan {
-    fn new(state: &State, turn: &Turn, refresh: u64) -> Self {
-        let listed = || state.groups.iter().filter(|(_, g)| g.coordinator == turn.id && g.listed == refresh);
-        let new: Vec<StrBytes> =
-            listed().filter(|(raw, _)| turn.asked.binary_search(raw).is_err()).map(|(raw, _)| raw.clone()).collect();
-        let of = |kind| listed().filter(move |(_, g)| g.kind == kind).map(|(raw, _)| GroupId(raw.clone()));
-        let classic: Vec<GroupId> = of(GroupType::Classic).collect();
-        let consumer: Vec<GroupId> = of(GroupType::Consumer).collect();
-        let ask = |spec| list_offsets(state, turn.id, spec);
-        let mut plan = Self {
-            fetches: offset_fetches(state, &new),
-            latest: ask(Spec::Latest),
-            classic: (!classic.is_empty()).then(|| DescribeGroupsRequest::default().with_groups(classic)),
-            consumer: (!consumer.is_empty()).then(|| ConsumerGroupDescribeRequest::default().with_group_ids(consumer)),
-            earliest: ask(Spec::Earliest),
-            probe: ask(Spec::Probe),
-        };
-        // What is left of the budget goes to the two that age well, in turns when there is room for one only.
-        let used = turn.used
-            + plan.fetches.len()
-            + usize::from(plan.latest.is_some())
-            + usize::from(plan.classic.is_some())
-            + usize::from(plan.consumer.is_some());
-        let room = PER_BROKER.saturating_sub(used);
-        let wanted = usize::from(plan.earliest.is_some()) + usize::from(plan.probe.is_some());
-        if room < wanted {
-            let earliest_first = refresh % 2 == 1;
-            if room == 0 || !earliest_first {
-                plan.earliest = None;
-            }
-            if room == 0 || earliest_first {
-                plan.probe = None;
-            }
-        }
-        plan
-    }
-}
-
-fn all_topics() -> MetadataRequest {
-    MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false)
-}
-
-fn list_offsets(state: &State, broker: i32, spec: Spec) -> Option<ListOffsetsRequest> {
-    let partition = |(number, stamp)| {
-        ListOffsetsPartition::default().with_partition_index(number).with_current_leader_epoch(-1).with_timestamp(stamp)
+/// Sends a broker all of its plan at once, but for the ends where committed offsets are still under way.
+async fn ask(turn: &mut Turn, plan: &Plan, ends_wait: bool, deadline: Duration) -> Said {
+    let c = turn.connection.clone();
+    let latest = plan.latest.as_ref().filter(|_| !ends_wait).map(|r| (Spec::Latest, r));
+    let specs = latest.into_iter().chain(plan.offsets.iter().map(|(spec, r)| (*spec, r)));
+    let c = &c;
+    let offsets = specs.map(|(spec, r)| async move { (spec, c.call(r, deadline).await) });
+    let shares = async {
+        let speaks = !plan.shares.is_empty() && c.speaks(share::KEY, share::VERSION);
+        if speaks { Some(c.share_offsets(&plan.shares, deadline).await) } else { None }
     };
-    let topics: Vec<ListOffsetsTopic> = state
-        .asked_of(broker, spec)
-        .into_iter()
-        .filter_map(|(i, asked)| {
-            let name = state.topics.get(i)?.raw.clone();
-            let partitions = asked.into_iter().map(partition).collect();
-            Some(ListOffsetsTopic::default().with_name(name).with_partitions(partitions))
-        })
-        .collect();
-    // Replica −1: a consumer asks; isolation level 0: up to the high watermark.
-    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_isolation_level(0);
-    (!topics.is_empty()).then(|| request.with_topics(topics))
-}
-
-/// One request for all groups, or several when many offsets are to be expected. Share groups commit no offsets.
-fn offset_fetches(state: &State, groups: &[StrBytes]) -> Vec<OffsetFetchRequest> {
-    let mut chunks: Vec<Vec<OffsetFetchRequestGroup>> = Vec::new();
-    let mut expected = usize::MAX;
-    for raw in groups {
-        let Some(row) = state.groups.get(raw).filter(|g| g.kind != GroupType::Share) else { continue };
-        let size = row.rows.len().max(20);
-        if expected.saturating_add(size) > OFFSETS_PER_REQUEST {
-            chunks.push(Vec::new());
-            expected = 0;
-        }
-        expected += size;
-        let group = OffsetFetchRequestGroup::default()
-            .with_group_id(GroupId(raw.clone()))
-            .with_member_id(None)
-            .with_member_epoch(-1)
-            .with_topics(None); // null: every topic with a committed offset
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.push(group);
-        }
+    let ((fetched, offsets), (classic, consumer, share, shares), (log_dirs, configs, producers, transactions, began)) =
+        join3(
+            join(fetch(c, &plan.fetches, deadline), join_all(offsets)),
+            join4(
+                optional(c, plan.classic.as_ref(), deadline),
+                optional(c, plan.consumer.as_ref(), deadline),
+                optional(c, plan.share.as_ref(), deadline),
+                shares,
+            ),
+            join5(
+                optional(c, plan.log_dirs.as_ref(), deadline),
+                optional(c, plan.configs.as_ref(), deadline),
+                optional(c, plan.producers.as_ref(), deadline),
+                optional(c, plan.transactions.as_ref(), deadline),
+                optional(c, plan.began.as_ref(), deadline),
+            ),
+        )
+        .await;
+    Said {
+        fetched: fetched.into_iter().filter_map(|f| turn.note(f)).collect(),
+        offsets: offsets.into_iter().filter_map(|(spec, said)| Some((spec, turn.note(said)?))).collect(),
+        classic: classic.and_then(|s| turn.note(s)),
+        consumer: consumer.and_then(|s| turn.note(s)),
+        share: share.and_then(|s| turn.note(s)),
+        shares: shares.and_then(|s| turn.note(s)),
+        log_dirs: log_dirs.and_then(|s| turn.note(s)),
+        configs: configs.and_then(|s| turn.note(s)),
+        producers: producers.and_then(|s| turn.note(s)),
+        transactions: transactions.and_then(|s| turn.note(s)),
+        began: began.and_then(|s| turn.note(s)),
     }
-    chunks.into_iter().map(|groups| OffsetFetchRequest::default().with_groups(groups)).collect()
 }
 
 async fn fetch(
     connection: &Connection,
     requests: &[OffsetFetchRequest],
-    deadline: std::time::Duration,
+    deadline: Duration,
 ) -> Vec<Result<OffsetFetchResponse, String>> {
-    join_all(requests.iter().map(|r| connection.call(r, deadline))).await
+    if connection.version::<OffsetFetchRequest>().is_none_or(|v| v >= 8) {
+        return join_all(requests.iter().map(|r| connection.call(r, deadline))).await;
+    }
+    // Before Kafka 3.0 a request takes one group (KIP-709).
+    let singles: Vec<_> = requests
+        .iter()
+        .flat_map(|r| &r.groups)
+        .map(|g| async move {
+            let request = OffsetFetchRequest::default().with_group_id(g.group_id.clone()).with_topics(None);
+            connection.call(&request, deadline).await.map(|said| as_of_one_group(g.group_id.clone(), said))
+        })
+        .collect();
+    stream::iter(singles).buffered(SINGLES).collect().await
 }
 
-async fn optional<R: super::shape::Asked>(
+/// Asks where there is something to ask and the broker knows the request at all: an older one leaves its part unknown.
+async fn optional<R: shape::Asked>(
     connection: &Connection,
     request: Option<&R>,
-    deadline: std::time::Duration,
+    deadline: Duration,
 ) -> Option<Result<R::Response, String>> {
     match request {
-        Some(request) => Some(connection.call(request, deadline).await),
-        None => None,
+        Some(request) if connection.version::<R>().is_some() => Some(connection.call(request, deadline).await),
+        _ => None,
     }
 }

@@ -146,9 +146,14 @@ asked!(
 asked!(
     OffsetFetchRequest,
     "OffsetFetch",
-    (8, 9),
+    (6, 9),
     6,
-    &[Fixed(4), Many(&[Text, Many(&[Text, Many(&[Fixed(16), Text, Fixed(2)])]), Fixed(2)])]
+    &[
+        Fixed(4),
+        In(6, 7, &Many(&[Text, Many(&[Fixed(16), Text, Fixed(2)])])),
+        In(6, 7, &Fixed(2)),
+        In(8, LAST, &Many(&[Text, Many(&[Text, Many(&[Fixed(16), Text, Fixed(2)])]), Fixed(2)])),
+    ]
 );
 asked!(
     ListOffsetsRequest,
@@ -156,6 +161,68 @@ asked!(
     (1, 9),
     6,
     &[In(2, LAST, &Fixed(4)), Many(&[Text, Many(&[Fixed(22), In(4, LAST, &Fixed(4))])])]
+);
+
+asked!(
+    ShareGroupDescribeRequest,
+    "ShareGroupDescribe",
+    (1, 1),
+    0,
+    &[
+        Fixed(4),
+        Many(&[
+            Fixed(2),
+            Text,
+            Text,
+            Text,
+            Fixed(8),
+            Text,
+            Many(&[Text, Text, Fixed(4), Text, Text, Texts, Field::Struct(&[Many(ASSIGNED)])]),
+            Fixed(4),
+        ]),
+    ]
+);
+asked!(
+    DescribeConfigsRequest,
+    "DescribeConfigs",
+    (1, 4),
+    4,
+    &[
+        Fixed(4),
+        Many(&[
+            Fixed(2),
+            Text,
+            Fixed(1),
+            Text,
+            Many(&[Text, Text, Fixed(3), Many(&[Text, Text, Fixed(1)]), In(3, LAST, &Fixed(1)), In(3, LAST, &Text),]),
+        ]),
+    ]
+);
+asked!(
+    DescribeLogDirsRequest,
+    "DescribeLogDirs",
+    (1, 4),
+    2,
+    &[
+        Fixed(4),
+        In(3, LAST, &Fixed(2)),
+        Many(&[Fixed(2), Text, Many(&[Text, Many(&[Fixed(21)])]), In(4, LAST, &Fixed(16))]),
+    ]
+);
+asked!(
+    DescribeProducersRequest,
+    "DescribeProducers",
+    (0, 0),
+    0,
+    &[Fixed(4), Many(&[Text, Many(&[Fixed(6), Text, Many(&[Fixed(36)])])])]
+);
+asked!(ListTransactionsRequest, "ListTransactions", (0, 1), 0, &[Fixed(6), Texts, Many(&[Text, Fixed(8), Text])]);
+asked!(
+    DescribeTransactionsRequest,
+    "DescribeTransactions",
+    (0, 0),
+    0,
+    &[Fixed(4), Many(&[Fixed(2), Text, Text, Fixed(22), Many(&[Text, Packed(4)])])]
 );
 
 /// The assignment of a member of a classic group, in the blob of DescribeGroups (`ConsumerProtocolAssignment`).

@@ -1,20 +1,32 @@
 //! What is known of one cluster between refreshes, and how answers change it. Pure: no socket, no clock.
 
-use super::{shape, timelag::Track};
-use crate::model::{BrokerState, GroupPartition, GroupState, GroupType, Label, Member, Time};
-use bytes::{Buf, Bytes};
+use super::{
+    details::{Grant, Named, Open},
+    members::state,
+    rota::in_turn,
+    share::{ShareOffsets, SharePartition},
+    timelag::Track,
+};
+use crate::model::{
+    BrokerState, GroupPartition, GroupState, GroupType, Label, LogDir, Member, Stable, Time, TopicConfig,
+};
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ConsumerGroupDescribeResponse, ConsumerProtocolAssignment, DescribeGroupsResponse, ListGroupsResponse,
-        MetadataResponse, OffsetFetchResponse, TopicName,
+        GroupId, ListGroupsResponse, MetadataResponse, OffsetFetchResponse, TopicName,
+        offset_fetch_response::{
+            OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+            OffsetFetchResponseTopics,
+        },
     },
-    protocol::{Decodable, StrBytes},
+    protocol::StrBytes,
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Events (a topic was made again) are told for this long, seconds.
 const EVENT_SECONDS: f64 = 600.0;
+/// With more groups than this, rosters and descriptions are asked for every so many refreshes.
+const FEW_GROUPS: (usize, u64) = (500, 3);
 /// A group must be missing from this many complete rosters: while a coordinator moves, nobody lists its groups for a moment.
 const MISSING_ROSTERS: u8 = 2;
 
@@ -27,6 +39,7 @@ pub(super) struct BrokerRow {
     pub rtt: Option<f64>,
     /// Whether the last Metadata lists it; else only replicas name it.
     pub registered: bool,
+    pub log_dirs: Vec<LogDir>,
 }
 
 pub(super) struct TopicRow {
@@ -37,6 +50,11 @@ pub(super) struct TopicRow {
     pub internal: bool,
     pub error: Option<Label>,
     pub partitions: Vec<PartitionRow>,
+    pub config: Option<TopicConfig>,
+    /// Whether its configuration was asked for in this round.
+    pub config_asked: bool,
+    /// Whether its name is that of a dead-letter topic.
+    pub dead_letter: bool,
 }
 
 pub(super) struct PartitionRow {
@@ -55,21 +73,38 @@ pub(super) struct PartitionRow {
     pub read: bool,
     /// The timestamp to ask for next, and how much it matters.
     pub probe: Option<(i64, f64)>,
+    pub stable: Option<Stable>,
+    /// The transaction that holds `stable` back.
+    pub transaction: Option<Open>,
+    pub bytes: Option<u64>,
+}
+
+/// By which requests a group is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Classic,
+    Consumer,
+    Share,
+    /// By none that we speak: KIP-1071 and what is to come. Its offsets are read all the same.
+    Other,
 }
 
 pub(super) struct GroupRow {
     pub label: Label,
     pub coordinator: i32,
+    pub protocol: Protocol,
     pub kind: GroupType,
     pub state: GroupState,
     /// Its members' assignments are in the format of consumers.
-    consumer: bool,
+    pub consumer: bool,
     pub assignor: Option<Label>,
     pub members: Vec<Member>,
     /// Owned partitions: topic, partition, index of the member.
     pub owned: Vec<(StrBytes, i32, usize)>,
     /// Committed offsets that were read in this refresh and are not worked into `rows` yet.
     pub commits: Option<Vec<(StrBytes, i32, i64)>>,
+    /// Likewise what a share group has not done with.
+    pub shares: Option<Vec<SharePartition>>,
     /// As shown, with the raw topic name.
     pub rows: Vec<(StrBytes, GroupPartition)>,
     pub error: Option<Label>,
@@ -84,34 +119,37 @@ pub(super) struct GroupRow {
 pub(super) struct State {
     /// Number of the refresh under way, from 1.
     pub refresh: u64,
+    /// When it began.
+    pub now: Time,
+    /// A leader or a broker is not where it was: Metadata is due, whatever its cadence.
+    pub doubt: bool,
+    /// A group is not where it was: rosters are due.
+    pub moved: bool,
     pub cluster_id: Option<Label>,
     pub brokers: BTreeMap<i32, BrokerRow>,
     pub topics: Vec<TopicRow>,
     pub index: HashMap<StrBytes, usize>,
     pub groups: BTreeMap<StrBytes, GroupRow>,
     events: Vec<(Time, Label)>,
-    /// Brokers whose roster of this refresh is complete.
-    rosters: HashSet<i32>,
+    /// The refresh of each broker's last roster.
+    rosters: HashMap<i32, u64>,
+    pub offsets_retention: Option<f64>,
+    pub refusals: BTreeSet<Grant>,
+    /// Producers with hanging transactions, as far as coordinators know them.
+    pub named: HashMap<i64, Named>,
 }
 
 impl State {
     /// Takes the answer to Metadata for all topics.
     pub(super) fn metadata(&mut self, said: MetadataResponse, now: Time) {
+        self.doubt = false;
         self.cluster_id = said.cluster_id.map(|id| Label::new(&id));
         for row in self.brokers.values_mut() {
             row.registered = false;
         }
         for b in said.brokers {
             let unknown = || BrokerState::Down { since: now, reason: "not asked yet".into() };
-            let row = self.brokers.entry(b.node_id.0).or_insert_with(|| BrokerRow {
-                host: String::new(),
-                port: 0,
-                rack: None,
-                state: unknown(),
-                answered: None,
-                rtt: None,
-                registered: true,
-            });
+            let row = self.brokers.entry(b.node_id.0).or_insert_with(|| BrokerRow::new(unknown(), true));
             row.registered = true;
             b.host.as_str().clone_into(&mut row.host);
             row.port = u16::try_from(b.port).unwrap_or(0);
@@ -132,7 +170,17 @@ impl State {
                     } else if !first {
                         self.events.push((now, format!("topic {label} is new").into()));
                     }
-                    TopicRow { raw: name, label, id, internal: false, error: None, partitions: Vec::new() }
+                    TopicRow {
+                        raw: name,
+                        label,
+                        id,
+                        internal: false,
+                        error: None,
+                        partitions: Vec::new(),
+                        config: None,
+                        config_asked: false,
+                        dead_letter: false,
+                    }
                 }
             };
             row.internal = t.is_internal;
@@ -168,14 +216,11 @@ impl State {
             self.topics.iter().flat_map(|t| &t.partitions).flat_map(|p| p.replicas.iter().copied()).collect();
         self.brokers.retain(|id, row| row.registered || named.contains(id));
         for id in named {
-            self.brokers.entry(id).or_insert_with(|| BrokerRow {
-                host: String::new(),
-                port: 0,
-                rack: None,
-                state: BrokerState::Down { since: now, reason: "not registered with the cluster".into() },
-                answered: None,
-                rtt: None,
-                registered: false,
+            self.brokers.entry(id).or_insert_with(|| {
+                BrokerRow::new(
+                    BrokerState::Down { since: now, reason: "not registered with the cluster".into() },
+                    false,
+                )
             });
         }
     }
@@ -187,17 +232,23 @@ impl State {
             self.notice_once(now, format!("broker {broker} lists no groups: {error}{mend}"));
             return;
         }
-        self.rosters.insert(broker);
+        self.rosters.insert(broker, self.refresh);
         for g in said.groups {
-            let kind = match g.group_type.as_str() {
-                "" | "classic" => GroupType::Classic, // before ListGroups v5 there was no other
-                "consumer" => GroupType::Consumer,
-                "share" => GroupType::Share,
-                _ => GroupType::Other,
+            let (protocol, kind) = match (g.group_type.as_str(), g.protocol_type.as_str()) {
+                ("" | "classic", "connect") => (Protocol::Classic, GroupType::Connect),
+                ("" | "classic", _) => (Protocol::Classic, GroupType::Classic), // before ListGroups v5 all were
+                ("consumer", _) => (Protocol::Consumer, GroupType::Consumer),
+                ("share", _) => (Protocol::Share, GroupType::Share),
+                ("streams", _) => (Protocol::Other, GroupType::Streams),
+                _ => (Protocol::Other, GroupType::Other),
             };
             let row = self.groups.entry(g.group_id.0).or_insert_with_key(|raw| GroupRow::new(raw, now));
             row.coordinator = broker;
-            row.kind = kind;
+            row.protocol = protocol;
+            // Which framework a classic group belongs to only its assignor tells.
+            if row.kind != GroupType::Streams || kind != GroupType::Classic {
+                row.kind = kind;
+            }
             row.consumer = matches!(g.protocol_type.as_str(), "consumer" | "");
             if !g.group_state.is_empty() {
                 row.state = state(&g.group_state);
@@ -214,8 +265,8 @@ impl State {
             .get("__consumer_offsets".as_bytes())
             .and_then(|i| self.topics.get(*i))
             .is_some_and(|t| t.partitions.iter().any(|p| p.leader.is_none()));
-        let complete = !leaderless && self.brokers.keys().all(|id| self.rosters.contains(id));
         let now = self.refresh;
+        let complete = !leaderless && self.brokers.keys().all(|id| self.rosters.get(id) == Some(&now));
         if complete {
             self.groups.retain(|_, g| {
                 g.missed += u8::from(g.listed != now);
@@ -224,15 +275,30 @@ impl State {
         }
     }
 
-    /// Whether every broker listed its groups in this refresh.
+    /// Whether every broker has listed its groups.
     pub(super) fn rosters_complete(&self) -> bool {
-        !self.brokers.is_empty() && self.brokers.keys().all(|id| self.rosters.contains(id))
+        !self.brokers.is_empty() && self.brokers.keys().all(|id| self.rosters.contains_key(id))
+    }
+
+    /// Whether the last roster of its coordinator lists a group.
+    pub(super) fn is_listed(&self, group: &GroupRow) -> bool {
+        self.rosters.get(&group.coordinator) == Some(&group.listed)
+    }
+
+    /// Whether rosters and descriptions are asked for in this refresh.
+    pub(super) fn rosters_are_due(&self) -> bool {
+        self.moved || in_turn(self.refresh, self.groups.len(), FEW_GROUPS.0, FEW_GROUPS.1)
+    }
+
+    /// Whether a broker was never asked for its roster.
+    pub(super) fn lacks_roster(&self, broker: i32) -> bool {
+        !self.rosters.contains_key(&broker)
     }
 
     /// Starts a refresh.
     pub(super) fn begin(&mut self, now: Time) {
         self.refresh += 1;
-        self.rosters.clear();
+        self.now = now;
         self.events.retain(|(at, _)| now.since(*at) < EVENT_SECONDS);
     }
 
@@ -242,6 +308,7 @@ impl State {
             let Some(row) = self.groups.get_mut(&g.group_id.0) else { continue };
             row.error = sentence(g.error_code);
             if row.error.is_some() {
+                self.moved = true; // most often its coordinator: the next rosters tell
                 continue;
             }
             let offsets = g.topics.into_iter().flat_map(|t| {
@@ -255,32 +322,22 @@ impl State {
         }
     }
 
-    /// Takes the descriptions of classic groups.
-    pub(super) fn classic(&mut self, said: DescribeGroupsResponse) {
-        for g in said.groups {
-            let Some(row) = self.groups.get_mut(&g.group_id.0).filter(|_| g.error_code == 0) else { continue };
-            row.state = state(&g.group_state);
-            row.assignor = (!g.protocol_data.is_empty()).then(|| Label::new(&g.protocol_data));
-            let consumer = row.consumer;
-            row.describe(g.members.into_iter().map(|m| {
-                let owned = if consumer { assignment(m.member_assignment) } else { Vec::new() };
-                let instance = m.group_instance_id.as_deref().map(Label::new);
-                (member(&m.member_id, &m.client_id, &m.client_host, instance), owned)
-            }));
+    /// Takes how far share groups are.
+    pub(super) fn shares(&mut self, said: Vec<ShareOffsets>, now: Time) {
+        for g in said {
+            let Some(row) = self.groups.get_mut(&g.group) else { continue };
+            row.error = sentence(g.error);
+            if row.error.is_none() {
+                row.shares = Some(g.partitions);
+                row.at = now;
+            }
         }
     }
 
-    /// Takes the descriptions of KIP-848 groups.
-    pub(super) fn consumer(&mut self, said: ConsumerGroupDescribeResponse) {
-        for g in said.groups {
-            let Some(row) = self.groups.get_mut(&g.group_id.0).filter(|_| g.error_code == 0) else { continue };
-            row.state = state(&g.group_state);
-            row.assignor = (!g.assignor_name.is_empty()).then(|| Label::new(&g.assignor_name));
-            row.describe(g.members.into_iter().map(|m| {
-                let owned = m.assignment.topic_partitions.into_iter().map(|t| (t.topic_name.0, t.partitions)).collect();
-                let instance = m.instance_id.as_deref().map(Label::new);
-                (member(&m.member_id, &m.client_id, &m.client_host, instance), owned)
-            }));
+    /// Notes which topics are dead-letter topics.
+    pub(super) fn mark_dead_letters(&mut self, is: impl Fn(&str) -> bool) {
+        for topic in &mut self.topics {
+            topic.dead_letter = is(topic.label.as_str());
         }
     }
 
@@ -295,6 +352,29 @@ impl State {
     /// The events that are still told, newest first.
     pub(super) fn notices(&self) -> impl Iterator<Item = &Label> {
         self.events.iter().rev().map(|(_, text)| text)
+    }
+}
+
+impl BrokerRow {
+    /// A broker that nothing is known of yet but its address.
+    fn new(state: BrokerState, registered: bool) -> Self {
+        Self {
+            host: String::new(),
+            port: 0,
+            rack: None,
+            state,
+            answered: None,
+            rtt: None,
+            registered,
+            log_dirs: Vec::new(),
+        }
+    }
+}
+
+impl TopicRow {
+    pub(super) fn partition(&mut self, number: i32) -> Option<&mut PartitionRow> {
+        let i = self.partitions.binary_search_by_key(&number, |p| p.number).ok()?;
+        self.partitions.get_mut(i)
     }
 }
 
@@ -313,6 +393,9 @@ impl PartitionRow {
             track: Track::default(),
             read: false,
             probe: None,
+            stable: None,
+            transaction: None,
+            bytes: None,
         }
     }
 }
@@ -322,6 +405,7 @@ impl GroupRow {
         Self {
             label: Label::new(raw),
             coordinator: -1,
+            protocol: Protocol::Other,
             kind: GroupType::Other,
             state: GroupState::Unknown,
             consumer: false,
@@ -329,6 +413,7 @@ impl GroupRow {
             members: Vec::new(),
             owned: Vec::new(),
             commits: None,
+            shares: None,
             rows: Vec::new(),
             error: None,
             at: now,
@@ -336,50 +421,21 @@ impl GroupRow {
             missed: 0,
         }
     }
-
-    fn describe(&mut self, members: impl Iterator<Item = (Member, Vec<(StrBytes, Vec<i32>)>)>) {
-        self.members.clear();
-        self.owned.clear();
-        for (i, (mut member, assigned)) in members.enumerate() {
-            for (topic, partitions) in assigned {
-                member.partitions += partitions.len() as u32;
-                self.owned.extend(partitions.into_iter().map(|p| (topic.clone(), p, i)));
-            }
-            self.members.push(member);
-        }
-    }
 }
 
-fn member(id: &str, client: &str, host: &str, instance_id: Option<Label>) -> Member {
-    Member { id: Label::new(id), client_id: Label::new(client), host: Label::new(host), instance_id, partitions: 0 }
-}
-
-/// The partitions in a classic member's assignment. Another format than the consumers' owns nothing that we know of.
-fn assignment(mut blob: Bytes) -> Vec<(StrBytes, Vec<i32>)> {
-    if blob.len() < 2 {
-        return Vec::new();
-    }
-    let version = blob.get_i16().clamp(0, 3); // newer ones only add fields at the end
-    if shape::check(&shape::ASSIGNMENT, version, &blob).is_err() {
-        return Vec::new();
-    }
-    ConsumerProtocolAssignment::decode(&mut blob, version)
-        .map(|a| a.assigned_partitions.into_iter().map(|t| (t.topic.0, t.partitions)).collect())
-        .unwrap_or_default()
-}
-
-/// Kafka's words for states; classic groups say `CompletingRebalance`, KIP-848 groups `Assigning` and `Reconciling`.
-fn state(word: &str) -> GroupState {
-    match word {
-        "Stable" => GroupState::Stable,
-        "PreparingRebalance" => GroupState::PreparingRebalance,
-        "CompletingRebalance" => GroupState::CompletingRebalance,
-        "Assigning" => GroupState::Assigning,
-        "Reconciling" => GroupState::Reconciling,
-        "Empty" => GroupState::Empty,
-        "Dead" => GroupState::Dead,
-        _ => GroupState::Unknown,
-    }
+/// The answer of a broker before Kafka 3.0, which is about one group, in the form of later ones.
+pub(super) fn as_of_one_group(id: GroupId, said: OffsetFetchResponse) -> OffsetFetchResponse {
+    let topic = |t: OffsetFetchResponseTopic| {
+        let partitions = t.partitions.into_iter().map(|p| {
+            OffsetFetchResponsePartitions::default()
+                .with_partition_index(p.partition_index)
+                .with_committed_offset(p.committed_offset)
+                .with_error_code(p.error_code)
+        });
+        OffsetFetchResponseTopics::default().with_name(t.name).with_partitions(partitions.collect())
+    };
+    let group = OffsetFetchResponseGroup::default().with_group_id(id).with_error_code(said.error_code);
+    OffsetFetchResponse::default().with_groups(vec![group.with_topics(said.topics.into_iter().map(topic).collect())])
 }
 
 /// An error code as a sentence; `None`: no error.

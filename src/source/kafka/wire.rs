@@ -1,9 +1,12 @@
 //! One connection to one broker: frames, correlation ids, pipelining, deadlines. What is asked is typed by the codecs.
 
-use super::shape::{self, Asked};
+use super::{
+    shape::{self, Asked},
+    share,
+};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::RequestHeader;
-use kafka_protocol::protocol::{Decodable, HeaderVersion, StrBytes, encode_request_header_into_buffer};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes, encode_request_header_into_buffer};
 use std::{
     collections::HashMap,
     sync::{
@@ -101,6 +104,11 @@ impl Connection {
         (version >= low.max(R::SPOKEN.0)).then_some(version)
     }
 
+    /// Whether the broker speaks this version of a request.
+    pub(super) fn speaks(&self, key: i16, version: i16) -> bool {
+        self.versions.get(&key).is_some_and(|(low, high)| (*low..=*high).contains(&version))
+    }
+
     /// How many requests were sent since the last call of this.
     pub(super) fn take_sent(&self) -> u32 {
         self.sent.swap(0, Ordering::Relaxed)
@@ -133,14 +141,47 @@ impl Connection {
         let Some(version) = self.version::<R>() else {
             let theirs = self.versions.get(&R::KEY).map_or("not at all".to_owned(), |(a, b)| format!("v{a} to v{b}"));
             return Err(format!(
-                "the broker speaks {} {theirs}, Highwater v{} to v{}: Kafka 3.0 or later is needed",
+                "the broker speaks {} {theirs}, Highwater v{} to v{}: Kafka 2.8 or later is needed",
                 R::NAME,
                 R::SPOKEN.0,
                 R::SPOKEN.1
             ));
         };
+        let body = self.exchange(R::KEY, version, R::NAME, deadline, |b| request.encode(b, version)).await?;
+        decode::<R>(body, version).map_err(|e| self.garbage(R::NAME, version, &e))
+    }
+
+    /// How far share groups are, in the version that tells their lag (see `share.rs`).
+    pub(super) async fn share_offsets(
+        &self,
+        groups: &[StrBytes],
+        deadline: Duration,
+    ) -> Result<Vec<share::ShareOffsets>, String> {
+        let request = share::request(groups);
+        let encode = |b: &mut BytesMut| request.encode(b, 0);
+        let mut body = self.exchange(share::KEY, share::VERSION, share::NAME, deadline, encode).await?;
+        let read = shape::skip_tags(&mut body).and_then(|()| share::decode(&body));
+        read.map_err(|e| self.garbage(share::NAME, share::VERSION, &e))
+    }
+
+    /// What follows makes no sense either: ends the connection.
+    fn garbage(&self, name: &str, version: i16, error: &str) -> String {
+        let reason = format!("the answer to {name} v{version} is no Kafka response: {error}");
+        self.close(reason.clone());
+        reason
+    }
+
+    /// Sends one request and waits for what follows the correlation id of its answer.
+    async fn exchange<E: std::fmt::Display>(
+        &self,
+        key: i16,
+        version: i16,
+        name: &str,
+        deadline: Duration,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<Bytes, String> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
-        let frame = self.frame(request, version, id).map_err(|e| format!("cannot encode {}: {e}", R::NAME))?;
+        let frame = self.frame(key, version, id, encode).map_err(|e| format!("cannot encode {name}: {e}"))?;
         let (tell, told) = oneshot::channel();
         self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
         if let Some(reason) = self.ended() {
@@ -152,30 +193,32 @@ impl Connection {
             told.await.ok()
         };
         match tokio::time::timeout(deadline, exchange).await {
-            Ok(Some(body)) => decode::<R>(body, version).map_err(|e| {
-                let reason = format!("the answer to {} v{version} is no Kafka response: {e}", R::NAME);
-                self.close(reason.clone());
-                reason
-            }),
+            Ok(Some(body)) => Ok(body),
             Ok(None) => Err(self.ended().unwrap_or("the connection was closed").to_owned()),
             Err(_) => {
-                let reason = format!("no answer to {} within {} s", R::NAME, deadline.as_secs_f64());
+                let reason = format!("no answer to {name} within {} s", deadline.as_secs_f64());
                 self.close(reason.clone());
                 Err(reason)
             }
         }
     }
 
-    fn frame<R: Asked>(&self, request: &R, version: i16, id: i32) -> Result<Bytes, String> {
+    fn frame<E: std::fmt::Display>(
+        &self,
+        key: i16,
+        version: i16,
+        id: i32,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<Bytes, String> {
         let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
+            .with_request_api_key(key)
             .with_request_api_version(version)
             .with_correlation_id(id)
             .with_client_id(Some(self.client_id.clone()));
         let mut buffer = BytesMut::with_capacity(256);
         buffer.put_i32(0);
         encode_request_header_into_buffer(&mut buffer, &header).map_err(|e| e.to_string())?;
-        request.encode(&mut buffer, version).map_err(|e| e.to_string())?;
+        encode(&mut buffer).map_err(|e| e.to_string())?;
         let length = i32::try_from(buffer.len() - 4).map_err(|_| "more than 2 GB".to_owned())?;
         buffer[..4].copy_from_slice(&length.to_be_bytes());
         Ok(buffer.freeze())

@@ -7,10 +7,11 @@ use crate::{
 };
 use kafka_protocol::{
     messages::{
-        BrokerId, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse, ListOffsetsRequest,
-        ListOffsetsResponse, MetadataRequest, MetadataResponse, TopicName,
+        BrokerId, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse, DescribeLogDirsResponse,
+        ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, TopicName,
         describe_cluster_response::DescribeClusterBroker,
         describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
+        describe_log_dirs_response::{DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic},
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
         metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
     },
@@ -27,6 +28,9 @@ const LEADER_NOT_AVAILABLE: i16 = 5;
 const NOT_LEADER: i16 = 6;
 const UNSUPPORTED_VERSION: i16 = 35;
 const INVALID_REQUEST: i16 = 42;
+
+/// Bytes of a broker's disk.
+const DISK_BYTES: i64 = 2_000_000_000_000;
 
 pub(super) fn name(topic: &str) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_owned()))
@@ -124,6 +128,29 @@ pub(super) fn describe(face: &Face) -> DescribeClusterResponse {
             .with_cluster_id(StrBytes::from_static_str(CLUSTER_ID))
             .with_controller_id(registered(state).next().map_or(BrokerId(-1), |b| id(state, b)))
             .with_endpoint_type(1)
+    })
+}
+
+/// Every partition that the broker holds a replica of, in its one directory.
+pub(super) fn log_dirs(face: &Face) -> DescribeLogDirsResponse {
+    face.world.with(|state| {
+        let now = state.now();
+        let mut used = 0_i64;
+        let topics = state.topics.iter().enumerate().map(|(t, topic)| {
+            let held =
+                (0..topic.logs.partitions()).zip(0..).filter(|(p, _)| state.replicas(t, *p).any(|b| b == face.broker));
+            let partitions = held.map(|(p, number)| {
+                let size = ((topic.end(p) - topic.log_start(p, now)) as f64 * topic.record) as i64;
+                used = used.saturating_add(size);
+                DescribeLogDirsPartition::default().with_partition_index(number).with_partition_size(size)
+            });
+            DescribeLogDirsTopic::default().with_partitions(partitions.collect()).with_name(name(topic.name))
+        });
+        let dir = DescribeLogDirsResult::default().with_log_dir(StrBytes::from_static_str("/var/lib/kafka"));
+        let dir = dir.with_topics(topics.collect());
+        let total = DISK_BYTES.max(used * 2);
+        DescribeLogDirsResponse::default()
+            .with_results(vec![dir.with_total_bytes(total).with_usable_bytes(total - used)])
     })
 }
 

@@ -4,14 +4,14 @@ use super::{Face, cluster, groups};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
-        ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, RequestHeader, ResponseHeader,
-        api_versions_response::ApiVersion,
+        ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, DescribeLogDirsRequest, RequestHeader,
+        ResponseHeader, api_versions_response::ApiVersion,
     },
     protocol::{Decodable, Encodable},
 };
 
 /// What is answered: key, oldest and newest version, as `kafka-broker-api-versions.sh` lists them for 4.0.
-const VERSIONS: [(ApiKey, i16, i16); 10] = [
+const VERSIONS: [(ApiKey, i16, i16); 11] = [
     (ApiKey::ListOffsets, 1, 10),
     (ApiKey::Metadata, 0, 13),
     (ApiKey::OffsetFetch, 1, 9),
@@ -20,6 +20,7 @@ const VERSIONS: [(ApiKey, i16, i16); 10] = [
     (ApiKey::ListGroups, 0, 5),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::DescribeLogDirs, 1, 4),
     (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::ConsumerGroupDescribe, 0, 1),
 ];
@@ -51,6 +52,7 @@ pub(super) fn answer(face: &Face, mut frame: Bytes) -> Result<BytesMut, String> 
         ApiKey::Metadata => call.with(|r| Ok(cluster::metadata(face, &r))),
         ApiKey::DescribeCluster => call.with(|_: DescribeClusterRequest| Ok(cluster::describe(face))),
         ApiKey::DescribeConfigs => call.with(|r| Ok(cluster::configs(face, &r))),
+        ApiKey::DescribeLogDirs => call.with(|_: DescribeLogDirsRequest| Ok(cluster::log_dirs(face))),
         ApiKey::ListOffsets => call.with(|r| Ok(cluster::list_offsets(face, &r, version))),
         ApiKey::ListGroups => call.with(|r| Ok(groups::list(face, &r))),
         ApiKey::DescribeGroups => call.with(|r| groups::describe_classic(face, &r, version)),
