@@ -20,8 +20,12 @@ const GAP: f64 = 90.0;
 const SHARE: f64 = 0.05;
 /// The always-visible lag that is believed at most, seconds of demand: committed offsets trail the work that is done.
 const FLOOR_MOST: f64 = 15.0;
-/// How the floor follows a lower and a higher value.
+/// The floor of a group that was just met, at most, seconds: Kafka's default of `auto.commit.interval.ms`. What waits
+/// beyond it is taken for work: a group that is behind when it is met would otherwise never look late.
+const FLOOR_MET: f64 = 5.0;
+/// How the floor follows a lower and a higher value, each [`FLOOR_EVERY`] seconds, however often it is looked at.
 const FLOOR: (f64, f64) = (0.2, 0.01);
+const FLOOR_EVERY: f64 = 15.0;
 /// Waiting work beyond the floor that is the floor's own wobble, seconds.
 const WOBBLE: f64 = 0.5;
 
@@ -127,9 +131,10 @@ impl Watch {
         }
         let lag: f64 = look.partitions.iter().map(|p| (p.end - p.committed).max(0.0)).sum();
         let behind = lag / demand;
-        let floor = self.floor.get_or_insert(behind.min(FLOOR_MOST));
+        let floor = self.floor.get_or_insert(behind.min(FLOOR_MET));
         if behind < FLOOR_MOST {
-            *floor += if behind < *floor { FLOOR.0 } else { FLOOR.1 } * (behind - *floor);
+            let follow = if behind < *floor { FLOOR.0 } else { FLOOR.1 };
+            *floor += (1.0 - (1.0 - follow).powf(dt / FLOOR_EVERY)) * (behind - *floor);
         }
         let floor = *floor;
         let calm = self.late;

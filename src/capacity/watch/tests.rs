@@ -7,6 +7,39 @@ fn number() -> impl Strategy<Value = f64> {
     prop_oneof![0.0..1e6_f64, 0.0..1e6_f64, 0.0..1e6_f64, Just(f64::NAN), Just(f64::INFINITY), -1e3..0.0_f64]
 }
 
+/// A group of two members on four partitions whose end offsets grow by 100 records/s each, looked at each `every`
+/// seconds: `behind` seconds of work wait when it is met, and it works at `speed` of what comes.
+fn met(behind: f64, speed: f64, every: f64, seconds: f64) -> Watch {
+    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
+    for i in 0..=(seconds / every) as u32 {
+        let t = f64::from(i) * every;
+        let place = |p: u64| Place {
+            end: 1e6 + 100.0 * t,
+            committed: 1e6 - 100.0 * behind + 100.0 * speed * t,
+            owner: Some(p % 2),
+        };
+        let partitions: Vec<Place> = (0..4).map(place).collect();
+        let at = start.plus(t);
+        watch.see(&Look { at, partitions: &partitions, desired: (2, start), ready: 2, rebalancing: false });
+    }
+    watch
+}
+
+#[test]
+fn a_group_that_is_behind_when_it_is_met_is_behind() {
+    // 13 s of work waited at the first look and ever more does: that is no commit interval.
+    let watch = met(13.0, 0.9, 2.0, 60.0);
+    assert!(watch.late() > 12.0 && watch.excess() > 12.0 * 400.0, "{} s, {} records", watch.late(), watch.excess());
+    // What lies between two commits, always the same, is nothing.
+    assert!(met(4.0, 1.0, 2.0, 60.0).excess() <= 0.0);
+}
+
+#[test]
+fn what_always_waits_is_learned_as_fast_by_many_looks_as_by_few() {
+    let [often, seldom] = [2.0, 15.0].map(|every| met(12.0, 1.0, every, 1_800.0).late());
+    assert!((often - seldom).abs() < 0.3 && often < 4.0, "{often} {seldom}");
+}
+
 proptest! {
     #[test]
     fn looks_of_any_kind_never_panic_and_teach_no_nonsense(
