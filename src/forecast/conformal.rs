@@ -65,8 +65,9 @@ impl Scores {
     pub(super) fn interval(&self, point: f64, level: f64) -> ((f64, f64), f64, usize) {
         let mut known: Vec<f64> = Vec::with_capacity(self.errors.len());
         let (mut tail, mut held, mut count) = (1.0 - level, 0.0, 0);
+        let independent = self.alike();
         let ends = |known: &[f64], tail: f64, point: f64, scale: f64| {
-            let each = 1.0 / (self.independent * known.len() as f64);
+            let each = 1.0 / (independent * known.len() as f64);
             let end = |level: f64| point + scale * at_level(known, outward(level, each)).unwrap_or(0.0);
             let low = end(tail / 2.0);
             if low <= 0.0 { (0.0, end(1.0 - tail)) } else { (low, end(1.0 - tail / 2.0)) }
@@ -90,6 +91,29 @@ impl Scores {
         known.clone_from(&self.errors);
         known.sort_by(f64::total_cmp);
         (ends(&known, tail, point, self.scale), held, count)
+    }
+
+    /// Share of the errors that are independent, as the errors themselves show it: how much one says of the next. Errors
+    /// whose horizons overlap need not be alike: around a steady level each is the noise of its own target. Never less
+    /// than what the overlap alone leaves.
+    fn alike(&self) -> f64 {
+        let own = &self.errors[self.errors.len() - self.made.len()..];
+        let n = own.len() as f64;
+        if own.len() < FEW {
+            return self.independent;
+        }
+        // A single wild error must not decide.
+        let (middle, size) = (median(own.iter().copied()), median(own.iter().map(|e| e.abs())));
+        let calm: Vec<f64> = own.iter().map(|e| (e - middle).clamp(-4.0 * size, 4.0 * size)).collect();
+        let mean = calm.iter().sum::<f64>() / n;
+        let variance: f64 = calm.iter().map(|e| (e - mean).powi(2)).sum();
+        let shared: f64 = calm.windows(2).map(|w| (w[0] - mean) * (w[1] - mean)).sum();
+        if variance <= 0.0 {
+            return self.independent;
+        }
+        // A correlation that is measured on few is too low by about one over their number.
+        let correlation = (shared / variance + 1.0 / n).clamp(0.0, 1.0);
+        ((1.0 - correlation) / (1.0 + correlation)).max(self.independent)
     }
 
     /// The quantiles, how often past ones were not exceeded, and the number of those.
