@@ -119,6 +119,8 @@ impl Seen {
             price: Price::default(),
             guard: GuardSettings::default(),
             signals: std::collections::BTreeMap::new(),
+            shape: highwater::model::Shape::default(),
+            broker: None,
             configured: true,
         };
         let mut history = History::default();

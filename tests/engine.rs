@@ -35,7 +35,7 @@ async fn a_group_that_falls_behind_is_on_top_with_a_priced_recommendation() {
         prometheus: Some(prometheus.url.clone()),
         ..Overrides::default()
     });
-    let options = Options { config, clock: world.clock(), state: None };
+    let options = Options { config, clock: world.clock(), state: None, past: None, days: false };
     let mut handle = engine::watch(options);
 
     let view = picture_with(&mut handle, "more replicas for fraud-scorer, worst first", |p| {
@@ -73,7 +73,7 @@ async fn two_clusters_are_read_side_by_side_each_at_its_own_pace() {
     let mut config = Config::default();
     config.kafka.push(KafkaSettings { refresh: 0.3, ..near_face.settings("near") });
     config.kafka.push(KafkaSettings { refresh: 1.0, ..far_face.settings("far") });
-    let mut handle = engine::watch(Options { config, clock: near.clock(), state: None });
+    let mut handle = engine::watch(Options { config, clock: near.clock(), state: None, past: None, days: false });
     let seen = picture_with(&mut handle, "both clusters, and a workload for each group of each", |p| {
         let whole = |name: &str| {
             let cluster = p.clusters.iter().find(|c| c.name == *name)?;

@@ -1,6 +1,8 @@
 //! History → forecast → capacity → policies → guards → a recommendation with its explanation. Pure.
 
 pub mod brokers;
+pub mod budget;
+pub mod day;
 mod holds;
 mod identity;
 mod memory;
@@ -21,9 +23,10 @@ use crate::{
     },
     policy::planner::{self, Plan},
 };
+pub use budget::Allowance;
 pub use holds::{holds, shares};
 use identity::Identity;
-pub use memory::Memory;
+pub use memory::{Learned, Memory};
 use signals::Signals;
 use situation::{Ahead, Situation};
 
@@ -80,6 +83,11 @@ impl Input<'_> {
 /// With partial or old inputs no count is computed: the recommendation stays at the present count, blocked by the
 /// guard that says why. Without a forecast the last value is planned on, and a reason says so.
 pub fn advise(input: &Input<'_>) -> Advice {
+    advise_within(input, None)
+}
+
+/// The same where a pool that is shared with others allows no more than so many replicas.
+pub fn advise_within(input: &Input<'_>, allowance: Option<&Allowance>) -> Advice {
     let signals = Signals::of(input);
     let outlook = input.outlook(&signals);
     let forecast = match (input.forecast, &outlook) {
@@ -88,50 +96,79 @@ pub fn advise(input: &Input<'_>) -> Advice {
         (None, None) => forecast::forecast(signals.forecast_track(), input.now, input.horizon),
     };
     let shown = input.previous.filter(|p| p.workload == input.workload.name);
-    let learned = shown.and_then(|p| p.capacity.as_ref());
-    let service = signals.service(input, learned);
+    // What an earlier run learned is joined anew each time: it must not look as if this run had seen it.
+    let learned = shown.and_then(|p| p.capacity.as_ref()).filter(|c| !memory::is_recalled(c));
+    let recalled = |seen: Option<Capacity>| match input.memory {
+        Some(memory) => memory.with_learned(seen, input.now),
+        None => seen,
+    };
+    let mut service = signals.service(input, learned);
+    if let Some(service) = &mut service {
+        service.capacity = recalled(Some(service.capacity.clone())).unwrap_or_else(|| service.capacity.clone());
+    }
     let capacity = match &service {
         Some(service) => Some(service.capacity.clone()),
-        None => signals.capacity(input, learned),
+        None => recalled(signals.capacity(input, learned)),
     };
     let ahead = Ahead { outlook, forecast: &forecast };
-    let recommendation = recommend(input, &signals, &ahead, capacity.as_ref(), service.as_ref()).map(Box::new);
+    let known = Known { ahead, capacity: capacity.as_ref(), service: service.as_ref(), allowance };
+    let recommendation = recommend(input, &signals, &known).map(Box::new);
     Advice { forecast: forecast.ok(), capacity, recommendation }
 }
 
-fn recommend(
-    input: &Input<'_>,
-    signals: &Signals,
-    ahead: &Ahead<'_>,
-    capacity: Option<&Capacity>,
-    service: Option<&ServiceCapacity>,
-) -> Result<Recommendation, String> {
-    if input.workload.entity.kind == WorkloadKind::Brokers {
-        return Err("a broker pool is watched, not sized".to_owned());
+/// What was worked out before a count is decided.
+struct Known<'a> {
+    ahead: Ahead<'a>,
+    capacity: Option<&'a Capacity>,
+    service: Option<&'a ServiceCapacity>,
+    allowance: Option<&'a Allowance>,
+}
+
+fn recommend(input: &Input<'_>, signals: &Signals, known: &Known<'_>) -> Result<Recommendation, String> {
+    let kind = input.workload.entity.kind;
+    if kind == WorkloadKind::Brokers {
+        return brokers::recommend(input);
     }
     let replicas = input.state.replicas.as_ref().ok_or_else(|| no_count(input.workload))?;
     let held = judge(input, replicas.desired);
     if held.blocked.iter().any(|b| HOLDING.contains(&b.guard)) {
         let reasons = held.blocked.iter().map(|b| b.detail.clone()).collect();
         let draft = Draft { reasons, rivals: Rivals::default(), plan: None, wanted: replicas.desired, judgement: held };
-        return Ok(finish(input, replicas, capacity, draft));
+        return Ok(finish(input, replicas, known.capacity, draft));
     }
-    let mut situation = Situation::of(input, signals, ahead, capacity, replicas)?;
-    let plan = match service {
+    if kind == WorkloadKind::Batch {
+        let queue = situation::plan_queue(input, signals, replicas)?;
+        let (wanted, judgement) = decide(input, &queue.plan, replicas.desired, known.allowance);
+        let mut reasons = queue.reasons;
+        reasons.extend(words::cut(wanted, &judgement));
+        let rivals = Rivals { keda: Some(queue.keda), ..Rivals::default() };
+        return Ok(finish(input, replicas, None, Draft { reasons, rivals, plan: Some(queue.plan), wanted, judgement }));
+    }
+    let mut situation = Situation::of(input, signals, &known.ahead, known.capacity, replicas)?;
+    let plan = match known.service {
         Some(service) => situation.plan_service(input, signals, service),
         None => planner::plan(&situation.problem(input)),
     };
     let plan = plan.ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
-    let wanted = settled(input, &plan);
-    let mut judgement = judge(input, wanted);
-    if judgement.recommended != wanted {
-        let reachable = cheapest_between(&plan, replicas.desired, judgement.recommended);
+    let (wanted, judgement) = decide(input, &plan, replicas.desired, known.allowance);
+    let rivals = rivals::of(input, signals, &situation);
+    let reasons = words::reasons(input, &situation, &plan, wanted, &judgement);
+    Ok(finish(input, replicas, known.capacity, Draft { reasons, rivals, plan: Some(plan), wanted, judgement }))
+}
+
+/// The count that the plan wants, and what the guards and a shared pool leave of it.
+fn decide(input: &Input<'_>, plan: &Plan, current: u32, allowance: Option<&Allowance>) -> (u32, Judgement) {
+    let wanted = settled(input, plan);
+    let cut = allowance.filter(|a| a.replicas < wanted);
+    let asked = cut.map_or(wanted, |a| a.replicas);
+    let mut judgement = judge(input, asked);
+    if judgement.recommended != asked {
+        let reachable = cheapest_between(plan, current, judgement.recommended);
         let again = judge(input, reachable.unwrap_or(judgement.recommended));
         judgement = Judgement { notes: judgement.notes, ..again };
     }
-    let rivals = rivals::of(input, signals, &situation);
-    let reasons = words::reasons(input, &situation, &plan, wanted, &judgement);
-    Ok(finish(input, replicas, capacity, Draft { reasons, rivals, plan: Some(plan), wanted, judgement }))
+    judgement.notes.extend(cut.map(|a| a.why.clone()));
+    (wanted, judgement)
 }
 
 /// What is decided of a recommendation before it gets its identity.

@@ -26,6 +26,7 @@ pub(super) struct Signals {
     latency: Grid,
     inter_token: Grid,
     utilisation: Grid,
+    running: Grid,
     replicas: Grid,
     desired: Grid,
     none: Grid,
@@ -37,10 +38,10 @@ impl Signals {
         let watched = input.watch().is_some_and(capacity::Watch::knows_rate);
         let back = if watched {
             BACK_WATCHED.0
-        } else if input.previous.is_some() && entity.kind != WorkloadKind::Inference {
+        } else if input.previous.is_some() && entity.kind == WorkloadKind::ConsumerGroup {
             BACK_AGAIN
         } else {
-            BACK // what a service can do shows in how its latency moves with the load of a whole day
+            BACK // what a service can do shows in how its latency moves with the load of a whole day; jobs end rarely
         };
         let shaped = input.memory.is_some_and(|m| m.profile().is_some());
         let of_demand = if shaped && watched { BACK_WATCHED.1 } else { BACK };
@@ -60,6 +61,7 @@ impl Signals {
             latency: grid(Role::Latency),
             inter_token: grid(Role::InterToken),
             utilisation: grid(Role::Utilisation),
+            running: grid(Role::Running),
             replicas: grid(Role::Replicas),
             desired: grid(Role::Desired),
             none: Grid::default(),
@@ -76,6 +78,7 @@ impl Signals {
             Role::Latency => &self.latency,
             Role::InterToken => &self.inter_token,
             Role::Utilisation => &self.utilisation,
+            Role::Running => &self.running,
             Role::Replicas => &self.replicas,
             Role::Desired => &self.desired,
             Role::Memory | Role::Progress => &self.none,
@@ -104,9 +107,20 @@ impl Signals {
         (self.kind == WorkloadKind::Inference).then(|| capacity::estimate_service(&observed)).flatten()
     }
 
-    /// What a replica can do, as far as it was seen.
+    /// What a replica can do, as far as it was seen. The members of a group that was just met have only shown that they
+    /// do so much; where the hours before saw them at their limit, that is known better.
     pub fn capacity(&self, input: &Input<'_>, previous: Option<&Capacity>) -> Option<Capacity> {
-        capacity::estimate(&Observed {
+        let observed = self.observed(input, previous);
+        let found = capacity::estimate(&observed)?;
+        if found.samples > 0 || observed.watch.is_none() {
+            return Some(found);
+        }
+        let before = capacity::estimate(&Observed { watch: None, ..observed }).filter(|c| c.samples > 0);
+        Some(before.unwrap_or(found))
+    }
+
+    fn observed<'a>(&'a self, input: &'a Input<'_>, previous: Option<&'a Capacity>) -> Observed<'a> {
+        Observed {
             kind: self.kind,
             throughput: &self.throughput,
             demand: &self.demand,
@@ -118,6 +132,6 @@ impl Signals {
             previous,
             watch: input.watch(),
             now: input.now,
-        })
+        }
     }
 }

@@ -1,26 +1,30 @@
 //! What the planner is asked: demand ahead, what waits now, what replicas can do, what is promised.
 
 mod profile;
+mod queue;
 mod service;
 
 use super::{Input, Signals, per_second, recent};
 use crate::{
     capacity::Watch,
     forecast::profile::Outlook,
-    model::{Capacity, Forecast, Limits, Quantiles, Replicas, Role, WorkloadKind, duration},
+    model::{Capacity, Forecast, Limits, Quantiles, Replicas, Role, Workload, WorkloadKind, duration},
     policy::planner::{Burst, Bursts, Problem, Work},
 };
+
+pub(super) use queue::plan as plan_queue;
 
 /// Objectives assumed where none is configured, seconds.
 const ASSUMED_TIME_LAG: f64 = 60.0;
 const ASSUMED_LATENCY: f64 = 2.0;
-const ASSUMED_DONE: f64 = 3_600.0;
 /// Around a last value without a forecast: p80 and p95 as factors of it.
 const WIDE: [f64; 2] = [1.25, 1.5];
 /// Seconds that the lag between two commits can explain at most, and the span it is looked for in.
 const FLOOR_MOST: f64 = 15.0;
 const FLOOR_SPAN: f64 = 1_800.0;
 
+/// A group that is late by less than this share of its objective is taken to keep up.
+const CALM: f64 = 0.5;
 /// Seconds of counts that are looked at for what is still starting and when the count was last raised.
 const LOOK_BACK: f64 = 1_200.0;
 /// What should have come by now comes in this many seconds.
@@ -70,7 +74,7 @@ impl Situation {
             .ok_or("what a replica can do is not known yet: nothing was seen to flow through a known count")?;
         let kind = input.workload.entity.kind;
         let paths = paths(input, signals, ahead, &mut notes)?;
-        let slo = objective(input, &mut notes);
+        let slo = objective(input.workload, &mut notes);
         let late =
             recent(signals, if kind == WorkloadKind::Inference { Role::Latency } else { Role::TimeLag }, input.now);
         let waiting = recent(signals, Role::Backlog, input.now);
@@ -83,7 +87,10 @@ impl Situation {
         if capacity.samples == 0 {
             // The estimate is a lower bound: a step beyond it is tried, but it never asks for replicas by itself.
             capacity.per_replica = capacity.high.max(capacity.per_replica);
-            if kind == WorkloadKind::ConsumerGroup && late.is_none_or(|l| l <= slo) && replicas.desired >= limits.min {
+            if kind == WorkloadKind::ConsumerGroup
+                && late.is_none_or(|l| l <= CALM * slo)
+                && replicas.desired >= limits.min
+            {
                 limits.max = limits.max.min(replicas.desired).max(limits.min);
                 notes.push("not more: nothing is late, and the replicas were never seen at their limit".to_owned());
             }
@@ -93,7 +100,6 @@ impl Situation {
         let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
         let bursts = match &ahead.outlook {
             Some(outlook) => Some(expected(outlook)),
-            None if kind == WorkloadKind::Batch => None,
             None => Bursts::of(signals.track(Role::Demand), input.now),
         };
         notes.extend(bursts.as_ref().and_then(burst_note));
@@ -167,10 +173,6 @@ fn paths(input: &Input<'_>, signals: &Signals, ahead: &Ahead<'_>, notes: &mut Ve
         let path = |value| vec![value; steps];
         Paths { p50: path(p50), p80: path(p80), p95: path(p95), step: input.step }
     };
-    if input.workload.entity.kind == WorkloadKind::Batch && last.is_none() {
-        notes.push("how fast jobs arrive is not known: planned for what waits now".to_owned());
-        return Ok(flat([0.0; 3]));
-    }
     let why = match ahead.forecast {
         Ok(forecast) => {
             let ahead: Vec<&Quantiles> = forecast.points.iter().filter(|q| q.t > input.now).collect();
@@ -297,15 +299,14 @@ fn may_shrink(input: &Input<'_>) -> bool {
 }
 
 /// The objective that is priced, seconds.
-fn objective(input: &Input<'_>, notes: &mut Vec<String>) -> f64 {
-    let slo = &input.workload.slo;
-    let (configured, assumed) = match input.workload.entity.kind {
+pub(super) fn objective(workload: &Workload, notes: &mut Vec<String>) -> f64 {
+    let slo = &workload.slo;
+    let (configured, assumed) = match workload.entity.kind {
         WorkloadKind::Inference => (slo.ttft_p95.or(slo.latency_p95).or(slo.queue_p95), ASSUMED_LATENCY),
-        WorkloadKind::Batch => (slo.within.or(slo.queue_p95), ASSUMED_DONE),
-        WorkloadKind::ConsumerGroup | WorkloadKind::Brokers => (slo.time_lag, ASSUMED_TIME_LAG),
+        _ => (slo.time_lag, ASSUMED_TIME_LAG),
     };
     configured.filter(|s| s.is_finite() && *s > 0.0).unwrap_or_else(|| {
-        if slo.inter_token_p95.is_some() && input.workload.entity.kind == WorkloadKind::Inference {
+        if slo.inter_token_p95.is_some() && workload.entity.kind == WorkloadKind::Inference {
             return assumed; // tokens are what is promised; a pile of requests is measured against this
         }
         notes.push(format!("no objective is configured: {} assumed", duration(assumed)));

@@ -17,6 +17,8 @@ fn workload(kind: WorkloadKind) -> Workload {
         price: Price::default(),
         guard: GuardSettings::default(),
         signals: std::collections::BTreeMap::new(),
+        shape: crate::model::Shape::default(),
+        broker: None,
         configured: true,
     }
 }
@@ -97,6 +99,55 @@ fn a_group_that_falls_behind_gets_more_and_reads_why() {
     assert_eq!(r.others.threshold, Some(7));
 }
 
+/// The first minute of a dashboard that meets a group of six in a surge: 6.5k/s come, 5.6k/s are done, and 13 s of work
+/// wait already. What a member can do is known from the day before.
+#[test]
+fn a_group_that_is_met_far_behind_is_told_to_grow_now_and_not_in_some_minutes() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let state = WorkloadState { sticky: Some(true), partition_lags: vec![Some(3_500); 24], ..state(6) };
+    let (came, done) = (6_500.0, 5_600.0);
+    let mut history = History::default();
+    for i in 0..=480 {
+        let ago = (480.0 - f64::from(i)) * STEP;
+        let rush = (3_600.0..5_400.0).contains(&ago); // an hour ago the six were at their limit
+        let late = ago <= 300.0;
+        let (demand, flow) = if rush || late { (came, done) } else { (4_400.0, 4_400.0) };
+        let waits = if rush {
+            60_000.0
+        } else if late {
+            84_000.0 - 200.0 * ago
+        } else {
+            20_000.0
+        };
+        let mut put = |role, value| {
+            let key = SignalKey { entity: workload.entity.clone(), role };
+            history.record(&key, Sample { at: NOW.plus(-ago), value });
+        };
+        put(Role::Demand, demand);
+        put(Role::Throughput, flow);
+        put(Role::Backlog, waits);
+        put(Role::TimeLag, waits / demand);
+        put(Role::Replicas, 6.0);
+        put(Role::Desired, 6.0);
+    }
+    let mut memory = Memory::default();
+    for look in 0..15 {
+        let t = f64::from(look) * 2.0;
+        let place = |p: u64| crate::capacity::Place {
+            end: 1e9 + came / 24.0 * t,
+            committed: 1e9 - 13.0 * came / 24.0 + done / 24.0 * t,
+            owner: Some(p % 6),
+        };
+        let partitions: Vec<_> = (0..24).map(place).collect();
+        let at = NOW.plus(t - 28.0);
+        let (desired, ready, rebalancing) = ((6, NOW.plus(-7_000.0)), 6, false);
+        memory.watch.see(&crate::capacity::Look { at, partitions: &partitions, desired, ready, rebalancing });
+    }
+    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
+    assert!(r.recommended > 6 && r.blocked_by.is_empty(), "{r:#?}");
+    assert!(r.price_of(6).unwrap().slo_minutes > 1.0, "staying is late: {:?}", r.alternatives);
+}
+
 #[test]
 fn advice_on_partial_data_is_the_present_count_held() {
     let workload = workload(WorkloadKind::ConsumerGroup);
@@ -175,6 +226,90 @@ fn constants_change_no_count() {
     let (one, many) = (falling_behind(&workload, 6.0, 1.0), falling_behind(&workload, 6.0, 1024.0));
     let [a, b] = [one, many].map(|history| recommended(&input(&workload, &state, &history)));
     assert_eq!((a.recommended, a.wanted), (b.recommended, b.wanted));
+}
+
+/// A queue that two hours of steady trickle went through, each job 20 minutes on one worker, and then `burst` jobs at
+/// once ten minutes ago.
+fn queue(workload: &Workload, workers: f64, burst: f64) -> History {
+    let mut history = History::default();
+    let steps = 960; // four hours
+    for i in 0..=steps {
+        let at = NOW.plus((f64::from(i) - f64::from(steps)) * STEP);
+        let late = i + 40 >= steps;
+        let running = if late { workers } else { f64::from(u8::from(i % 160 < 80)) };
+        let waiting = if late { burst } else { 0.0 };
+        let counts =
+            [(Role::Queue, waiting), (Role::Running, running), (Role::Replicas, workers), (Role::Desired, workers)];
+        for (role, value) in counts {
+            history.record(&SignalKey { entity: workload.entity.clone(), role }, Sample { at, value });
+        }
+    }
+    history
+}
+
+#[test]
+fn a_queue_gets_the_workers_that_its_deadlines_need_and_no_more() {
+    let within = |seconds: f64| Workload {
+        slo: Slo { within: Some(seconds), ..Slo::default() },
+        guard: GuardSettings { max_step_up: 20.0, ..GuardSettings::default() },
+        ..workload(WorkloadKind::Batch)
+    };
+    let state = state(4);
+    let counts = [2.0 * 3_600.0, 8.0 * 3_600.0].map(|promised| {
+        let workload = within(promised);
+        let history = queue(&workload, 4.0, 30.0);
+        let r = recommended(&input(&workload, &state, &history));
+        assert!(r.reasons[0].contains("worker-hours are left") && r.reasons[1].contains("30 jobs wait"), "{r:?}");
+        assert!(r.reasons.iter().any(|s| s.starts_with("a job runs 27 min")), "{:?}", r.reasons);
+        assert!(r.price_of(4).is_some() && r.others.keda == Some(6), "{r:?}");
+        r.recommended
+    });
+    // 30 jobs of 20 minutes are ten hours of work: for one and a half hours of it, or seven.
+    assert!((8..=14).contains(&counts[0]) && counts[1] == 4, "{counts:?}");
+}
+
+#[test]
+fn a_queue_that_nobody_tells_of_is_held_or_has_no_advice() {
+    let workload = workload(WorkloadKind::Batch);
+    let history = queue(&workload, 4.0, 30.0);
+    let gone = WorkloadState { coverage: 0.0, ..state(4) };
+    let r = recommended(&input(&workload, &gone, &history));
+    assert_eq!((r.recommended, r.blocked_by[0].guard), (4, "coverage"));
+    let error = advise(&input(&workload, &state(4), &History::default())).recommendation.unwrap_err();
+    assert!(error.contains("what waits in the queue is not known"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_into_a_pool_is_cut_with_the_reason_and_nobody_loses_what_runs() {
+    let mut service = workload(WorkloadKind::Inference);
+    service.name = "chat".into();
+    let jobs = Workload { slo: Slo { within: Some(3_600.0), ..Slo::default() }, ..workload(WorkloadKind::Batch) };
+    let history = queue(&jobs, 4.0, 30.0);
+    let state = state(4);
+    let alone = advise(&input(&jobs, &state, &history));
+    let wanted = alone.recommendation.as_ref().unwrap().recommended;
+    assert_eq!(wanted, 8, "twice at once at most");
+    let other = Advice { forecast: None, capacity: None, recommendation: Err("not known".into()) };
+    let pool = |gpus: u32| crate::model::Budget {
+        name: "a100".into(),
+        gpus,
+        workloads: vec!["chat".into(), "fraud-scorer".into()],
+    };
+    let members = [
+        budget::Member { workload: &jobs, state: &state, advice: &alone },
+        budget::Member { workload: &service, state: &state, advice: &other },
+    ];
+    assert!(budget::allowances(&pool(12), &members).is_empty(), "all fit");
+    for (gpus, allowed) in [(10, 6), (8, 4), (3, 4)] {
+        let cut = budget::allowances(&pool(gpus), &members);
+        let allowance = &cut[&jobs.name];
+        assert_eq!((cut.len(), allowance.replicas), (1, allowed), "{gpus} GPUs: {cut:?}");
+        let advice = advise_within(&input(&jobs, &state, &history), Some(allowance));
+        let r = advice.recommendation.unwrap();
+        assert!(r.recommended <= allowed && r.wanted > allowed, "{r:?}");
+        let said = format!("the {gpus} GPUs of a100 allow {allowed} of 8 for now");
+        assert!(r.reasons.iter().any(|s| s.starts_with(&said)), "{:?}", r.reasons);
+    }
 }
 
 fn wild() -> impl Strategy<Value = Option<f64>> {

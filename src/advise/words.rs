@@ -32,20 +32,20 @@ pub(super) fn reasons(
             "{smaller} would be cheaper but would not hold the demand that comes one time in twenty (p95)"
         ));
     }
-    if wanted != judgement.recommended {
-        out.push(format!("the plan is {wanted}; {} is the step that is allowed now", judgement.recommended));
-    }
-    out.extend(judgement.notes.iter().cloned());
+    out.extend(cut(wanted, judgement));
     out.extend(situation.notes.iter().cloned());
     out
 }
 
+/// What was made of the count that the plan wants, and by which rule.
+pub(super) fn cut(wanted: u32, judgement: &Judgement) -> Vec<String> {
+    let less = (wanted != judgement.recommended)
+        .then(|| format!("the plan is {wanted}; {} is the step that is allowed now", judgement.recommended));
+    less.into_iter().chain(judgement.notes.iter().cloned()).collect()
+}
+
 fn demand_ahead(input: &Input<'_>, situation: &Situation) -> String {
     let (ahead, value) = situation.peak;
-    if input.workload.entity.kind == WorkloadKind::Batch && value <= 0.0 {
-        let jobs = situation.waiting.map_or("an unknown number of".to_owned(), si);
-        return format!("{jobs} jobs wait, to be done within {}", duration(situation.slo));
-    }
     format!("demand reaches {} at {} (p80)", per_second(value), clock(input, ahead))
 }
 
@@ -82,7 +82,6 @@ fn lateness(situation: &Situation, kind: WorkloadKind) -> Option<String> {
     };
     let unit = match kind {
         WorkloadKind::Inference => "requests",
-        WorkloadKind::Batch => "jobs",
         _ => "records",
     };
     Some(match situation.waiting {

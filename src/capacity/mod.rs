@@ -167,6 +167,25 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
     })
 }
 
+/// Seconds from asking for a replica to it being ready, as the two counts show it; `None`: no start-up was seen.
+pub fn start_up(desired: &Grid, ready: &Grid, now: Time) -> Option<f64> {
+    let none = Grid::default();
+    let slots = slots(&Observed {
+        kind: WorkloadKind::Batch,
+        throughput: ready, // any grid tells the instants
+        demand: &none,
+        backlog: &none,
+        time_lag: &none,
+        replicas: ready,
+        desired,
+        heaviest: 1.0,
+        previous: None,
+        watch: None,
+        now,
+    });
+    changes::start_up(&slots, ready.step)
+}
+
 /// The grids as one list of slots from the first to the last instant of the throughput, none after `now`.
 fn slots(observed: &Observed<'_>) -> Vec<Slot> {
     let base = observed.throughput;

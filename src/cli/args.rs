@@ -232,6 +232,9 @@ pub struct Recommend {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     pub format: ListFormat,
+    /// Also the plan of the next 24 hours: when how many, and what that costs. It needs two days of demand.
+    #[arg(long)]
+    pub day: bool,
     /// How long to look before answering: two refreshes are needed for rates.
     #[arg(long, default_value = "5s", value_parser = settle, value_name = "DURATION")]
     pub settle: f64,

@@ -17,7 +17,7 @@ use crate::{
         theme::{Charset, Depth, Theme},
     },
 };
-use std::{io::IsTerminal, path::PathBuf};
+use std::io::IsTerminal;
 
 pub(super) fn watch(common: &Common) -> Outcome {
     start(common, Mode::Watch)
@@ -44,7 +44,7 @@ fn start(common: &Common, mode: Mode) -> Outcome {
     }
     let state = common::state_dir()?;
     common::log(common, Some(&state))?;
-    run(common, config, mode, Clock::wall(), Some(state))
+    run(common, mode, Options { config, clock: Clock::wall(), state: Some(state), past: None, days: false })
 }
 
 /// A dashboard needs a terminal on both ends; `instead` says what works without one.
@@ -56,14 +56,14 @@ pub(super) fn need_terminal(instead: &str) -> Result<(), Failure> {
 }
 
 /// Runs engine and screen until the operator leaves or a signal comes.
-pub(super) fn run(common: &Common, config: Config, mode: Mode, clock: Clock, state: Option<PathBuf>) -> Outcome {
+pub(super) fn run(common: &Common, mode: Mode, settings: Options) -> Outcome {
+    let (config, clock) = (settings.config.clone(), settings.clock);
     let (theme, keymap) = looks(common, &config, None)?;
     let mut options = tui::run::Options { mouse: config.ui.mouse, ..tui::run::Options::default() };
     if config.ui.low_bandwidth {
         options = options.low_bandwidth();
     }
     let runtime = common::runtime()?;
-    let settings = Options { config, clock, state };
     let result = runtime.block_on(async {
         let show = |pictures, intents| tui::run::run(Context { pictures, intents, theme, keymap, options, clock });
         match mode {

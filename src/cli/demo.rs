@@ -7,9 +7,12 @@ use super::{
 };
 use crate::{
     config::{Config, Overrides},
-    model::Mode,
+    engine::Options,
+    history::History,
+    model::{Entity, Label, Mode, Role, SignalKey, WorkloadKind},
     world::{self, World},
 };
+use std::sync::Arc;
 
 /// What the demo's workloads are, in the words of a configuration that you could have written.
 const CONFIG: &str = include_str!("../../config/demo.toml");
@@ -29,7 +32,9 @@ pub(super) fn run(common: &Common, args: &Demo) -> Outcome {
     let runtime = common::runtime()?;
     let stage = runtime.block_on(Stage::build(common, &args.scenario, args.seed, args.speed))?;
     let (config, clock) = (stage.config.clone(), stage.world.clock());
-    let outcome = dashboard::run(common, config, mode, clock, Some(scratch.path().to_owned()));
+    let settings =
+        Options { config, clock, state: Some(scratch.path().to_owned()), past: Some(stage.past.clone()), days: false };
+    let outcome = dashboard::run(common, mode, settings);
     drop(stage);
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     outcome
@@ -39,6 +44,8 @@ pub(super) fn run(common: &Common, args: &Demo) -> Outcome {
 pub(super) struct Stage {
     pub(super) world: World,
     pub(super) config: Config,
+    /// What a dashboard would remember that had run all the week.
+    pub(super) past: Arc<History>,
     _faces: (world::kafka::KafkaFace, world::prometheus::PrometheusFace, world::kubernetes::KubernetesFace),
 }
 
@@ -59,6 +66,24 @@ impl Stage {
             low_bandwidth: common.low_bandwidth,
             ..Overrides::default()
         });
-        Ok(Self { world, config, _faces: (kafka, prometheus, kubernetes) })
+        let past = Arc::new(past(&world, &config));
+        Ok(Self { world, config, past, _faces: (kafka, prometheus, kubernetes) })
     }
+}
+
+/// The demand of the week before, as the history of earlier runs.
+fn past(world: &World, config: &Config) -> History {
+    let mut history = History::default();
+    let past = world.with(|state| state.past());
+    let kafka = config.kafka.first().map(|k| &k.name);
+    let prometheus = config.prometheus.first().map(|p| &p.name);
+    let all = [(WorkloadKind::ConsumerGroup, kafka, past.groups), (WorkloadKind::Inference, prometheus, past.services)];
+    for (kind, source, found) in all {
+        for (id, samples) in found {
+            let Some(source) = source.cloned() else { continue };
+            let entity = Entity { kind, source, id: Label::new(id) };
+            history.backfill(&SignalKey { entity, role: Role::Demand }, &samples);
+        }
+    }
+    history
 }

@@ -153,7 +153,21 @@ fn workload(view: &WorkloadView) -> Value {
         "capacity": capacity,
         "alternatives": r.map_or_else(|| json!([]), |r| json!(r.alternatives)),
         "others": r.map(|r| &r.others),
+        "steps": r.map_or_else(|| json!([]), |r| json!(r.steps)),
+        "day": day(view),
     })
+}
+
+/// The plan of the next 24 hours; `null` where there is none, then with the reason beside it.
+fn day(view: &WorkloadView) -> Value {
+    match view.day.as_deref() {
+        None => Value::Null,
+        Some(Err(why)) => json!({ "none_because": why }),
+        Some(Ok(plan)) => json!({
+            "at": plan.at, "steps": plan.steps, "courses": plan.courses, "basis": plan.basis,
+            "forecast": { "step": plan.forecast.step, "points": plan.forecast.points },
+        }),
+    }
 }
 
 fn reading(signal: &SignalView) -> Value {

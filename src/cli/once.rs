@@ -4,7 +4,8 @@ use super::Failure;
 use crate::{
     config::Config,
     engine::{self, Options},
-    model::{Health, Picture, SourceStatus},
+    history::History,
+    model::{Health, Picture, SourceStatus, WorkloadView},
     process::Clock,
 };
 use std::{
@@ -17,24 +18,38 @@ use tokio::time::{self, Instant};
 /// Longest wait for the slowest source, on top of the time to settle.
 const PATIENCE: Duration = Duration::from_secs(12);
 
+/// The same where plans of the day are waited for: a second of work each.
+const PATIENCE_FOR_DAYS: Duration = Duration::from_secs(120);
+
+/// What is waited for beyond the first answers of the sources.
+pub(super) struct Wait {
+    /// Seconds to look at least.
+    pub(super) settle: f64,
+    /// Also the plans of the day, where there can be one.
+    pub(super) days: bool,
+}
+
 /// Looks for `settle` seconds and until every source has answered or failed and what it said was taken in, and gives back what there is to see.
 /// Nothing is written and nothing can be changed; the history of earlier runs is read when there is one.
 pub(super) async fn picture(
     config: Config,
     clock: Clock,
     state: Option<PathBuf>,
-    settle: f64,
+    past: Option<Arc<History>>,
+    wait: Wait,
 ) -> Result<Arc<Picture>, Failure> {
     let expected = config.kafka.len() + config.prometheus.len() + usize::from(config.kubernetes.is_some());
-    let mut handle = engine::watch(Options { config, clock, state });
+    let mut handle = engine::watch(Options { config, clock, state, past, days: wait.days });
     let began = Instant::now();
-    let settle = Duration::from_secs_f64(settle); // from 0 to 600: the command line was checked
-    let deadline = began + settle + PATIENCE;
+    let settle = Duration::from_secs_f64(wait.settle); // from 0 to 600: the command line was checked
+    let deadline = began + settle + if wait.days { PATIENCE_FOR_DAYS } else { PATIENCE };
     loop {
         {
             let picture = handle.pictures.borrow_and_update();
             let decided = picture.sources.len() >= expected && picture.sources.iter().all(is_decided);
-            let whole = handle.behind.load(Relaxed) == 0;
+            let planned =
+                |w: &Arc<WorkloadView>| w.day.is_some() || !w.workload.configured || w.advice.capacity.is_none();
+            let whole = handle.behind.load(Relaxed) == 0 && (!wait.days || picture.workloads.iter().all(planned));
             if decided && whole && began.elapsed() >= settle {
                 break;
             }

@@ -15,7 +15,13 @@ pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
     common::log(common, None)?;
     let config = common::config_with_sources(common)?;
     let state = common::state_path().filter(|p| p.exists());
-    let picture = common::runtime()?.block_on(once::picture(config, Clock::wall(), state, args.settle))?;
+    let picture = common::runtime()?.block_on(once::picture(
+        config,
+        Clock::wall(),
+        state,
+        None,
+        once::Wait { settle: args.settle, days: args.day },
+    ))?;
     let mut views: Vec<&WorkloadView> = picture.workloads.iter().map(AsRef::as_ref).collect();
     let unknown: Vec<&String> = args.workloads.iter().filter(|n| picture.workload(n).is_none()).collect();
     if !args.workloads.is_empty() {
@@ -23,6 +29,7 @@ pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
     }
     let text = match args.format {
         ListFormat::Json => format!("{:#}\n", json::recommendations(&picture, &views)),
+        ListFormat::Table if args.day => table(&views) + &days(&views),
         ListFormat::Table => table(&views),
     };
     print(&text)?;
@@ -72,6 +79,42 @@ fn table(views: &[&WorkloadView]) -> String {
             number(Role::Demand) + "/s",
             number(Role::Backlog),
         );
+    }
+    out
+}
+
+/// The plans of the day, one after the other.
+fn days(views: &[&WorkloadView]) -> String {
+    let mut out = String::new();
+    for view in views {
+        let name = &view.workload.name;
+        let plan = match view.day.as_deref() {
+            None => continue,
+            Some(Err(why)) => {
+                let _ = writeln!(out, "\n{name}: no plan of the day: {why}");
+                continue;
+            }
+            Some(Ok(plan)) => plan,
+        };
+        let _ = writeln!(out, "\n{name}, the 24 hours from {}", plan.at);
+        for pair in plan.steps.windows(2) {
+            let _ = writeln!(out, "  {}  {:>4} to {}", pair[1].at, pair[0].replicas, pair[1].replicas);
+        }
+        let _ = writeln!(
+            out,
+            "  {:<16} {:>10} {:>9} {:>12} {:>8} {:>9}",
+            "WHO", "POD-HOURS", "LATE MIN", "IF BUSY MIN", "CHANGES", "PRICE"
+        );
+        for c in &plan.courses {
+            let _ = writeln!(
+                out,
+                "  {:<16} {:>10.1} {:>9.1} {:>12.1} {:>8} {:>9.1}",
+                c.name, c.pod_hours, c.slo_minutes, c.slo_minutes_high, c.actions, c.price
+            );
+        }
+        for sentence in &plan.basis {
+            let _ = writeln!(out, "  {sentence}");
+        }
     }
     out
 }

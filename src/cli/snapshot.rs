@@ -36,7 +36,14 @@ pub(super) fn run(common: &Common, args: &Snapshot) -> Outcome {
         let state = common::state_path().filter(|p| p.exists());
         (common::config_with_sources(common)?, Clock::wall(), state)
     };
-    let picture = runtime.block_on(once::picture(config.clone(), clock, state, args.settle))?;
+    let past = stage.as_ref().map(|s| s.past.clone());
+    let picture = runtime.block_on(once::picture(
+        config.clone(),
+        clock,
+        state,
+        past,
+        once::Wait { settle: args.settle, days: view == View::Day },
+    ))?;
     if args.format == SnapshotFormat::Json {
         print(&format!("{:#}\n", json::snapshot(&picture)))?;
     } else {

@@ -6,14 +6,15 @@
 mod actuators;
 mod parse;
 mod reader;
+mod shape;
 
 pub use parse::is_kafka_secret;
 pub use reader::{Problem, Problems, nearest, parse_duration};
 
 use crate::model::{
-    CommandSettings, CustomSignal, Entity, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings,
-    Limits, ObjectKind, PatchFileSettings, Price, PrometheusSettings, Property, Role, SignalKey, Slo, Target,
-    WebhookSettings, Workload, WorkloadKind,
+    BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, KafkaSettings, KubernetesSettings,
+    Label, LimitSettings, Limits, ObjectKind, PatchFileSettings, Price, PrometheusSettings, Property, Role, Shape,
+    SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +42,8 @@ pub struct Config {
     pub workloads: Vec<WorkloadConfig>,
     /// `[[pipeline]]`.
     pub pipelines: Vec<Pipeline>,
+    /// `[[budget]]`.
+    pub budgets: Vec<Budget>,
     /// `[actuator.command.NAME]`.
     pub commands: Vec<CommandSettings>,
     /// `[actuator.webhook.NAME]`.
@@ -97,6 +100,10 @@ pub struct WorkloadConfig {
     pub price: Price,
     /// Guards.
     pub guard: GuardSettings,
+    /// What one replica and one job take.
+    pub shape: Shape,
+    /// What one broker can do.
+    pub broker: Option<BrokerLimits>,
     /// PromQL by role.
     pub signals: BTreeMap<Role, String>,
 }
@@ -223,15 +230,21 @@ impl Config {
     }
 
     fn joined(&self, w: &WorkloadConfig) -> Option<Workload> {
-        let id = w.id.clone().unwrap_or_else(|| w.name.clone());
+        let source = self.source_of(w)?;
+        let id = match w.kind {
+            WorkloadKind::Brokers => source.clone(), // the pool of a cluster is the cluster's
+            _ => w.id.clone().unwrap_or_else(|| w.name.clone()),
+        };
         Some(Workload {
             name: w.name.clone(),
-            entity: Entity { kind: w.kind, source: self.source_of(w)?, id },
+            entity: Entity { kind: w.kind, source, id },
             target: w.target.clone(),
             limits: w.limits.unwrap_or_default(),
             slo: w.slo.clone(),
             price: w.price,
             guard: w.guard.clone(),
+            shape: w.shape,
+            broker: w.broker,
             signals: w.signals.clone(),
             configured: true,
         })

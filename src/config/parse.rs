@@ -3,7 +3,7 @@
 use super::{
     Config, Pipeline, Problem, Ui, WorkloadConfig, actuators,
     reader::{Doc, FreeValue, Section},
-    url_problem,
+    shape, url_problem,
 };
 use crate::model::{
     Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings, Limits, ObjectKind, Price,
@@ -35,6 +35,7 @@ fn read(root: &Section<'_>) -> Config {
         kubernetes: root.section("kubernetes").map(|s| kubernetes(&s)),
         workloads: Vec::new(),
         pipelines: Vec::new(),
+        budgets: Vec::new(),
         commands: Vec::new(),
         webhooks: Vec::new(),
         patch_files: Vec::new(),
@@ -46,6 +47,7 @@ fn read(root: &Section<'_>) -> Config {
     }
     workloads(root, &mut config);
     pipelines(root, &mut config);
+    shape::budgets(root, &mut config);
     root.finish();
     config.give_sources_to_signals();
     config.give_kinds_to_kubernetes();
@@ -239,6 +241,8 @@ fn workload(s: &Section<'_>, config: &Config) -> Option<WorkloadConfig> {
         slo: s.section("slo").map(|t| slo(&t)).unwrap_or_default(),
         price: s.section("price").map(|t| price(&t)).unwrap_or_default(),
         guard: s.section("guard").map(|t| guard(&t)).unwrap_or_default(),
+        shape: shape::shape(s, kind),
+        broker: shape::broker(s, kind),
         signals: s.section("signals").map(|t| signals(&t)).unwrap_or_default(),
         name: name.clone().unwrap_or_default(),
     };
@@ -280,6 +284,13 @@ fn replicas(s: &Section<'_>) -> Limits {
 }
 
 fn slo(s: &Section<'_>) -> Slo {
+    let deadline = s.text("deadline").and_then(|text| {
+        let seconds = shape::time_of_day(text);
+        if seconds.is_none() {
+            s.wrong("deadline", format!("{text:?} is no time of day: write \"06:00\" (UTC)"));
+        }
+        seconds
+    });
     let slo = Slo {
         time_lag: s.duration("time_lag"),
         ttft_p95: s.duration("ttft_p95"),
@@ -287,6 +298,7 @@ fn slo(s: &Section<'_>) -> Slo {
         queue_p95: s.duration("queue_p95"),
         latency_p95: s.duration("latency_p95"),
         within: s.duration("within"),
+        deadline,
     };
     s.finish();
     slo

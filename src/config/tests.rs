@@ -77,7 +77,7 @@ const SCHEMA: &str = include_str!("../../config/schema.json");
 const STRANGE: &str = "zzqqxxww";
 
 /// Sections as a file writes them, as problems name them, and where the schema has their keys.
-const SECTIONS: [(&str, &str, &str); 15] = [
+const SECTIONS: [(&str, &str, &str); 18] = [
     ("", "", "/properties"),
     ("[ui]", "ui", "/properties/ui/properties"),
     ("[prometheus.p]", "prometheus.p", "/properties/prometheus/additionalProperties/properties"),
@@ -94,6 +94,9 @@ const SECTIONS: [(&str, &str, &str); 15] = [
     ("[workload.slo]", "workload[1].slo", "/properties/workload/items/properties/slo/properties"),
     ("[workload.price]", "workload[1].price", "/properties/workload/items/properties/price/properties"),
     ("[workload.guard]", "workload[1].guard", "/properties/workload/items/properties/guard/properties"),
+    ("[workload.batch]", "workload[1].batch", "/properties/workload/items/properties/batch/properties"),
+    ("[workload.broker]", "workload[1].broker", "/properties/workload/items/properties/broker/properties"),
+    ("[[budget]]", "budget[1]", "/properties/budget/items/properties"),
     ("[[pipeline]]", "pipeline[1]", "/properties/pipeline/items/properties"),
     ("[actuator]", "actuator", "/properties/actuator/properties"),
     ("[limits]", "limits", "/properties/limits/properties"),
@@ -161,5 +164,54 @@ target = "hpa/payments/b"
         "an autoscaler has bounds, not a count",
     ] {
         assert!(problems.contains(part), "{part:?} is not in\n{problems}");
+    }
+}
+
+#[test]
+fn queues_brokers_and_pools_are_read_and_their_mistakes_told() {
+    let text = r#"
+[kafka.k]
+"bootstrap.servers" = "k:9092"
+[prometheus.p]
+url = "http://p:9090"
+[[workload]]
+name = "training"
+kind = "batch"
+gpus = 2
+batch = { gang = 4, run = "25m" }
+slo = { deadline = "06:30" }
+[[workload]]
+name = "chat"
+kind = "inference"
+[[workload]]
+name = "k"
+kind = "brokers"
+broker = { disk = 2e12, days = 30 }
+[[budget]]
+name = "a100"
+gpus = 16
+workloads = ["training", "chat"]
+"#;
+    let config = Config::parse(text, "x.toml", true).unwrap();
+    let all = config.workloads();
+    let by = |name: &str| all.iter().find(|w| w.name == *name).unwrap();
+    let training = by("training");
+    assert_eq!((training.shape.gpus, training.shape.gang, training.shape.run), (2, 4, Some(1_500.0)));
+    assert_eq!((training.slo.deadline, by("chat").shape.gpus), (Some(23_400.0), 1));
+    let broker = by("k").broker.unwrap();
+    assert!((broker.disk, broker.days, broker.fill) == (2e12, 30.0, 0.75), "{broker:?}");
+    assert_eq!((config.budgets[0].gpus, config.budgets[0].workloads.len()), (16, 2));
+    let wrong = text.replace("06:30", "25:00").replace("disk = 2e12", "disk = 0, fill = 1.5");
+    let wrong = wrong.replace("\"chat\"]", "\"chat\", \"k\", \"nobody\", \"chat\"]");
+    let told = Config::parse(&wrong, "x.toml", true).unwrap_err().to_string();
+    for part in [
+        "workload[1].slo.deadline: \"25:00\" is no time of day",
+        "workload[3].broker.disk: 0 of it",
+        "workload[3].broker.fill: 1.5: a share",
+        "k is brokers: only inference and batch",
+        "no [[workload]] named \"nobody\"",
+        "chat shares another pool already",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in\n{told}");
     }
 }

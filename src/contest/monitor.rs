@@ -221,6 +221,8 @@ pub fn workload(game: &Game, guard: GuardSettings) -> Workload {
         price: game.price,
         guard,
         signals: BTreeMap::new(),
+        shape: crate::model::Shape::default(),
+        broker: None,
         configured: true,
     }
 }

@@ -1,6 +1,6 @@
 //! Which workloads there are, and what is true of each now: configuration joined to what the sources said.
 
-use super::latest::Latest;
+use super::{brokers, latest::Latest};
 use crate::model::{
     Entity, Group, GroupType, GuardSettings, Hpa, KubeState, Label, Limits, Price, Queue, Replicas, ScaledObject,
     Service, Slo, SourceKind, Target, Time, Workload, WorkloadKind, WorkloadState,
@@ -37,6 +37,8 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest) -> Vec<Ar
             price: Price::default(),
             guard: GuardSettings::default(),
             signals: BTreeMap::new(),
+            shape: crate::model::Shape::default(),
+            broker: None,
             configured: false,
         }));
     }
@@ -89,6 +91,7 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
     state.replicas = replicas(workload, latest);
     if let (Some(kube), Some(target)) = (&latest.kube, &workload.target) {
         (state.hpa, state.scaled_object) = autoscalers(kube, target);
+        state.image = kube.workloads.iter().find(|w| w.target == *target).and_then(|w| w.image.clone());
     }
     match workload.entity.kind {
         WorkloadKind::ConsumerGroup => {
@@ -105,7 +108,14 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
                 state.stale_after = stale_after(latest.cadence(SourceKind::Prometheus, name));
             }
         }
-        WorkloadKind::Brokers => {}
+        WorkloadKind::Brokers => {
+            if let Some(cluster) = latest.clusters.get(&workload.entity.source) {
+                state.coverage = 1.0;
+                state.data_age = now.since(cluster.at).max(0.0);
+                state.stale_after = stale_after(latest.cadence(SourceKind::Kafka, &workload.entity.source));
+                brokers::state(cluster, &mut state);
+            }
+        }
     }
     if let Some(r) = &state.replicas {
         // An unready count is as much an input as the lag is; Kubernetes tells changes only, so its age says nothing.
@@ -188,6 +198,9 @@ fn ready_members(workload: &Workload, latest: &Latest, count: u32) -> u32 {
 
 /// Without a target: members of the group, or replicas that export metrics.
 fn seen_replicas(workload: &Workload, latest: &Latest) -> Option<Replicas> {
+    if workload.entity.kind == WorkloadKind::Brokers {
+        return latest.clusters.get(&workload.entity.source).map(|c| brokers::replicas(c));
+    }
     if let Some(g) = group(workload, latest) {
         let (desired, ready) = (g.members.len() as u32, g.active_members() as u32);
         return Some(Replicas { desired, ready, at: g.at, origin: "group members".into(), uid: None });

@@ -1,6 +1,6 @@
 //! The newest word of every source, and the samples that each word adds to the history.
 
-use super::rates::Rates;
+use super::{brokers, rates::Rates};
 use crate::model::{
     Alert, Entity, Group, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey,
     SourceKind, SourceStatus, Target, Time, WorkloadKind,
@@ -65,6 +65,9 @@ impl Latest {
             Observation::Ml(ml) => {
                 let from = samples.new.len();
                 ml_samples(&ml, &mut samples.new);
+                for cluster in self.clusters.values() {
+                    brokers::samples(cluster, &ml, self.clusters.len() == 1, &mut samples.new);
+                }
                 if !self.own.is_empty() {
                     let found = samples.new.split_off(from);
                     samples.new.extend(found.into_iter().filter(|(key, _)| !self.own.contains(key)));
@@ -177,5 +180,6 @@ fn ml_samples(ml: &MlState, out: &mut Vec<(SignalKey, Sample)>) {
     for q in &ml.queues {
         add(WorkloadKind::Batch, &q.name, Role::Backlog, q.waiting.as_ref());
         add(WorkloadKind::Batch, &q.name, Role::Queue, q.waiting.as_ref());
+        add(WorkloadKind::Batch, &q.name, Role::Running, q.running.as_ref());
     }
 }

@@ -10,6 +10,7 @@
 //! is no actuator and no ledger writer in its process, and no type through which one could be reached (`role.rs`).
 
 mod approve;
+mod brokers;
 mod discover;
 mod latest;
 mod pass;
@@ -26,8 +27,8 @@ mod watch;
 pub use role::{Operating, Watching};
 pub use run::{Handle, operate, watch};
 
-use crate::{config::Config, process::Clock};
-use std::path::PathBuf;
+use crate::{config::Config, history::History, process::Clock};
+use std::{path::PathBuf, sync::Arc};
 
 /// What an engine is started with.
 #[derive(Clone, Debug)]
@@ -38,6 +39,10 @@ pub struct Options {
     pub clock: Clock,
     /// Where history and ledger are kept; `None`: nothing is written (demo, one-shot commands).
     pub state: Option<PathBuf>,
+    /// What is remembered from before, beside what lies in `state`; `None`: nothing.
+    pub past: Option<Arc<History>>,
+    /// Whether plans of the day are made at once, rather than when the first looks are over.
+    pub days: bool,
 }
 
 /// Seconds between the points of models and plans.

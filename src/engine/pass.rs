@@ -9,15 +9,15 @@ use super::{
     watch,
 };
 use crate::{
-    advise::{self, Input},
+    advise::{self, Allowance, Input, Learned, budget, day},
     history::History,
     model::{
-        Action, Advice, Entity, Label, Role, Sample, SignalKey, Time, Workload, WorkloadKind, WorkloadState,
-        WorkloadView,
+        Action, Advice, Budget, DayPlan, Entity, Label, Role, Sample, SignalKey, Time, Workload, WorkloadKind,
+        WorkloadState, WorkloadView,
     },
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,10 +27,16 @@ const FORECAST_LIFE: f64 = 60.0;
 /// Wall time for new forecasts in one pass; the rest keep their older ones until the next pass.
 const FORECAST_BUDGET: Duration = Duration::from_millis(400);
 
+/// Seconds for which the plan of a day is shown before it is made anew.
+const DAY_LIFE: f64 = 900.0;
+/// Days that are planned in one go at most, a second of work each: what is made is soon on screen.
+const DAYS: usize = 2;
 /// Wall time for new advice in one pass: with thousands of groups they take turns, and the screen does not wait.
 const ADVICE_BUDGET: Duration = Duration::from_secs(1);
 /// Seconds between two prunings of what is kept in memory.
 const PRUNE: f64 = 60.0;
+/// Seconds between two savings of what was learned.
+const LESSON: f64 = 300.0;
 /// A clock that runs backwards by more than this was set, seconds.
 const SET_BACK: f64 = 5.0;
 
@@ -40,31 +46,60 @@ pub(super) struct Memory {
     history: History,
     at: Time,
     pruned: Time,
+    /// When what was learned was last given away to be kept.
+    kept: Time,
     /// The number of this pass, and of the one that last advised on a thing: who waited longest is first.
     turn: u64,
     turns: HashMap<Entity, u64>,
     /// Workloads that the last pass had no time for.
     waiting: usize,
+    /// The days that are to be planned next.
+    due: Vec<day::Question>,
     advice: HashMap<Entity, Arc<Advice>>,
     /// What looks at each thing taught.
     taught: HashMap<Entity, advise::Memory>,
     counts: HashMap<Entity, (u32, Option<(Time, u32)>)>,
 }
 
+/// Plans of a day, with when each was made.
+pub(super) type Days = HashMap<Entity, (Time, Arc<Result<DayPlan, String>>)>;
+
 /// What a pass reads.
 pub(super) struct Given<'a> {
     pub(super) latest: &'a Latest,
     pub(super) samples: Samples,
     pub(super) configured: &'a [Arc<Workload>],
+    pub(super) budgets: &'a [Budget],
     pub(super) snoozed: &'a HashMap<Label, Time>,
     pub(super) actions: &'a [Action],
+    /// Plans of the next day that were made so far.
+    pub(super) days: &'a Days,
     pub(super) now: Time,
 }
 
+/// One workload in the course of a pass.
+struct Row {
+    workload: Arc<Workload>,
+    state: WorkloadState,
+    advice: Arc<Advice>,
+    /// The advice of the pass before.
+    before: Option<Arc<Advice>>,
+}
+
+impl Row {
+    fn member(&self) -> budget::Member<'_> {
+        budget::Member { workload: &self.workload, state: &self.state, advice: &self.advice }
+    }
+}
+
 impl Memory {
-    /// With the history of earlier runs.
-    pub(super) fn new(history: History) -> Self {
-        Self { history, ..Self::default() }
+    /// With the history of earlier runs and what they learned.
+    pub(super) fn new(history: History, learned: Vec<(Entity, Learned)>) -> Self {
+        let mut memory = Self { history, ..Self::default() };
+        for (entity, learned) in learned {
+            memory.taught.entry(entity).or_default().recall(learned);
+        }
+        memory
     }
 
     /// Runs a pass.
@@ -89,11 +124,37 @@ impl Memory {
             self.prune(&workloads, given.now);
         }
         let began = Instant::now();
-        let mut views: Vec<_> = workloads.into_iter().map(|w| Arc::new(self.view(w, given, began))).collect();
+        let mut rows: Vec<Row> = workloads.into_iter().map(|w| self.row(w, given, began)).collect();
+        self.share_out(&mut rows, given);
+        self.due = self.days_due(&rows, given);
+        let mut views: Vec<_> = rows.into_iter().map(|row| Arc::new(self.view(row, given))).collect();
         view::sort(&mut views);
         let (took, waiting) = (began.elapsed(), self.waiting);
         tracing::debug!("a pass over {} workloads took {took:?}; {waiting} wait for the next one", views.len());
         views
+    }
+
+    /// The days that the last pass found to be due for a plan.
+    pub(super) fn take_due(&mut self) -> Vec<day::Question> {
+        std::mem::take(&mut self.due)
+    }
+
+    /// Whether what was learned is due to be kept.
+    pub(super) fn is_lesson_due(&mut self, now: Time) -> bool {
+        let due = !(0.0..LESSON).contains(&now.since(self.kept));
+        if due {
+            self.kept = now;
+        }
+        due
+    }
+
+    /// What was learned so far, for the next run.
+    pub(super) fn lessons(&self, now: Time) -> Vec<(Entity, Learned)> {
+        let lesson = |(entity, memory): (&Entity, &advise::Memory)| {
+            let capacity = self.advice.get(entity)?.capacity.as_ref()?;
+            Some((entity.clone(), memory.lesson(capacity, now)?))
+        };
+        self.taught.iter().filter_map(lesson).collect()
     }
 
     /// Workloads that the last pass had no time for: another pass soon is of use.
@@ -101,7 +162,8 @@ impl Memory {
         self.waiting
     }
 
-    fn view(&mut self, workload: Arc<Workload>, given: &Given<'_>, began: Instant) -> WorkloadView {
+    /// A workload with its state and its advice, as if nobody shared anything with it.
+    fn row(&mut self, workload: Arc<Workload>, given: &Given<'_>, began: Instant) -> Row {
         let now = given.now;
         let changed = self.last_change(&workload, given);
         let state = discover::state(&workload, given.latest, changed, now);
@@ -111,30 +173,21 @@ impl Memory {
                 self.history.record(&key, Sample { at: now, value: f64::from(count) });
             }
         }
-        let old = self.advice.get(&workload.entity);
+        let before = self.advice.get(&workload.entity).cloned();
+        let old = before.as_deref();
         let forecast = old.and_then(|a| a.forecast.as_ref());
         let spent = began.elapsed();
         let (may_forecast, may_advise) = (spent < FORECAST_BUDGET, spent < ADVICE_BUDGET);
         let usable = forecast.filter(|f| now.since(f.at) < FORECAST_LIFE || !may_forecast);
         let taught = self.taught.entry(workload.entity.clone()).or_default();
+        taught.look_at(&state);
         if let Some(group) = discover::group(&workload, given.latest) {
             watch::look(taught, group, &state);
         }
         if may_forecast && taught.is_due(now) {
             taught.learn(&self.history, &workload.entity, now);
         }
-        let input = Input {
-            workload: &workload,
-            state: &state,
-            history: &self.history,
-            forecast: usable,
-            previous: old.and_then(|a| a.recommendation.as_deref().ok()),
-            memory: Some(taught),
-            now,
-            horizon: HORIZON,
-            step: STEP,
-        };
-        let advice = match old {
+        let advice = match &before {
             Some(old) if !may_advise || (!may_forecast && usable.is_none()) => {
                 self.waiting += 1;
                 stands(old, &state)
@@ -145,18 +198,77 @@ impl Memory {
             }
             _ => {
                 self.turns.insert(workload.entity.clone(), self.turn);
+                let input = Input { forecast: usable, ..self.input(&workload, &state, old, now) };
                 Arc::new(advise::advise(&input))
             }
         };
         self.advice.insert(workload.entity.clone(), advice.clone());
+        Row { workload, state, advice, before }
+    }
+
+    fn input<'a>(
+        &'a self,
+        workload: &'a Workload,
+        state: &'a WorkloadState,
+        before: Option<&'a Advice>,
+        now: Time,
+    ) -> Input<'a> {
+        Input {
+            workload,
+            state,
+            history: &self.history,
+            forecast: None,
+            previous: before.and_then(|a| a.recommendation.as_deref().ok()),
+            memory: self.taught.get(&workload.entity),
+            now,
+            horizon: HORIZON,
+            step: STEP,
+        }
+    }
+
+    /// Where not everybody's advice fits into a pool, those that must do with less are advised again.
+    fn share_out(&mut self, rows: &mut [Row], given: &Given<'_>) {
+        for pool in given.budgets {
+            let members: Vec<budget::Member<'_>> =
+                rows.iter().filter(|r| pool.workloads.contains(&r.workload.name)).map(Row::member).collect();
+            let allowances: BTreeMap<Label, Allowance> = budget::allowances(pool, &members);
+            for row in rows.iter_mut() {
+                let Some(allowance) = allowances.get(&row.workload.name) else { continue };
+                let input = Input {
+                    forecast: row.advice.forecast.as_ref(),
+                    ..self.input(&row.workload, &row.state, row.before.as_deref(), given.now)
+                };
+                let advice = Arc::new(advise::advise_within(&input, Some(allowance)));
+                self.advice.insert(row.workload.entity.clone(), advice.clone());
+                row.advice = advice;
+            }
+        }
+    }
+
+    /// Workloads whose plan of the day is due, those without one and then the oldest first.
+    fn days_due(&self, rows: &[Row], given: &Given<'_>) -> Vec<day::Question> {
+        let made = |row: &Row| given.days.get(&row.workload.entity).map(|(at, _)| *at);
+        let is_due = |row: &&Row| made(row).is_none_or(|at| !(0.0..DAY_LIFE).contains(&given.now.since(at)));
+        let mut due: Vec<&Row> = rows.iter().filter(|row| row.workload.configured).filter(is_due).collect();
+        due.sort_by_key(|row| made(row));
+        let question = |row: &Row| {
+            let capacity = row.advice.capacity.as_ref()?;
+            Some(day::Question::of(&row.workload, &row.state, capacity, &self.history, given.now))
+        };
+        due.into_iter().filter_map(question).take(DAYS).collect()
+    }
+
+    fn view(&self, row: Row, given: &Given<'_>) -> WorkloadView {
+        let Row { workload, state, advice, .. } = row;
         let action = given
             .actions
             .iter()
             .find(|a| a.workload == workload.name && !a.state.is_final() && !a.is_put_back())
             .cloned();
-        let snoozed = given.snoozed.get(&workload.name).copied().filter(|until| *until > now);
-        let beside = Beside { advice, snoozed, action };
-        view::view(workload, state, given.latest, &self.history, beside, now)
+        let snoozed = given.snoozed.get(&workload.name).copied().filter(|until| *until > given.now);
+        let day = given.days.get(&workload.entity).map(|(_, plan)| plan.clone());
+        let beside = Beside { advice, day, snoozed, action };
+        view::view(workload, state, given.latest, &self.history, beside, given.now)
     }
 
     /// A clock that was set back leaves a forecast, a change and samples in the future: they would count as new for as
@@ -198,7 +310,7 @@ impl Memory {
         self.history.prune(now);
         let there: HashSet<&Entity> = workloads.iter().map(|w| &w.entity).collect();
         self.advice.retain(|entity, _| there.contains(entity));
-        self.taught.retain(|entity, _| there.contains(entity));
+        self.taught.retain(|entity, memory| there.contains(entity) || memory.waits(now));
         self.counts.retain(|entity, _| there.contains(entity));
         self.turns.retain(|entity, _| there.contains(entity));
     }

@@ -2,8 +2,9 @@
 
 use super::STEP;
 use crate::{
+    advise::Learned,
     history::{History, store::Store},
-    model::{Role, Sample, SignalKey, Time},
+    model::{Entity, Role, Sample, SignalKey, Time},
 };
 use std::{collections::HashMap, path::PathBuf};
 use tokio::sync::mpsc;
@@ -15,53 +16,90 @@ const LOAD_DEMAND: f64 = 8.0 * 86_400.0;
 /// Batches that may wait for the disk.
 const QUEUE: usize = 64;
 
+/// What lies on the disk, and the way to it.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) history: History,
+    /// What earlier runs learned.
+    pub(super) learned: Vec<(Entity, Learned)>,
+    /// Takes what is to be kept; `None`: nothing is.
+    pub(super) store: Option<mpsc::Sender<Batch>>,
+    /// What the operator should know.
+    pub(super) problem: Option<String>,
+}
+
 /// Opens the store, reads what there is, and starts the writer. The writer ends when the sender is dropped.
 ///
 /// Without a store (no place, or the file cannot be used) there is a history all the same, for this run only, and a
 /// sentence that says so.
-pub(super) async fn start(dir: Option<PathBuf>, now: Time) -> (History, Option<mpsc::Sender<Batch>>, Option<String>) {
-    let Some(dir) = dir else { return (History::default(), None, None) };
+pub(super) async fn start(dir: Option<PathBuf>, now: Time) -> Kept {
+    let Some(dir) = dir else { return Kept::default() };
     let opened = tokio::task::spawn_blocking(move || {
         let mut store = Store::open(&dir)?;
         let mut history = History::default();
         store.load(&mut history, now.plus(-LOAD))?;
         store.load_coarse(&mut history, Role::Demand, now.plus(-LOAD_DEMAND), now.plus(-LOAD))?;
-        Ok::<_, String>((store, history))
+        let learned = learned(&store)?;
+        Ok::<_, String>((store, history, learned))
     });
+    let none =
+        |why: String| Kept { problem: Some(format!("history is not kept between runs: {why}")), ..Kept::default() };
     match opened.await {
-        Ok(Ok((store, history))) => {
+        Ok(Ok((store, history, learned))) => {
             let (sender, receiver) = mpsc::channel(QUEUE);
             tokio::task::spawn_blocking(move || write(store, receiver));
-            (history, Some(sender), None)
+            Kept { history, learned, store: Some(sender), problem: None }
         }
-        Ok(Err(why)) => (History::default(), None, Some(format!("history is not kept between runs: {why}"))),
-        Err(e) => (History::default(), None, Some(format!("history is not kept between runs: {e}"))),
+        Ok(Err(why)) => none(why),
+        Err(e) => none(e.to_string()),
     }
 }
 
-/// Samples of one pass.
-pub(super) type Batch = Vec<(SignalKey, Sample)>;
+/// What earlier runs noted; a note that cannot be read is another version's.
+fn learned(store: &Store) -> Result<Vec<(Entity, Learned)>, String> {
+    let read = |(entity, _, text): (Entity, Time, String)| Some((entity, serde_json::from_str(&text).ok()?));
+    Ok(store.notes()?.into_iter().filter_map(read).collect())
+}
+
+/// What one pass leaves to be kept.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) samples: Vec<(SignalKey, Sample)>,
+    pub(super) learned: Vec<(Entity, Learned)>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.learned.is_empty()
+    }
+}
 
 fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>) {
     let mut last: HashMap<SignalKey, Time> = HashMap::new();
     let mut failing = false;
-    while let Some(batch) = receiver.blocking_recv() {
-        let mut thin = batch;
+    while let Some(mut batch) = receiver.blocking_recv() {
         while let Ok(more) = receiver.try_recv() {
-            thin.extend(more);
+            batch.samples.extend(more.samples);
+            batch.learned.extend(more.learned);
         }
-        thin.retain(|(key, sample)| {
+        batch.samples.retain(|(key, sample)| {
             let due = last.get(key).is_none_or(|t| sample.at.since(*t) >= STEP || sample.at < *t);
             if due {
                 last.insert(key.clone(), sample.at);
             }
             due
         });
-        if thin.is_empty() {
+        if batch.is_empty() {
             continue;
         }
+        let note = |(entity, learned): (Entity, Learned)| {
+            Some((entity, learned.at, serde_json::to_string(&learned).ok()?)) // plain numbers and texts
+        };
+        let notes: Vec<_> = batch.learned.into_iter().filter_map(note).collect();
+        let appended = if batch.samples.is_empty() { Ok(()) } else { store.append(&batch.samples) };
+        let noted = if notes.is_empty() { Ok(()) } else { store.note(&notes) };
         // A failure is said once, until it works again.
-        match (store.append(&thin), failing) {
+        match (appended.and(noted), failing) {
             (Ok(()), true) => tracing::info!("the history is written again"),
             (Err(why), false) => tracing::warn!("the history cannot be written: {why}"),
             (Ok(()), false) | (Err(_), true) => continue,

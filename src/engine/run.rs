@@ -3,18 +3,21 @@
 use super::{
     Operating, Options, Watching, approve,
     latest::{Latest, Samples},
-    pass::{Given, Memory},
+    pass::{Days, Given, Memory},
     persist, role, sources,
 };
-use crate::model::{
-    Action, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation, Picture,
-    Prepared, Severity, SourceStatus, Time, Workload, WorkloadView,
+use crate::{
+    advise::day,
+    model::{
+        Action, Budget, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation,
+        Picture, Prepared, Severity, SourceStatus, Time, Workload, WorkloadView,
+    },
 };
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -30,6 +33,8 @@ const QUEUE: usize = 256;
 const PENDING: usize = 1024;
 /// Shortest time between two passes.
 const PACE: Duration = Duration::from_millis(500);
+/// Plans of the day wait for so long: the first looks have enough to do, and nobody plans a day in the first moment.
+const SETTLED: Duration = Duration::from_secs(20);
 /// A clock that differs from the time that passed by this many seconds was set.
 const CLOCK_SET: f64 = 30.0;
 /// Notices kept for the screen.
@@ -129,12 +134,47 @@ fn set_clock(ahead: f64) -> Option<String> {
     }
 }
 
+/// Plans of a day in the making, off the async threads: a second of work each. Dropped, it stops.
+struct Planning {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Days>,
+}
+
+impl Planning {
+    fn start(due: Vec<day::Question>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let plan = move |question: day::Question| {
+            let plan = question.answer(&|| !told.load(Relaxed))?;
+            Some((question.workload().entity.clone(), (question.at(), Arc::new(plan))))
+        };
+        Self { stop, task: tokio::task::spawn_blocking(move || due.into_iter().filter_map(plan).collect()) }
+    }
+
+    /// The plans when they are made; never, when none are. Cancel safe.
+    async fn done(planning: &mut Option<Self>) -> Days {
+        let Some(planning) = planning else { return std::future::pending().await };
+        let made = (&mut planning.task).await;
+        made.unwrap_or_else(|e| {
+            tracing::error!("the plans of the day broke: {e}");
+            Days::default()
+        })
+    }
+}
+
+impl Drop for Planning {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+    }
+}
+
 /// What one pass gives back.
 struct Passed {
     latest: Latest,
     memory: Memory,
     views: Vec<Arc<WorkloadView>>,
-    store: persist::Batch,
+    keep: persist::Batch,
+    due: Vec<day::Question>,
     news: Vec<Label>,
 }
 
@@ -143,6 +183,7 @@ struct Engine {
     mode: Mode,
     publish: watch::Sender<Arc<Picture>>,
     configured: Arc<Vec<Arc<Workload>>>,
+    budgets: Arc<Vec<Budget>>,
     /// `None` while a pass has it.
     state: Option<(Latest, Memory)>,
     pending: Vec<Observation>,
@@ -156,6 +197,9 @@ struct Engine {
     ledger: LedgerHealth,
     identity: Option<Label>,
     snoozed: Arc<HashMap<Label, Time>>,
+    /// Plans of the next day, and the one that is being made.
+    days: Arc<Days>,
+    planning: Option<Planning>,
     notices: Vec<Notice>,
     store: Option<mpsc::Sender<persist::Batch>>,
     seq: u64,
@@ -163,6 +207,8 @@ struct Engine {
     behind: Arc<AtomicUsize>,
     /// Workloads that the last pass had no time for.
     waiting: usize,
+    /// When this engine began.
+    began: Instant,
     /// The last look at both clocks: the one that stamps and the one that cannot be set.
     looked: (Time, Instant),
 }
@@ -170,9 +216,15 @@ struct Engine {
 impl Engine {
     async fn new(options: Options, mode: Mode, publish: watch::Sender<Arc<Picture>>, behind: Arc<AtomicUsize>) -> Self {
         let now = options.clock.now();
-        let (history, store, problem) = persist::start(options.state.clone(), now).await;
+        let persist::Kept { mut history, learned, store, problem } = persist::start(options.state.clone(), now).await;
+        if let Some(past) = &options.past {
+            for key in past.keys() {
+                history.backfill(key, &past.samples(key, Time::from_millis(i64::MIN)));
+            }
+        }
         let own = options.config.own_series();
         let configured = options.config.workloads().into_iter().map(Arc::new).collect();
+        let budgets = Arc::new(options.config.budgets.clone());
         let ledger = match mode {
             Mode::Watch => LedgerHealth { writable: false, detail: Label::new("watch: nothing is recorded") },
             Mode::Operate => LedgerHealth { writable: false, detail: Label::new("opening") },
@@ -182,7 +234,8 @@ impl Engine {
             mode,
             publish,
             configured: Arc::new(configured),
-            state: Some((Latest::new(own), Memory::new(history))),
+            budgets,
+            state: Some((Latest::new(own), Memory::new(history, learned))),
             pending: Vec::new(),
             sources: BTreeMap::new(),
             clusters: Vec::new(),
@@ -194,11 +247,14 @@ impl Engine {
             ledger,
             identity: None,
             snoozed: Arc::default(),
+            days: Arc::default(),
+            planning: None,
             notices: Vec::new(),
             store,
             seq: 0,
             behind,
             waiting: 0,
+            began: Instant::now(),
             looked: (now, Instant::now()),
         };
         if let Some(problem) = problem {
@@ -241,6 +297,10 @@ impl Engine {
                     }
                     self.publish();
                 }
+                plans = Planning::done(&mut self.planning) => {
+                    self.planning = None;
+                    Arc::make_mut(&mut self.days).extend(plans);
+                }
                 _ = pace.tick() => {
                     self.look_at_clock();
                     let more = !self.pending.is_empty() || self.waiting > 0;
@@ -248,6 +308,13 @@ impl Engine {
                         pass = self.start_pass();
                     }
                 }
+            }
+        }
+        // What was learned since it was last kept; a pass that is under way has the rest, and that is minutes at most.
+        if let (Some(store), Some((_, memory))) = (&self.store, &self.state) {
+            let learned = memory.lessons(self.options.clock.now());
+            if store.try_send(persist::Batch { samples: Vec::new(), learned }).is_err() {
+                tracing::warn!("what was learned in the last minutes is not kept: the disk is too slow");
             }
         }
     }
@@ -300,20 +367,32 @@ impl Engine {
     fn start_pass(&mut self) -> Option<JoinHandle<Passed>> {
         let (mut latest, mut memory) = self.state.take()?;
         let pending = std::mem::take(&mut self.pending);
-        let (configured, snoozed, actions) = (self.configured.clone(), self.snoozed.clone(), self.actions.clone());
+        let (configured, budgets) = (self.configured.clone(), self.budgets.clone());
+        let (snoozed, actions, days) = (self.snoozed.clone(), self.actions.clone(), self.days.clone());
         let now = self.options.clock.now();
         Some(tokio::task::spawn_blocking(move || {
             let mut samples = Samples::default();
             for observation in pending {
                 latest.apply(observation, &mut samples);
             }
-            let mut store = std::mem::take(&mut samples.kept);
-            store.extend(samples.new.iter().cloned());
-            let given =
-                Given { latest: &latest, samples, configured: &configured, snoozed: &snoozed, actions: &actions, now };
+            let mut samples_to_keep = std::mem::take(&mut samples.kept);
+            samples_to_keep.extend(samples.new.iter().cloned());
+            let given = Given {
+                latest: &latest,
+                samples,
+                configured: &configured,
+                budgets: &budgets,
+                snoozed: &snoozed,
+                actions: &actions,
+                days: &days,
+                now,
+            };
             let views = memory.pass(&given);
             let news = std::mem::take(&mut latest.news);
-            Passed { latest, memory, views, store, news }
+            let learned = if memory.is_lesson_due(now) { memory.lessons(now) } else { Vec::new() };
+            let keep = persist::Batch { samples: samples_to_keep, learned };
+            let due = memory.take_due();
+            Passed { latest, memory, views, keep, due, news }
         }))
     }
 
@@ -324,12 +403,16 @@ impl Engine {
         self.views = passed.views;
         self.waiting = passed.memory.waiting();
         self.state = Some((passed.latest, passed.memory));
+        let settled = self.options.days || self.began.elapsed() >= SETTLED;
+        if settled && self.planning.is_none() && !passed.due.is_empty() {
+            self.planning = Some(Planning::start(passed.due));
+        }
         for text in &passed.news {
             self.notice(Severity::Look, text.as_str());
         }
         if let Some(store) = &self.store
-            && !passed.store.is_empty()
-            && store.try_send(passed.store).is_err()
+            && !passed.keep.is_empty()
+            && store.try_send(passed.keep).is_err()
         {
             tracing::warn!("the disk is too slow for the history: a batch of samples was not kept");
         }

@@ -99,6 +99,8 @@ impl Desk {
             latest: &self.latest,
             samples,
             configured: &configured,
+            budgets: &[],
+            days: &HashMap::new(),
             snoozed: &snoozed,
             actions: &actions,
             now,

@@ -4,7 +4,7 @@ use super::{CHART, discover, latest::Latest};
 use crate::{
     history::History,
     model::{
-        Action, Advice, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState, Time, Workload,
+        Action, Advice, DayPlan, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState, Time, Workload,
         WorkloadKind, WorkloadState, WorkloadView, duration,
     },
 };
@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// What is known of a workload besides the sources.
 pub(super) struct Beside {
     pub(super) advice: Arc<Advice>,
+    pub(super) day: Option<Arc<Result<DayPlan, String>>>,
     pub(super) snoozed: Option<Time>,
     pub(super) action: Option<Action>,
 }
@@ -37,6 +38,7 @@ pub(super) fn view(
         signals,
         slo,
         advice: beside.advice,
+        day: beside.day,
         snoozed: beside.snoozed,
         action: beside.action,
     }
@@ -60,7 +62,13 @@ fn roles(kind: WorkloadKind) -> &'static [(Role, &'static str)] {
             (Role::Replicas, ""),
         ],
         WorkloadKind::Batch => &[(Role::Backlog, "jobs"), (Role::Progress, "ratio"), (Role::Replicas, "")],
-        WorkloadKind::Brokers => &[(Role::Utilisation, "ratio"), (Role::Replicas, "")],
+        WorkloadKind::Brokers => &[
+            (Role::Demand, "bytes/s"),
+            (Role::Throughput, "bytes/s"),
+            (Role::Utilisation, "cores"),
+            (Role::Memory, "bytes"),
+            (Role::Replicas, ""),
+        ],
     }
 }
 

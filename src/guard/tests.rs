@@ -16,6 +16,8 @@ fn workload(min: u32, max: u32) -> Workload {
         price: Price::default(),
         guard: GuardSettings::default(),
         signals: std::collections::BTreeMap::new(),
+        shape: crate::model::Shape::default(),
+        broker: None,
         configured: true,
     }
 }

@@ -31,8 +31,9 @@ impl Fold {
     pub fn of(role: Role) -> Self {
         match role {
             Role::Demand | Role::Throughput | Role::Utilisation => Self::Mean,
-            Role::Backlog | Role::TimeLag | Role::Latency | Role::InterToken | Role::Memory | Role::Queue => Self::Max,
-            Role::Replicas | Role::Desired | Role::Progress => Self::Last,
+            Role::Backlog | Role::TimeLag | Role::Latency | Role::InterToken | Role::Memory => Self::Max,
+            // Of one instant both: jobs that move from the queue to work are neither lost nor seen twice.
+            Role::Queue | Role::Running | Role::Replicas | Role::Desired | Role::Progress => Self::Last,
         }
     }
 

@@ -38,6 +38,12 @@ const SCHEMA: &str = "
         slot INTEGER NOT NULL, series INTEGER NOT NULL, at INTEGER NOT NULL, value REAL NOT NULL,
         PRIMARY KEY (slot, series)) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 1;";
+/// Beside them, one word a thing for whoever keeps more than samples of it. A table of its own, so that older programs
+/// pass it over.
+const NOTES: &str = "
+    CREATE TABLE IF NOT EXISTS notes (
+        kind TEXT NOT NULL, source TEXT NOT NULL, entity TEXT NOT NULL, at INTEGER NOT NULL, note TEXT NOT NULL,
+        PRIMARY KEY (kind, source, entity)) STRICT;";
 
 /// An open history file.
 ///
@@ -99,6 +105,16 @@ impl Store {
             history.backfill(&key, &samples);
         }
         Ok(count)
+    }
+
+    /// What was noted of each thing, with when; words of its author's.
+    pub fn notes(&self) -> Result<Vec<(Entity, Time, String)>, String> {
+        read_notes(&self.db).map_err(|e| sentence(&self.path, "read", &e))
+    }
+
+    /// Notes something of each thing in one transaction; what was noted of it before is replaced.
+    pub fn note(&mut self, notes: &[(Entity, Time, String)]) -> Result<(), String> {
+        write_notes(&mut self.db, notes).map_err(|e| sentence(&self.path, "write", &e))
     }
 
     /// Reads one sample of a role in five minutes between two instants into `history`, without replacing what it knows:
@@ -187,6 +203,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
     }
     if version <= VERSION {
+        db.execute_batch(NOTES)?;
         // Walks the whole table once: what is torn is found now rather than in the middle of a night.
         db.query_row("SELECT count(*) FROM samples", [], |_| Ok(()))?;
     }
@@ -237,6 +254,30 @@ fn read_coarse(
         }
     }
     Ok(out)
+}
+
+fn read_notes(db: &Connection) -> rusqlite::Result<Vec<(Entity, Time, String)>> {
+    let mut statement = db.prepare("SELECT kind, source, entity, at, note FROM notes")?;
+    let mut rows = statement.query([])?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        let Some(kind) = parse_kind(&row.get::<_, String>(0)?) else { continue };
+        let (source, id) = (Label::new(&row.get::<_, String>(1)?), Label::new(&row.get::<_, String>(2)?));
+        out.push((Entity { kind, source, id }, Time::from_millis(row.get(3)?), row.get(4)?));
+    }
+    Ok(out)
+}
+
+fn write_notes(db: &mut Connection, notes: &[(Entity, Time, String)]) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for (Entity { kind, source, id }, at, note) in notes {
+        transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO notes (kind, source, entity, at, note) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![kind.name(), source.as_str(), id.as_str(), at.millis(), note])?;
+    }
+    transaction.commit()
 }
 
 fn read(db: &Connection, since: Time) -> rusqlite::Result<BTreeMap<SignalKey, Vec<Sample>>> {

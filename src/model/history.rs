@@ -29,13 +29,15 @@ pub enum Role {
     Desired,
     /// Jobs waiting (batch).
     Queue,
+    /// Jobs under way (batch).
+    Running,
     /// Progress ratio 0–1 (training).
     Progress,
 }
 
 impl Role {
     /// Every role, in the order that a screen lists them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Demand,
         Self::Throughput,
         Self::Backlog,
@@ -47,6 +49,7 @@ impl Role {
         Self::Replicas,
         Self::Desired,
         Self::Queue,
+        Self::Running,
         Self::Progress,
     ];
 
@@ -64,6 +67,7 @@ impl Role {
             Self::Replicas => "replicas",
             Self::Desired => "desired",
             Self::Queue => "queue",
+            Self::Running => "running",
             Self::Progress => "progress",
         }
     }

@@ -27,6 +27,8 @@ pub struct KubeWorkload {
     pub target: Target,
     /// `metadata.uid`: an object made again under the same name has another.
     pub uid: Label,
+    /// Images of the pod template's containers, in its order, with commas between them; `None`: it has no template.
+    pub image: Option<Label>,
     /// `spec.replicas` (1 when absent).
     pub desired: u32,
     /// `status.replicas`.

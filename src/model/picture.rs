@@ -1,8 +1,8 @@
 //! Everything a screen needs, immutable: the engine publishes one per refresh, the views only read it.
 
 use super::{
-    Action, Advice, Alert, Grid, KafkaCluster, KubeState, Label, MlState, Prepared, Reading, Role, SourceStatus, Time,
-    Workload, WorkloadState,
+    Action, Advice, Alert, DayPlan, Grid, KafkaCluster, KubeState, Label, MlState, Prepared, Reading, Role,
+    SourceStatus, Time, Workload, WorkloadState,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -80,6 +80,8 @@ pub struct WorkloadView {
     pub slo: Option<SloState>,
     /// Forecast, capacity, recommendation.
     pub advice: Arc<Advice>,
+    /// The plan of the next day, or what is missing for one; `None`: not worked out yet.
+    pub day: Option<Arc<Result<DayPlan, String>>>,
     /// Snoozed until.
     pub snoozed: Option<Time>,
     /// The action on its target that is not final yet.

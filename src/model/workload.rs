@@ -59,6 +59,10 @@ pub struct Workload {
     pub price: Price,
     /// Guards' settings.
     pub guard: GuardSettings,
+    /// What one replica and one job take.
+    pub shape: Shape,
+    /// Of a broker pool: what one broker can do. `None`: nobody said so, usual figures are assumed.
+    pub broker: Option<BrokerLimits>,
     /// PromQL that replaces a pack's expression for a role.
     pub signals: BTreeMap<Role, String>,
     /// Whether it stands in the configuration (else discovered).
@@ -94,8 +98,64 @@ pub struct Slo {
     pub queue_p95: Option<f64>,
     /// End-to-end latency, p95.
     pub latency_p95: Option<f64>,
-    /// Batch: done within.
+    /// Batch: done within so long of coming.
     pub within: Option<f64>,
+    /// Batch: done by this time of every day, seconds after midnight UTC.
+    pub deadline: Option<f64>,
+}
+
+/// What one replica takes of a pool, and one job of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Shape {
+    /// GPUs of one replica (`gpus`), for pools that are shared ([`Budget`]).
+    pub gpus: u32,
+    /// Replicas that one job needs at once (`batch.gang`).
+    pub gang: u32,
+    /// Seconds that one job runs (`batch.run`), where that cannot be told from the queue. `None`: nobody said so.
+    pub run: Option<f64>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { gpus: 1, gang: 1, run: None }
+    }
+}
+
+/// `[[budget]]`: GPUs that several workloads share.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Budget {
+    /// The pool's name.
+    pub name: Label,
+    /// GPUs in all.
+    pub gpus: u32,
+    /// Who shares them, by workload name.
+    pub workloads: Vec<Label>,
+}
+
+/// What one broker can do, and how full it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BrokerLimits {
+    /// Bytes per second in, and the same out.
+    pub network: f64,
+    /// Bytes of disk.
+    pub disk: f64,
+    /// Cores.
+    pub cores: f64,
+    /// Share of the network and the disk that may be used with one broker down.
+    pub fill: f64,
+    /// CPU ratio that may be used with one broker down.
+    pub cpu: f64,
+    /// Bytes per second of the throttle under which partitions are moved, per broker.
+    pub throttle: f64,
+    /// Days that the disks must last.
+    pub days: f64,
+}
+
+impl Default for BrokerLimits {
+    /// 10 Gbit/s, 4 TB, 8 cores, three quarters full at most, 60 % CPU, moved at 50 MB/s, a week ahead.
+    fn default() -> Self {
+        Self { network: 1.25e9, disk: 4e12, cores: 8.0, fill: 0.75, cpu: 0.6, throttle: 50e6, days: 7.0 }
+    }
 }
 
 /// What things cost, in one currency: the price J of DESIGN.md.
@@ -199,6 +259,10 @@ pub struct WorkloadState {
     /// Consumer group: whether a rebalance leaves where it is what need not move, and running (`cooperative-sticky`,
     /// KIP-848), rather than stopping and dealing out everything. `None`: not known.
     pub sticky: Option<bool>,
+    /// Broker pool: copies of each partition, on average.
+    pub copies: Option<f64>,
+    /// Images that the target's pods run, where it says.
+    pub image: Option<Label>,
     /// CPU utilisation of request, ratio, for rules on CPU.
     pub cpu: Option<f64>,
     /// When the count was last seen to change, and from what.
@@ -228,6 +292,8 @@ impl WorkloadState {
             partition_rates: Vec::new(),
             partition_owners: Vec::new(),
             sticky: None,
+            copies: None,
+            image: None,
             cpu: None,
             last_change: None,
             hpa: None,

@@ -69,6 +69,11 @@ impl Batch {
         self.waiting.push(Job { serial, gang, step: 0.0, steps, waited: 0.0 });
     }
 
+    /// Gives the jobs another quota. Those that run keep what they hold: none is interrupted.
+    pub fn set_quota(&mut self, quota: u32) {
+        self.settings.quota = quota;
+    }
+
     /// One step.
     pub fn step(&mut self) {
         if self.random.unit() < self.settings.jobs_per_hour * STEP / 3600.0 {
@@ -144,6 +149,18 @@ mod tests {
             batch.step();
         }
         assert_eq!((batch.finished(), batch.used(), batch.waiting().len()), (1, 3, 0));
+    }
+
+    #[test]
+    fn a_smaller_quota_interrupts_nobody_and_lets_nobody_begin() {
+        let mut batch = Batch::new(BatchSettings { quota: 3, jobs_per_hour: 0.0, ..BatchSettings::default() }, 1);
+        batch.submit(2, 500.0);
+        batch.submit(1, 500.0);
+        batch.step();
+        batch.set_quota(1);
+        batch.submit(1, 500.0);
+        batch.step();
+        assert_eq!((batch.used(), batch.free(), batch.waiting().len()), (3, 0, 1));
     }
 
     #[test]

@@ -83,6 +83,7 @@ actions! {
     Undo         "undo"          "undo"      Decide  ["U"]                "Go back to the count before the last change.";
     Explain      "explain"       "explain"   Show    ["e"]                "Show where every number of the recommendation comes from.";
     WhatIf       "what-if"       "what if"   Show    ["w"]                "Play the next half hour: more demand, a consumer lost, a broker lost, slow commits.";
+    Day          "day"           "day plan"  Show    ["P"]                "Show the plan of the next 24 hours: when how many, and what that costs.";
     Filter       "filter"        "filter"    Show    ["/"]                "Show only the rows that match: words, kind:group, state:act, lag>10k.";
     Sort         "sort"          "sort"      Show    ["s"]                "Sort by the next column.";
     Freeze       "freeze"        "freeze"    Show    ["space"]            "Freeze the screen, and go on.";

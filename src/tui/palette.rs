@@ -42,7 +42,7 @@ pub fn matching(typed: &str, picture: &Picture) -> Vec<Item> {
             && a.section() != super::action::Section::Move
             && !matches!(a, Action::Palette | Action::Confirm | Action::ConfirmAt | Action::Open | Action::Back)
     };
-    let views = View::ALL.into_iter().filter(|v| *v != View::Workload).map(Item::View);
+    let views = View::ALL.into_iter().filter(|v| !matches!(v, View::Workload | View::Day)).map(Item::View);
     let actions =
         Action::ALL.iter().filter(useful).filter(|a| !a.name().starts_with("view-")).map(|a| Item::Action(*a));
     let workloads = picture.workloads.iter().map(|w| Item::Workload(w.workload.name.clone()));

@@ -15,6 +15,8 @@ pub enum View {
     Overview,
     /// One workload: chart, signals, recommendation. Which one: [`State::selected`] of [`Pane::Workloads`].
     Workload,
+    /// The same workload's plan of the next 24 hours.
+    Day,
     /// Brokers, topics, groups, partitions.
     Kafka,
     /// GPUs, inference services, queues, training runs.
@@ -25,13 +27,14 @@ pub enum View {
 
 impl View {
     /// Every view, in the order of the number keys.
-    pub const ALL: [Self; 5] = [Self::Overview, Self::Kafka, Self::Ml, Self::Actions, Self::Workload];
+    pub const ALL: [Self; 6] = [Self::Overview, Self::Kafka, Self::Ml, Self::Actions, Self::Workload, Self::Day];
 
     /// The name in commands (`snapshot --view NAME`), footer and palette.
     pub fn name(self) -> &'static str {
         match self {
             Self::Overview => "overview",
             Self::Workload => "workload",
+            Self::Day => "day",
             Self::Kafka => "kafka",
             Self::Ml => "ml",
             Self::Actions => "actions",
@@ -46,7 +49,7 @@ impl View {
     /// The tables of this view; Tab goes through them in this order. The first one has the cursor at the start.
     pub fn panes(self) -> &'static [Pane] {
         match self {
-            Self::Overview | Self::Workload => &[Pane::Workloads],
+            Self::Overview | Self::Workload | Self::Day => &[Pane::Workloads],
             Self::Kafka => &[Pane::Groups, Pane::Partitions, Pane::Topics, Pane::Brokers],
             Self::Ml => &[Pane::Services, Pane::Gpus, Pane::Queues, Pane::Trainings],
             Self::Actions => &[Pane::Actions],

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::watch;
 
 /// Seconds of history before the show begins.
-const HISTORY: f64 = 8.0 * 3600.0;
+pub(super) const HISTORY: f64 = 8.0 * 3600.0;
 /// Seconds in a day.
 const DAY: f64 = 86_400.0;
 
@@ -35,6 +35,7 @@ pub(super) fn build(name: &str, seed: u64, start: Time, changes: watch::Sender<u
     };
     let mut random = Random::new(seed);
     let mut batch = Batch::new(BatchSettings::default(), random.bits());
+    let quota = batch.settings().quota;
     for (gang, steps) in [(2, 190_000.0), (1, 60_000.0), (1, 40_000.0)] {
         batch.submit(gang, steps);
     }
@@ -42,6 +43,7 @@ pub(super) fn build(name: &str, seed: u64, start: Time, changes: watch::Sender<u
     let mut builder = Builder { state, random };
     builder.machines();
     parts(&mut builder);
+    builder.deployment("ml", "trainer", quota, Part::Training);
     let mut state = builder.state;
     state.events.make_contiguous().sort_by(|a, b| a.0.total_cmp(&b.0));
     state.advance_to(start);

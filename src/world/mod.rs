@@ -31,11 +31,13 @@ mod exporters;
 mod hardware;
 mod objects;
 mod offsets;
+mod past;
 mod scenario;
 mod series;
 mod state;
 
 pub use objects::{Deployment, Meta, Object, ScaleError};
+pub use past::Past;
 pub use series::{Scrapes, Series};
 pub use state::State;
 

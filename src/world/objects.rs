@@ -57,6 +57,8 @@ pub(super) enum Part {
     Group(usize),
     /// Replicas of the inference fleet with this index.
     Fleet(usize),
+    /// Workers of the training queue, a GPU each.
+    Training,
 }
 
 /// An autoscaler object: what the model says about it, and its metadata.

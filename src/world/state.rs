@@ -253,7 +253,7 @@ impl State {
         for job in self.batch.running() {
             wanted.extend((0..job.gang).map(|_| Holder::Job { serial: job.serial }));
         }
-        let quota = self.batch.settings().quota as usize;
+        let quota = self.batch.settings().quota.max(self.batch.used()) as usize;
         let room = self.gpus.len().saturating_sub(quota);
         for deployment in &self.deployments {
             if let Part::Fleet(i) = deployment.part
@@ -293,10 +293,14 @@ impl State {
 
     /// Gives a deployment's count to what its pods are. A fleet follows by itself, as GPUs allow.
     pub(super) fn order(&mut self, part: Part, n: u32) {
-        if let Part::Group(i) = part
-            && let Some(group) = self.groups.get_mut(i)
-        {
-            group.group.scale(n);
+        match part {
+            Part::Group(i) => {
+                if let Some(group) = self.groups.get_mut(i) {
+                    group.group.scale(n);
+                }
+            }
+            Part::Training => self.batch.set_quota(n),
+            Part::Fleet(_) => {}
         }
     }
 
@@ -307,6 +311,8 @@ impl State {
             let ready = match deployment.part {
                 Part::Group(i) => self.groups.get(i).map_or(0, |g| g.group.consumers().len()),
                 Part::Fleet(i) => self.services.get(i).map_or(0, |s| s.fleet.ready()),
+                // A worker is there as soon as its pod runs; what is busy stays until its job has ended.
+                Part::Training => self.batch.settings().quota.max(self.batch.used()) as usize,
             };
             let seen = now.since(deployment.last_writer.1) >= OBSERVED_AFTER;
             let observed = if seen { deployment.generation } else { deployment.observed_generation };

@@ -1,16 +1,21 @@
 //! One half hour, second by second: a group on its topic, what befalls it, and what is seen of it meanwhile.
 
-use super::{COMMIT, ELECTION, Event, MOST, Question, shares};
-use crate::simulate::{
-    Assignor,
-    group::{Group, GroupSettings, Protocol},
-    topic::Topic,
+use super::{COMMIT, ELECTION, Event, MOST, shares};
+use crate::{
+    model::{Capacity, Replicas, WorkloadState},
+    simulate::{
+        Assignor,
+        group::{Group, GroupSettings, Protocol},
+        topic::Topic,
+    },
 };
 
 /// Seconds between two questions whether to go on.
 const ASK: usize = 120;
 /// Behind by more seconds than commits explain is not caught up.
 const CAUGHT_UP: f64 = 2.0;
+/// A minute over the objective counts at most this many times.
+const WORST: f64 = 10.0;
 /// Demand counts as at least this much of its mean: what trickles is not hours behind.
 const LEAST: f64 = 0.01;
 
@@ -25,13 +30,15 @@ pub struct Course {
     pub late_peak: f64,
     /// Minutes over the objective.
     pub slo_minutes: f64,
+    /// The same, each counted as many times as it is over the objective, at most ten.
+    pub severe: f64,
     /// Seconds until everything that arrived is processed, 0: it always was; `None`: not within what was played.
     pub caught_up: Option<f64>,
 }
 
 /// A group under way. A copy goes on in its own way.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
+pub(in crate::advise) struct Run {
     topic: Topic,
     group: Group,
     demand: Vec<f64>,
@@ -52,9 +59,18 @@ pub(super) struct Run {
     behind_until: usize,
 }
 
+/// A group as it is found.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::advise) struct Found<'a> {
+    pub state: &'a WorkloadState,
+    pub capacity: &'a Capacity,
+    pub replicas: &'a Replicas,
+}
+
 impl Run {
-    pub fn of(question: &Question, demand: &[f64], objective: f64) -> Self {
-        let (state, capacity) = (&question.view.state, &question.capacity);
+    /// A group that meets this demand, second by second.
+    pub fn of(found: Found<'_>, demand: &[f64], objective: f64) -> Self {
+        let Found { state, capacity, replicas: count } = found;
         let together = state.partition_lags.len().div_ceil(MOST).max(1);
         let weights = shares(state);
         let sum: f64 = weights.iter().sum();
@@ -67,9 +83,9 @@ impl Run {
         let partitions = state.partition_lags.len();
         let backlog = merge(state.partition_lags.iter().enumerate().map(waiting).collect());
         let mut topic = Topic::of(&merge((0..partitions).map(share).collect()));
-        let replicas = question.replicas.desired;
-        let ready = question.replicas.ready.min(replicas);
-        let mut group = Group::new(settings(question), &topic, ready, 1);
+        let replicas = count.desired;
+        let ready = count.ready.min(replicas);
+        let mut group = Group::new(settings(state, capacity), &topic, ready, 1);
         let owners: Vec<Option<usize>> =
             state.partition_owners.iter().step_by(together).map(|o| o.map(|o| o as usize)).collect();
         let held = owners.iter().flatten().collect::<std::collections::BTreeSet<_>>().len();
@@ -80,7 +96,7 @@ impl Run {
         group.scale(replicas); // those that are still starting
         topic.append(&backlog);
         let mean = demand.iter().sum::<f64>() / demand.len().max(1) as f64;
-        let seen = Course { replicas, lag_peak: 0.0, late_peak: 0.0, slo_minutes: 0.0, caught_up: None };
+        let seen = Course { replicas, lag_peak: 0.0, late_peak: 0.0, slo_minutes: 0.0, severe: 0.0, caught_up: None };
         Self {
             topic,
             group,
@@ -161,6 +177,11 @@ impl Run {
         (ready, self.group.starting(), self.group.is_rebalancing())
     }
 
+    /// Records behind, by the commits: what a monitor sees.
+    pub fn lag(&self) -> f64 {
+        self.group.lag(self.topic.ends())
+    }
+
     /// Records that are really unprocessed.
     pub fn backlog(&self) -> f64 {
         self.group.backlog(self.topic.ends())
@@ -198,6 +219,7 @@ impl Run {
         self.seen.late_peak = self.seen.late_peak.max(late);
         if late > self.objective {
             self.seen.slo_minutes += 1.0 / 60.0;
+            self.seen.severe += (late / self.objective).min(WORST) / 60.0;
         }
         if late > self.commit + CAUGHT_UP && self.backlog() > rate * CAUGHT_UP {
             self.behind_until = self.second;
@@ -206,8 +228,7 @@ impl Run {
 }
 
 /// The group as it was seen to behave.
-fn settings(question: &Question) -> GroupSettings {
-    let (state, capacity) = (&question.view.state, &question.capacity);
+fn settings(state: &WorkloadState, capacity: &Capacity) -> GroupSettings {
     let sticky = state.sticky == Some(true);
     let per_replica =
         if capacity.samples == 0 { capacity.high.max(capacity.per_replica) } else { capacity.per_replica };

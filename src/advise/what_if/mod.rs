@@ -16,7 +16,7 @@ use crate::{
     },
     policy::planner::{self, Bursts, Problem, Work},
 };
-use course::Run;
+pub(super) use course::{Found, Run};
 use std::sync::Arc;
 
 /// Seconds that are played when there is no forecast to say so, and at most.
@@ -156,7 +156,8 @@ impl Question {
         let mut basis = self.basis();
         let demand = self.demand(&mut basis);
         let objective = self.objective(&mut basis);
-        let run = Run::of(self, &demand, objective);
+        let found = Found { state: &self.view.state, capacity: &self.capacity, replicas: &self.replicas };
+        let run = Run::of(found, &demand, objective);
         let mut cases = Vec::new();
         for event in self.events() {
             cases.push(self.case(event, &run, go_on)?);

@@ -61,6 +61,8 @@ fn picture(change: impl FnOnce(&mut WorkloadState, &mut Advice)) -> Picture {
         price: Price::default(),
         guard: GuardSettings::default(),
         signals: BTreeMap::new(),
+        shape: crate::model::Shape::default(),
+        broker: None,
         configured: true,
     };
     let view = WorkloadView {
@@ -71,6 +73,7 @@ fn picture(change: impl FnOnce(&mut WorkloadState, &mut Advice)) -> Picture {
         signals: vec![SignalView { role: Role::Demand, unit: "records/s", now: demand, track: Arc::default() }],
         slo: None,
         advice: Arc::new(advice),
+        day: None,
         snoozed: None,
         action: None,
     };

@@ -40,7 +40,13 @@ impl Workloads {
             return Ok(Self { configured, seen: Vec::new(), file });
         }
         let state = common::state_path().filter(|p| p.exists());
-        let picture = common::runtime()?.block_on(once::picture(config, Clock::wall(), state, SETTLE))?;
+        let picture = common::runtime()?.block_on(once::picture(
+            config,
+            Clock::wall(),
+            state,
+            None,
+            once::Wait { settle: SETTLE, days: false },
+        ))?;
         Ok(Self { configured, seen: picture.workloads.clone(), file })
     }
 

@@ -123,6 +123,8 @@ pub(super) fn workload(game: &Game, index: usize, guard: GuardSettings) -> Optio
         price: Price { pod_hour: game.price.pod_hour * f64::from(service.gpus), ..game.price },
         guard,
         signals: BTreeMap::new(),
+        shape: crate::model::Shape::default(),
+        broker: None,
         configured: true,
     })
 }

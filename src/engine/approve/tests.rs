@@ -57,6 +57,8 @@ fn picture(recommendation: Recommendation, replicas: u32) -> Arc<Picture> {
         price: Price::default(),
         guard: GuardSettings::default(),
         signals: BTreeMap::new(),
+        shape: crate::model::Shape::default(),
+        broker: None,
         configured: true,
     };
     let seen = Replicas { desired: replicas, ready: replicas, at: now, origin: "test".into(), uid: None };
@@ -69,6 +71,7 @@ fn picture(recommendation: Recommendation, replicas: u32) -> Arc<Picture> {
         signals: Vec::new(),
         slo: None,
         advice: Arc::new(Advice { forecast: None, capacity: None, recommendation: Ok(Box::new(recommendation)) }),
+        day: None,
         snoozed: None,
         action: None,
     };
@@ -100,7 +103,8 @@ impl Bench {
         std::fs::write(&count, "2\n").unwrap();
         let mut config = Config { commands: vec![command(&count, apply)], ..Config::default() };
         change(&mut config, dir.path());
-        let options = Options { config, clock: Clock::wall(), state: Some(dir.path().to_owned()) };
+        let options =
+            Options { config, clock: Clock::wall(), state: Some(dir.path().to_owned()), past: None, days: false };
         let (pictures, seen) = watch::channel(picture(recommendation(blocked), 2));
         let (intents, intents_in) = mpsc::channel(4);
         let (events_out, events) = mpsc::channel(64);

@@ -30,6 +30,18 @@ fn what_was_appended_is_there_after_reopening() {
 }
 
 #[test]
+fn notes_are_kept_one_a_thing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let note = |id: &str, at: f64, text: &str| (key(id).entity, Time::from_secs(at), text.to_owned());
+    store.note(&[note("orders", 1.0, "old"), note("clicks", 1.0, "one")]).unwrap();
+    store.note(&[note("orders", 2.0, "new")]).unwrap();
+    let mut notes = Store::open(dir.path()).unwrap().notes().unwrap();
+    notes.sort();
+    assert_eq!(notes, [note("clicks", 1.0, "one"), note("orders", 2.0, "new")]);
+}
+
+#[test]
 fn a_coarse_read_takes_one_sample_in_five_minutes_of_one_role() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();

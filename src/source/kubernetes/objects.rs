@@ -29,6 +29,7 @@ pub(super) fn workload(object: &DynamicObject, stateful: bool, at: Time) -> Kube
     KubeWorkload {
         target,
         uid: label(object.metadata.uid.as_deref().unwrap_or("")),
+        image: image(&object.data),
         desired: count(&object.data, "/spec/replicas").unwrap_or(1),
         current: count(&object.data, "/status/replicas").unwrap_or(0),
         ready: count(&object.data, "/status/readyReplicas").unwrap_or(0),
@@ -37,6 +38,13 @@ pub(super) fn workload(object: &DynamicObject, stateful: bool, at: Time) -> Kube
         last_writer: last_writer(object),
         gitops: gitops(object),
     }
+}
+
+/// Images of the pod template.
+fn image(data: &Value) -> Option<Label> {
+    let containers = data.pointer("/spec/template/spec/containers")?.as_array()?;
+    let images: Vec<&str> = containers.iter().filter_map(|c| c.get("image")?.as_str()).collect();
+    (!images.is_empty()).then(|| label(&images.join(",")))
 }
 
 /// An object of a kind that a target names, as the targets that it is. One whose count is not known is none.

@@ -35,7 +35,7 @@ const SLOTS: [(&str, Slot); 37] = [
     ("service.kv_cache", Slot::Service(|s| &mut s.kv_cache, &[Role::Utilisation])),
     ("service.replicas", Slot::Service(|s| &mut s.replicas, &[Role::Replicas])),
     ("queue.waiting", Slot::Queue(|q| &mut q.waiting, &[Role::Backlog, Role::Queue])),
-    ("queue.running", Slot::Queue(|q| &mut q.running, &[])),
+    ("queue.running", Slot::Queue(|q| &mut q.running, &[Role::Running])),
     ("queue.workers", Slot::Queue(|q| &mut q.workers, &[])),
     ("training.step", Slot::Training(|t| &mut t.step)),
     ("training.total_steps", Slot::Training(|t| &mut t.total_steps)),

@@ -109,7 +109,7 @@ fn choose(state: &mut State, item: &Item, press: Press<'_>) -> Vec<Effect> {
         Item::Workload(name) => {
             state.filter.clear(); // it may hide the one that was asked for
             state.selected.insert(Pane::Workloads, name.clone());
-            state.back = if state.view == View::Workload { state.back } else { state.view };
+            state.back = if matches!(state.view, View::Workload | View::Day) { state.back } else { state.view };
             state.view = View::Workload;
         }
     }

@@ -177,6 +177,12 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
             state.dialogs.push(Dialog::WhatIf { workload: workload.clone(), number, answer: None, scroll: 0 });
             return vec![Effect::Play { number, workload }];
         }
+        Action::Day => {
+            if state.view != View::Workload {
+                state.back = state.view;
+            }
+            state.view = View::Day;
+        }
         Action::Filter => {
             let before = state.filter.clone();
             state.dialogs.push(Dialog::Filter { input: Input::new(&before), before });
@@ -287,6 +293,8 @@ fn back(state: &mut State) {
         state.filter.clear();
     } else if state.pane() == Pane::Partitions {
         state.focus.insert(state.view, Pane::Groups);
+    } else if state.view == View::Day {
+        state.view = View::Workload;
     } else if state.view == View::Workload {
         state.view = state.back;
     } else {

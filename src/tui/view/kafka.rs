@@ -36,7 +36,14 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         partitions: rows::partitions(cx.picture, cx.state),
     };
     let rows = &rows;
-    let part = |pane, tab, charted, draw| Part { pane, tab, charted, draw };
+    let advised = rows.advised(cx, usize::from(area.width.saturating_sub(4))).len();
+    let part = |pane, tab, charted, draw| Part {
+        pane,
+        tab,
+        below: if pane == Pane::Brokers { advised } else { 0 },
+        charted,
+        draw,
+    };
     Page {
         cx,
         parts: [
@@ -108,7 +115,34 @@ impl<'a> Rows<'a> {
             rows: &self.brokers,
             empty: nothing(self.cx, "no brokers are known"),
         };
+        // What the pool should have stands under its rows, where the operator looks when a broker is full.
+        let advised = self.advised(self.cx, usize::from(area.width.saturating_sub(4)));
         sheet.draw(self.cx, area, buf, |row| broker(self.cx, row, self.several));
+        if usize::from(area.height) < self.brokers.len() + advised.len() + 3 {
+            return; // the brokers themselves come first
+        }
+        let first = area.bottom() - 1 - advised.len() as u16;
+        for (y, line) in (first..area.bottom()).zip(advised) {
+            widget::put(&line, area.x + 2, y, area, buf);
+        }
+    }
+
+    /// What is recommended for each pool of brokers, as lines of so many columns.
+    fn advised(&self, cx: &Cx<'_>, columns: usize) -> Vec<Line<'static>> {
+        let pools = cx.picture.workloads.iter().filter(|w| w.workload.entity.kind == WorkloadKind::Brokers);
+        let mut lines = Vec::new();
+        for pool in pools {
+            let (text, slot) = match &pool.advice.recommendation {
+                Ok(r) if !r.blocked_by.is_empty() => (r.reasons.first().cloned().unwrap_or_default(), Slot::Look),
+                Ok(r) if r.is_change() => (r.reasons.first().cloned().unwrap_or_default(), Slot::Accent),
+                Ok(r) => (r.reasons.first().cloned().unwrap_or_default(), Slot::Dim),
+                Err(why) => (format!("no recommendation: {why}"), Slot::Unknown),
+            };
+            let name = if self.several { format!("{}: ", pool.workload.entity.source) } else { String::new() };
+            let wrapped = widget::wrap(&format!("{name}{text}"), columns.max(20));
+            lines.extend(wrapped.into_iter().map(|line| Line::from(span(line, cx.theme.style(slot)))));
+        }
+        lines
     }
 
     fn topics(&self, area: Rect, buf: &mut Buffer) {

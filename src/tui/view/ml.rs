@@ -38,7 +38,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         trainings: rows::trainings(cx.picture, cx.state),
     };
     let rows = &rows;
-    let part = |pane, tab, charted, draw| Part { pane, tab, charted, draw };
+    let part = |pane, tab, charted, draw| Part { pane, tab, below: 0, charted, draw };
     Page {
         cx,
         parts: [

@@ -3,6 +3,7 @@
 mod actions;
 mod approve;
 mod card;
+mod day;
 mod dialog;
 mod explain;
 mod footer;
@@ -61,6 +62,7 @@ fn page(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         View::Actions => actions::draw(cx, area, buf),
         View::Overview => overview::draw(cx, area, buf),
         View::Workload => workload::draw(cx, area, buf),
+        View::Day => day::draw(cx, area, buf),
         View::Kafka => kafka::draw(cx, area, buf),
         View::Ml => ml::draw(cx, area, buf),
     }

@@ -297,3 +297,39 @@ fn what_if_and_explain() {
         }
     }
 }
+
+#[test]
+fn a_day_is_planned_missing_or_on_its_way() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let text = |picture: &Picture| page(picture, &state(View::Day), &Theme::default(), (160, 50));
+    let planned = text(&picture);
+    for part in ["fraud-scorer  the next 24 h", "What the day costs", "keep 6", "6 → 10", "12 → 8", "IF BUSY"] {
+        assert!(planned.contains(part), "{part}\n{planned}");
+    }
+    let mut without = |day| {
+        Arc::make_mut(&mut picture.workloads[0]).day = day;
+        text(&picture)
+    };
+    assert!(without(None).contains("is being worked out"));
+    let young = "a day is known from days before: 2 d of demand are needed, 6 h were seen";
+    let said = without(Some(Arc::new(Err(young.to_owned()))));
+    assert!(said.contains("no plan of the day") && said.contains("6 h were seen"), "{said}");
+}
+
+#[test]
+fn brokers_are_advised_on_the_page_of_kafka() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let sentence =
+        "3 → 4 brokers with one down (3.6TB stored, disks 75 % full at most): 907GB to move, 5 h at 50MB/s a broker";
+    let pool = Arc::make_mut(&mut picture.workloads[0]);
+    let mut workload = (*pool.workload).clone();
+    workload.entity.kind = crate::model::WorkloadKind::Brokers;
+    pool.workload = Arc::new(workload);
+    if let Ok(r) = &mut Arc::make_mut(&mut pool.advice).recommendation {
+        r.reasons = vec![sentence.to_owned()];
+    }
+    for size in [(200, 60), (120, 40)] {
+        let text = page(&picture, &state(View::Kafka), &Theme::default(), size);
+        assert!(text.contains("907GB to move"), "{size:?}\n{text}");
+    }
+}

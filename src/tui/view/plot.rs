@@ -2,7 +2,10 @@
 
 use crate::{
     advise,
-    model::{ActionState, Forecast, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView, duration, si},
+    model::{
+        ActionState, Capacity, DayPlan, Forecast, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView,
+        duration, si,
+    },
     tui::{
         Cx, format,
         theme::Slot,
@@ -21,6 +24,9 @@ use ratatui::{
 const AHEAD: f64 = 1_800.0;
 /// A first sample that comes so much of the chart's past later than its left edge is worth a word.
 const LATE: f64 = 0.1;
+
+/// Seconds of the past before a day ahead.
+const DAY_BACK: f64 = 4.0 * 3_600.0;
 
 /// What is drawn over the measured line.
 #[derive(Default)]
@@ -116,7 +122,12 @@ fn plan(view: &WorkloadView) -> Vec<Step> {
     if !changes || !r.blocked_by.iter().all(|b| b.until.is_some()) {
         return Vec::new();
     }
-    let mut before = r.current.desired;
+    levels(view, capacity, r.current.desired, &r.steps)
+}
+
+/// Steps as what is held from when on.
+fn levels(view: &WorkloadView, capacity: &Capacity, current: u32, steps: &[PlanStep]) -> Vec<Step> {
+    let mut before = current;
     let step = |(i, s): (usize, &PlanStep)| {
         let change = i64::from(s.replicas) - i64::from(before);
         let ready = if change > 0 { s.at.plus(capacity.start_up) } else { s.at };
@@ -127,7 +138,33 @@ fn plan(view: &WorkloadView) -> Vec<Step> {
         };
         Step { at: ready, value: advise::holds(view.workload.entity.kind, &view.state, capacity, s.replicas), label }
     };
-    r.steps.iter().enumerate().map(step).collect()
+    steps.iter().enumerate().map(step).collect()
+}
+
+/// The next day: what is expected, what the present count holds, and the plan.
+pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
+    let age = format::age(cx.now.since(plan.at).max(0.0));
+    let title = format!("{}  the next 24 h", view.workload.name);
+    let remark = format!("planned {} UTC, {age} ago", format::clock(plan.at));
+    let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
+    let current = plan.steps.first().map_or(0, |s| s.replicas);
+    let steps = view.advice.capacity.as_ref().map_or_else(Vec::new, |c| levels(view, c, current, &plan.steps));
+    let signal = first(view);
+    let limits = capacities(cx, view).into_iter().take(1).collect();
+    Chart {
+        theme: cx.theme,
+        now: cx.picture.at,
+        back: DAY_BACK,
+        ahead: plan.forecast.horizon(),
+        unit: signal.map_or("", |s| s.unit),
+        history: signal.map(|s| &*s.track),
+        second: None,
+        forecast: Some(&plan.forecast),
+        limits,
+        steps,
+        marks: Vec::new(),
+    }
+    .draw(inner, buf);
 }
 
 /// The first step of the plan that is not due yet, when it differs from what is asked for now.

@@ -67,6 +67,8 @@ pub(super) struct Part<'a> {
     pub(super) pane: Pane,
     /// Its name on the tab, and its rows.
     pub(super) tab: (&'static str, usize),
+    /// Lines that it has below its rows.
+    pub(super) below: usize,
     /// Whether the charts show what its cursor stands on.
     pub(super) charted: bool,
     /// Draws it.
@@ -99,7 +101,7 @@ impl Page<'_> {
         if area.width < self.roomy.0 || area.height < self.roomy.1 {
             return self.focused(area, buf);
         }
-        let rows = [0, 1, 2, 3].map(|i: usize| self.parts[i].tab.1);
+        let rows = [0, 1, 2, 3].map(|i: usize| self.parts[i].tab.1 + self.parts[i].below);
         let places = arrange(rows, area, self.current.is_some());
         for (part, place) in self.parts.iter().zip(places.parts) {
             (part.draw)(place, buf);

@@ -105,7 +105,7 @@ fn with_unit(signal: &SignalView, v: f64) -> String {
     match (signal.unit, signal.role) {
         ("s", _) => duration(v),
         ("bytes", _) => format::bytes(v),
-        (_, Role::Progress | Role::Utilisation) => format::percent(v),
+        ("ratio" | "", Role::Progress | Role::Utilisation) => format::percent(v),
         ("", _) => si(v),
         (unit, _) => match unit.strip_suffix("/s") {
             Some(_) => format::rate(v),

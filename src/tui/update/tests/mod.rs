@@ -53,6 +53,8 @@ fn workload(name: &str, to: u32) -> Arc<WorkloadView> {
             price: Price::default(),
             guard: GuardSettings::default(),
             signals: BTreeMap::new(),
+            shape: crate::model::Shape::default(),
+            broker: None,
             configured: true,
         }),
         state: Arc::new(WorkloadState::unknown(NOW)),
@@ -61,6 +63,7 @@ fn workload(name: &str, to: u32) -> Arc<WorkloadView> {
         signals: Vec::new(),
         slo: None,
         advice: Arc::new(Advice { forecast: None, capacity: None, recommendation: Ok(Box::new(recommendation)) }),
+        day: None,
         snoozed: None,
         action: None,
     })

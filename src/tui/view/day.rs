@@ -1,0 +1,137 @@
+//! The plan of a whole day: what is expected, when how many would be asked for, and what that costs beside keeping the
+//! present count and beside the autoscaler that is there.
+
+use super::plot;
+use crate::{
+    model::{DayCourse, DayPlan, PlanStep, WorkloadView, duration, si},
+    tui::{
+        Cx, format, rows,
+        theme::Slot,
+        widget::{
+            self, span,
+            table::{self, Column},
+        },
+    },
+};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+};
+
+/// Columns from which the numbers stand beside the chart.
+const WIDE: u16 = 120;
+/// Columns of the numbers then.
+const SIDE: u16 = 56;
+
+/// Draws the page.
+pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let say = |text: &str, buf: &mut Buffer| {
+        let inner = widget::panel(cx.theme, "A day ahead", "", false, area, buf);
+        widget::empty(cx.theme, text, inner, buf);
+    };
+    let Some(view) = rows::current_workload(cx.picture, cx.state) else {
+        return say("no workload is chosen: 1 goes back to the overview", buf);
+    };
+    let name = &view.workload.name;
+    match view.day.as_deref() {
+        None => say(&format!("{name}: the plan of the day is being worked out"), buf),
+        Some(Err(why)) => say(&format!("{name}: no plan of the day: {why}"), buf),
+        Some(Ok(plan)) => page(cx, view, plan, area, buf),
+    }
+}
+
+fn page(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
+    let courses = plan.courses.len() as u16 + 3;
+    if area.width >= WIDE {
+        let [left, side] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(SIDE)]).areas(area);
+        plot::day(cx, view, plan, left, buf);
+        let basis = basis(cx, plan, usize::from(SIDE - 4));
+        let [one, two, three] = Layout::vertical([
+            Constraint::Length(courses),
+            Constraint::Fill(1),
+            Constraint::Length((basis.len() as u16 + 2).min(side.height / 3)),
+        ])
+        .areas(side);
+        compared(cx, plan, one, buf);
+        steps(cx, plan, two, buf);
+        let inner = widget::panel(cx.theme, "It rests on", "", false, three, buf);
+        for (y, line) in (inner.top()..inner.bottom()).zip(basis) {
+            widget::put(&line, inner.x + 1, y, inner, buf);
+        }
+        return;
+    }
+    let foot = courses.max(9).min(area.height / 2);
+    let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(foot)]).areas(area);
+    plot::day(cx, view, plan, top, buf);
+    let [left, right] = Layout::horizontal([Constraint::Length(26), Constraint::Fill(1)]).areas(bottom);
+    steps(cx, plan, left, buf);
+    compared(cx, plan, right, buf);
+}
+
+const COURSES: [Column; 6] = [
+    Column::words("  WHO", 12, 24, 0),
+    Column::numbers("POD-HOURS", 9, 1),
+    Column::numbers("LATE", 7, 0),
+    Column::numbers("IF BUSY", 7, 2),
+    Column::numbers("CHANGES", 7, 4),
+    Column::numbers("PRICE", 7, 3),
+];
+
+/// What the day costs under each; the cheapest is marked.
+fn compared(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
+    let theme = cx.theme;
+    let inner = widget::panel(theme, "What the day costs", "late: over the objective", false, area, buf);
+    let least = plan.courses.iter().map(|c| c.price).fold(f64::INFINITY, f64::min);
+    let late = |minutes: f64| if minutes >= 0.05 { duration(minutes * 60.0) } else { "never".to_owned() };
+    table::draw(theme, &COURSES, plan.courses.len(), None, inner, buf, |i| {
+        let course: &DayCourse = &plan.courses[i];
+        let best = course.price <= least;
+        let slot = if best { Slot::Good } else { Slot::Text };
+        let text = |text: String, slot: Slot| Line::from(span(text, theme.style(slot)));
+        let red = |minutes: f64, slot: Slot| text(late(minutes), if minutes >= 1.0 { Slot::Act } else { slot });
+        vec![
+            text(format!("{} {}", if best { theme.glyphs().cursor } else { " " }, course.name), slot),
+            text(format!("{:.0}", course.pod_hours), slot),
+            red(course.slo_minutes, slot),
+            red(course.slo_minutes_high, slot),
+            text(course.actions.to_string(), slot),
+            text(format::price(course.price), slot),
+        ]
+    });
+}
+
+/// When how many are asked for.
+fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
+    let theme = cx.theme;
+    let changes = plan.steps.len().saturating_sub(1);
+    let inner = widget::panel(theme, "Steps, UTC", &format!("{changes}"), false, area, buf);
+    if changes == 0 {
+        return widget::empty(theme, "the present count is right all day", inner, buf);
+    }
+    // What is past is done or was planned anew.
+    let ahead = plan.steps.windows(2).filter(|w| w[1].at > cx.now);
+    for (y, pair) in (inner.top()..inner.bottom()).zip(ahead) {
+        let (before, step): (&PlanStep, &PlanStep) = (&pair[0], &pair[1]);
+        let change = i64::from(step.replicas) - i64::from(before.replicas);
+        let slot = if change > 0 { Slot::Accent } else { Slot::Text };
+        let line = Line::from(vec![
+            span(format!(" {}  ", format::clock(step.at)), theme.style(Slot::Dim)),
+            span(format!("{:>4} {} {:<4}", before.replicas, theme.glyphs().arrow, step.replicas), theme.style(slot)),
+            span(format!("{change:+}"), theme.style(slot)),
+        ]);
+        widget::put(&line, inner.x, y, inner, buf);
+    }
+}
+
+fn basis(cx: &Cx<'_>, plan: &DayPlan, columns: usize) -> Vec<Line<'static>> {
+    let forecast = &plan.forecast;
+    let error = forecast
+        .relative_error
+        .map(|e| format!("forecast {}: {} of the error of the last value", forecast.model, format::percent(e)));
+    let peak = forecast.peak(|q| q.p80).map(|(at, v)| format!("p80 peaks at {}/s at {} UTC", si(v), format::clock(at)));
+    let own = ["each step comes up for approval at its time, planned anew".to_owned()];
+    let all = plan.basis.iter().cloned().chain(error).chain(peak).chain(own);
+    let lines = all.flat_map(|text| widget::wrap(&text, columns));
+    lines.map(|line| Line::from(span(line, cx.theme.style(Slot::Dim)))).collect()
+}
