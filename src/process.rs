@@ -19,6 +19,10 @@ const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 /// Deadline of a command that prints a secret.
 const SECRET_DEADLINE: Duration = Duration::from_secs(15);
 
+/// Target of the trace events before and behind every sync of the ledger and every request of an action. A trace shows
+/// the order of things; a test ends its process at the one it wants.
+pub const BOUNDARY: &str = "highwater::boundary";
+
 /// The time that observations are stamped with: the machine's own, or a simulated world's that runs faster.
 ///
 /// It is advanced by the monotonic clock, so it never jumps; [`Clock::wall`] alone follows the wall clock.

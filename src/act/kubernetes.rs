@@ -5,8 +5,10 @@
 //! autoscaler owns is moved by the autoscaler's own bound (a [`Lever`]), for a direct write would be taken back.
 
 mod edit;
+mod event;
 mod fault;
 mod kinds;
+mod lease;
 mod offer;
 mod owner;
 
@@ -17,6 +19,7 @@ use crate::{
     process::Clock,
 };
 use edit::{Edit, Object};
+pub use event::Told;
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
@@ -25,6 +28,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DynamicObject, PatchParams, PostParams},
 };
+pub use lease::{Leases, NoLease, TTL};
 use std::{future::Future, time::Duration};
 
 /// Whose name our writes bear in `managedFields`. Constant: every new name would add an entry to the object; who

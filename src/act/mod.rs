@@ -17,7 +17,7 @@ use crate::{
     },
     process::Clock,
 };
-pub use kubernetes::FIELD_MANAGER;
+pub use kubernetes::{FIELD_MANAGER, Leases, NoLease, TTL as LEASE_TTL, Told};
 pub use observer::Observer;
 use std::time::Duration;
 
@@ -131,6 +131,22 @@ impl Actuator {
     /// Who the Kubernetes server says we are; `None` without Kubernetes or when it does not say.
     pub async fn identity(&self) -> Option<Label> {
         self.kubernetes.as_ref()?.identity().await.ok()
+    }
+
+    /// The leases of the cluster; `None`: without Kubernetes there are none.
+    pub fn leases(&self) -> Option<Leases> {
+        self.kubernetes.clone().map(Leases::new)
+    }
+
+    /// Puts a notice on a target where there is a place for one. Best effort: nothing rests on it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn tell(&self, target: &Target, uid: Option<&Label>, told: &Told) -> Result<(), String> {
+        match &self.kubernetes {
+            Some(scaler) if target.is_kubernetes() => scaler.tell(target, uid, told).await,
+            _ => Ok(()),
+        }
     }
 
     /// Checks owner, permission and present state and dry-runs the change. Ask again right before [`Actuator::apply`].

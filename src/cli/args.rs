@@ -405,19 +405,32 @@ pub enum Ledger {
         /// How to print it.
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]
         format: ListFormat,
+        /// What all operators have written on the shared ledger's topic, not this machine's own.
+        #[arg(long)]
+        shared: bool,
     },
     /// One action with its whole story.
     Show {
+        /// What all operators have written on the shared ledger's topic, not this machine's own.
+        #[arg(long)]
+        shared: bool,
         /// Action, or the beginning of one.
         id: String,
     },
     /// Checks the chain: every entry holds the hash of the one before it.
-    Verify,
+    Verify {
+        /// What all operators have written on the shared ledger's topic, not this machine's own.
+        #[arg(long)]
+        shared: bool,
+    },
     /// Every entry, for another program.
     Export {
         /// How to write it.
         #[arg(long, value_enum, default_value_t = ExportFormat::Json)]
         format: ExportFormat,
+        /// What all operators have written on the shared ledger's topic, not this machine's own.
+        #[arg(long)]
+        shared: bool,
     },
 }
 

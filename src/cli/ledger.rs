@@ -5,25 +5,69 @@ use super::{
     args::{Common, ExportFormat, Ledger, ListFormat},
     common, print,
 };
-use crate::ledger::{self, Entry};
-use std::{fmt::Write, path::Path};
+use crate::{
+    ledger::{self, Entry, kafka::Whole},
+    model::Label,
+};
+use std::{collections::BTreeSet, fmt::Write, path::Path};
 
 pub(super) fn run(common: &Common, command: Ledger) -> Outcome {
     common::log(common, None)?;
+    if let Ledger::List { shared: true, .. }
+    | Ledger::Show { shared: true, .. }
+    | Ledger::Verify { shared: true }
+    | Ledger::Export { shared: true, .. } = command
+    {
+        return run_shared(common, &command);
+    }
     let dir =
         common::state_path().ok_or_else(|| Failure::failed("no home directory: set $XDG_STATE_HOME"))?.join("ledger");
     match command {
-        Ledger::List { format: ListFormat::Json } | Ledger::Export { format: ExportFormat::Json } => {
+        Ledger::List { format: ListFormat::Json, .. } | Ledger::Export { format: ExportFormat::Json, .. } => {
             print(&(export_json(&entries(&dir)?)? + "\n"))
         }
-        Ledger::List { format: ListFormat::Table } => print(&table(&entries(&dir)?)),
-        Ledger::Export { format: ExportFormat::Csv } => {
+        Ledger::List { format: ListFormat::Table, .. } => print(&table(&entries(&dir)?)),
+        Ledger::Export { format: ExportFormat::Csv, .. } => {
             let csv = ledger::export::csv(&entries(&dir)?).map_err(|e| Failure::failed(e.to_string()))?;
             print(&csv)
         }
-        Ledger::Show { id } => show(&entries(&dir)?, &id),
-        Ledger::Verify => verify(&dir),
+        Ledger::Show { id, .. } => show(&entries(&dir)?, &id),
+        Ledger::Verify { .. } => verify(&dir),
     }
+}
+
+/// The same over what every operator has written on the shared ledger's topic.
+fn run_shared(common: &Common, command: &Ledger) -> Outcome {
+    let config = common::config(common)?;
+    if config.ledger.kafka.is_none() {
+        return Err(Failure::usage("the ledger is not shared: set [ledger] kafka in the configuration"));
+    }
+    let read = common::runtime()?.block_on(ledger::kafka::read_whole(&config.ledger));
+    let whole = read.map_err(Failure::unreachable)?;
+    let failed = |e: &dyn std::fmt::Display| Failure::failed(e.to_string());
+    let all = || whole.entries.iter().map(|p| p.entry.clone()).collect::<Vec<_>>();
+    match command {
+        Ledger::List { format: ListFormat::Table, .. } => print(&table(&all())),
+        Ledger::List { format: ListFormat::Json, .. } | Ledger::Export { format: ExportFormat::Json, .. } => {
+            print(&(ledger::export::shared_json(&whole.entries).map_err(|e| failed(&e))? + "\n"))
+        }
+        Ledger::Export { format: ExportFormat::Csv, .. } => {
+            print(&ledger::export::shared_csv(&whole.entries).map_err(|e| failed(&e))?)
+        }
+        Ledger::Show { id, .. } => show(&all(), id),
+        Ledger::Verify { .. } => verify_shared(&whole),
+    }
+}
+
+/// Every line must be as it was sealed, and each operator's chain without a hole. Entries that do not hold (a claim that
+/// came second) are no fault: the log decides so.
+fn verify_shared(whole: &Whole) -> Outcome {
+    if let Some((offset, what)) = whole.strange.iter().chain(&whole.breaks).min_by_key(|(offset, _)| *offset) {
+        return Err(Failure::failed(format!("the record at offset {offset}: {what}")));
+    }
+    let ledgers: BTreeSet<&Label> = whole.entries.iter().map(|p| &p.ledger).collect();
+    let void = whole.entries.iter().filter(|p| p.void.is_some()).count();
+    print(&format!("ok, {} entries of {} ledgers, {void} void\n", whole.entries.len(), ledgers.len()))
 }
 
 fn entries(dir: &Path) -> Result<Vec<Entry>, Failure> {
@@ -42,7 +86,7 @@ fn table(entries: &[Entry]) -> String {
         return "no decisions yet: they are recorded by highwater operate\n".to_owned();
     }
     let mut out = String::new();
-    let text = |o: Option<&crate::model::Label>| o.map_or_else(|| "–".to_owned(), ToString::to_string);
+    let text = |o: Option<&Label>| o.map_or_else(|| "–".to_owned(), ToString::to_string);
     for e in entries {
         let change = match (e.from, e.to) {
             (Some(from), Some(to)) => format!("{from} → {to}"),

@@ -4,6 +4,7 @@
 //! of a file are told at once.
 
 mod actuators;
+mod ledger;
 mod parse;
 mod reader;
 mod shape;
@@ -13,8 +14,8 @@ pub use reader::{Problem, Problems, nearest, parse_duration};
 
 use crate::model::{
     BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, KafkaSettings, KubernetesSettings,
-    Label, LimitSettings, Limits, ObjectKind, PatchFileSettings, Price, PrometheusSettings, Property, Role, Shape,
-    SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
+    Label, LedgerSettings, LimitSettings, Limits, ObjectKind, PatchFileSettings, Price, PrometheusSettings, Property,
+    Role, Shape, SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,6 +53,8 @@ pub struct Config {
     pub patch_files: Vec<PatchFileSettings>,
     /// `[limits]`.
     pub limits: LimitSettings,
+    /// `[ledger]`.
+    pub ledger: LedgerSettings,
 }
 
 /// `[ui]`.

@@ -1,13 +1,13 @@
 //! One function per section of the file.
 
 use super::{
-    Config, Pipeline, Problem, Ui, WorkloadConfig, actuators,
+    Config, Pipeline, Problem, Ui, WorkloadConfig, actuators, ledger,
     reader::{Doc, FreeValue, Section},
     shape, url_problem,
 };
 use crate::model::{
-    Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LimitSettings, Limits, ObjectKind, Price,
-    PrometheusSettings, Property, Role, SecretSource, Slo, Target, TlsSettings, WorkloadKind,
+    Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits,
+    ObjectKind, Price, PrometheusSettings, Property, Role, SecretSource, Slo, Target, TlsSettings, WorkloadKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
@@ -40,8 +40,12 @@ fn read(root: &Section<'_>) -> Config {
         webhooks: Vec::new(),
         patch_files: Vec::new(),
         limits: root.section("limits").map(|s| limits(&s)).unwrap_or_default(),
+        ledger: LedgerSettings::default(),
         ui,
     };
+    if let Some(section) = root.section("ledger") {
+        config.ledger = ledger::read(&section, &config.kafka);
+    }
     if let Some(section) = root.section("actuator") {
         actuators::read(&section, &mut config);
     }
@@ -77,19 +81,21 @@ fn kafka(name: &str, s: &Section<'_>, refresh: f64) -> KafkaSettings {
     let refresh = s.duration("refresh").map_or(refresh, |r| r.max(0.25));
     let dead_letter = s.texts("dead_letter_topics");
     let backfill = s.duration("backfill");
-    let properties: BTreeMap<String, Property> = s
-        .free(is_kafka_secret)
-        .into_iter()
-        .map(|(key, value)| match value {
-            FreeValue::Text(text) => (key, Property::Text(text)),
-            FreeValue::Secret(secret) => (key, Property::Secret(secret)),
-        })
-        .collect();
+    let properties = properties(s);
     if !properties.contains_key("bootstrap.servers") {
         s.wrong("bootstrap.servers", "is missing: write \"bootstrap.servers\" = \"host:9092\"");
     }
     let settings = KafkaSettings::new(name, properties);
     KafkaSettings { refresh, dead_letter, backfill: backfill.unwrap_or(settings.backfill), ..settings }
+}
+
+/// A table of client properties.
+pub(super) fn properties(s: &Section<'_>) -> BTreeMap<String, Property> {
+    let property = |value| match value {
+        FreeValue::Text(text) => Property::Text(text),
+        FreeValue::Secret(secret) => Property::Secret(secret),
+    };
+    s.free(is_kafka_secret).into_iter().map(|(key, value)| (key, property(value))).collect()
 }
 
 /// Headers that carry credentials; a tenant's name is none.

@@ -77,7 +77,7 @@ const SCHEMA: &str = include_str!("../../config/schema.json");
 const STRANGE: &str = "zzqqxxww";
 
 /// Sections as a file writes them, as problems name them, and where the schema has their keys.
-const SECTIONS: [(&str, &str, &str); 18] = [
+const SECTIONS: [(&str, &str, &str); 19] = [
     ("", "", "/properties"),
     ("[ui]", "ui", "/properties/ui/properties"),
     ("[prometheus.p]", "prometheus.p", "/properties/prometheus/additionalProperties/properties"),
@@ -100,6 +100,7 @@ const SECTIONS: [(&str, &str, &str); 18] = [
     ("[[pipeline]]", "pipeline[1]", "/properties/pipeline/items/properties"),
     ("[actuator]", "actuator", "/properties/actuator/properties"),
     ("[limits]", "limits", "/properties/limits/properties"),
+    ("[ledger]", "ledger", "/properties/ledger/properties"),
 ];
 
 #[test]

@@ -6,7 +6,10 @@ use super::{
     machine::{self, Event, Transition},
     verify::{Line, Walk, walk},
 };
-use crate::model::{Action, ActionId, ActionState, Actor, LedgerHealth, Target, Time};
+use crate::{
+    model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, Target, Time},
+    process::BOUNDARY,
+};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -74,10 +77,14 @@ pub struct Ledger {
     _lock: File,
     seq: u64,
     head: String,
+    /// Hash of the first entry; empty: there is none.
+    root: String,
     actor: Actor,
     actions: BTreeMap<ActionId, Action>,
     /// The newest instant in it: the time it was written, by a clock that may have been set since.
     last_at: Option<Time>,
+    /// Writes that were under way when the last run ended, and the number of the record of their intent.
+    interrupted: BTreeMap<ActionId, u64>,
     /// Why nothing may be written any more.
     broken: Option<String>,
 }
@@ -104,9 +111,11 @@ impl Ledger {
             _lock: lock,
             seq: report.entries,
             head: report.head.unwrap_or_else(|| ROOT.to_owned()),
+            root: lines.first().map_or_else(String::new, |l| l.hash.to_owned()),
             actor,
             actions: BTreeMap::new(),
             last_at: None,
+            interrupted: BTreeMap::new(),
             broken: None,
         };
         let unreadable = ledger.recall(&lines).err();
@@ -147,8 +156,10 @@ impl Ledger {
         }
         for (first, last) in ends.into_values() {
             fold_one(&mut self.actions, &parse(&lines[first])?);
-            if last > first {
-                fold_one(&mut self.actions, &parse(&lines[last])?);
+            let last = if last > first { parse(&lines[last])? } else { continue };
+            fold_one(&mut self.actions, &last);
+            if last.state == Some(ActionState::Applying) {
+                self.interrupted.extend(last.action.map(|id| (id, last.seq)));
             }
         }
         self.last_at = lines.last().map(parse).transpose()?.map(|e| e.at);
@@ -176,6 +187,34 @@ impl Ledger {
             return Err(LedgerError::Busy { target, other, state });
         }
         self.append(Entry::of_action(action, self.seq + 1, &self.head))
+    }
+
+    /// Takes another operator's action from the shared ledger into this one, as it stands there, to go on with it.
+    ///
+    /// An action that is known here already stays as it is.
+    pub fn adopt(&mut self, action: &Action) -> Result<(), LedgerError> {
+        if !self.actions.contains_key(&action.id) {
+            // Its first entry here says who asked, as the first one there does.
+            let actor = action.terms.asked_by.clone().unwrap_or_else(|| action.actor.clone());
+            self.append(Entry::of_action(&Action { actor, ..action.clone() }, self.seq + 1, &self.head))?;
+        }
+        Ok(())
+    }
+
+    /// Writes that were under way when the last run ended, with the number of the record of their intent: what became of
+    /// them is looked for, and a claim that the shared ledger never had says that nothing was written.
+    pub fn interrupted(&self) -> &BTreeMap<ActionId, u64> {
+        &self.interrupted
+    }
+
+    /// Number of the last entry.
+    pub fn last(&self) -> u64 {
+        self.seq
+    }
+
+    /// What tells this ledger from every other: the beginning of its first entry's hash. `None`: it is empty.
+    pub fn id(&self) -> Option<Label> {
+        self.root.get(..16).map(Label::new)
     }
 
     /// Records a sentence about the ledger or the operator that is about no action.
@@ -227,6 +266,9 @@ impl Ledger {
         }
         let line = entry.seal()?;
         self.write(line.as_bytes())?;
+        if self.root.is_empty() {
+            self.root.clone_from(&entry.hash);
+        }
         self.seq = entry.seq;
         self.last_at = self.last_at.max(Some(entry.at));
         self.head.clone_from(&entry.hash);
@@ -236,8 +278,12 @@ impl Ledger {
 
     /// Writes and syncs; after a failure the ledger is closed for writing.
     fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
+        tracing::trace!(target: BOUNDARY, "writing an entry");
         let done = self.file.write_all(bytes).map_err(|e| ("write", e));
-        done.and_then(|()| self.file.sync_data().map_err(|e| ("sync", e))).map_err(|(what, error)| {
+        tracing::trace!(target: BOUNDARY, "written, not synced");
+        let done = done.and_then(|()| self.file.sync_data().map_err(|e| ("sync", e)));
+        tracing::trace!(target: BOUNDARY, "synced");
+        done.map_err(|(what, error)| {
             self.broken =
                 Some(format!("could not {what} {}: {error}; start again once that is mended", self.path.display()));
             LedgerError::Io { what, path: self.path.clone(), error }

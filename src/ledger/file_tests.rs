@@ -12,6 +12,7 @@ const START: Time = Time::from_millis(1_800_000_000_000);
 fn actor() -> Actor {
     Actor {
         server_user: Some("alice@corp".into()),
+        vouched_by: None,
         os_user: "alice".into(),
         host: "bastion".into(),
         pid: 4711,

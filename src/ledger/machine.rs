@@ -15,7 +15,7 @@
 //! Instants come from a clock that never goes back ([`super::Forward`]); how long something lasted is measured apart
 //! from it, so that a clock that somebody sets ends no wait early.
 
-use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Replicas, Terms, Time};
+use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Replicas, Second, Terms, Time};
 
 /// How long after a write of unknown outcome the target must still show the old count before the write counts as lost.
 /// An API server gives a request 60 s (`--request-timeout`); until then it may still land. Seconds.
@@ -63,6 +63,17 @@ pub enum Event {
         when: Option<Window>,
         /// The target is protected: who approves must be another person, by the server's word, than who asked.
         protected: bool,
+    },
+    /// An operator says yes, and the target is protected: another person is asked for.
+    Ask {
+        /// Who.
+        actor: Actor,
+        /// Hash of the plan in the dialog; must be the action's own.
+        plan_hash: PlanHash,
+        /// What stands against it; must be empty.
+        refused: Vec<Label>,
+        /// How long the other person has.
+        until: Time,
     },
     /// The write is about to be made. The resulting state must be on disk before it is.
     Begin {
@@ -115,6 +126,7 @@ impl Event {
             Self::Expire => "expire",
             Self::Reject { .. } => "be rejected",
             Self::Approve { .. } => "be approved",
+            Self::Ask { .. } => "be put before a second person",
             Self::Begin { .. } => "begin",
             Self::Accepted { .. } => "be accepted by the target",
             Self::Refused { .. } => "be refused by the target",
@@ -211,7 +223,8 @@ pub fn may_follow(before: Option<ActionState>, after: ActionState) -> bool {
     };
     let Some(before) = before else { return after == Proposed };
     match before {
-        Proposed => matches!(after, Superseded | Expired | Rejected | Approved),
+        // Asking for a second person is said in a record of its own.
+        Proposed => matches!(after, Proposed | Superseded | Expired | Rejected | Approved),
         Approved => matches!(after, Expired | Rejected | Applying),
         Applying => matches!(after, Applied | Failed | Unknown),
         Unknown => matches!(after, Applied | Failed),
@@ -241,14 +254,19 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
         }
         (Proposed | Approved, Event::Expire) => Ok(step.to(Expired, format!("not begun by {}", action.expires))),
         (Proposed | Approved, Event::Reject { actor, reason }) => Ok(step.by(actor, Rejected, reason.clone())),
+        (Proposed, Event::Ask { actor, plan_hash, refused, until }) => {
+            in_time()?;
+            same_plan(action, plan_hash)?;
+            none_held(refused)?;
+            vouched(actor)?;
+            Ok(step.asked(actor, *until))
+        }
         (Proposed, Event::Approve { actor, plan_hash, refused, when, protected }) => {
             in_time()?;
-            if *plan_hash != action.plan_hash {
-                return Err(Refusal::Plan { shown: plan_hash.clone(), recorded: action.plan_hash.clone() });
-            }
+            same_plan(action, plan_hash)?;
             none_held(refused)?;
             if *protected {
-                second_person(action, actor)?;
+                may_second(action, actor)?;
             }
             Ok(step.approved(actor, *when))
         }
@@ -261,7 +279,10 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
             Ok(step.to(Applying, "the write is made once; if its outcome is lost it is looked for, not repeated"))
         }
         (Applying, Event::Accepted { verify_by }) => Ok(step.verified_by(*verify_by, "accepted by the target")),
-        (Applying, Event::Refused { reason }) => Ok(step.to(Failed, format!("refused, nothing was done: {reason}"))),
+        // Of a write whose outcome was lost it may come out that it was never begun: its claim never stood.
+        (Applying | Unknown, Event::Refused { reason }) => {
+            Ok(step.to(Failed, format!("refused, nothing was done: {reason}")))
+        }
         (Applying, Event::Lost { reason }) => Ok(step.to(Unknown, format!("outcome unknown: {reason}"))),
         // A look from before the state says nothing about it.
         (Unknown | Applied, Event::Observed { waited, .. }) if *waited < 0.0 => Ok(Transition::Wait),
@@ -277,6 +298,8 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
             None => Err(not_allowed()),
         },
         (Applied, Event::RollBack { actor, by }) => Ok(step.by(actor, RolledBack, format!("undone by {by}"))),
+        // Whoever approves it carries it out: it does not hang on the process that asked.
+        (Proposed, Event::Restart) if action.waits_for_second() => Ok(Transition::Wait),
         (Proposed | Approved, Event::Restart) => {
             Ok(step.to(Expired, "the program ended before it was begun; nothing is applied across a restart"))
         }
@@ -292,16 +315,41 @@ fn none_held(reasons: &[Label]) -> Result<(), Refusal> {
     if reasons.is_empty() { Ok(()) } else { Err(Refusal::Held { reasons: reasons.to_vec() }) }
 }
 
-/// Whether `actor` is another person than who asked. Only the server's word counts: an operating-system name is whatever
-/// the machine's owner says it is.
-fn second_person(action: &Action, actor: &Actor) -> Result<(), Refusal> {
-    let lacking = |who: String| Err(Refusal::SecondPerson { who: Label::new(&who) });
-    let asked = action.terms.asked_by.as_ref().and_then(|a| a.server_user.as_ref());
-    match (asked, &actor.server_user) {
-        (None, _) => lacking("no server says who asked for it, so nobody can be known to be another person".to_owned()),
-        (_, None) => lacking("no server says who you are, so you cannot be known to be another person".to_owned()),
-        (Some(asked), Some(you)) if asked == you => {
-            lacking(format!("{asked} asked for it; another person approves it"))
+fn same_plan(action: &Action, shown: &PlanHash) -> Result<(), Refusal> {
+    let recorded = &action.plan_hash;
+    if shown == recorded { Ok(()) } else { Err(Refusal::Plan { shown: shown.clone(), recorded: recorded.clone() }) }
+}
+
+fn lacking<T>(who: impl Into<Label>) -> Result<T, Refusal> {
+    Err(Refusal::SecondPerson { who: who.into() })
+}
+
+/// Whether a server says who `actor` is: somebody else could not be told from them otherwise.
+fn vouched(actor: &Actor) -> Result<(), Refusal> {
+    if actor.server_user.is_some() {
+        Ok(())
+    } else {
+        lacking("no server says who you are, so nobody can be the second")
+    }
+}
+
+/// Whether `actor` is another person than who asked. Only the server's word counts, and only one server's: an
+/// operating-system name is whatever the machine's owner says it is, and one person may have a name on each server.
+///
+/// # Errors
+/// What is missing.
+pub fn may_second(action: &Action, actor: &Actor) -> Result<(), Refusal> {
+    let Some(asked) = &action.terms.asked_by else { return lacking("it is not known who asked for it") };
+    match (&asked.server_user, &actor.server_user) {
+        (None, _) => lacking("no server says who asked for it, so nobody can be known to be another person"),
+        (_, None) => lacking("no server says who you are, so you cannot be known to be another person"),
+        (Some(_), Some(_)) if asked.vouched_by != actor.vouched_by => {
+            let by = |a: &Actor| a.vouched_by.as_ref().map_or("nobody".to_owned(), ToString::to_string);
+            let (theirs, yours) = (by(asked), by(actor));
+            lacking(format!("{asked} is known to {theirs} and you to {yours}, so you may be the same person"))
+        }
+        (Some(theirs), Some(yours)) if theirs == yours => {
+            lacking(format!("{theirs} asked for it; another person approves it"))
         }
         _ => Ok(()),
     }
@@ -322,6 +370,17 @@ impl Step<'_> {
     fn by(&self, actor: &Actor, state: ActionState, reason: impl Into<Label>) -> Transition {
         let action =
             Action { state, actor: actor.clone(), reason: reason.into(), updated: self.now, ..self.action.clone() };
+        Transition::To(Box::new(action))
+    }
+
+    fn asked(&self, actor: &Actor, until: Time) -> Transition {
+        let action = Action {
+            actor: actor.clone(),
+            updated: self.now,
+            expires: until,
+            terms: Terms { second: Some(Second::Asked), ..self.action.terms.clone() },
+            ..self.action.clone()
+        };
         Transition::To(Box::new(action))
     }
 

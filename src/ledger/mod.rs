@@ -1,8 +1,10 @@
 //! The record of decisions: the action state machine (pure) and the file it is written to.
 //!
 //! [`machine::next`] says what may follow an event; [`Ledger`] writes it down, synced to the disk, before anything
-//! else happens; [`read`], [`verify`] and [`export`] serve those who only look.
+//! else happens; [`read`], [`verify`] and [`export`] serve those who only look. [`kafka`] shares it between operators, and
+//! [`arbiter`] says who of them may write.
 
+pub mod arbiter;
 mod clock;
 mod entry;
 pub mod export;
@@ -10,6 +12,7 @@ mod file;
 #[cfg(test)]
 #[path = "interleave_tests.rs"]
 mod interleave_tests;
+pub mod kafka;
 pub mod machine;
 mod verify;
 

@@ -83,6 +83,7 @@ pub(super) struct Line<'a> {
     pub(super) number: u64,
     pub(super) seq: u64,
     pub(super) action: Option<&'a str>,
+    pub(super) hash: &'a str,
     pub(super) text: &'a str,
 }
 
@@ -113,14 +114,14 @@ pub(super) fn walk(bytes: &[u8]) -> Walk<'_> {
             }
             (link, Some(what)) => {
                 report.break_at(number, link.as_ref().map_or(expected, |(l, _)| l.seq), &what);
-                lines.extend(link.map(|(l, text)| Line { number, seq: l.seq, action: l.action, text }));
+                lines.extend(link.map(|(l, text)| Line { number, seq: l.seq, action: l.action, hash: l.hash, text }));
             }
             (Some((link, text)), None) => {
                 // Behind a break nothing fits the chain any more, so this cannot be reached there.
                 unterminated = line.is_none();
                 report.entries += 1;
                 prev = link.hash;
-                lines.push(Line { number, seq: link.seq, action: link.action, text });
+                lines.push(Line { number, seq: link.seq, action: link.action, hash: link.hash, text });
             }
             (None, None) => {}
         }

@@ -78,8 +78,11 @@ impl ActionState {
 /// Who acts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// Who the server says we are (SelfSubjectReview), where there is one.
+    /// Who the server says we are (Kubernetes' SelfSubjectReview, or the principal that Kafka let in), where there is one.
     pub server_user: Option<Label>,
+    /// Which server says so: `kubernetes`, or `kafka` and the cluster's id. Names of two servers are never compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouched_by: Option<Label>,
     /// Operating-system user.
     pub os_user: Label,
     /// Host name.
@@ -100,6 +103,16 @@ impl fmt::Display for Actor {
     }
 }
 
+/// Where an action stands that needs a second person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Second {
+    /// Its dialog is open: who looks at it has not asked yet.
+    Needed,
+    /// Asked for, with the plan as recorded; another person may approve it.
+    Asked,
+}
+
 /// What an action was agreed under besides its counts. Absent in most; new kinds of agreement go here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -116,9 +129,15 @@ pub struct Terms {
     /// Who took the change back after it was accepted, as far as the server says; `?` when it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reverted_by: Option<Label>,
+    /// Begun by this operator alone, while the shared ledger could not be asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// What is written when the count has an owner (see [`Lever`]); absent: the count itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lever: Option<Lever>,
+    /// The target is protected: another person than who asked approves. Absent: one is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second: Option<Second>,
 }
 
 impl Terms {
@@ -173,6 +192,17 @@ impl Action {
     pub fn is_put_back(&self) -> bool {
         self.terms.lever.is_some() && self.terms.undoes.is_some() && self.terms.begin_at.is_some()
     }
+
+    /// Whether it waits for a second person.
+    pub fn waits_for_second(&self) -> bool {
+        self.state == ActionState::Proposed && self.terms.second == Some(Second::Asked)
+    }
+
+    /// Whether `other` asks for the very same write: what is compared between two operators beside the plan's hash.
+    pub fn same_change(&self, other: &Self) -> bool {
+        (&self.target, &self.uid, self.from, self.to, &self.plan_hash, &self.terms.lever)
+            == (&other.target, &other.uid, other.from, other.to, &other.plan_hash, &other.terms.lever)
+    }
 }
 
 /// What an operator asks for on the screen. The engine's approval task answers through the picture.
@@ -208,9 +238,14 @@ pub enum Intent {
         /// The action whose change is to be taken back.
         action: ActionId,
     },
-    /// Take an approval for later back before its time.
+    /// Take an approval for later back before its time, or say no to what waits for a second person.
     Cancel {
         /// The approved action.
+        action: ActionId,
+    },
+    /// Check and dry-run what another person asked for, and show it for approval.
+    Second {
+        /// The action that waits for a second person.
         action: ActionId,
     },
     /// Leave the dialog without doing it.
@@ -271,6 +306,9 @@ pub struct Prepared {
     pub evidence_age: f64,
     /// How it is confirmed.
     pub confirm: Confirm,
+    /// A protected target: whether confirming asks for the second person or is the second person's word, and the sentence
+    /// for it. `None`: one person is enough.
+    pub second: Option<(Second, Label)>,
 }
 
 impl Prepared {

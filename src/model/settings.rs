@@ -240,3 +240,53 @@ impl Default for LimitSettings {
         }
     }
 }
+
+/// What happens to changes of ordinary targets while the shared ledger or a Lease cannot be had. Protected targets are
+/// always refused then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenLost {
+    /// Go on with the local ledger alone, and say so.
+    #[default]
+    Local,
+    /// Refuse.
+    Refuse,
+}
+
+/// Whether a Kubernetes Lease is held on a target while somebody decides about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeaseUse {
+    /// Where the server lets us; otherwise it is said.
+    #[default]
+    WhenAllowed,
+    /// Always: without it nothing is changed.
+    Required,
+    /// Never.
+    Off,
+}
+
+/// `[ledger]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerSettings {
+    /// The cluster that the ledger is shared on, `[ledger.properties]` over those of its section; `None`: not shared.
+    pub kafka: Option<KafkaSettings>,
+    /// Topic of the history (`cleanup.policy=delete`), one partition: its offsets are the order.
+    pub history: String,
+    /// Topic of the present state (`cleanup.policy=compact`), one partition.
+    pub state: String,
+    /// When the shared ledger is lost.
+    pub lost: WhenLost,
+    /// Leases.
+    pub lease: LeaseUse,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self {
+            kafka: None,
+            history: "highwater.decisions".to_owned(),
+            state: "highwater.state".to_owned(),
+            lost: WhenLost::default(),
+            lease: LeaseUse::default(),
+        }
+    }
+}

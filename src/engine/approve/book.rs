@@ -1,10 +1,20 @@
-//! The ledger as the approval task sees it: its calls block on the disk, so they run off the async threads.
+//! The ledger as the approval task sees it: its own, whose calls block on the disk and so run off the async threads, and
+//! beside it what other operators have under way, where the ledger is shared.
 
 use crate::{
-    ledger::Ledger,
-    model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, Lever, Target, Time},
+    ledger::{
+        Ledger, LedgerError,
+        kafka::{Shared, View},
+    },
+    model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, LedgerSettings, Lever, Target, Time},
 };
-use std::{collections::HashMap, path::PathBuf, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+use tokio::sync::watch;
 
 /// The ledger, or the reason why there is none; without one nothing is approved.
 pub(super) struct Book {
@@ -15,11 +25,25 @@ pub(super) struct Book {
     /// When each action got its present state, on a clock that nobody can set; those of an earlier run: at the start.
     since: HashMap<ActionId, Instant>,
     start: Instant,
+    settings: LedgerSettings,
+    shared: Option<(Arc<Shared>, watch::Receiver<View>)>,
+    /// Why it is not shared although it should be.
+    unshared: Option<String>,
+    /// Actions that other operators carry, as the shared ledger has them.
+    others: BTreeMap<ActionId, Other>,
+}
+
+/// An action of another operator.
+#[derive(Clone, Debug)]
+pub(super) struct Other {
+    pub(super) action: Action,
+    /// When we learned of its present state.
+    pub(super) since: Instant,
 }
 
 impl Book {
     /// Opens the ledger under the state directory.
-    pub(super) async fn open(state: Option<PathBuf>, actor: Actor, now: Time) -> Self {
+    pub(super) async fn open(state: Option<PathBuf>, settings: LedgerSettings, actor: Actor, now: Time) -> Self {
         let dir = state.map(|s| s.join("ledger"));
         let mut book = Self {
             dir,
@@ -28,6 +52,10 @@ impl Book {
             problem: "no state directory: nothing can be recorded".into(),
             since: HashMap::new(),
             start: Instant::now(),
+            settings,
+            shared: None,
+            unshared: None,
+            others: BTreeMap::new(),
         };
         book.try_open(now).await;
         book
@@ -46,6 +74,104 @@ impl Book {
             Ok(Err(e)) => self.problem = e.to_string(),
             Err(e) => self.problem = format!("opening the ledger broke: {e}"),
         }
+        self.share(now).await;
+    }
+
+    /// Joins the shared ledger, where one is configured and the own one can be written.
+    async fn share(&mut self, now: Time) {
+        let Some(kafka) = self.settings.kafka.clone() else { return };
+        if self.ledger.as_ref().is_some_and(|l| l.id().is_none()) {
+            self.note(&format!("a ledger begins; it is shared on kafka {}", kafka.name), now).await;
+        }
+        let (Some(dir), Some(ledger)) = (&self.dir, self.ledger.as_ref().filter(|l| l.health().writable)) else {
+            return;
+        };
+        let Some(id) = ledger.id() else { return };
+        match Shared::open(&self.settings, dir, id, ledger.last()).await {
+            Ok(shared) => {
+                let view = shared.view();
+                self.shared = Some((Arc::new(shared), view));
+            }
+            Err(why) => self.unshared = Some(why),
+        }
+    }
+
+    /// The shared ledger.
+    pub(super) fn shared(&self) -> Option<Arc<Shared>> {
+        self.shared.as_ref().map(|(shared, _)| shared.clone())
+    }
+
+    /// Whether decisions are shared with other operators now: `None`: nobody asked for it; an error says why not.
+    pub(super) fn link(&self) -> Option<Result<(), Label>> {
+        match (&self.shared, &self.unshared) {
+            (Some((_, view)), _) => Some(view.borrow().link()),
+            (None, Some(why)) => Some(Err(Label::new(why))),
+            (None, None) => self.settings.kafka.is_some().then(|| Err("the own ledger cannot be written".into())),
+        }
+    }
+
+    /// Waits until the shared ledger has news; for ever where there is none.
+    pub(super) async fn changed(&mut self) {
+        match &mut self.shared {
+            // The sender lives as long as the threads; when they have ended there are no more news.
+            Some((_, view)) => {
+                if view.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes over what the shared ledger has of other operators; answers with those that are new or moved.
+    pub(super) fn refresh(&mut self, now: Time) -> Vec<Action> {
+        let Some((shared, view)) = &mut self.shared else { return Vec::new() };
+        let arbiter = view.borrow_and_update().arbiter.clone();
+        let own = self.ledger.as_ref().map(Ledger::actions);
+        let mut others = BTreeMap::new();
+        for (id, held) in arbiter.held().iter().filter(|(_, h)| h.ledger != *shared.ledger()) {
+            // What this operator has taken over or has decided about is told by its own ledger until it is over.
+            let decided = |a: &Action| a.state != ActionState::Proposed && !a.state.is_final();
+            let ours = own.and_then(|a| a.get(id)).is_some_and(decided);
+            if !ours || held.action.state.is_final() {
+                others.insert(id.clone(), Other { action: lapsed(&held.action, now), since: held.since });
+            }
+        }
+        let moved = |o: &&Other| self.others.get(&o.action.id).is_none_or(|b| b.action.state != o.action.state);
+        let news = others.values().filter(moved).map(|o| o.action.clone()).collect();
+        self.others = others;
+        news
+    }
+
+    /// What others carry.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Other> {
+        self.others.values()
+    }
+
+    /// Whether somebody else carries it.
+    pub(super) fn is_others(&self, id: &ActionId) -> bool {
+        self.others.contains_key(id)
+    }
+
+    /// Takes another operator's action into the own ledger, to go on with it here.
+    pub(super) async fn adopt(&mut self, action: Action) -> Result<(), String> {
+        self.others.remove(&action.id);
+        self.write(action, Ledger::adopt).await
+    }
+
+    /// Number of the last entry of the own ledger.
+    pub(super) fn last(&self) -> u64 {
+        self.ledger.as_ref().map_or(0, Ledger::last)
+    }
+
+    /// Why the write of an action that an earlier run left open was certainly never made; `None`: it may have been.
+    pub(super) fn never_begun(&self, action: &Action) -> Option<Label> {
+        if action.state != ActionState::Unknown || action.terms.alone {
+            return None;
+        }
+        let seq = self.ledger.as_ref()?.interrupted().get(&action.id)?;
+        let (shared, view) = self.shared.as_ref()?;
+        view.borrow().earlier_claim(shared.ledger(), *seq)?.err()
     }
 
     /// Tries again when there is no ledger: another operator may have ended. Answers with the health when it worked.
@@ -59,21 +185,42 @@ impl Book {
 
     pub(super) fn health(&self) -> LedgerHealth {
         match &self.ledger {
-            Some(ledger) => ledger.health(),
+            Some(ledger) => {
+                let mut health = ledger.health();
+                let shared = match self.link() {
+                    None => String::new(),
+                    Some(Err(why)) => format!("; not shared: {why}"),
+                    Some(Ok(())) => {
+                        let ledgers = self.shared.as_ref().map_or(0, |(_, v)| v.borrow().arbiter.ledgers());
+                        format!("; shared, {ledgers} operators' ledgers")
+                    }
+                };
+                health.detail = Label::new(&format!("{}{shared}", health.detail));
+                health
+            }
             None => LedgerHealth { writable: false, detail: Label::new(&self.problem) },
         }
     }
 
-    /// Writes an action down; synced to the disk when this returns `Ok`.
+    /// Writes an action down; synced to the disk when this returns `Ok`, and on its way to the other operators.
     pub(super) async fn record(&mut self, action: Action) -> Result<(), String> {
+        self.write(action, |ledger, action| ledger.record(action).map(|_| ())).await
+    }
+
+    async fn write(
+        &mut self,
+        action: Action,
+        how: impl FnOnce(&mut Ledger, &Action) -> Result<(), LedgerError> + Send + 'static,
+    ) -> Result<(), String> {
         let Some(mut ledger) = self.ledger.take() else { return Err(self.problem.clone()) };
         let id = action.id.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let result = ledger.record(&action).map(|_| ()).map_err(|e| e.to_string());
+            let result = how(&mut ledger, &action).map_err(|e| e.to_string());
             (ledger, result)
         });
         match written.await {
             Ok((ledger, result)) => {
+                self.publish(&ledger);
                 self.ledger = Some(ledger);
                 self.since.insert(id, Instant::now());
                 result
@@ -85,7 +232,18 @@ impl Book {
         }
     }
 
+    fn publish(&self, ledger: &Ledger) {
+        if let Some((shared, _)) = &self.shared {
+            shared.publish(ledger.last());
+        }
+    }
+
     pub(super) fn action(&self, id: &ActionId) -> Option<Action> {
+        self.others.get(id).map(|o| o.action.clone()).or_else(|| self.own(id))
+    }
+
+    /// An action as the own ledger has it.
+    pub(super) fn own(&self, id: &ActionId) -> Option<Action> {
         self.ledger.as_ref()?.actions().get(id).cloned()
     }
 
@@ -98,18 +256,27 @@ impl Book {
         }
     }
 
-    fn actions(&self) -> impl DoubleEndedIterator<Item = &Action> {
-        self.ledger.iter().flat_map(|l| l.actions().values())
+    /// Those that this operator carries.
+    fn mine(&self) -> impl DoubleEndedIterator<Item = &Action> {
+        self.ledger.iter().flat_map(|l| l.actions().values()).filter(|a| !self.others.contains_key(&a.id))
+    }
+
+    /// Everybody's.
+    fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.mine().chain(self.others.values().map(|o| &o.action))
     }
 
     /// The newest actions, newest first (identities sort by creation).
     pub(super) fn newest(&self, most: usize) -> Vec<Action> {
-        self.actions().rev().take(most).cloned().collect()
+        let mut newest: Vec<&Action> = self.mine().rev().take(most).collect();
+        newest.extend(self.others.values().rev().take(most).map(|o| &o.action));
+        newest.sort_by(|a, b| b.id.cmp(&a.id));
+        newest.into_iter().take(most).cloned().collect()
     }
 
     /// Actions to be looked at until they come to rest.
     pub(super) fn to_watch(&self) -> Vec<Action> {
-        self.ledger.iter().flat_map(Ledger::to_watch).cloned().collect()
+        self.mine().filter(|a| matches!(a.state, ActionState::Applied | ActionState::Unknown)).cloned().collect()
     }
 
     /// Actions whose time is over.
@@ -120,7 +287,7 @@ impl Book {
             ActionState::Applied => a.verify_by.is_some_and(|by| now.since(by) > 60.0),
             _ => false,
         };
-        self.actions().filter(due).cloned().collect()
+        self.mine().filter(due).cloned().collect()
     }
 
     /// Writes begun since an instant.
@@ -143,13 +310,14 @@ impl Book {
 
     /// Whether a write to a target is on its way or of unknown outcome.
     pub(super) fn is_written(&self, target: &Target) -> bool {
-        self.ledger.as_ref().is_some_and(|l| l.under_way(target).is_some())
+        use ActionState::{Applying, Unknown};
+        self.actions().any(|a| matches!(a.state, Applying | Unknown) && a.target == *target)
     }
 
     /// Approved for an instant that has come.
     pub(super) fn due_to_begin(&self, now: Time) -> Vec<Action> {
         let due = |a: &&Action| a.state == ActionState::Approved && a.terms.begin_at.is_some_and(|at| now >= at);
-        self.actions().filter(due).cloned().collect()
+        self.mine().filter(due).cloned().collect()
     }
 
     /// Changes whose bound is to be put back and for which no action waits, is under way, was done or was cancelled. One
@@ -159,9 +327,9 @@ impl Book {
         let has_expiry = |a: &&Action| a.terms.lever.as_ref().is_some_and(|l| l.restore_at.is_some());
         let ways_back = |a: &Action| {
             let id = a.id.clone();
-            self.actions().filter(move |b| b.terms.undoes.as_ref() == Some(&id) && b.terms.lever.is_some())
+            self.mine().filter(move |b| b.terms.undoes.as_ref() == Some(&id) && b.terms.lever.is_some())
         };
-        let moved = self.actions().filter(|a| matches!(a.state, Applied | Verified)).filter(has_expiry);
+        let moved = self.mine().filter(|a| matches!(a.state, Applied | Verified)).filter(has_expiry);
         let lacking = moved.filter(|a| ways_back(a).all(|b| b.state == Expired));
         lacking.map(|a| (a.clone(), ways_back(a).last().and_then(|b| b.terms.lever.clone()))).collect()
     }
@@ -171,14 +339,17 @@ impl Book {
         let object = action.terms.lever.as_ref().map(|l| &l.object);
         let waits = |a: &&Action| a.state == ActionState::Approved && a.is_put_back() && a.id != action.id;
         let same = |a: &&Action| a.terms.lever.as_ref().map(|l| &l.object) == object;
-        self.actions().filter(waits).filter(same).cloned().collect()
+        self.mine().filter(waits).filter(same).cloned().collect()
     }
 
     /// Changes of a target that were taken back since an instant, oldest first: by whom and when. One that was verified
     /// ends the count.
     pub(super) fn reverts(&self, target: &Target, since: Time) -> Vec<(Label, Time)> {
         let mut reverts = Vec::new();
-        for action in self.actions().filter(|a| a.target == *target && a.updated >= since) {
+        let mut of_target: Vec<&Action> =
+            self.actions().filter(|a| a.target == *target && a.updated >= since).collect();
+        of_target.sort_by_key(|a| &a.id);
+        for action in of_target {
             match &action.terms.reverted_by {
                 _ if action.state == ActionState::Verified => reverts.clear(),
                 Some(by) => reverts.push((by.clone(), action.updated)),
@@ -199,7 +370,10 @@ impl Book {
             ledger
         });
         match written.await {
-            Ok(ledger) => self.ledger = Some(ledger),
+            Ok(ledger) => {
+                self.publish(&ledger);
+                self.ledger = Some(ledger);
+            }
             Err(e) => self.problem = format!("writing the ledger broke: {e}"),
         }
     }
@@ -208,4 +382,14 @@ impl Book {
     pub(super) fn last_at(&self) -> Option<Time> {
         self.ledger.as_ref()?.last_at()
     }
+}
+
+/// What was not begun in time is over, whether its operator is still there to say so or not.
+fn lapsed(action: &Action, now: Time) -> Action {
+    let mut action = action.clone();
+    if matches!(action.state, ActionState::Proposed | ActionState::Approved) && now >= action.expires {
+        action.state = ActionState::Expired;
+        action.reason = Label::new(&format!("not begun by {}", action.expires));
+    }
+    action
 }

@@ -6,7 +6,7 @@ use crate::{
     act::{Outcome, Seen},
     engine::run::Event,
     ledger::machine::{Event as Step, Window},
-    model::{Action, ActionId, ActionState, Label, LeverState, PlanHash, Replicas, Severity, Time},
+    model::{Action, ActionId, ActionState, Label, LeverState, PlanHash, Replicas, Second, Severity, Time},
 };
 use std::time::{Duration, Instant};
 use tokio::{task::JoinError, time};
@@ -32,13 +32,27 @@ impl Desk {
         if let Some(at) = at.filter(|at| *at <= now || at.since(now) > AHEAD) {
             refused.push(Label::new(&format!("{at} is not within the next 12 hours")));
         }
+        if action.terms.second == Some(Second::Needed) {
+            if at.is_some() {
+                refused.push("a second person decides when: ask without a time".into());
+            }
+            return self.ask_second(action, hash, refused, now).await;
+        }
+        // Another person's plan goes on in the own ledger, with who asked.
+        if self.book.is_others(&action.id)
+            && let Err(why) = self.book.adopt(action.clone()).await
+        {
+            self.notice(Severity::Act, format!("not done, because it cannot be recorded: {why}")).await;
+            return;
+        }
         let when = at.map(|at| Window { at, until: at.plus(PUNCTUAL) });
-        let protected = self.is_protected(&action);
+        let protected = self.is_protected(&action) || action.terms.second.is_some();
         let approve = Step::Approve { actor: self.actor.clone(), plan_hash: hash.clone(), refused, when, protected };
-        let Some(action) = self.step(action, &approve, now).await else { return };
+        let Some(action) = self.step(action, &approve, now).await else { return self.stop_deciding() };
         if at.is_none() {
             self.begin(action).await;
         }
+        self.stop_deciding();
     }
 
     fn is_protected(&self, action: &Action) -> bool {
@@ -48,7 +62,7 @@ impl Desk {
     }
 
     /// What stands against an action as things are now: freeze, limits, guards, what was seen of the target.
-    fn against(&self, action: &Action, now: Time) -> Vec<Label> {
+    pub(super) fn against(&self, action: &Action, now: Time) -> Vec<Label> {
         let picture = self.picture();
         let Some(view) = picture.workload(action.workload.as_str()) else {
             return vec![Label::new("the workload is no longer there")];
@@ -77,9 +91,15 @@ impl Desk {
         refused.extend(plan.refused);
         refused.extend(plan.dry_run.err());
         let now = self.now();
+        let mut action = action;
+        action.terms.alone = self.goes_alone(&action);
         let Some(action) = self.step(action, &Step::Begin { refused }, now).await else { return };
-        let (actuator, id) = (self.actuator.clone(), action.id.clone());
-        self.writes.spawn(async move { (id, actuator.apply(&change(&action)).await) });
+        self.deciding = None; // the gate holds the lease from here, and gives it up
+        let (actuator, id, gate) = (self.actuator.clone(), action.id.clone(), self.gate(&action));
+        self.writes.spawn(async move {
+            let change = change(&action);
+            (id, Box::pin(gate.pass(&action, actuator.apply(&change))).await) // too big for the stack
+        });
     }
 
     pub(super) async fn written(&mut self, done: Result<Written, JoinError>) {

@@ -6,7 +6,8 @@ use crate::{
     guard,
     ledger::SET_BACK,
     model::{
-        Action, ActionState, Advice, Forecast, Label, LimitSettings, Recommendation, Time, WorkloadView, duration, si,
+        Action, ActionState, Advice, Forecast, Label, LimitSettings, Recommendation, Time, WhenLost, WorkloadView,
+        duration, si,
     },
 };
 
@@ -22,6 +23,8 @@ pub(super) struct Case<'a> {
     pub(super) action: &'a Action,
     pub(super) book: &'a Book,
     pub(super) limits: &'a LimitSettings,
+    /// What holds while the shared ledger is lost.
+    pub(super) lost: WhenLost,
     /// By how many seconds the machine's clock was set back.
     pub(super) behind: Option<f64>,
     pub(super) now: Time,
@@ -84,12 +87,16 @@ impl Case<'_> {
 
     fn target(&self, against: &mut Vec<String>) {
         let Action { id, target, .. } = self.action;
+        let link = self.book.link();
         if self.view.workload.guard.protected {
-            against.push(
-                "protected: a second person must approve, and this ledger is shared with nobody; change it by hand, \
-                 or take protected from its guard"
-                    .to_owned(),
-            );
+            let why = match &link {
+                Some(Ok(())) => None,
+                Some(Err(why)) => Some(why.to_string()),
+                None => Some("this ledger is shared with nobody: set [ledger] kafka".to_owned()),
+            };
+            against.extend(why.map(|why| format!("protected: a second person must approve, and {why}")));
+        } else if let (Some(Err(why)), WhenLost::Refuse) = (&link, self.lost) {
+            against.push(format!("{why}; [ledger] lost = \"refuse\""));
         }
         let health = self.book.health();
         if !health.writable {

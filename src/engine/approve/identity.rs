@@ -1,7 +1,27 @@
 //! Who acts, and how an action is named.
 
+use super::{Desk, Event};
 use crate::model::{ActionId, Actor, Label, Time};
 use std::hash::{BuildHasher, RandomState};
+
+impl Desk {
+    /// A server says who this operator is.
+    pub(super) fn known_as(&mut self, user: Label, vouched_by: Label) {
+        self.actor.server_user = Some(user);
+        self.actor.vouched_by = Some(vouched_by);
+        self.book.set_actor(self.actor.clone());
+    }
+
+    /// Where no cluster says who we are, the brokers do that let us in.
+    pub(super) async fn learn_identity(&mut self) {
+        if self.actor.server_user.is_none()
+            && let Some((user, cluster)) = self.book.shared().and_then(|s| s.identity())
+        {
+            self.known_as(user, cluster);
+            self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
+        }
+    }
+}
 
 /// The person at this terminal, as the operating system knows them.
 pub(super) fn actor() -> Actor {
@@ -9,6 +29,7 @@ pub(super) fn actor() -> Actor {
     let host = rustix::system::uname();
     Actor {
         server_user: None,
+        vouched_by: None,
         os_user: variable("USER")
             .or_else(|| variable("LOGNAME"))
             .unwrap_or_else(|| Label::new(&format!("uid {}", rustix::process::getuid().as_raw()))),

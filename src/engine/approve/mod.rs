@@ -16,10 +16,14 @@ mod effect;
 mod identity;
 mod prepare;
 mod put_back;
+mod share;
+mod share_second;
+
+pub use share::Gate;
 
 use super::{Options, run::Event};
 use crate::{
-    act::{Actuator, Change, Outcome, Seen},
+    act::{Actuator, Change, Leases, Outcome, Seen},
     ledger::{
         Forward,
         machine::{self, Event as Step, Transition},
@@ -67,6 +71,7 @@ pub(super) async fn run(
             },
             Some(done) = desk.writes.join_next() => desk.written(done).await,
             Some(seen) = desk.looks.join_next() => desk.looked(seen).await,
+            () = desk.book.changed() => desk.hear_others().await,
             _ = look.tick() => desk.tick().await,
         }
     }
@@ -140,16 +145,24 @@ struct Desk {
     looks: JoinSet<Looked>,
     /// What verified changes should have done by now.
     expected: Vec<effect::Expectation>,
+    leases: Option<Leases>,
+    /// The Lease that is held while a dialog is open.
+    deciding: Option<share::Deciding>,
+    /// It was said that there is no Lease.
+    said_no_lease: bool,
+    /// How the shared ledger was when it was last spoken of.
+    link: Option<Result<(), Label>>,
 }
 
 impl Desk {
     async fn new(options: Options, pictures: watch::Receiver<Arc<Picture>>, events: mpsc::Sender<Event>) -> Self {
         let actor = identity::actor();
         let now = options.clock.now();
-        let book = Book::open(options.state.clone(), actor.clone(), now).await;
+        let book = Book::open(options.state.clone(), options.config.ledger.clone(), actor.clone(), now).await;
         let start = book.last_at().map_or(now, |last| last.max(now));
         let clock = DeskClock { forward: Forward::new(start), begun: Instant::now(), clock: options.clock };
         let actuator = actuator(&options, &events).await;
+        let leases = actuator.leases();
         Self {
             options,
             clock,
@@ -162,6 +175,10 @@ impl Desk {
             writes: JoinSet::new(),
             looks: JoinSet::new(),
             expected: Vec::new(),
+            leases,
+            deciding: None,
+            said_no_lease: false,
+            link: None,
         }
     }
 
@@ -182,9 +199,12 @@ impl Desk {
     }
 
     async fn introduce(&mut self) {
-        self.actor.server_user = self.actuator.identity().await;
+        if let Some(user) = self.actuator.identity().await {
+            self.known_as(user, "kubernetes".into());
+        }
         self.book.set_actor(self.actor.clone());
         self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
+        self.link = self.book.link();
         self.publish_book().await;
     }
 
@@ -200,6 +220,7 @@ impl Desk {
             Intent::Undo { action } => self.prepare_undo(&action).await,
             Intent::Confirm { action, plan_hash } => self.confirm(&action, &plan_hash, None).await,
             Intent::ConfirmAt { action, plan_hash, at } => self.confirm(&action, &plan_hash, Some(at)).await,
+            Intent::Second { action } => self.prepare_second(&action).await,
             Intent::Abandon { action } => self.abandon(&action).await,
             Intent::Cancel { action } => self.cancel(&action).await,
             Intent::Reject { workload, plan_hash, reason } => {
@@ -239,8 +260,12 @@ impl Desk {
 
     async fn leave_prepared(&mut self, why: &str) {
         let Some((_, action)) = self.prepared.take() else { return };
+        self.stop_deciding();
         self.send(Event::Prepared(None)).await;
-        self.reject(action, why).await;
+        // What another person asked for waits on when one leaves it.
+        if !action.waits_for_second() {
+            self.reject(action, why).await;
+        }
     }
 
     async fn reject(&mut self, action: Action, why: &str) {
@@ -257,6 +282,7 @@ impl Desk {
                 self.reject(action, "cancelled before its time").await;
                 self.notice(Severity::Ok, text).await;
             }
+            Some(action) if action.waits_for_second() => self.refuse_second(action).await,
             Some(action) => {
                 let text = format!("{} cannot be cancelled any more: it is {}", action.workload, action.state.name());
                 self.notice(Severity::Look, text).await;
@@ -299,8 +325,14 @@ impl Desk {
         }
         if self.prepared.as_ref().is_some_and(|(p, _)| now >= p.expires) {
             self.prepared = None;
+            self.stop_deciding();
             self.send(Event::Prepared(None)).await;
             self.notice(Severity::Look, "the plan in the dialog expired: ask again").await;
+        }
+        self.keep_deciding().await;
+        self.finish_silent(now).await;
+        if !self.book.refresh(now).is_empty() {
+            self.publish_book().await; // what others did not begin in time
         }
         for action in self.book.due(now) {
             self.step(action, &Step::Expire, now).await;
@@ -322,12 +354,14 @@ impl Desk {
                     return None;
                 }
                 self.say(&next).await;
+                self.tell_target(&next);
                 Some(*next)
             }
             Err(refusal) => {
                 self.notice(Severity::Act, format!("{}: not done: {refusal}", action.workload)).await;
-                // What was refused at the door is over: the ledger says so too.
-                if matches!(action.state, ActionState::Proposed | ActionState::Approved) {
+                // What was refused at the door is over: the ledger says so too. What waits for a second person waits on.
+                let waits = action.waits_for_second();
+                if !waits && matches!(action.state, ActionState::Proposed | ActionState::Approved) {
                     let reject = Step::Reject { actor: self.actor.clone(), reason: Label::new(&refusal.to_string()) };
                     if let Ok(Transition::To(next)) = machine::next(&action, &reject, now) {
                         self.record(*next).await;

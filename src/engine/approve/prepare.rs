@@ -1,12 +1,12 @@
 //! From a key to a dialog: what would be done, by whose right, what stands against it. Nothing is changed on the target.
 
-use super::{Desk, change, checks, put_back::SURGE};
+use super::{Desk, change, checks, put_back::SURGE, share_second};
 use crate::{
     act::Plan,
     engine::run::Event,
     model::{
-        Action, ActionId, ActionState, Label, Lever, PlanHash, Prepared, Recommendation, Severity, Target, Terms, Time,
-        WorkloadView, duration,
+        Action, ActionId, ActionState, Label, Lever, PlanHash, Prepared, Recommendation, Second, Severity, Target,
+        Terms, Time, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -98,9 +98,12 @@ impl Desk {
             plan = self.actuator.plan(&change(&action)).await;
         }
         action.request = join(&plan.request);
+        action.terms.second = view.workload.guard.protected.then_some(Second::Needed);
         let mut refused = self.refused(view, &action, now);
         refused.extend(plan.refused.clone());
+        refused.extend(self.decide_alone(&action).await);
         if !self.record(action.clone()).await {
+            self.stop_deciding();
             return;
         }
         let mut prepared = prepared(view, &action, plan, refused, now);
@@ -116,7 +119,8 @@ impl Desk {
     /// Everything that stands against an action now, but for what the server says.
     pub(super) fn refused(&self, view: &WorkloadView, action: &Action, now: Time) -> Vec<Label> {
         let (book, limits, behind) = (&self.book, &self.options.config.limits, self.clock.behind());
-        checks::Case { view, action, book, limits, behind, now }.refused()
+        let lost = self.options.config.ledger.lost;
+        checks::Case { view, action, book, limits, lost, behind, now }.refused()
     }
 
     pub(super) fn action(
@@ -161,12 +165,12 @@ impl Desk {
     }
 }
 
-fn join(lines: &[Label]) -> Label {
+pub(super) fn join(lines: &[Label]) -> Label {
     let lines: Vec<&str> = lines.iter().map(Label::as_str).collect();
     Label::new(&lines.join(" · "))
 }
 
-fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused: Vec<Label>, now: Time) -> Prepared {
+pub(super) fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused: Vec<Label>, now: Time) -> Prepared {
     let after = match &view.advice.capacity {
         Some(c) if action.to > action.from => format!(
             "ready in about {}, partitions stand still for about {}, then verified; undone with U",
@@ -194,5 +198,6 @@ fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused: Vec<Label
         expires: action.expires,
         evidence_age: view.state.data_age.max(now.since(view.state.at)),
         confirm: view.workload.guard.confirm,
+        second: share_second::second(action, now),
     }
 }

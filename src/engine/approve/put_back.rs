@@ -102,8 +102,8 @@ fn put_back(done: &Action, earlier: Option<Lever>, id: ActionId, now: Time) -> O
             asked_by: Some(done.actor.clone()),
             undoes: Some(done.id.clone()),
             begin_at: Some(at),
-            reverted_by: None,
             lever: Some(back),
+            ..Terms::default()
         },
         ..done.clone()
     })

@@ -2,6 +2,7 @@
 
 mod later;
 mod limits;
+mod two;
 
 use super::*;
 use crate::{

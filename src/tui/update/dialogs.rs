@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     advise::what_if::Answer,
-    model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Severity, Time},
+    model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Second, Severity, Time},
 };
 use crossterm::event::KeyCode;
 use std::{sync::Arc, time::Duration};
@@ -205,7 +205,9 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
                     state.settled = Some(action.clone());
                 }
                 let hint = state.keymap.hint(Action::Actions).unwrap_or_else(|| ":actions".into());
-                state.say(Severity::Ok, format!("{}: approved; {hint} shows how it goes", approve.plan.workload));
+                let asks = approve.shown.as_ref().and_then(|s| s.prepared.second.as_ref());
+                let word = if asks.is_some_and(|(s, _)| *s == Second::Needed) { "asked for" } else { "approved" };
+                state.say(Severity::Ok, format!("{}: {word}; {hint} shows how it goes", approve.plan.workload));
                 return vec![Effect::Send(intent)];
             }
             Err(why) => state.say(Severity::Unknown, why),

@@ -221,8 +221,21 @@ fn undo(state: &mut State, press: Press<'_>) -> Vec<Effect> {
     vec![Effect::Send(Intent::Undo { action: done.id.clone() })]
 }
 
+/// Asks to see what waits for a second person; `possible` said that there is one.
+fn second(state: &mut State, press: Press<'_>) -> Vec<Effect> {
+    let Ok(asked) = possible::secondable(state, press.picture) else { return Vec::new() };
+    let plan = Plan { workload: asked.workload.clone(), hash: asked.plan_hash.clone() };
+    // One may leave it and come back to it: it is the same action then.
+    state.settled = state.settled.take().filter(|id| *id != asked.id);
+    wait_for_answer(state, plan, asked.to, press);
+    vec![Effect::Send(Intent::Second { action: asked.id.clone() })]
+}
+
 /// Opens the dialog of a decision; `possible` said that there is a recommendation.
 fn decide(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
+    if state.pane() == Pane::Actions && action == Action::Approve {
+        return second(state, press);
+    }
     if state.pane() == Pane::Actions {
         let waiting = possible::cancellable(state, press.picture);
         return waiting.map_or_else(|_| Vec::new(), |a| vec![Effect::Send(Intent::Cancel { action: a.id.clone() })]);

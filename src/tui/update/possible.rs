@@ -67,6 +67,7 @@ fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Res
     match action {
         Action::Undo => return undoable(state, picture).map(|_| ()),
         Action::Reject if state.pane() == Pane::Actions => return cancellable(state, picture).map(|_| ()),
+        Action::Approve if state.pane() == Pane::Actions => return secondable(state, picture).map(|_| ()),
         _ => {}
     }
     if !on_workloads(state) {
@@ -110,10 +111,20 @@ pub(super) fn undoable<'a>(state: &State, picture: &'a Picture) -> Result<&'a Do
     newest.ok_or_else(|| format!("{name}: there is nothing to undo"))
 }
 
-/// The approval for later under the cursor of the actions page.
+/// What waits for a second person under the cursor of the actions page. Whether it may be this one, the engine says.
+pub(super) fn secondable<'a>(state: &State, picture: &'a Picture) -> Result<&'a Done, String> {
+    let action = selected_action(state, picture).ok_or("there is no action under the cursor")?;
+    let not = || {
+        format!("{} is {}: only what waits for a second person is approved here", action.workload, action.state.name())
+    };
+    Some(action).filter(|a| a.waits_for_second()).ok_or_else(not)
+}
+
+/// The approval for later under the cursor of the actions page, or what waits for a second person.
 pub(super) fn cancellable<'a>(state: &State, picture: &'a Picture) -> Result<&'a Done, String> {
     let action = selected_action(state, picture).ok_or("there is no action under the cursor")?;
-    let waits = action.state == ActionState::Approved && action.terms.begin_at.is_some();
+    let later = action.state == ActionState::Approved && action.terms.begin_at.is_some();
+    let waits = later || action.waits_for_second();
     let not =
         || format!("{} is {}: only what waits for its time can be cancelled", action.workload, action.state.name());
     Some(action).filter(|_| waits).ok_or_else(not)
@@ -138,6 +149,14 @@ fn changeable(
     let name = &view.workload.name;
     if recommendation.target.is_none() {
         return Err(format!("{name}: recommendation only: no target is configured for it"));
+    }
+    if let Some(action) = view.action.as_ref().filter(|a| a.waits_for_second()) {
+        let Done { actor, from, to, .. } = action;
+        return Err(format!("{name}: {actor} asks for a second person for {from} → {to}: decide on the actions page"));
+    }
+    if let Some(action) = view.action.as_ref().filter(|a| a.state == ActionState::Proposed) {
+        let Done { actor, from, to, .. } = action;
+        return Err(format!("{name}: {actor} is deciding about {from} → {to}"));
     }
     if let Some(action) = &view.action {
         return Err(format!(

@@ -91,7 +91,13 @@ fn slot(state: ActionState) -> Slot {
 /// What is being waited for, or why it ended as it did.
 fn progress(action: &Action, now: Time) -> String {
     match action.state {
-        ActionState::Proposed => "waits for a decision".to_owned(),
+        ActionState::Proposed if action.waits_for_second() => {
+            format!(
+                "waits for a second person, {} left; a approves, x refuses",
+                format::countdown(action.expires.since(now))
+            )
+        }
+        ActionState::Proposed => format!("{} is deciding", action.actor),
         ActionState::Approved => match action.terms.begin_at.filter(|at| *at > now) {
             Some(at) => {
                 format!("approved for {} UTC, in {}; x cancels", format::clock(at), format::countdown(at.since(now)))
@@ -127,6 +133,12 @@ pub(super) fn detail(action: &Action, now: Time, columns: usize) -> Vec<Line> {
     if let Some(at) = action.terms.begin_at {
         row("begins", Slot::Text, &format!("not before {} UTC", format::clock_seconds(at)));
     }
+    if let Some(asked_by) = action.terms.asked_by.as_ref().filter(|a| **a != action.actor) {
+        row("asked by", Slot::Text, &asked_by.to_string());
+    }
+    if action.terms.alone {
+        row("alone", Slot::Look, "the shared ledger could not be asked when it was begun");
+    }
     if let Some(other) = &action.terms.undoes {
         row("takes back", Slot::Text, &other.to_string());
     }
@@ -149,7 +161,10 @@ fn who(action: &Action) -> String {
     let here = format!("{}@{} (process {})", actor.os_user, actor.host, actor.pid);
     let ssh = actor.ssh.as_ref().map(|s| format!(", ssh {s}")).unwrap_or_default();
     match &actor.server_user {
-        Some(user) => format!("{user}; {here}{ssh}"),
+        Some(user) => {
+            let by = actor.vouched_by.as_ref().map(|v| format!(" by {v}")).unwrap_or_default();
+            format!("{user}{by}; {here}{ssh}")
+        }
         None => format!("{here}{ssh}"),
     }
 }

@@ -5,7 +5,7 @@ use super::{
     footer::field,
     text::{Line, lines, plain, popup, wrap},
 };
-use crate::model::{Confirm, Prepared};
+use crate::model::{Confirm, Prepared, Second};
 use ratatui::{buffer::Buffer, layout::Rect};
 
 /// After so long without an answer the dialog says so.
@@ -69,6 +69,9 @@ fn answer(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Lin
     let evidence = format!("{}, evidence {} old, {expiry}", p.plan_hash, format::age(p.evidence_age));
     labelled("plan", if left > 0.0 { Slot::Text } else { Slot::Act }, &evidence);
     labelled("after it", Slot::Text, p.after.as_str());
+    if let Some((_, words)) = &p.second {
+        labelled("two people", Slot::Look, words.as_str());
+    }
     for why in &p.refused {
         labelled("refused", Slot::Act, why.as_str());
     }
@@ -86,13 +89,15 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
         line.push((Slot::Text, format!(" {word}     ")));
     };
     let p = &shown.prepared;
+    let asks = p.second.as_ref().is_some_and(|(second, _)| *second == Second::Needed);
+    let does = if asks { "ask for a second person" } else { "do it" };
     let mut text = Vec::new();
     if shown.gone {
         text.extend(wrap("", Slot::Act, "this change is no longer held ready; leave and ask again", room));
     } else if p.may_confirm(cx.now) {
         match p.confirm {
-            Confirm::Yes => offer(key(Action::Confirm), "do it"),
-            Confirm::None => offer("enter".to_owned(), "do it"),
+            Confirm::Yes => offer(key(Action::Confirm), does),
+            Confirm::None => offer("enter".to_owned(), does),
             Confirm::TypeName => {
                 let mut typed = vec![(Slot::Dim, format!("type {} and press Enter: ", shown.name_to_type()))];
                 typed.extend(field(&approve.typed));
@@ -103,10 +108,12 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
         text.extend(wrap("", Slot::Act, "this cannot be done as it stands", room));
     }
     if p.confirm != Confirm::TypeName {
-        if !shown.gone && p.may_confirm(cx.now) {
+        if !asks && !shown.gone && p.may_confirm(cx.now) {
             offer(key(Action::ConfirmAt), "at a time");
         }
-        offer(key(Action::ChangeCount), "another number");
+        if p.second.as_ref().is_none_or(|_| asks) {
+            offer(key(Action::ChangeCount), "another number");
+        }
     }
     offer("esc".to_owned(), "no");
     text.push(line);

@@ -49,6 +49,7 @@ fn action(id: &str, state: ActionState, reason: &str) -> Action {
         state,
         actor: Actor {
             server_user: Some(Label::new("alice@corp")),
+            vouched_by: None,
             os_user: Label::new("alice"),
             host: Label::new("jump-1"),
             pid: 4711,

@@ -93,6 +93,7 @@ pub(in crate::tui) fn prepared(action: &str, name: &str, to: u32, confirm: Confi
         expires: NOW.plus(240.0),
         evidence_age: 4.0,
         confirm,
+        second: None,
     }
 }
 

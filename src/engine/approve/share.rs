@@ -1,0 +1,298 @@
+//! What stands between the record of an intent and the one write when several operators are at work: a Lease on the
+//! target, and the claim in the shared ledger. And what others do: shown, and finished where they went silent.
+
+use super::{Desk, book::Book};
+use crate::{
+    act::{LEASE_TTL, Leases, NoLease, Outcome, Told},
+    engine::run::Event,
+    ledger::{
+        kafka::{Claim, Shared},
+        machine::{Event as Step, SETTLE},
+    },
+    model::{Action, ActionState, Label, LeaseUse, LedgerSettings, Severity, Time, WhenLost},
+    process::BOUNDARY,
+};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// An intent of another operator without an end counts as left behind after this: the longest that its write can still
+/// be under way, and what it takes to claim and to record. Seconds.
+const SILENT: f64 = SETTLE + 15.0;
+/// A lease is renewed in a third of its time, as client-go does.
+const RENEW: Duration = Duration::from_secs(LEASE_TTL.as_secs() / 3);
+
+/// Lets one action's write through, or says why not. Nothing is written before everything that is asked for holds.
+#[derive(Debug)]
+pub struct Gate {
+    /// The shared ledger, and the number of the synced record of intent in the own one.
+    pub shared: Option<(Arc<Shared>, u64)>,
+    /// The cluster's leases, where the target has one, and how they are used.
+    pub leases: Option<Leases>,
+    /// What was configured.
+    pub settings: LedgerSettings,
+    /// A protected target: nothing is done while anything is lost.
+    pub protected: bool,
+}
+
+impl Gate {
+    /// Makes the write if lease and claim are ours.
+    pub async fn pass(&self, action: &Action, write: impl Future<Output = Outcome>) -> Outcome {
+        let holder = holder(action);
+        if let Err(why) = self.lease(action, &holder).await {
+            return Outcome::Refused(why);
+        }
+        let outcome = if let Err(why) = self.claim(action).await {
+            Outcome::Refused(why)
+        } else {
+            tracing::trace!(target: BOUNDARY, "sending the write");
+            let outcome = write.await;
+            tracing::trace!(target: BOUNDARY, "the write was answered");
+            outcome
+        };
+        if let Some(leases) = &self.leases {
+            leases.release(&action.target, &holder).await;
+        }
+        outcome
+    }
+
+    async fn claim(&self, action: &Action) -> Result<(), Label> {
+        if action.terms.alone && !self.protected {
+            return Ok(());
+        }
+        let Some((shared, seq)) = &self.shared else {
+            return if self.protected { Err("protected, and the ledger is not shared".into()) } else { Ok(()) };
+        };
+        match shared.claim(*seq).await {
+            Claim::Won => Ok(()),
+            Claim::Lost(why) => Err(format!("another operator came first: {why}").into()),
+            Claim::NotShared(why) => Err(format!("the shared ledger was lost at this moment: {why}; ask again").into()),
+        }
+    }
+
+    async fn lease(&self, action: &Action, holder: &str) -> Result<(), Label> {
+        let Some(leases) = &self.leases else { return Ok(()) };
+        match leases.hold(&action.target, holder).await {
+            Ok(()) => Ok(()),
+            Err(why) => self.without_lease(why),
+        }
+    }
+
+    /// Whether it may go on without a lease.
+    fn without_lease(&self, why: NoLease) -> Result<(), Label> {
+        let required = self.settings.lease == LeaseUse::Required;
+        match why {
+            NoLease::Taken { by, left } => Err(deciding(&by, left)),
+            NoLease::NotAllowed(why) if required => Err(format!("[ledger] lease = \"required\": {why}").into()),
+            NoLease::Absent if required => Err("[ledger] lease = \"required\": the server has no leases".into()),
+            NoLease::Lost(why) if required || self.protected || self.settings.lost == WhenLost::Refuse => Err(why),
+            NoLease::NotAllowed(_) | NoLease::Absent | NoLease::Lost(_) => Ok(()),
+        }
+    }
+}
+
+/// `alice@corp/01K…`: who decides, and about which action.
+fn holder(action: &Action) -> String {
+    format!("{}/{}", action.actor, action.id)
+}
+
+fn deciding(by: &Label, left: f64) -> Label {
+    let who = by.as_str().rsplit_once('/').map_or(by.as_str(), |(who, _)| who);
+    format!("{who} is deciding about this target (its Lease lapses in {left:.0} s unless it is renewed)").into()
+}
+
+/// The Lease that is held while a dialog is open.
+#[derive(Debug)]
+pub(super) struct Deciding {
+    action: Action,
+    renewed: Instant,
+}
+
+impl Desk {
+    /// The gate of an action whose intent was just recorded.
+    pub(super) fn gate(&self, action: &Action) -> Gate {
+        Gate {
+            shared: self.book.shared().map(|shared| (shared, self.book.last())),
+            leases: self.leases_for(action),
+            settings: self.options.config.ledger.clone(),
+            protected: action.terms.second.is_some(),
+        }
+    }
+
+    fn leases_for(&self, action: &Action) -> Option<Leases> {
+        let used = self.options.config.ledger.lease != LeaseUse::Off && action.target.is_kubernetes();
+        self.leases.clone().filter(|_| used)
+    }
+
+    /// Whether an ordinary action is begun without the shared ledger, which is lost, because it is so configured.
+    pub(super) fn goes_alone(&self, action: &Action) -> bool {
+        let lost = self.book.link().is_some_and(|link| link.is_err());
+        lost && action.terms.second.is_none() && self.options.config.ledger.lost == WhenLost::Local
+    }
+
+    /// Takes the lease for a dialog; answers with what stands against the change.
+    pub(super) async fn decide_alone(&mut self, action: &Action) -> Option<Label> {
+        let leases = self.leases_for(action)?;
+        match leases.hold(&action.target, &holder(action)).await {
+            Ok(()) => {
+                self.deciding = Some(Deciding { action: action.clone(), renewed: Instant::now() });
+                None
+            }
+            Err(why) => {
+                if let NoLease::NotAllowed(why) | NoLease::Lost(why) = &why
+                    && !std::mem::replace(&mut self.said_no_lease, true)
+                {
+                    self.notice(Severity::Look, format!("nobody is kept from deciding at the same time: {why}")).await;
+                }
+                self.gate(action).without_lease(why).err()
+            }
+        }
+    }
+
+    /// Lets others decide again.
+    pub(super) fn stop_deciding(&mut self) {
+        let Some(deciding) = self.deciding.take() else { return };
+        if let Some(leases) = self.leases_for(&deciding.action) {
+            tokio::spawn(async move { leases.release(&deciding.action.target, &holder(&deciding.action)).await });
+        }
+    }
+
+    /// Keeps the lease of an open dialog.
+    pub(super) async fn keep_deciding(&mut self) {
+        let Some(deciding) = self.deciding.as_mut().filter(|d| d.renewed.elapsed() > RENEW) else { return };
+        deciding.renewed = Instant::now();
+        let action = deciding.action.clone();
+        let Some(leases) = self.leases_for(&action) else { return };
+        if let Err(why) = leases.hold(&action.target, &holder(&action)).await {
+            tracing::warn!("the lease on {} could not be renewed: {why:?}", action.target);
+        }
+    }
+
+    /// What the shared ledger brought: other operators' actions, and who the brokers say we are.
+    pub(super) async fn hear_others(&mut self) {
+        let now = self.now();
+        self.learn_identity().await;
+        let news = self.book.refresh(now);
+        for action in &news {
+            self.tell_of_other(action).await;
+        }
+        let link = self.book.link();
+        if link != self.link {
+            self.say_link(link).await;
+        }
+        if self.prepared.as_ref().is_some_and(|(_, a)| a.waits_for_second() && !self.still_waits(a)) {
+            self.prepared = None;
+            self.stop_deciding();
+            self.send(Event::Prepared(None)).await;
+            self.notice(Severity::Look, "what you looked at was decided or taken back by somebody else").await;
+        }
+        self.finish_undone(now).await;
+        self.publish_book().await;
+    }
+
+    fn still_waits(&self, action: &Action) -> bool {
+        self.book.action(&action.id).is_some_and(|a| a.waits_for_second())
+    }
+
+    async fn say_link(&mut self, link: Option<Result<(), Label>>) {
+        match (&self.link, &link) {
+            (Some(Ok(())), Some(Err(why))) => {
+                let then = match self.options.config.ledger.lost {
+                    WhenLost::Local => "ordinary targets go on with the own ledger, protected ones are refused",
+                    WhenLost::Refuse => "nothing is approved until it is back",
+                };
+                self.notice(Severity::Act, format!("{why}; {then}")).await;
+            }
+            (Some(Err(_)), Some(Ok(()))) => {
+                self.notice(Severity::Ok, "the ledger is shared with other operators").await;
+            }
+            _ => {}
+        }
+        self.link = link;
+    }
+
+    async fn tell_of_other(&self, action: &Action) {
+        let Action { workload, from, to, actor, state, reason, .. } = action;
+        let fresh = self.options.clock.now().since(action.updated) < SILENT;
+        if action.waits_for_second() {
+            let text =
+                format!("{actor} asks for a second person: {workload} {from} → {to}; approve it on the actions page");
+            self.notice(Severity::Look, text).await;
+        } else if fresh && matches!(state, ActionState::Applied | ActionState::Failed | ActionState::Unknown) {
+            self.notice(Severity::Ok, format!("{actor}: {workload} {from} → {to} {}: {reason}", state.name())).await;
+        }
+    }
+
+    /// Changes of ours that another operator took back on purpose.
+    async fn finish_undone(&mut self, now: Time) {
+        use ActionState::{Applied, Verified};
+        let undone: Vec<_> = self
+            .book
+            .others()
+            .filter(|o| matches!(o.action.state, Applied | Verified))
+            .filter_map(|o| Some((o.action.terms.undoes.clone()?, o.action.actor.clone(), o.action.id.clone())))
+            .collect();
+        for (id, actor, by) in undone {
+            if let Some(action) = self.book.own(&id).filter(|a| a.state == Applied && !self.book.is_others(&a.id)) {
+                self.step(action, &Step::RollBack { actor, by }, now).await;
+            }
+        }
+    }
+
+    /// What nobody else will bring to rest: writes of an earlier run of ours that were never begun, and intents whose
+    /// operator went silent, from where on the target is looked at by us.
+    pub(super) async fn finish_silent(&mut self, now: Time) {
+        for action in self.book.to_watch() {
+            if let Some(reason) = self.book.never_begun(&action) {
+                self.step(action, &Step::Refused { reason }, now).await;
+            }
+        }
+        if self.book.link() != Some(Ok(())) {
+            return;
+        }
+        for action in silent(&self.book) {
+            let who = action.actor.to_string();
+            if self.book.adopt(action.clone()).await.is_ok() && action.state == ActionState::Applying {
+                let reason = Label::new(&format!("{who} went silent before saying how the write ended"));
+                self.step(action, &Step::Lost { reason }, now).await;
+            }
+        }
+    }
+
+    /// Tells on the target itself what was done to it; best effort.
+    pub(super) fn tell_target(&self, action: &Action) {
+        let (reason, warning) = match action.state {
+            ActionState::Applied => ("Scaled", false),
+            ActionState::Failed if action.terms.reverted_by.is_some() => ("ScaleReverted", true),
+            ActionState::Failed => ("ScaleFailed", true),
+            ActionState::Unknown => ("ScaleUnknown", true),
+            _ => return,
+        };
+        let note = format!(
+            "{} → {} by {} ({}): {}; action {}, plan {}",
+            action.from,
+            action.to,
+            action.actor,
+            action.state.name(),
+            action.reason,
+            action.id,
+            action.plan_hash
+        );
+        let told = Told { reason, warning, note, instance: action.actor.host.clone() };
+        let (actuator, target, uid) = (self.actuator.clone(), action.target.clone(), action.uid.clone());
+        tokio::spawn(async move {
+            if let Err(why) = actuator.tell(&target, uid.as_ref(), &told).await {
+                tracing::info!("no notice on {target}: {why}");
+            }
+        });
+    }
+}
+
+/// Intents and writes of unknown outcome whose operator has said nothing for long.
+fn silent(book: &Book) -> Vec<Action> {
+    let left = |a: &Action| matches!(a.state, ActionState::Applying | ActionState::Unknown);
+    let old = book.others().filter(|o| left(&o.action) && o.since.elapsed().as_secs_f64() > SILENT);
+    old.map(|o| o.action.clone()).collect()
+}

@@ -1,0 +1,95 @@
+//! Two people for a protected target: one asks, another approves, on another machine as likely as not. Who they are is
+//! the server's word. The plan's hash that is shown to both, recorded and compared is one, and so is the change.
+
+use super::{Desk, change, prepare};
+use crate::{
+    engine::run::Event,
+    ledger::machine::Event as Step,
+    model::{Action, ActionId, Label, PlanHash, Second, Severity, Time, duration},
+};
+use std::sync::Arc;
+
+/// How long the second person has, seconds: longer than a plan is good, for what it rests on is looked at anew then.
+const PATIENCE: f64 = 900.0;
+
+impl Desk {
+    /// Puts what was shown before a second person: the confirming key on a protected target.
+    pub(super) async fn ask_second(&mut self, action: Action, hash: &PlanHash, refused: Vec<Label>, now: Time) {
+        self.stop_deciding();
+        let until = now.plus(PATIENCE);
+        let ask = Step::Ask { actor: self.actor.clone(), plan_hash: hash.clone(), refused, until };
+        if let Some(action) = self.step(action, &ask, now).await {
+            let (workload, from, to) = (&action.workload, action.from, action.to);
+            let text = format!(
+                "{workload} {from} → {to}: a second person has {} to approve it on their actions page",
+                duration(PATIENCE)
+            );
+            self.notice(Severity::Ok, text).await;
+        }
+    }
+
+    /// Shows what another person asked for, checked here and now, for this person's word.
+    pub(super) async fn prepare_second(&mut self, id: &ActionId) {
+        self.leave_prepared("another change was looked at").await;
+        let Some(action) = self.book.action(id).filter(Action::waits_for_second) else {
+            self.notice(Severity::Look, "that is not waiting for a second person any more").await;
+            return;
+        };
+        let picture = self.picture();
+        let Some(view) = picture.workload(action.workload.as_str()).cloned() else {
+            let text = format!("{} is not seen from here, so it cannot be judged", action.workload);
+            self.notice(Severity::Look, text).await;
+            return;
+        };
+        let now = self.now();
+        let plan = self.actuator.plan(&change(&action)).await;
+        let mut refused = self.against(&action, now);
+        let request = prepare::join(&plan.request);
+        if plan.refused.is_empty() && request != action.request {
+            refused.push(
+                format!("the request would not be the one that was shown to {}: {request}", asker(&action)).into(),
+            );
+        }
+        refused.extend(plan.refused.clone());
+        if let Err(why) = crate::ledger::machine::may_second(&action, &self.actor) {
+            refused.push(why.to_string().into());
+        }
+        let as_us = Action { actor: self.actor.clone(), ..action.clone() };
+        refused.extend(self.decide_alone(&as_us).await);
+        let prepared = prepare::prepared(&view, &action, plan, refused, now);
+        self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
+        self.prepared = Some((prepared, action));
+    }
+
+    /// Says no to what another person asked for, or takes back what one asked for oneself.
+    pub(super) async fn refuse_second(&mut self, action: Action) {
+        let Action { workload, from, to, .. } = &action;
+        let (why, word) = if self.book.is_others(&action.id) {
+            if let Err(why) = self.book.adopt(action.clone()).await {
+                return self.notice(Severity::Act, format!("not recorded: {why}")).await;
+            }
+            ("a second person said no", "refused")
+        } else {
+            ("taken back by who asked", "taken back")
+        };
+        let text = format!("{workload} {from} → {to}: {word}");
+        self.reject(action, why).await;
+        self.notice(Severity::Ok, text).await;
+    }
+}
+
+fn asker(action: &Action) -> String {
+    action.terms.asked_by.as_ref().map_or_else(|| "whoever asked".to_owned(), ToString::to_string)
+}
+
+/// What the dialog of a protected target says of the two people.
+pub(super) fn second(action: &Action, now: Time) -> Option<(Second, Label)> {
+    let words = match action.terms.second? {
+        Second::Needed => "protected: confirming asks for a second person, who approves it".to_owned(),
+        Second::Asked => {
+            let ago = duration(now.since(action.updated).max(0.0));
+            format!("{} asked for it {ago} ago, with this plan; confirming approves it", asker(action))
+        }
+    };
+    Some((action.terms.second?, words.into()))
+}
