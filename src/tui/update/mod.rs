@@ -228,6 +228,9 @@ fn second(state: &mut State, press: Press<'_>) -> Vec<Effect> {
     // One may leave it and come back to it: it is the same action then.
     state.settled = state.settled.take().filter(|id| *id != asked.id);
     wait_for_answer(state, plan, asked.to, press);
+    if let Some(Dialog::Approve(approve)) = state.dialogs.last_mut() {
+        approve.before = None; // likewise
+    }
     vec![Effect::Send(Intent::Second { action: asked.id.clone() })]
 }
 

@@ -1,7 +1,7 @@
 //! Approvals for later, and the way back.
 
 use super::*;
-use crate::model::{Action as Done, ActionState, Actor, Terms};
+use crate::model::{Action as Done, ActionState, Actor, Second, Terms};
 
 fn done(id: &str, state: ActionState, begin_at: Option<Time>) -> Done {
     Done {
@@ -90,4 +90,34 @@ fn an_approval_for_later_is_cancelled_on_the_actions_page() {
     let mut watch = Desk::new(Mode::Watch);
     watch.publish(|p| p.actions = Arc::new(vec![done("d1", ActionState::Approved, Some(NOW.plus(900.0)))]));
     assert_eq!(watch.press("4 x U t"), [], "watch cancels nothing");
+}
+
+#[test]
+fn what_waits_for_a_second_person_is_decided_on_the_actions_page() {
+    let mut desk = Desk::new(Mode::Operate);
+    let mut asked = done("p1", ActionState::Proposed, None);
+    asked.terms.second = Some(Second::Asked);
+    asked.actor.server_user = Some("alice@corp".into());
+    desk.publish(|p| {
+        let mut view = (*p.workloads[0]).clone();
+        view.action = Some(asked.clone());
+        p.workloads[0] = Arc::new(view);
+        p.actions = Arc::new(vec![asked.clone()]);
+    });
+    assert_eq!(desk.press("a"), [], "it is not decided where the recommendation stands");
+    assert!(desk.said().contains("alice@corp asks for a second person for 6 → 10"), "{}", desk.said());
+    let action = ActionId(Label::new("p1"));
+    let look = [Effect::Send(Intent::Second { action: action.clone() })];
+    let shown = || Prepared {
+        second: Some((Second::Asked, "alice@corp asked for it".into())),
+        ..prepared("p1", "fraud", 10, Confirm::Yes)
+    };
+    assert_eq!(desk.press("4 a"), look);
+    desk.answer(shown());
+    assert_eq!(desk.press("esc"), [Effect::Send(Intent::Abandon { action: action.clone() })]);
+    assert_eq!(desk.press("a"), look, "one may come back to it");
+    desk.answer(shown());
+    let plan_hash = PlanHash::of(&["p1"]);
+    assert_eq!(desk.press("y"), [Effect::Send(Intent::Confirm { action: action.clone(), plan_hash })]);
+    assert_eq!(desk.press("x"), [Effect::Send(Intent::Cancel { action })]);
 }
