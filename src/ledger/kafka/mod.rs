@@ -41,7 +41,7 @@ use tokio::sync::watch;
 
 /// A claim that was not read back within this is given up, before anything is written to the target. It bounds the time
 /// between intent and write, on which others rely who find a claim without an end.
-pub const CLAIM_DEADLINE: Duration = Duration::from_secs(5);
+pub const CLAIM_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How one of the two directions is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
