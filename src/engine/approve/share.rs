@@ -1,7 +1,7 @@
 //! What stands between the record of an intent and the one write when several operators are at work: a Lease on the
 //! target, and the claim in the shared ledger. And what others do: shown, and finished where they went silent.
 
-use super::{Desk, book::Book};
+use super::{Desk, book::Other};
 use crate::{
     act::{LEASE_TTL, Leases, NoLease, Outcome, Told},
     engine::run::Event,
@@ -9,7 +9,7 @@ use crate::{
         kafka::{Claim, Shared},
         machine::{Event as Step, SETTLE},
     },
-    model::{Action, ActionState, Label, LeaseUse, LedgerSettings, Severity, Time, WhenLost},
+    model::{Action, ActionState, Label, LeaseUse, LedgerSettings, Severity, Target, Time, WhenLost},
     process::BOUNDARY,
 };
 use std::{
@@ -252,13 +252,31 @@ impl Desk {
         if self.book.link() != Some(Ok(())) {
             return;
         }
-        for action in silent(&self.book) {
+        for action in self.silent() {
             let who = action.actor.to_string();
             if self.book.adopt(action.clone()).await.is_ok() && action.state == ActionState::Applying {
                 let reason = Label::new(&format!("{who} went silent before saying how the write ended"));
                 self.step(action, &Step::Lost { reason }, now).await;
             }
         }
+    }
+
+    /// Intents and writes of unknown outcome whose operator has said nothing for longer than a write can take.
+    fn silent(&self) -> Vec<Action> {
+        let left = |a: &Action| matches!(a.state, ActionState::Applying | ActionState::Unknown);
+        let silent = |o: &&Other| o.since.elapsed().as_secs_f64() > SILENT + self.longest_write(&o.action.target);
+        self.book.others().filter(|o| left(&o.action)).filter(silent).map(|o| o.action.clone()).collect()
+    }
+
+    /// How long a command or a webhook may take, seconds; what a request to Kubernetes may is part of [`SETTLE`].
+    fn longest_write(&self, target: &Target) -> f64 {
+        let config = &self.options.config;
+        let timeout = match target {
+            Target::Command(name) => config.commands.iter().find(|c| c.name == *name).map(|c| c.timeout),
+            Target::Webhook(name) => config.webhooks.iter().find(|w| w.name == *name).map(|w| w.timeout),
+            _ => None,
+        };
+        timeout.unwrap_or(0.0)
     }
 
     /// Tells on the target itself what was done to it; best effort.
@@ -288,11 +306,4 @@ impl Desk {
             }
         });
     }
-}
-
-/// Intents and writes of unknown outcome whose operator has said nothing for long.
-fn silent(book: &Book) -> Vec<Action> {
-    let left = |a: &Action| matches!(a.state, ActionState::Applying | ActionState::Unknown);
-    let old = book.others().filter(|o| left(&o.action) && o.since.elapsed().as_secs_f64() > SILENT);
-    old.map(|o| o.action.clone()).collect()
 }
