@@ -30,14 +30,17 @@ fn token(user: &str) -> String {
     format!("{}.{}.", part(r#"{"alg":"none"}"#.to_owned()), part(claims))
 }
 
-/// Refreshes for longer than a session lasts: every one of them finds the broker.
+/// Refreshes for longer than two sessions last: as good as every one finds the broker, which a session that ended would
+/// keep it from. (A busy machine may miss a deadline.)
 async fn outlives_its_session(reader: &mut Reader) {
-    let until = Instant::now() + Duration::from_secs(14);
+    let until = Instant::now() + Duration::from_secs(24);
+    let (mut found, mut missed) = (0, 0);
     while Instant::now() < until {
-        let cluster = reader.refresh().await;
-        assert!(is_up(&cluster), "{:?}", cluster.brokers);
+        let up = is_up(&reader.refresh().await);
+        (found, missed) = if up { (found + 1, missed) } else { (found, missed + 1) };
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
+    assert!(found >= 10 && missed <= 1, "{missed} of {} refreshes did not find the broker", found + missed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +67,7 @@ async fn tokens_are_read_anew_and_sessions_renewed_before_they_end() {
 
     let cat = SecretSource::Command(vec!["cat".into(), file.to_str().unwrap().into()]);
     settings.properties.insert("sasl.oauthbearer.token".to_owned(), from(cat));
-    assert!(check(&settings).await.iter().all(|l| l.ok || !l.unreachable));
+    assert!(check(&settings).await.iter().all(|l| !l.unreachable));
     fs::write(&file, "no.token.").unwrap();
     let detail: String = check(&settings).await.iter().map(|l| l.detail.as_str().to_owned()).collect();
     assert!(detail.contains("sasl.oauthbearer.token"), "{detail}");

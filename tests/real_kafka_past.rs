@@ -74,10 +74,11 @@ async fn history_equals_what_was_produced_and_the_first_screen_forecasts_its_sea
     let count = |from: Time, to: Time| {
         (times.partition_point(|t| *t < to.millis()) - times.partition_point(|t| *t < from.millis())) as f64
     };
-    let border = Time::now().plus(-DAY).floor_to(900.0);
     let mut compared = 0.0;
-    for s in &samples {
-        let width = if s.at < border.plus(-1.0) { 900.0 } else { CELL };
+    for pair in samples.windows(2) {
+        // A quarter of an hour, and five minutes since yesterday; between them the middles are ten minutes apart.
+        let (s, apart) = (pair[0], pair[1].at.since(pair[0].at));
+        let width = if apart > 450.0 { 900.0 } else { CELL };
         let (from, to) = (s.at.plus(-width / 2.0), s.at.plus(width / 2.0));
         if from.floor_to(CELL) != from {
             continue; // the interval that ends now

@@ -115,8 +115,8 @@ CONF
       cat >>"$dir/$i/server.properties" <<CONF
 sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN,OAUTHBEARER
 # Sessions of these two end quickly (KIP-368), so that tests see them renewed; tokens are unsigned ones.
-listener.name.sasl_ssl.scram-sha-256.connections.max.reauth.ms=6000
-listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=6000
+listener.name.sasl_ssl.scram-sha-256.connections.max.reauth.ms=10000
+listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=10000
 listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin";
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="admin-pass";

@@ -37,6 +37,20 @@ impl State {
         self.topics.iter().enumerate().filter_map(of_topic).collect()
     }
 
+    /// The weight of the probe that matters most at a broker.
+    pub(super) fn heaviest_probe(&self, broker: i32) -> Option<f64> {
+        self.led_by(broker).filter_map(|p| p.probe.map(|(_, weight)| weight)).reduce(f64::max)
+    }
+
+    /// Whether a broker leads a partition whose end is known and whose start is not: one that has just been made.
+    pub(super) fn lacks_start(&self, broker: i32) -> bool {
+        self.led_by(broker).any(|p| p.end.is_some() && p.log_start.is_none())
+    }
+
+    fn led_by(&self, broker: i32) -> impl Iterator<Item = &PartitionRow> {
+        self.topics.iter().flat_map(|t| &t.partitions).filter(move |p| p.leader == Some(broker))
+    }
+
     /// Takes offsets of partitions.
     pub(super) fn offsets(&mut self, spec: Spec, said: ListOffsetsResponse, now: Time) {
         let refresh = self.refresh;

@@ -69,8 +69,16 @@ impl Plan {
             + usize::from(plan.classic.is_some())
             + usize::from(plan.consumer.is_some());
         let mut wanted = vec![Slow::Earliest, Slow::Stable, Slow::LogDirs];
-        if !state.asked_of(broker, Spec::Probe).is_empty() {
-            wanted.insert(1, Slow::Probe);
+        if state.lacks_start(broker) {
+            rota.again(broker, Slow::Earliest);
+        }
+        // A time lag that nothing is known of yet goes before everything else, every other time: a few questions bracket it.
+        if let Some(weight) = state.heaviest_probe(broker) {
+            let first = weight.is_infinite() && state.refresh.is_multiple_of(2);
+            if first {
+                rota.again(broker, Slow::Probe);
+            }
+            wanted.insert(usize::from(!first), Slow::Probe);
         }
         if asked.first {
             wanted.push(Slow::Broker);
