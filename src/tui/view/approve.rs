@@ -1,7 +1,7 @@
 //! The approval dialog: restates what will happen, by whose right, how it is known and when it lapses.
 
 use super::{
-    super::{Cx, action::Action, dialog::Approve, dialog::Shown, format, theme::Slot},
+    super::{Cx, action::Action, dialog::Approve, dialog::Shown, format, theme::Slot, update::DEAD_TIME},
     footer::field,
     text::{Line, lines, plain, popup, wrap},
 };
@@ -82,15 +82,22 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
     let key = |action: Action| cx.state.keymap.hint(action).unwrap_or_else(|| "no key".to_owned());
     let mut line = Line::new();
     let mut offer = |key: String, word: &str| {
+        if key.is_empty() {
+            return line.push((Slot::Dim, format!("{word}     ")));
+        }
         line.push((Slot::Key, format!("[{key}]")));
         line.push((Slot::Text, format!(" {word}     ")));
     };
     let p = &shown.prepared;
     let mut text = Vec::new();
+    // As long as the confirming key does nothing it is not offered.
+    let listens = cx.state.uptime.saturating_sub(shown.since) >= DEAD_TIME;
+    let may = p.may_confirm(cx.now) && !shown.gone;
     if shown.gone {
         text.extend(wrap("", Slot::Act, "this change is no longer held ready; leave and ask again", room));
-    } else if p.may_confirm(cx.now) {
+    } else if may {
         match p.confirm {
+            Confirm::Yes | Confirm::None if !listens => offer(String::new(), "read it first"),
             Confirm::Yes => offer(key(Action::Confirm), "do it"),
             Confirm::None => offer("enter".to_owned(), "do it"),
             Confirm::TypeName => {
@@ -103,7 +110,7 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
         text.extend(wrap("", Slot::Act, "this cannot be done as it stands", room));
     }
     if p.confirm != Confirm::TypeName {
-        if !shown.gone && p.may_confirm(cx.now) {
+        if may && listens {
             offer(key(Action::ConfirmAt), "at a time");
         }
         offer(key(Action::ChangeCount), "another number");
