@@ -1,6 +1,6 @@
 //! From a key to a dialog: what would be done, by whose right, what stands against it. Nothing is changed on the target.
 
-use super::{Desk, change, checks, put_back::SURGE};
+use super::{Desk, change, checks};
 use crate::{
     act::Plan,
     engine::run::Event,
@@ -91,13 +91,13 @@ impl Desk {
         if action.terms.lever.is_none()
             && let Some(offer) = plan.offers.first().cloned()
         {
-            let restore_at = (action.to > action.from).then(|| now.plus(SURGE));
+            let restore_at = (action.to > action.from).then(|| now.plus(view.workload.guard.surge));
             words = Some(offer.words);
             action.plan_hash = PlanHash::of(&[&action.plan_hash.to_string(), &offer.lever.to_string()]);
             action.terms.lever = Some(Lever { restore_at, ..offer.lever });
             plan = self.actuator.plan(&change(&action)).await;
         }
-        action.request = join(&plan.request);
+        action.request = checks::in_one_line(&plan.request);
         let mut refused = self.refused(view, &action, now);
         refused.extend(plan.refused.clone());
         if !self.record(action.clone()).await {
@@ -106,7 +106,9 @@ impl Desk {
         let mut prepared = prepared(view, &action, plan, refused, now);
         if let Some(words) = words {
             let back = action.terms.lever.as_ref().and_then(|l| l.restore_at);
-            let back = back.map_or_else(String::new, |at| format!("; put back at {at} by an action of its own"));
+            let back = back.map_or_else(String::new, |at| {
+                format!("; put back at {at} by an action of its own (or a minute after the next start, should nobody operate then)")
+            });
             prepared.after = Label::new(&format!("{words}{back}; {}", prepared.after));
         }
         self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
@@ -159,11 +161,6 @@ impl Desk {
             terms: Terms { asked_by: Some(self.actor.clone()), ..Terms::default() },
         }
     }
-}
-
-fn join(lines: &[Label]) -> Label {
-    let lines: Vec<&str> = lines.iter().map(Label::as_str).collect();
-    Label::new(&lines.join(" · "))
 }
 
 fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused: Vec<Label>, now: Time) -> Prepared {

@@ -1,5 +1,7 @@
 //! `highwater check`: every source, permission, target and pack, one line each, with the mend.
 
+mod hand_over;
+
 use super::{
     Outcome,
     args::{Common, ListFormat},
@@ -22,7 +24,7 @@ pub(super) fn run(common: &Common, format: ListFormat) -> Outcome {
     let lines = common::runtime()?.block_on(check(&config));
     let text = match format {
         ListFormat::Json => format!("{:#}\n", json!({ "version": 1, "checks": lines })),
-        ListFormat::Table => table(&lines),
+        ListFormat::Table => table(&lines) + &hand_over::text(lines.iter().filter_map(|l| l.grant.as_ref())),
     };
     print(&text)?;
     Ok(match lines {
@@ -94,7 +96,7 @@ fn line(what: &str, found: Result<String, (String, String)>) -> CheckLine {
         Ok(detail) => (true, detail, None),
         Err((detail, mend)) => (false, detail, Some(Label::new(&mend))),
     };
-    CheckLine { what: Label::new(what), ok, detail: Label::new(&detail), mend, unreachable: false }
+    CheckLine { what: Label::new(what), ok, detail: Label::new(&detail), mend, unreachable: false, grant: None }
 }
 
 fn table(lines: &[CheckLine]) -> String {
