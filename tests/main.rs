@@ -20,5 +20,7 @@ mod real_kafka_past;
 mod real_kafka_signals;
 mod real_kafka_soak;
 mod real_kubernetes;
+mod real_operate;
+mod real_owners;
 mod support;
 mod world;
