@@ -164,7 +164,6 @@ fn the_main_job(kafka: &Arc<Kafka>, prometheus: &str) {
 
     t.press("a");
     t.wait("the plan may be confirmed", PATIENCE, |s| (s.contains("command/pool") && s.contains("[y]")).then_some(()));
-    std::thread::sleep(Duration::from_millis(600)); // the dialog does not listen at once, so that a held key cannot confirm
     t.press("y"); // alone: a key with others right behind it is taken for a paste
     t.wait("the dialog is done", PATIENCE, |s| (!s.contains("[y]")).then_some(()));
     t.press("4");

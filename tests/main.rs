@@ -21,6 +21,8 @@ mod real_kafka_past;
 mod real_kafka_signals;
 mod real_kafka_soak;
 mod real_kubernetes;
+mod real_operate;
+mod real_owners;
 mod shared_ledger;
 mod support;
 mod world;

@@ -7,6 +7,7 @@
 mod edit;
 mod event;
 mod fault;
+mod jobs;
 mod kinds;
 mod lease;
 mod offer;
@@ -15,7 +16,7 @@ mod owner;
 use super::{Change, Outcome, Plan, Seen};
 use crate::{
     manifest,
-    model::{Label, Lever, LeverState, Replicas, Target},
+    model::{JobSettings, Label, Lever, LeverState, ObjectKind, Replicas, Target},
     process::Clock,
 };
 use edit::{Edit, Object};
@@ -45,6 +46,7 @@ pub(super) struct Scaler {
     context: Label,
     clock: Clock,
     deadline: Duration,
+    templates: jobs::Templates,
 }
 
 impl std::fmt::Debug for Scaler {
@@ -55,11 +57,16 @@ impl std::fmt::Debug for Scaler {
 
 impl Scaler {
     pub(super) fn new(client: Client, context: Label, clock: Clock) -> Self {
-        Self { client, context, clock, deadline: DEADLINE }
+        Self { client, context, clock, deadline: DEADLINE, templates: jobs::Templates::default() }
     }
 
     pub(super) fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// Adds the templates of Jobs.
+    pub(super) fn with_jobs(self, jobs: &[JobSettings]) -> Self {
+        Self { templates: jobs::Templates::new(jobs), ..self }
     }
 
     /// Who the server says we are.
@@ -78,17 +85,17 @@ impl Scaler {
         }
     }
 
-    /// Whether we may patch this object, or its scale.
-    async fn may(&self, object: &Object<'_>) -> Result<(), String> {
+    /// Whether we may patch this object, or its scale; or create one of its kind, which has no name to allow it by.
+    async fn may(&self, object: &Object<'_>, verb: &str) -> Result<(), String> {
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         let attributes = ResourceAttributes {
-            verb: Some("patch".into()),
+            verb: Some(verb.into()),
             group: Some(object.resource.group.clone()),
             resource: Some(object.resource.plural.clone()),
             subresource: object.scale.then(|| "scale".into()),
             namespace: Some(object.namespace.into()),
             // Without the name a role that lists resourceNames would say no.
-            name: Some(object.name.into()),
+            name: (verb != "create").then(|| object.name.into()),
             ..ResourceAttributes::default()
         };
         let ask = SelfSubjectAccessReview {
@@ -99,7 +106,7 @@ impl Scaler {
             ..SelfSubjectAccessReview::default()
         };
         let sub = if object.scale { "/scale" } else { "" };
-        let what = format!("patch {}{sub} of {} in {}", object.resource.plural, object.name, object.namespace);
+        let what = format!("{verb} {}{sub} of {} in {}", object.resource.plural, object.name, object.namespace);
         match self.within(api.create(&PostParams::default(), &ask)).await {
             Ok(review) if review.status.as_ref().is_some_and(|s| s.allowed) => Ok(()),
             Ok(_) => Err(format!("not allowed to {what}: grant verb patch on it, by name, in a Role")),
@@ -118,9 +125,10 @@ impl Scaler {
 
     pub(super) async fn plan(&self, change: &Change) -> Plan {
         // Several requests at once: too big for the stack.
-        match &change.lever {
-            Some(lever) => Box::pin(self.plan_lever(change, lever)).await,
-            None => Box::pin(self.plan_count(change)).await,
+        match (&change.lever, &change.target) {
+            (Some(lever), _) => Box::pin(self.plan_lever(change, lever)).await,
+            (None, Target::Jobs { namespace, name }) => Box::pin(self.plan_jobs(change, (namespace, name))).await,
+            (None, _) => Box::pin(self.plan_count(change)).await,
         }
     }
 
@@ -131,7 +139,7 @@ impl Scaler {
         };
         let (identity, may, found, owner, dry_run) = tokio::join!(
             self.identity(),
-            self.may(&object),
+            self.may(&object, "patch"),
             self.get(&object),
             self.owner(&object, change),
             self.write(change, true),
@@ -157,7 +165,7 @@ impl Scaler {
         Plan {
             request,
             owner: owned_by.join("; ").into(),
-            identity: self.who(identity, &may, if object.scale { "its scale" } else { "it" }),
+            identity: self.who(identity, &may, if object.scale { "patch its scale" } else { "patch it" }),
             dry_run,
             refused,
             offers: owner.offers,
@@ -171,10 +179,13 @@ impl Scaler {
             Err(why) => return Plan::impossible(why),
         };
         let (identity, may, found, dry_run) =
-            tokio::join!(self.identity(), self.may(&object), self.get(&object), self.write(change, true));
+            tokio::join!(self.identity(), self.may(&object, "patch"), self.get(&object), self.write(change, true));
         let mut refused: Vec<Label> = Vec::new();
         refused.extend(may.as_ref().err().map(|why| Label::new(why)));
-        let mut owned_by = vec![format!("{} writes the count; what it is held to is written", object.words())];
+        let mut owned_by = vec![match object.target {
+            Target::Object { kind: ObjectKind::Job, .. } => format!("{} was started from here", object.words()),
+            _ => format!("{} writes the count; what it is held to is written", object.words()),
+        }];
         match &found {
             Ok(found) => {
                 refused.extend(moved(found, lever));
@@ -184,6 +195,7 @@ impl Scaler {
                 let (against, notes) = owner::gitops_of_bound(found);
                 refused.extend(against);
                 owned_by.extend(notes);
+                owned_by.extend(jobs::owner(found));
             }
             Err(why) => refused.push(Label::new(why)),
         }
@@ -191,7 +203,7 @@ impl Scaler {
         Plan {
             request,
             owner: owned_by.join("; ").into(),
-            identity: self.who(identity, &may, "it"),
+            identity: self.who(identity, &may, "patch it"),
             dry_run,
             refused,
             offers: Vec::new(),
@@ -200,15 +212,14 @@ impl Scaler {
 
     fn who(&self, identity: Result<Label, String>, may: &Result<(), String>, what: &str) -> Label {
         let who = identity.map_or_else(|why| why, |who| format!("{who} on {}", self.context));
-        if may.is_ok() {
-            format!("{who}, may patch {what}").into()
-        } else {
-            format!("{who}, may not (see below)").into()
-        }
+        if may.is_ok() { format!("{who}, may {what}").into() } else { format!("{who}, may not (see below)").into() }
     }
 
     pub(super) async fn apply(&self, change: &Change) -> Outcome {
-        self.write(change, false).await.1
+        match (&change.lever, &change.target) {
+            (None, Target::Jobs { namespace, name }) => self.apply_jobs(change, (namespace, name)).await,
+            _ => self.write(change, false).await.1,
+        }
     }
 
     /// The one request that writes, or the same as a dry run; with its lines as they were sent.
@@ -259,6 +270,9 @@ impl Scaler {
     }
 
     pub(super) async fn observe(&self, target: &Target) -> Result<Seen, String> {
+        if let Target::Jobs { namespace, name } = target {
+            return self.observe_jobs((namespace, name)).await;
+        }
         let object = Object::of(target)?;
         let found = self.get(&object).await?;
         let desired = manifest::desired(target, &found.data)?;
@@ -348,6 +362,9 @@ fn moved(found: &DynamicObject, lever: &Lever) -> Option<Label> {
 
 /// Why this object is not the lever of the target: it holds another one, or it is an HPA that KEDA rewrites at once.
 fn not_of(object: &Object<'_>, found: &DynamicObject, target: &Target) -> Option<Label> {
+    if let Target::Object { kind: ObjectKind::Job, .. } = object.target {
+        return jobs::not_of(found, target);
+    }
     if let Some(scaled_object) = owner::kedas(found) {
         return Some(
             format!(

@@ -13,7 +13,8 @@ mod webhook;
 
 use crate::{
     model::{
-        ActionId, CommandSettings, Label, Lever, LeverState, PatchFileSettings, Replicas, Target, WebhookSettings,
+        ActionId, CommandSettings, JobSettings, Label, Lever, LeverState, PatchFileSettings, Replicas, Target,
+        WebhookSettings,
     },
     process::Clock,
 };
@@ -34,7 +35,7 @@ pub struct Change {
     pub from: u32,
     /// The count to write.
     pub to: u32,
-    /// Why, for commands that pass it on.
+    /// What it rests on, for commands and services that pass it on.
     pub reason: Label,
     /// What is written when the count has an owner: one of the [`Plan::offers`]. `None`: the count itself.
     pub lever: Option<Lever>,
@@ -121,6 +122,13 @@ impl Actuator {
         }
     }
 
+    /// Adds the templates that Jobs are started from.
+    #[must_use]
+    pub fn with_jobs(mut self, jobs: &[JobSettings]) -> Self {
+        self.kubernetes = self.kubernetes.map(|scaler| scaler.with_jobs(jobs));
+        self
+    }
+
     /// How long one request to Kubernetes may take; 15 s unless said.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
@@ -184,6 +192,11 @@ impl Actuator {
 
     /// Looks at everything that `change` writes: the target's count and, where it has one, the lever's fields.
     pub async fn look(&self, change: &Change) -> Result<Seen, String> {
+        if let (Target::Jobs { namespace, name }, None, Some(scaler)) =
+            (&change.target, &change.lever, &self.kubernetes)
+        {
+            return scaler.look_jobs(change, (namespace, name)).await;
+        }
         let mut seen = self.observe(&change.target).await?;
         if let Some(lever) = &change.lever {
             let scaler = self.kubernetes.as_ref().ok_or(NO_KUBERNETES)?;

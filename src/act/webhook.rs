@@ -8,7 +8,7 @@ use super::{
     http::{self, Failure},
 };
 use crate::{
-    model::{Label, Replicas, Secret, WebhookSettings},
+    model::{Label, Replicas, Secret, SecretSource, WebhookSettings},
     process::{Clock, read_secret},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -109,7 +109,7 @@ pub(super) async fn count(webhook: &WebhookSettings) -> Result<u32, String> {
     let url = webhook.observe.as_deref();
     let url = url.ok_or_else(|| format!("[actuator.webhook.{name}] has no observe URL"))?;
     let request = http::client(url, deadline(webhook))?.get(url).header("accept", "application/json");
-    let request = with_credentials(request, webhook).await?;
+    let request = Credentials::read(webhook, false).await?.on(request);
     let answer = http::exchange(request).await.map_err(|f| format!("webhook {name}: {}", f.words()))?;
     if !answer.status.is_success() {
         return Err(format!("webhook {name}: asked for the count, its server answered {}", answer.status));
@@ -125,15 +125,19 @@ pub(super) async fn count(webhook: &WebhookSettings) -> Result<u32, String> {
 
 /// Sends the message once.
 async fn send(webhook: &WebhookSettings, change: &Change, dry_run: bool) -> Outcome {
-    let request = match request(webhook, change, dry_run).await {
-        Ok(request) => request,
+    let prepared = async {
+        let credentials = Credentials::read(webhook, true).await?;
+        Ok::<_, String>((request(webhook, change, dry_run, &credentials)?, credentials))
+    };
+    let (request, credentials) = match prepared.await {
+        Ok(prepared) => prepared,
         Err(why) => return Outcome::Refused(format!("webhook {}: not sent: {why}", webhook.name).into()),
     };
     let name = &webhook.name;
     match http::exchange(request).await {
         Ok(answer) if answer.status.is_success() => Outcome::Applied,
         Ok(answer) => {
-            let said = String::from_utf8_lossy(&answer.body);
+            let said = credentials.hidden_in(&String::from_utf8_lossy(&answer.body));
             let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect();
             let wait = answer.retry_after.map_or(String::new(), |s| format!(" (ask again after {s})"));
             let words = format!("webhook {name} answered {}{wait}: {said}", answer.status);
@@ -150,7 +154,12 @@ async fn send(webhook: &WebhookSettings, change: &Change, dry_run: bool) -> Outc
     }
 }
 
-async fn request(webhook: &WebhookSettings, change: &Change, dry_run: bool) -> Result<RequestBuilder, String> {
+fn request(
+    webhook: &WebhookSettings,
+    change: &Change,
+    dry_run: bool,
+    credentials: &Credentials,
+) -> Result<RequestBuilder, String> {
     let body = body(webhook, change, dry_run)?;
     let method = Method::from_bytes(webhook.method.as_bytes()).map_err(|_| "method is none of HTTP's".to_owned())?;
     // A dry run is another message: its id must not stand in the way of the real one.
@@ -161,21 +170,52 @@ async fn request(webhook: &WebhookSettings, change: &Change, dry_run: bool) -> R
         .header("idempotency-key", &id)
         .header("webhook-id", &id);
     let at = (crate::model::Time::now().millis() / 1000).to_string(); // receivers compare with the wall clock
-    if let Some(source) = &webhook.secret {
-        let signature = sign(&read_secret(source).await?, &id, &at, &body)?;
-        request = request.header("webhook-signature", signature);
+    if let Some(key) = &credentials.key {
+        request = request.header("webhook-signature", sign(key, &id, &at, &body)?);
     }
-    with_credentials(request.header("webhook-timestamp", at).body(body), webhook).await
+    Ok(credentials.on(request.header("webhook-timestamp", at).body(body)))
 }
 
-async fn with_credentials(mut request: RequestBuilder, webhook: &WebhookSettings) -> Result<RequestBuilder, String> {
-    if let Some(source) = &webhook.bearer {
-        request = request.bearer_auth(read_secret(source).await?.expose());
+/// What a webhook proves itself with, read for one request.
+struct Credentials {
+    /// What messages are signed with.
+    key: Option<Secret>,
+    bearer: Option<Secret>,
+    headers: Vec<(String, Secret)>,
+}
+
+impl Credentials {
+    /// `sign`: with the key for signatures, which only a message needs.
+    async fn read(webhook: &WebhookSettings, sign: bool) -> Result<Self, String> {
+        let read = async |source: Option<&SecretSource>| match source {
+            Some(source) => read_secret(source).await.map(Some),
+            None => Ok(None),
+        };
+        let key = read(webhook.secret.as_ref().filter(|_| sign)).await?;
+        let bearer = read(webhook.bearer.as_ref()).await?;
+        let mut headers = Vec::new();
+        for (name, source) in &webhook.headers {
+            headers.push((name.clone(), read_secret(source).await?));
+        }
+        Ok(Self { key, bearer, headers })
     }
-    for (name, source) in &webhook.headers {
-        request = request.header(name, read_secret(source).await?.expose());
+
+    /// Puts them on a request.
+    fn on(&self, mut request: RequestBuilder) -> RequestBuilder {
+        if let Some(bearer) = &self.bearer {
+            request = request.bearer_auth(bearer.expose());
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value.expose());
+        }
+        request
     }
-    Ok(request)
+
+    /// A text without them: some services repeat a request's headers in their errors.
+    fn hidden_in(&self, text: &str) -> String {
+        let all = self.key.iter().chain(&self.bearer).chain(self.headers.iter().map(|(_, value)| value));
+        all.filter(|s| !s.expose().is_empty()).fold(text.to_owned(), |text, s| text.replace(s.expose(), "…"))
+    }
 }
 
 /// `v1,` and the base 64 of HMAC-SHA256 over `id.timestamp.body`.

@@ -1,7 +1,7 @@
 //! What goes out, how it is signed, and what each answer means.
 
 use super::*;
-use crate::model::{ActionId, SecretSource, Target};
+use crate::model::{ActionId, Target};
 use axum::{
     Router,
     body::Bytes,
@@ -147,6 +147,23 @@ async fn another_count_or_no_secret_sends_nothing() {
     let outcome = hooks(WebhookSettings { secret, ..settings(&url) }).apply(&"pool".into(), &change()).await;
     assert!(!format!("{outcome:?}").contains("hunter2"), "{outcome:?}");
     assert_eq!(heard.lock().unwrap().len(), 0);
+}
+
+/// A proxy's debug page, such as there are.
+#[tokio::test]
+async fn a_service_that_repeats_our_headers_gives_nothing_away() {
+    let echo = async |headers: HeaderMap| (StatusCode::BAD_GATEWAY, format!("{headers:?}"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(echo)).await });
+    let secret = |text: &str| SecretSource::Value(Secret::new(text));
+    let webhook = WebhookSettings {
+        bearer: Some(secret("canary-bearer")),
+        headers: [("accept".to_owned(), secret("canary-header"))].into(), // the first of all headers in the answer
+        ..WebhookSettings::new("pool", &url)
+    };
+    let Outcome::Unknown(why) = hooks(webhook).apply(&"pool".into(), &change()).await else { panic!("a 502") };
+    assert!(why.as_str().contains("502") && !why.as_str().contains("canary"), "{why}");
 }
 
 #[test]

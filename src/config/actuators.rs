@@ -5,11 +5,13 @@ use super::{
     parse::is_secret_header,
     reader::{FreeValue, Section},
 };
-use crate::model::{CommandSettings, Label, PatchFileSettings, SecretSource, Target, WebhookSettings};
+use crate::manifest;
+use crate::model::{CommandSettings, JobSettings, Label, PatchFileSettings, SecretSource, Target, WebhookSettings};
 
 pub(super) fn read(s: &Section<'_>, config: &mut Config) {
     config.commands = s.named_sections("command").iter().filter_map(|(name, s)| command(name, s)).collect();
     config.webhooks = s.named_sections("webhook").iter().filter_map(|(name, s)| webhook(name, s)).collect();
+    config.jobs = s.named_sections("job").iter().filter_map(|(name, s)| job(name, s)).collect();
     config.patch_files = s.named_sections("patch-file").iter().filter_map(|(name, s)| patch_file(name, s)).collect();
     s.finish();
 }
@@ -20,6 +22,7 @@ pub(super) fn is_known(target: &Target, config: &Config) -> bool {
         Target::Command(name) => config.commands.iter().any(|c| c.name == *name),
         Target::Webhook(name) => config.webhooks.iter().any(|w| w.name == *name),
         Target::PatchFile(name) => config.patch_files.iter().any(|f| f.name == *name),
+        Target::Jobs { name, .. } => config.jobs.iter().any(|j| j.name == *name),
         Target::Deployment { .. } | Target::StatefulSet { .. } | Target::Object { .. } => true,
     }
 }
@@ -99,6 +102,34 @@ fn url_problem(url: &str) -> Option<&'static str> {
         "" => Some("the URL names no host"),
         host if host.contains('@') => Some("user and password do not belong into the URL: use bearer_token or headers"),
         _ => None,
+    }
+}
+
+/// Longest template that is read, bytes.
+const LONGEST_TEMPLATE: u64 = 256 * 1024;
+
+fn job(name: &str, s: &Section<'_>) -> Option<JobSettings> {
+    let file = s.path("template");
+    s.finish();
+    let Some(file) = file else {
+        s.wrong("template", "is missing: write template = \"/path/to/job.yaml\", the manifest of one Job");
+        return None;
+    };
+    let read = || {
+        let size = std::fs::metadata(&file).map_err(|e| format!("cannot be read: {e}"))?.len();
+        if size > LONGEST_TEMPLATE {
+            return Err(format!("is {size} bytes long: that is no manifest of a Job"));
+        }
+        let text = std::fs::read_to_string(&file).map_err(|e| format!("cannot be read: {e}"))?;
+        let template = serde_saphyr::from_str(&text).map_err(|e| format!("is not YAML: {e}"))?;
+        manifest::job::problem(name, &template).map_or(Ok(template), Err)
+    };
+    match read() {
+        Ok(template) => Some(JobSettings { name: Label::new(name), template }),
+        Err(why) => {
+            s.wrong("template", format!("{}: {why}", file.display()));
+            None
+        }
     }
 }
 

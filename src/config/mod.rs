@@ -13,9 +13,9 @@ pub use parse::is_kafka_secret;
 pub use reader::{Problem, Problems, nearest, parse_duration};
 
 use crate::model::{
-    BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, KafkaSettings, KubernetesSettings,
-    Label, LedgerSettings, LimitSettings, Limits, ObjectKind, PatchFileSettings, Price, PrometheusSettings, Property,
-    Role, Shape, SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
+    BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, JobSettings, KafkaSettings,
+    KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits, ObjectKind, PatchFileSettings, Price,
+    PrometheusSettings, Property, Role, Shape, SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,6 +51,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookSettings>,
     /// `[actuator.patch-file.NAME]`.
     pub patch_files: Vec<PatchFileSettings>,
+    /// `[actuator.job.NAME]`.
+    pub jobs: Vec<JobSettings>,
     /// `[limits]`.
     pub limits: LimitSettings,
     /// `[ledger]`.
@@ -272,15 +274,20 @@ impl Config {
         }
     }
 
-    /// Kinds that targets name are watched, others are not: most clusters do not have them.
-    fn give_kinds_to_kubernetes(&mut self) {
+    /// Kinds that targets name: they are watched, others are not, for most clusters do not have them.
+    pub fn kinds(&self) -> Vec<ObjectKind> {
         let kind = |w: &WorkloadConfig| match w.target {
             Some(Target::Object { kind, .. }) => Some(kind),
+            Some(Target::Jobs { .. }) => Some(ObjectKind::Job),
             _ => None,
         };
-        let kinds: BTreeSet<ObjectKind> = self.workloads.iter().filter_map(kind).collect();
+        self.workloads.iter().filter_map(kind).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn give_kinds_to_kubernetes(&mut self) {
+        let kinds = self.kinds();
         if let Some(kubernetes) = &mut self.kubernetes {
-            kubernetes.kinds = kinds.into_iter().collect();
+            kubernetes.kinds = kinds;
         }
     }
 

@@ -39,6 +39,7 @@ fn read(root: &Section<'_>) -> Config {
         commands: Vec::new(),
         webhooks: Vec::new(),
         patch_files: Vec::new(),
+        jobs: Vec::new(),
         limits: root.section("limits").map(|s| limits(&s)).unwrap_or_default(),
         ledger: LedgerSettings::default(),
         ui,
@@ -328,6 +329,7 @@ fn guard(s: &Section<'_>) -> GuardSettings {
         cooldown_down: s.duration("cooldown_down").unwrap_or(default.cooldown_down),
         max_step_up: s.number("max_step_up", 1.0).unwrap_or(default.max_step_up),
         max_step_down: s.number("max_step_down", 0.0).unwrap_or(default.max_step_down),
+        surge: s.duration("surge").unwrap_or(default.surge),
         protected: s.boolean("protected").unwrap_or(default.protected),
         confirm: match s.text("confirm") {
             None | Some("yes") => Confirm::Yes,

@@ -31,7 +31,7 @@ fn every_problem_is_told_at_once_with_line_key_and_mend() {
                 target = \"pods/x\"\nreplicas = { min = 9, max = 3 }\nslo = { time_lag = 30 }\n";
     insta::assert_snapshot!(problems(text), @r#"
     f.toml:2: ui.refesh: unknown key; did you mean refresh?
-    f.toml:7: workload[1].target: "pods/x" is not a target: write command/NAME, webhook/NAME, patch-file/NAME or KIND/NAMESPACE/NAME, where KIND is deploy, sts, rollout, leaderworkerset, kafkanodepool, kafkaconnect, kafkamirrormaker2, kafkabridge, inferenceservice, raycluster, rayservice
+    f.toml:7: workload[1].target: "pods/x" is not a target: write command/NAME, webhook/NAME, patch-file/NAME or KIND/NAMESPACE/NAME, where KIND is deploy, sts, jobs, rollout, leaderworkerset, kafkanodepool, kafkaconnect, kafkamirrormaker2, kafkabridge, inferenceservice, raycluster, rayservice
     f.toml:8: workload[1].replicas.min: 9 is above max, 3
     f.toml:9: workload[1].slo.time_lag: an integer where a duration such as "15s" belongs
     "#);
@@ -117,13 +117,15 @@ fn the_schema_has_the_keys_that_the_parser_knows() {
     // An actuator without apply is left out before its keys are looked at.
     let text = text + "[actuator.command.c]\napply = [\"x\"]\n" + STRANGE + " = 1\n";
     let text = text + "[actuator.webhook.w]\nurl = \"https://x\"\n" + STRANGE + " = 1\n";
+    let text = text + "[actuator.job.j]\ntemplate = \"x\"\n" + STRANGE + " = 1\n";
     let text = text + "[actuator.patch-file.p]\nfile = \"x\"\n" + STRANGE + " = 1\n";
     let list = Config::parse(&text, "f.toml", true).unwrap_err().list;
     let command = ("", "actuator.command.c", "/properties/actuator/properties/command/additionalProperties/properties");
     let webhook = ("", "actuator.webhook.w", "/properties/actuator/properties/webhook/additionalProperties/properties");
+    let job = ("", "actuator.job.j", "/properties/actuator/properties/job/additionalProperties/properties");
     let file =
         ("", "actuator.patch-file.p", "/properties/actuator/properties/patch-file/additionalProperties/properties");
-    for (_, section, at) in SECTIONS.into_iter().chain([command, webhook, file]) {
+    for (_, section, at) in SECTIONS.into_iter().chain([command, webhook, file, job]) {
         let key = if section.is_empty() { STRANGE.to_owned() } else { format!("{section}.{STRANGE}") };
         let told = list.iter().find(|p| p.key == key).unwrap_or_else(|| panic!("{key}: {list:#?}"));
         let known = told.what.strip_prefix("unknown key; known here: ").unwrap_or_else(|| panic!("{told:?}"));
@@ -146,6 +148,8 @@ body = "{}"
 [actuator.webhook.nowhere]
 [actuator.patch-file.git]
 key = "replicas"
+[actuator.job.Tune]
+template = "/no/such/file.yaml"
 [[workload]]
 name = "a"
 target = "webhook/other"
@@ -161,6 +165,7 @@ target = "hpa/payments/b"
         "x.toml:6: actuator.webhook.pool.body: does not contain {to}",
         "actuator.webhook.nowhere.url: is missing",
         "actuator.patch-file.git.file: is missing",
+        "actuator.job.Tune.template: /no/such/file.yaml: cannot be read",
         "there is no [actuator.webhook.other] in this file",
         "an autoscaler has bounds, not a count",
     ] {
@@ -215,4 +220,31 @@ workloads = ["training", "chat"]
     ] {
         assert!(told.contains(part), "{part:?} is not in\n{told}");
     }
+}
+
+/// The worst that a panic or a careless log line could print of a configuration.
+#[test]
+fn no_secret_shows_in_the_debug_form_of_a_configuration() {
+    let text = r#"
+[kafka.k]
+"bootstrap.servers" = "k:1"
+"sasl.password" = "canary"
+"ssl.key.password" = "canary"
+"ssl.key.pem" = "canary"
+[prometheus.p]
+url = "http://p"
+bearer_token = "canary"
+headers = { Authorization = "canary" }
+[prometheus.q]
+url = "http://q"
+basic = { user = "u", password = "canary" }
+[actuator.webhook.w]
+url = "https://w"
+secret = "canary"
+bearer_token = "canary"
+headers = { X-Anything = "canary" }
+"#;
+    let config = Config::parse(text, "x.toml", true).unwrap();
+    assert_eq!((config.kafka.len(), config.prometheus.len(), config.webhooks.len()), (1, 2, 1));
+    assert!(!format!("{config:?} {config:#?}").contains("canary"));
 }

@@ -173,14 +173,16 @@ pub(super) fn replicas(workload: &Workload, latest: &Latest) -> Option<Replicas>
     match &workload.target {
         Some(target) if target.is_kubernetes() => {
             let kube = latest.kube.as_ref()?;
-            let found = kube.workloads.iter().find(|w| w.target == *target)?;
-            Some(Replicas {
-                desired: found.desired,
-                ready: found.ready,
-                at: kube.at,
-                origin: Label::new(&format!("kubernetes {}", kube.context)),
-                uid: Some(found.uid.clone()),
-            })
+            let found = kube.workloads.iter().find(|w| w.target == *target);
+            let origin = Label::new(&format!("kubernetes {}", kube.context));
+            let count = |desired, ready, uid| Replicas { desired, ready, at: kube.at, origin, uid };
+            match (found, target) {
+                // What a template's Jobs ask for has no identity: they come and go. No Job is a count too.
+                (Some(found), Target::Jobs { .. }) => Some(count(found.desired, found.ready, None)),
+                (None, Target::Jobs { .. }) => kube.jobs_followed.then(|| count(0, 0, None)),
+                (Some(found), _) => Some(count(found.desired, found.ready, Some(found.uid.clone()))),
+                (None, _) => None,
+            }
         }
         Some(target) => {
             let (count, at) = *latest.counts.get(target)?;

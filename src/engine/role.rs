@@ -70,6 +70,7 @@ pub(super) fn disarmed(mut config: Config) -> Config {
         command.apply.clear();
         command.dry_run = None;
     }
+    config.jobs.clear();
     for webhook in &mut config.webhooks {
         webhook.url.clear();
         webhook.secret = None;

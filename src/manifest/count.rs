@@ -30,6 +30,7 @@ pub fn count_at(target: &Target, object: &Value) -> Result<String, String> {
             Err(format!("{target} is an autoscaler: name what it scales as the target"))
         }
         ObjectKind::InferenceService => Ok("/spec/predictor/minReplicas".to_owned()),
+        ObjectKind::Job => Ok("/spec/parallelism".to_owned()),
         ObjectKind::RayCluster | ObjectKind::RayService => {
             let cluster = ray_cluster(*kind);
             let groups = object.pointer(&format!("{cluster}/workerGroupSpecs")).and_then(Value::as_array);
@@ -84,6 +85,7 @@ pub fn ready(target: &Target, object: &Value, desired: u32) -> u32 {
         | ObjectKind::InferenceService => 0,
         // Of all groups together: Ray does not tell them apart.
         ObjectKind::RayCluster => of("/status/readyWorkerReplicas").min(desired),
+        ObjectKind::Job => of("/status/ready").min(desired),
         ObjectKind::RayService => of("/status/activeServiceStatus/rayClusterStatus/readyWorkerReplicas").min(desired),
         _ => of("/status/readyReplicas"),
     }

@@ -7,6 +7,7 @@ mod count;
 mod cursor;
 mod edit;
 mod hpa;
+pub mod job;
 mod scaled_object;
 mod yaml;
 

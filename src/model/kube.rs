@@ -16,6 +16,8 @@ pub struct KubeState {
     pub hpas: Vec<Hpa>,
     /// KEDA ScaledObjects.
     pub scaled_objects: Vec<ScaledObject>,
+    /// Whether the Jobs of templates are followed everywhere: one that has no Job then has the count 0.
+    pub jobs_followed: bool,
     /// Sentences about what could not be read (403 on a resource, CRD absent is no notice).
     pub notices: Vec<Label>,
 }

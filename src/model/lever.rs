@@ -35,7 +35,7 @@ pub struct FieldChange {
     pub to: Option<u32>,
 }
 
-/// What can be set on an autoscaler.
+/// What can be set on an autoscaler, or on a Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
@@ -45,6 +45,8 @@ pub enum Field {
     Ceiling,
     /// KEDA's annotation `autoscaling.keda.sh/paused-scale-in`; 1 stands for `"true"`. The HPA stays and only grows.
     PausedScaleIn,
+    /// `parallelism` of a Job. At 0 it has no pods and goes on when it is raised again.
+    Parallelism,
 }
 
 impl Lever {
@@ -83,6 +85,7 @@ impl fmt::Display for FieldChange {
             Field::Floor => "floor",
             Field::Ceiling => "ceiling",
             Field::PausedScaleIn => "paused-scale-in",
+            Field::Parallelism => "parallelism",
         };
         write!(f, "{name} {} → {}", value(self.from), value(self.to))
     }

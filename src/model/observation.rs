@@ -131,4 +131,84 @@ pub struct CheckLine {
     pub mend: Option<Label>,
     /// Nothing answered at all (exit code 3).
     pub unreachable: bool,
+    /// The right that is missing, where that is what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+}
+
+/// A right that is missing, for whoever can give it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// A rule of Kubernetes' RBAC.
+    Rule {
+        /// Who lacks it, by the server's word.
+        user: Label,
+        /// Where; `None`: in all namespaces.
+        namespace: Option<Label>,
+        /// API group.
+        group: Label,
+        /// Plural, with its subresource: `deployments/scale`.
+        resource: Label,
+        /// The one object; `None`: all of them.
+        name: Option<Label>,
+        /// What must be allowed.
+        verbs: Vec<&'static str>,
+    },
+    /// An entry of Kafka's access control lists.
+    Acl {
+        /// `bootstrap.servers` of the cluster.
+        bootstrap: Label,
+        /// Who lacks it: `User:viewer`.
+        principal: Label,
+        /// `--topic` or `--group`; Describe on it is what is lacking.
+        resource: &'static str,
+        /// Its name; `*`: all of them.
+        name: Label,
+    },
+}
+
+impl std::fmt::Display for Grant {
+    /// `in payments: - {apiGroups: [apps], …}` or the command that adds the entry.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rule { namespace, .. } => match namespace {
+                Some(namespace) => write!(f, "add to a Role in {namespace}: {}", self.rule()),
+                None => write!(f, "add to a ClusterRole: {}", self.rule()),
+            },
+            Self::Acl { bootstrap, principal, resource, name } => write!(
+                f,
+                "kafka-acls.sh --bootstrap-server {} --add --allow-principal {} --operation Describe {resource} {}",
+                quoted(bootstrap),
+                quoted(principal),
+                quoted(name)
+            ),
+        }
+    }
+}
+
+impl Grant {
+    /// The rule as it stands in a role; empty for what is no rule. Every text is a YAML string, whatever is in it.
+    pub fn rule(&self) -> String {
+        let Self::Rule { group, resource, name, verbs, .. } = self else { return String::new() };
+        let names = name.as_ref().map_or_else(String::new, |n| format!("resourceNames: [{}], ", in_yaml(n)));
+        let (group, resource, verbs) = (in_yaml(group), in_yaml(resource), verbs.join(", "));
+        format!("- {{apiGroups: [{group}], resources: [{resource}], {names}verbs: [{verbs}]}}")
+    }
+}
+
+/// Plain where that is safe, else a JSON string, which is YAML too.
+fn in_yaml(text: &Label) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '-' | '/');
+    let starts = text.as_str().starts_with(|c: char| c.is_ascii_lowercase());
+    if starts && text.as_str().chars().all(|c| plain(c) || c.is_ascii_digit()) {
+        text.to_string()
+    } else {
+        serde_json::Value::from(text.as_str()).to_string()
+    }
+}
+
+/// For a shell.
+fn quoted(text: &Label) -> String {
+    format!("'{}'", text.as_str().replace('\'', "'\\''"))
 }

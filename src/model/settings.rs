@@ -211,6 +211,15 @@ pub struct PatchFileSettings {
     pub key: String,
 }
 
+/// `[actuator.job.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobSettings {
+    /// Name: the first part of every Job's own.
+    pub name: Label,
+    /// A Job of `batch/v1` as it was read from its file; name, namespace, labels and workers are filled in.
+    pub template: serde_json::Value,
+}
+
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitSettings {

@@ -43,6 +43,14 @@ pub enum Target {
         /// Worker group of a Ray cluster (`raycluster/NAMESPACE/NAME/GROUP`); none has it else.
         part: Option<Label>,
     },
+    /// `jobs/NAMESPACE/NAME`: the Jobs that are made from the template `[actuator.job.NAME]`. The count is of the workers
+    /// of those that are not finished; one more Job is what raises it.
+    Jobs {
+        /// Namespace.
+        namespace: Label,
+        /// Name of the template.
+        name: Label,
+    },
     /// `webhook/NAME`: `[actuator.webhook.NAME]` of the configuration.
     Webhook(Label),
     /// `patch-file/NAME`: `[actuator.patch-file.NAME]` of the configuration.
@@ -74,6 +82,8 @@ pub enum ObjectKind {
     RayCluster,
     /// A worker group of a Ray service: likewise.
     RayService,
+    /// One Job: its parallelism is written, see [`crate::model::Lever`]. Targets are templates ([`Target::Jobs`]).
+    Job,
 }
 
 /// Where the API keeps a kind.
@@ -101,7 +111,7 @@ const fn without_scale(api: ApiKind) -> ApiKind {
 
 impl ObjectKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Hpa,
         Self::ScaledObject,
         Self::Rollout,
@@ -113,6 +123,7 @@ impl ObjectKind {
         Self::InferenceService,
         Self::RayCluster,
         Self::RayService,
+        Self::Job,
     ];
 
     /// The first word of a target.
@@ -129,6 +140,7 @@ impl ObjectKind {
             Self::InferenceService => "inferenceservice",
             Self::RayCluster => "raycluster",
             Self::RayService => "rayservice",
+            Self::Job => "job",
         }
     }
 
@@ -148,6 +160,7 @@ impl ObjectKind {
             }
             Self::RayCluster => without_scale(api("RayCluster", "ray.io", "v1", "rayclusters")),
             Self::RayService => without_scale(api("RayService", "ray.io", "v1", "rayservices")),
+            Self::Job => without_scale(api("Job", "batch", "v1", "jobs")),
         }
     }
 
@@ -169,6 +182,7 @@ impl Target {
         match self {
             Self::Deployment { namespace, name }
             | Self::StatefulSet { namespace, name }
+            | Self::Jobs { namespace, name }
             | Self::Object { namespace, name, .. } => Some((kind, namespace, name)),
             Self::Command(_) | Self::Webhook(_) | Self::PatchFile(_) => None,
         }
@@ -180,6 +194,7 @@ impl Target {
             Self::Deployment { .. } => Some(api("Deployment", "apps", "v1", "deployments")),
             Self::StatefulSet { .. } => Some(api("StatefulSet", "apps", "v1", "statefulsets")),
             Self::Object { kind, .. } => Some(kind.api()),
+            Self::Jobs { .. } => Some(ObjectKind::Job.api()),
             Self::Command(_) | Self::Webhook(_) | Self::PatchFile(_) => None,
         }
     }
@@ -207,6 +222,7 @@ impl fmt::Display for Target {
             Self::Object { kind, namespace, name, part: Some(part) } => {
                 write!(f, "{}/{namespace}/{name}/{part}", kind.word())
             }
+            Self::Jobs { namespace, name } => write!(f, "jobs/{namespace}/{name}"),
             Self::Command(name) => write!(f, "command/{name}"),
             Self::Webhook(name) => write!(f, "webhook/{name}"),
             Self::PatchFile(name) => write!(f, "patch-file/{name}"),
@@ -230,6 +246,7 @@ impl FromStr for Target {
             ["sts" | "statefulset", ns, name] => {
                 Ok(Self::StatefulSet { namespace: Label::new(ns), name: Label::new(name) })
             }
+            ["jobs", ns, name] => Ok(Self::Jobs { namespace: Label::new(ns), name: Label::new(name) }),
             ["command", name] => Ok(Self::Command(Label::new(name))),
             ["webhook", name] => Ok(Self::Webhook(Label::new(name))),
             ["patch-file", name] => Ok(Self::PatchFile(Label::new(name))),
@@ -249,11 +266,12 @@ impl FromStr for Target {
 
 fn not_a_target(s: &str) -> String {
     // What has bounds and no count is written, never named as a target.
-    let counted = ObjectKind::ALL.iter().filter(|k| !matches!(k, ObjectKind::Hpa | ObjectKind::ScaledObject));
+    let counted =
+        ObjectKind::ALL.iter().filter(|k| !matches!(k, ObjectKind::Hpa | ObjectKind::ScaledObject | ObjectKind::Job));
     let kinds: Vec<&str> = counted.map(|k| k.word()).collect();
     format!(
         "{s:?} is not a target: write command/NAME, webhook/NAME, patch-file/NAME or KIND/NAMESPACE/NAME, where KIND is \
-         deploy, sts, {}",
+         deploy, sts, jobs, {}",
         kinds.join(", ")
     )
 }
@@ -281,6 +299,7 @@ mod tests {
             let target = Target::Object { kind, namespace: "ml".into(), name: "x".into(), part };
             assert_eq!(target.to_string().parse(), Ok(target));
         }
+        assert_eq!("jobs/ml/tune".parse::<Target>().unwrap().to_string(), "jobs/ml/tune");
         assert!("raycluster/ml/x".parse::<Target>().unwrap_err().contains("GROUP"));
         assert!("rollout/ml/x/y".parse::<Target>().unwrap_err().contains("too many"));
         assert_eq!(Target::of_kind("Rollout", "a", "b").unwrap().to_string(), "rollout/a/b");

@@ -198,6 +198,8 @@ pub struct GuardSettings {
     pub max_step_up: f64,
     /// Largest step down as a share of the present count (0.25: at most a quarter less).
     pub max_step_down: f64,
+    /// Seconds after which a bound of an autoscaler that was moved for a surge is put back.
+    pub surge: f64,
     /// Needs a second person (checked where identities are known).
     pub protected: bool,
     /// How approval is confirmed.
@@ -211,6 +213,7 @@ impl Default for GuardSettings {
             cooldown_down: 300.0,
             max_step_up: 2.0,
             max_step_down: 0.25,
+            surge: 3600.0,
             protected: false,
             confirm: Confirm::Yes,
         }

@@ -24,7 +24,7 @@ use ratatui::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Signal, getpgid, getsid, kill_current_process_group},
-    termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr},
+    termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr},
 };
 use std::{
     fs::File,
@@ -103,6 +103,8 @@ impl Terminal {
         let before = tcgetattr(&tty).map_err(fail)?;
         let mut raw = before.clone();
         raw.make_raw();
+        // A child that writes to /dev/tty is stopped instead of garbling the screen; its deadline ends it.
+        raw.local_modes |= LocalModes::TOSTOP;
         {
             let mut taken = lock(&TAKEN);
             if taken.is_none() {

@@ -4,7 +4,7 @@ use super::{kubelet::Kubelet, metrics::Metrics};
 use highwater::model::{KubernetesSettings, ObjectKind};
 use kube::{
     Api, Client, Config,
-    api::{ApiResource, DeleteParams, DynamicObject, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::{GroupVersionKind, TypeMeta},
     discovery,
@@ -24,7 +24,7 @@ use tokio::{sync::OnceCell, time::Instant};
 /// How long anything may take to come about.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running control plane. Users: `admin`, `alice` and `bob` (group `operators`), `viewer`, `nobody`.
+/// A running control plane. Users: `admin`; `alice`, `bob` and `carol` (group `operators`); `viewer`, `nobody`.
 pub struct Kubernetes {
     dir: PathBuf,
     metrics: OnceCell<Metrics>,
@@ -107,6 +107,10 @@ impl Kubernetes {
             ("argoproj.io", "v1alpha1", "Rollout", "rollouts"),
             ("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices"),
             ("ray.io", "v1", "RayCluster", "rayclusters"),
+            ("ray.io", "v1", "RayService", "rayservices"),
+            ("kafka.strimzi.io", "v1beta2", "KafkaNodePool", "kafkanodepools"),
+            ("kafka.strimzi.io", "v1beta2", "KafkaConnect", "kafkaconnects"),
+            ("leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets"),
         ];
         create(&admin, None, scaled_objects()).await;
         for (group, version, kind, plural) in kinds {
@@ -117,6 +121,7 @@ impl Kubernetes {
             {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
         ]);
         create(
             &admin,
@@ -135,8 +140,12 @@ impl Kubernetes {
         )
         .await;
         wait("the new kinds are served", async || {
+            // Discovered is not enough: until its storage is there a list is answered with 429.
             let ready = async |g: &str, v: &str, k: &str| {
-                discovery::pinned_kind(&admin, &GroupVersionKind::gvk(g, v, k)).await.is_ok()
+                let found = discovery::pinned_kind(&admin, &GroupVersionKind::gvk(g, v, k)).await;
+                let Ok((resource, _)) = found else { return false };
+                let api: Api<DynamicObject> = Api::all_with(admin.clone(), &resource);
+                api.list(&ListParams::default()).await.is_ok()
             };
             for (group, version, kind, _) in kinds {
                 if !ready(group, version, kind).await {
@@ -191,6 +200,7 @@ impl Kubernetes {
                 may("autoscaling", &["horizontalpodautoscalers"]),
                 may("keda.sh", &["scaledobjects"]),
                 may("argoproj.io", &["rollouts/scale"]),
+                {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "patch"]},
             ]}),
         )
         .await;
@@ -233,6 +243,15 @@ impl Namespace {
     pub async fn apply_any(&self, object: Value) -> DynamicObject {
         let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
         create(&self.admin, namespace.as_deref(), object).await
+    }
+
+    /// Applies an object that says itself where it belongs, as `kubectl apply` would.
+    pub async fn replace_any(&self, object: Value) {
+        let (version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let api = api(&self.admin, object["metadata"]["namespace"].as_str(), version, kind);
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let params = PatchParams::apply("kubectl").force();
+        api.patch(name, &params, &Patch::Apply(&object)).await.unwrap();
     }
 
     /// Makes pods ready from now on.
@@ -313,8 +332,20 @@ impl Namespace {
         wait("it is gone", async || api.get_opt(name).await.unwrap().is_none()).await;
     }
 
+    /// Merges `change` into an object, as the administrator by hand.
+    pub async fn patch(&self, api_version: &str, kind: &str, name: &str, change: Value) {
+        let api = api(&self.admin, Some(&self.name), api_version, kind);
+        api.patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    }
+
     pub async fn get(&self, api_version: &str, kind: &str, name: &str) -> Value {
         serde_json::to_value(api(&self.admin, Some(&self.name), api_version, kind).get(name).await.unwrap()).unwrap()
+    }
+
+    /// The objects of a kind.
+    pub async fn list(&self, api_version: &str, kind: &str) -> Vec<Value> {
+        let all = api(&self.admin, Some(&self.name), api_version, kind).list(&ListParams::default()).await.unwrap();
+        all.items.iter().map(|o| serde_json::to_value(o).unwrap()).collect()
     }
 
     /// `spec.replicas` of a deployment.

@@ -5,7 +5,7 @@
 #
 #   kubernetes.sh install     prints the program (building it takes minutes, once)
 #   kubernetes.sh start DIR   data in DIR; writes DIR/{url,pids,audit.log} and DIR/USER.kubeconfig for
-#                             admin, alice and bob (group operators), viewer (group viewers), nobody
+#                             admin, alice, bob and carol (group operators), viewer (group viewers), nobody
 #   kubernetes.sh stop DIR    ends it by pid
 set -euo pipefail
 
@@ -63,6 +63,7 @@ admin-token,admin,1,system:masters
 controllers-token,controllers,2,system:masters
 alice-token,alice,3,operators
 bob-token,bob,4,operators
+carol-token,carol,7,operators
 viewer-token,viewer,5,viewers
 nobody-token,nobody,6,
 CSV
@@ -74,7 +75,7 @@ rules:
 - {level: None, users: [controllers, "system:apiserver"]}
 - {level: Metadata}
 CONF
-  for user in admin controllers alice bob viewer nobody; do kubeconfig "$dir" "$user" "$url"; done
+  for user in admin controllers alice bob carol viewer nobody; do kubeconfig "$dir" "$user" "$url"; done
   : >"$dir/pids"
   # 8>&- and the closed descriptors: nothing of ours may keep the caller's pipes open.
   run() { "$cp" "$@" >"$dir/$1.log" 2>&1 </dev/null 8>&- & echo $! >>"$dir/pids"; }
@@ -95,7 +96,7 @@ CONF
   ready "$dir" "$url"
   # A short sync and a short memory of recommendations: a test sees what takes 15 s and 5 min elsewhere.
   run kube-controller-manager --kubeconfig="$dir/controllers.kubeconfig" --secure-port=0 --leader-elect=false \
-    --controllers=deployment-controller,replicaset-controller,statefulset-controller,horizontal-pod-autoscaler-controller \
+    --controllers=deployment-controller,replicaset-controller,statefulset-controller,job-controller,horizontal-pod-autoscaler-controller \
     --horizontal-pod-autoscaler-sync-period=1s --horizontal-pod-autoscaler-downscale-stabilization=1s \
     --kube-api-qps=200 --kube-api-burst=400
   until grep -q 'Starting HPA controller' "$dir/kube-controller-manager.log"; do alive "$dir"; sleep 0.1; done

@@ -15,6 +15,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// A program on a terminal of its own.
 pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
+    /// Every byte that ever came.
+    bytes: Arc<Mutex<Vec<u8>>>,
     keys: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     _master: Box<dyn MasterPty + Send>,
@@ -45,18 +47,26 @@ impl Terminal {
         let keys = pair.master.take_writer().expect("the terminal takes keys");
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0)));
         let parser = screen.clone();
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let all = bytes.clone();
         std::thread::spawn(move || {
             let mut chunk = [0_u8; 8192];
             while let Ok(n @ 1..) = reader.read(&mut chunk) {
                 parser.lock().unwrap().process(&chunk[..n]);
+                all.lock().unwrap().extend_from_slice(&chunk[..n]);
             }
         });
-        Self { screen, keys, child, _master: pair.master }
+        Self { screen, bytes, keys, child, _master: pair.master }
     }
 
     /// What stands on the screen now.
     pub fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Whether a text was ever written to the terminal, however short it stood there.
+    pub fn ever_showed(&self, text: &str) -> bool {
+        self.bytes.lock().unwrap().windows(text.len()).any(|w| w == text.as_bytes())
     }
 
     /// Whether the alternate screen is on.

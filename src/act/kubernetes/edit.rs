@@ -191,6 +191,7 @@ fn pointer(object: &Target, field: Field) -> Result<String, String> {
         (ObjectKind::Hpa, Field::Ceiling) => "/spec/maxReplicas",
         (ObjectKind::ScaledObject, Field::Floor) => "/spec/minReplicaCount",
         (ObjectKind::ScaledObject, Field::Ceiling) => "/spec/maxReplicaCount",
+        (ObjectKind::Job, Field::Parallelism) => "/spec/parallelism",
         (ObjectKind::ScaledObject, Field::PausedScaleIn) => {
             return Ok(format!("/metadata/annotations/{}", PAUSED_SCALE_IN.replace('/', "~1")));
         }
@@ -202,7 +203,7 @@ fn pointer(object: &Target, field: Field) -> Result<String, String> {
 /// A field's value as the API has it.
 fn written(field: Field, value: u32) -> Value {
     match field {
-        Field::Floor | Field::Ceiling => value.into(),
+        Field::Floor | Field::Ceiling | Field::Parallelism => value.into(),
         Field::PausedScaleIn => (value != 0).to_string().into(),
     }
 }

@@ -1,6 +1,7 @@
 //! The ledger as the approval task sees it: its own, whose calls block on the disk and so run off the async threads, and
 //! beside it what other operators have under way, where the ledger is shared.
 
+use super::put_back;
 use crate::{
     ledger::{
         Ledger, LedgerError,
@@ -320,18 +321,9 @@ impl Book {
         self.mine().filter(due).cloned().collect()
     }
 
-    /// Changes whose bound is to be put back and for which no action waits, is under way, was done or was cancelled. One
-    /// that expired found no moment: it is written down anew, and leads to where that one led.
+    /// Changes whose bound is to be put back and for which nothing does it; see [`put_back::lacking`].
     pub(super) fn to_put_back(&self) -> Vec<(Action, Option<Lever>)> {
-        use ActionState::{Applied, Expired, Verified};
-        let has_expiry = |a: &&Action| a.terms.lever.as_ref().is_some_and(|l| l.restore_at.is_some());
-        let ways_back = |a: &Action| {
-            let id = a.id.clone();
-            self.mine().filter(move |b| b.terms.undoes.as_ref() == Some(&id) && b.terms.lever.is_some())
-        };
-        let moved = self.mine().filter(|a| matches!(a.state, Applied | Verified)).filter(has_expiry);
-        let lacking = moved.filter(|a| ways_back(a).all(|b| b.state == Expired));
-        lacking.map(|a| (a.clone(), ways_back(a).last().and_then(|b| b.terms.lever.clone()))).collect()
+        put_back::lacking(|| self.mine())
     }
 
     /// Ways back that wait for the object that `action` is about.

@@ -83,13 +83,21 @@ impl Desk {
             let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back());
             refused.extend(view.and_then(|v| checks::still_wanted(v, &action)));
         }
-        if action.is_put_back() && !self.may_put_back(&action, &refused).await {
+        // What holds other changes back only delays a way back.
+        if action.is_put_back() && !refused.is_empty() {
+            return self.hold_back(&action, &refused).await;
+        }
+        if action.is_put_back() && (self.rests(&action) || !self.is_as_left(&action).await) {
             return;
         }
         // Asked again at the last moment: the server may have changed while the dialog was open.
         let plan = self.actuator.plan(&change(&action)).await;
+        refused.extend(checks::same_request(&action, &plan));
         refused.extend(plan.refused);
         refused.extend(plan.dry_run.err());
+        if action.is_put_back() && !refused.is_empty() {
+            return self.hold_back(&action, &refused).await;
+        }
         let now = self.now();
         let mut action = action;
         action.terms.alone = self.goes_alone(&action);

@@ -3,11 +3,12 @@
 
 use super::book::Book;
 use crate::{
+    act::Plan,
     guard,
     ledger::SET_BACK,
     model::{
-        Action, ActionState, Advice, Forecast, Label, LimitSettings, Recommendation, Time, WhenLost, WorkloadView,
-        duration, si,
+        Action, ActionState, Advice, Forecast, Label, LimitSettings, PlanHash, Recommendation, Time, WhenLost,
+        WorkloadView, duration, si,
     },
 };
 
@@ -88,7 +89,8 @@ impl Case<'_> {
     fn target(&self, against: &mut Vec<String>) {
         let Action { id, target, .. } = self.action;
         let link = self.book.link();
-        if self.view.workload.guard.protected {
+        // A way back was agreed to together with the change that it takes back.
+        if self.view.workload.guard.protected && !self.action.is_put_back() {
             let why = match &link {
                 Some(Ok(())) => None,
                 Some(Err(why)) => Some(why.to_string()),
@@ -186,6 +188,25 @@ pub(super) fn still_so(view: &WorkloadView, action: &Action) -> Vec<Label> {
         }
     }
     against
+}
+
+/// A request as the ledger keeps it: whole if it is short, else its beginning and a hash of all of it.
+pub(super) fn in_one_line(request: &[Label]) -> Label {
+    const LONGEST: usize = 200;
+    let lines: Vec<&str> = request.iter().map(Label::as_str).collect();
+    let text = lines.join(" · ");
+    if text.chars().count() <= LONGEST {
+        return Label::new(&text);
+    }
+    let begins: String = text.chars().take(LONGEST).collect();
+    Label::new(&format!("{begins}… (hash of all {})", PlanHash::of(&lines)))
+}
+
+/// Whether what would be sent is still what was shown, word for word. A way back is written down before its request is
+/// known.
+pub(super) fn same_request(action: &Action, plan: &Plan) -> Option<Label> {
+    let changed = !action.is_put_back() && !plan.request.is_empty() && in_one_line(&plan.request) != action.request;
+    changed.then(|| Label::new("the request would be another one than was shown: look again"))
 }
 
 /// Whether an approval for later is still what the newest recommendation would say: the same direction. The exact count

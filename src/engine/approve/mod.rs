@@ -36,6 +36,7 @@ use crate::{
 };
 use book::Book;
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -100,6 +101,7 @@ async fn actuator(options: &Options, events: &mpsc::Sender<Event>) -> Actuator {
     }
     Actuator::new(kubernetes, &options.config.commands, options.clock)
         .with(&options.config.webhooks, &options.config.patch_files)
+        .with_jobs(&options.config.jobs)
 }
 
 async fn tell(events: &mpsc::Sender<Event>, severity: Severity, text: String) {
@@ -152,6 +154,8 @@ struct Desk {
     said_no_lease: bool,
     /// How the shared ledger was when it was last spoken of.
     link: Option<Result<(), Label>>,
+    /// Ways back that could not be gone: when that was found, and why.
+    held_back: HashMap<ActionId, (Instant, String)>,
 }
 
 impl Desk {
@@ -179,6 +183,7 @@ impl Desk {
             deciding: None,
             said_no_lease: false,
             link: None,
+            held_back: HashMap::new(),
         }
     }
 
@@ -239,6 +244,9 @@ impl Desk {
             None => format!("{workload} is no longer there"),
             Some(view) => match &view.advice.recommendation {
                 Err(why) => format!("{workload} has no recommendation: {why}"),
+                Ok(r) if r.workload != *workload => {
+                    format!("what is shown for {workload} is the plan of {}: look again", r.workload)
+                }
                 Ok(r) if r.plan_hash != *hash => {
                     format!(
                         "the plan for {workload} changed while you looked ({hash} is now {}): look again",
@@ -412,7 +420,7 @@ fn change(action: &Action) -> Change {
         uid: action.uid.clone(),
         from: action.from,
         to: action.to,
-        reason: action.reason.clone(),
+        reason: action.evidence.clone(), // the action's own reason tells of its last step, this stays what was shown
         lever: action.terms.lever.clone(),
     }
 }

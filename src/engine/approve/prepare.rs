@@ -91,13 +91,13 @@ impl Desk {
         if action.terms.lever.is_none()
             && let Some(offer) = plan.offers.first().cloned()
         {
-            let restore_at = (action.to > action.from).then(|| now.plus(SURGE));
+            let restore_at = (action.to > action.from).then(|| now.plus(view.workload.guard.surge));
             words = Some(offer.words);
             action.plan_hash = PlanHash::of(&[&action.plan_hash.to_string(), &offer.lever.to_string()]);
             action.terms.lever = Some(Lever { restore_at, ..offer.lever });
             plan = self.actuator.plan(&change(&action)).await;
         }
-        action.request = join(&plan.request);
+        action.request = checks::in_one_line(&plan.request);
         action.terms.second = view.workload.guard.protected.then_some(Second::Needed);
         let mut refused = self.refused(view, &action, now);
         refused.extend(plan.refused.clone());
@@ -109,7 +109,9 @@ impl Desk {
         let mut prepared = prepared(view, &action, plan, refused, now);
         if let Some(words) = words {
             let back = action.terms.lever.as_ref().and_then(|l| l.restore_at);
-            let back = back.map_or_else(String::new, |at| format!("; put back at {at} by an action of its own"));
+            let back = back.map_or_else(String::new, |at| {
+                format!("; put back at {at} by an action of its own (or a minute after the next start, should nobody operate then)")
+            });
             prepared.after = Label::new(&format!("{words}{back}; {}", prepared.after));
         }
         self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
@@ -163,11 +165,6 @@ impl Desk {
             terms: Terms { asked_by: Some(self.actor.clone()), ..Terms::default() },
         }
     }
-}
-
-pub(super) fn join(lines: &[Label]) -> Label {
-    let lines: Vec<&str> = lines.iter().map(Label::as_str).collect();
-    Label::new(&lines.join(" · "))
 }
 
 pub(super) fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused: Vec<Label>, now: Time) -> Prepared {

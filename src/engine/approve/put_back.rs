@@ -6,54 +6,58 @@ use crate::{
     ledger::machine::Event as Step,
     model::{Action, ActionId, ActionState, Label, Lever, LeverState, PlanHash, Severity, Terms, Time},
 };
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
-/// How long a bound stays where a surge has put it, seconds.
-pub(super) const SURGE: f64 = 3600.0;
 /// How long the way back may take to find its moment before it is written down anew, seconds. A freeze delays it, no more.
 const PATIENCE: f64 = 600.0;
+/// One whose time has passed leaves this long to cancel it, seconds.
+const LATE: f64 = 60.0;
+/// How often a way back that is held back is tried.
+const RETRY: Duration = Duration::from_secs(20);
 
 impl Desk {
     /// Writes down the way back of every change that has one and lacks it: right after the change, after a restart, and
-    /// when the last attempt found no moment.
+    /// when the last attempt found no moment or failed.
     pub(super) async fn plan_put_backs(&mut self, now: Time) {
         for (done, earlier) in self.book.to_put_back() {
             let Some(mut action) = put_back(&done, earlier, identity::action_id(now), now) else { continue };
             // A second surge on top of the first: its way back leads to where the first one's would have led.
-            for waiting in self.book.waiting_put_backs(&action) {
-                take_over(&mut action, &waiting);
-                self.reject(waiting, &format!("taken over by {}", action.id)).await;
+            let before = self.book.waiting_put_backs(&action);
+            for waiting in &before {
+                take_over(&mut action, waiting);
             }
             if !self.record(Action { state: ActionState::Proposed, ..action.clone() }).await {
                 return; // the next look tries again
             }
-            if self.record(action.clone()).await {
-                let at = action.terms.begin_at.unwrap_or(now);
-                let text =
-                    format!("{}: {} is put back at {at}; cancel it on the actions page", done.workload, action.request);
-                self.notice(Severity::Ok, text).await;
+            if !self.record(action.clone()).await {
+                continue;
             }
+            // Only now: a way back that is ended before the next one is written down could be lost in between.
+            for waiting in before {
+                self.reject(waiting, &format!("taken over by {}", action.id)).await;
+            }
+            let at = action.terms.begin_at.unwrap_or(now);
+            let text =
+                format!("{}: {} is put back at {at}; cancel it on the actions page", done.workload, action.request);
+            self.notice(Severity::Ok, text).await;
         }
     }
-}
 
-impl Desk {
-    /// Whether a bound can be put back now. What holds changes back only delays it; when it is no longer as the surge left
-    /// it, somebody else has decided about it, and it is left alone.
-    pub(super) async fn may_put_back(&mut self, action: &Action, against: &[Label]) -> bool {
+    /// Whether a bound is still as the surge left it. When it is not, somebody else has decided about it, and it is left
+    /// alone for good.
+    pub(super) async fn is_as_left(&mut self, action: &Action) -> bool {
         let found = match self.actuator.look(&super::change(action)).await {
             Ok(seen) => seen.lever,
             Err(why) => {
-                tracing::warn!("{} waits: {why}", action.id);
+                self.hold_back(action, &[Label::new(&why)]).await;
                 return false;
             }
         };
         let why = match found {
-            Some(LeverState::Before) => {
-                if !against.is_empty() {
-                    tracing::info!("{} waits for its moment: {against:?}", action.id);
-                }
-                return against.is_empty();
-            }
+            Some(LeverState::Before) => return true,
             Some(LeverState::Written) => "it is back already".to_owned(),
             Some(LeverState::Other(words)) => format!("somebody else moved it: {words}"),
             Some(LeverState::Gone) | None => "it is gone".to_owned(),
@@ -64,6 +68,58 @@ impl Desk {
         self.notice(Severity::Look, format!("{}: {} is not done: {why}", action.workload, action.request)).await;
         false
     }
+
+    /// Whether a way back was held back a moment ago, so that a server in trouble is not asked every two seconds.
+    pub(super) fn rests(&self, action: &Action) -> bool {
+        self.held_back.get(&action.id).is_some_and(|(when, _)| when.elapsed() < RETRY)
+    }
+
+    /// A way back that cannot be gone now waits; the operator is told why, once for each reason.
+    pub(super) async fn hold_back(&mut self, action: &Action, against: &[Label]) {
+        let why = against.iter().map(Label::as_str).collect::<Vec<_>>().join("; ");
+        let told = self.held_back.insert(action.id.clone(), (Instant::now(), why.clone()));
+        if told.is_none_or(|(_, before)| before != why) {
+            let text = format!("{}: {} waits, it is not put back yet: {why}", action.workload, action.request);
+            self.notice(Severity::Look, text).await;
+        }
+    }
+}
+
+/// The changes whose bound is to be put back and for which nothing waits, is under way or was done; each with where the
+/// last attempt would have led. What an operator cancelled and what somebody else moved stays as it is; what expired, failed
+/// on the way or was only looked at in a dialog is no way back.
+pub(super) fn lacking<'a, I>(actions: impl Fn() -> I) -> Vec<(Action, Option<Lever>)>
+where
+    I: Iterator<Item = &'a Action>,
+{
+    use ActionState::{Applied, Expired, Failed, Proposed, Rejected, Superseded, Verified};
+    let settles = |back: &Action| match back.state {
+        Expired | Superseded => false,
+        Proposed | Rejected => back.is_put_back(),
+        Failed => back.terms.reverted_by.is_some(),
+        _ => true,
+    };
+    let mut ways: HashMap<&ActionId, (bool, Option<&Lever>)> = HashMap::new();
+    for back in actions().filter(|a| a.terms.lever.is_some()) {
+        let Some(undone) = &back.terms.undoes else { continue };
+        let way = ways.entry(undone).or_default();
+        way.0 |= settles(back);
+        if back.is_put_back() {
+            way.1 = back.terms.lever.as_ref();
+        }
+    }
+    // One that was not ready in time moved the bound all the same.
+    let moved = |a: &&Action| match a.state {
+        Applied | Verified => true,
+        Failed => a.verify_by.is_some() && a.terms.reverted_by.is_none(),
+        _ => false,
+    };
+    let has_expiry = |a: &&Action| a.terms.lever.as_ref().is_some_and(|l| l.restore_at.is_some());
+    let lacks = |a: &Action| match ways.get(&a.id) {
+        None => Some((a.clone(), None)),
+        Some((settled, lever)) => (!settled).then(|| (a.clone(), lever.cloned())),
+    };
+    actions().filter(moved).filter(has_expiry).filter_map(lacks).collect()
 }
 
 /// Lets `back` end where `waiting` would have ended, field by field, if it begins where that one ends.
@@ -83,7 +139,7 @@ fn take_over(back: &mut Action, waiting: &Action) {
 /// The way back of a change, approved for its time; `earlier`: what an attempt before would have written.
 fn put_back(done: &Action, earlier: Option<Lever>, id: ActionId, now: Time) -> Option<Action> {
     let lever = done.terms.lever.as_ref()?;
-    let at = lever.restore_at?.max(now.plus(60.0));
+    let at = lever.restore_at.map(|at| if at > now { at } else { now.plus(LATE) })?;
     let back = earlier.unwrap_or_else(|| lever.back());
     Some(Action {
         id,
@@ -156,6 +212,41 @@ mod tests {
         let mut stays = raised("a", (2, 10), 0.0);
         stays.terms.lever.as_mut().unwrap().restore_at = None;
         assert_eq!(put_back(&stays, None, ActionId("b".into()), NOW), None);
+    }
+
+    fn still_lacking(actions: &[Action]) -> Vec<String> {
+        lacking(|| actions.iter()).iter().map(|(a, _)| a.id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_raised_bound_is_never_forgotten_unless_somebody_decides_so() {
+        use ActionState::{Applied, Approved, Expired, Failed, Rejected, Verified};
+        let raise = raised("a", (2, 10), 3600.0);
+        let waiting = put_back(&raise, None, ActionId("b".into()), NOW).unwrap();
+        let dialog = Action {
+            id: ActionId("c".into()),
+            terms: Terms { begin_at: None, ..waiting.terms.clone() },
+            ..waiting.clone()
+        };
+        let with = |state, back: &Action| still_lacking(&[raise.clone(), Action { state, ..back.clone() }]);
+        assert_eq!(still_lacking(std::slice::from_ref(&raise)), ["a"]);
+        for state in [Approved, ActionState::Applying, Applied, Verified, Rejected] {
+            assert_eq!(with(state, &waiting), [""; 0], "{state:?}: waits, is done, or an operator cancelled it");
+        }
+        assert_eq!(with(Expired, &waiting), ["a"], "a restart, or no moment in time");
+        assert_eq!(with(Failed, &waiting), ["a"], "the server refused it");
+        let mut taken_back = waiting.clone();
+        taken_back.terms.reverted_by = Some("somebody".into());
+        assert_eq!(with(Failed, &taken_back), [""; 0], "somebody raised it again");
+        for state in [Rejected, Expired, Failed] {
+            assert_eq!(with(state, &dialog), ["a"], "{state:?}: an undoing that was looked at and left undid nothing");
+        }
+        assert_eq!(with(Verified, &dialog), [""; 0]);
+        let mut late = raise.clone();
+        (late.state, late.verify_by) = (Failed, Some(NOW));
+        assert_eq!(still_lacking(std::slice::from_ref(&late)), ["a"], "not ready in time, but raised");
+        late.verify_by = None;
+        assert_eq!(still_lacking(&[late]), [""; 0], "refused: nothing was raised");
     }
 
     #[test]

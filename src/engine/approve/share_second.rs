@@ -44,7 +44,7 @@ impl Desk {
         let now = self.now();
         let plan = self.actuator.plan(&change(&action)).await;
         let mut refused = self.against(&action, now);
-        let request = prepare::join(&plan.request);
+        let request = checks::in_one_line(&plan.request);
         if plan.refused.is_empty() && request != action.request {
             refused.push(
                 format!("the request would not be the one that was shown to {}: {request}", asker(&action)).into(),

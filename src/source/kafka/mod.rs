@@ -132,6 +132,7 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
         detail: detail.into(),
         mend: None,
         unreachable: false,
+        grant: None,
     };
     let mut reader = match Reader::connect(settings, Clock::wall()) {
         Ok(reader) => reader,
@@ -159,15 +160,20 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
         line("topics", !cluster.topics.is_empty(), format!("{} topics, {partitions} partitions", cluster.topics.len()));
     let mut groups =
         line("groups", !cluster.groups.is_empty(), format!("{} groups, {offsets} offsets", cluster.groups.len()));
-    for (line, notice) in [(&mut topics, "0 topics"), (&mut groups, "0 groups")] {
+    let grant = |resource, name| reader.describe(settings, resource, name);
+    for (line, notice, resource) in [(&mut topics, "0 topics", "--topic"), (&mut groups, "0 groups", "--group")] {
         if !line.ok {
             line.mend = cluster.notices.iter().find(|n| n.as_str().starts_with(notice)).cloned();
+            line.grant = line.mend.as_ref().map(|_| grant(resource, "*"));
         }
     }
     lines.extend([topics, groups]);
     for group in cluster.groups.iter().filter(|g| g.error.is_some()) {
         let detail = group.error.as_ref().map_or("", Label::as_str).to_owned();
-        lines.push(line(&format!("group {}", group.group), false, detail));
+        let unauthorised = detail.contains("grant Describe");
+        let mut line = line(&format!("group {}", group.group), false, detail);
+        line.grant = unauthorised.then(|| grant("--group", group.group.as_str()));
+        lines.push(line);
     }
     // Nothing is wrong with a principal that may only describe; its owner should know what it does not see.
     for denied in &cluster.denied {

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     alert::{DEAD_LETTER, Watch},
-    model::{BrokerState, KafkaCluster, KafkaSettings, Label, Time},
+    model::{BrokerState, Grant, KafkaCluster, KafkaSettings, Label, Property, Time},
     process::Clock,
 };
 use futures_util::{
@@ -130,6 +130,16 @@ impl Reader {
     /// Why nothing at all could be read in the last refresh; `None`: some broker answered.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
+    }
+
+    /// The right to read what is there of `resource` (`--topic`, `--group`), as its administrator would give it.
+    pub(super) fn describe(&self, settings: &KafkaSettings, resource: &'static str, name: &str) -> Grant {
+        let bootstrap = match settings.properties.get("bootstrap.servers") {
+            Some(Property::Text(text)) => text.as_str(),
+            _ => "",
+        };
+        let principal = self.dialer.principal();
+        Grant::Acl { bootstrap: bootstrap.into(), principal: principal.into(), resource, name: name.into() }
     }
 
     /// Asks every broker, and says what is known now. Never fails: what did not answer keeps its last values, marked as old.

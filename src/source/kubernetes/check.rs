@@ -1,7 +1,7 @@
 //! What `highwater check` asks a cluster: does it answer, who are we, may we read, may we scale.
 
 use super::{connect, connect::words, name, store::Kind};
-use crate::model::{CheckLine, KubernetesSettings, Label, ObjectKind, Target};
+use crate::model::{CheckLine, Grant, KubernetesSettings, Label, ObjectKind, Target};
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
@@ -34,14 +34,15 @@ pub async fn check(settings: &KubernetesSettings) -> Vec<CheckLine> {
         let mend = "until then this context can be watched and nothing is changed over it";
         lines.push(bad(format!("kubernetes {name}: certificate"), why, mend, false));
     }
-    lines.push(identity(&client, &name).await);
+    let (line, user) = identity(&client, &name).await;
+    lines.push(line);
     let scopes: Vec<Option<&str>> = match settings.namespaces.as_slice() {
         [] => vec![None],
         some => some.iter().map(|n| Some(n.as_str())).collect(),
     };
     for scope in scopes {
         for kind in Kind::all(&settings.kinds) {
-            lines.push(may_read(&client, &name, kind, scope).await);
+            lines.push(may_read(&client, &name, &user, kind, scope).await);
         }
     }
     lines
@@ -58,51 +59,91 @@ pub async fn check_targets(settings: &KubernetesSettings, targets: &[Target]) ->
         Err(why) => return vec![bad(format!("kubernetes {}: targets", name(settings)), &why, "", false)],
     };
     let mut lines = Vec::new();
+    let (_, user) = identity(&client, &name(settings)).await;
+    let asker = Asker { client, user };
     for target in targets {
         let (Some((_, namespace, _)), Some(api)) = (target.kubernetes(), target.api()) else { continue };
+        if let Target::Jobs { namespace, .. } = target {
+            lines.extend(asker.may_start(target, namespace).await);
+            continue;
+        }
         let scale = if api.scale { "/scale" } else { "" };
-        lines.push(may_patch(&client, target, &format!("{}{scale}", api.plural), api.group, None).await);
+        lines.push(asker.may_patch(target, &format!("{}{scale}", api.plural), api.group, None).await);
         // Where an autoscaler owns the count its bounds are what is written.
         for kind in [ObjectKind::Hpa, ObjectKind::ScaledObject] {
-            for name in autoscalers(&client, kind, namespace, target).await {
+            for name in autoscalers(&asker.client, kind, namespace, target).await {
                 let api = kind.api();
-                lines.push(may_patch(&client, target, api.plural, api.group, Some(&name)).await);
+                lines.push(asker.may_patch(target, api.plural, api.group, Some(&name)).await);
             }
         }
     }
     lines
 }
 
-/// Whether `target`, or the autoscaler `name` of it, may be patched; else the rule to add, ready for an administrator.
-async fn may_patch(client: &Client, target: &Target, resource: &str, group: &str, name: Option<&str>) -> CheckLine {
-    let Some((_, namespace, object)) = target.kubernetes() else {
-        return bad(format!("target {target}"), "not in Kubernetes", "", false);
-    };
-    let name = name.unwrap_or(object.as_str());
-    let (plural, subresource) = resource.split_once('/').map_or((resource, None), |(p, s)| (p, Some(s)));
-    let attributes = ResourceAttributes {
-        verb: Some("patch".into()),
-        group: Some(group.into()),
-        resource: Some(plural.into()),
-        subresource: subresource.map(str::to_owned),
-        namespace: Some(namespace.to_string()),
-        // Without the name a role that lists resourceNames would say no (measured on v1.36.4).
-        name: Some(name.to_owned()),
-        ..ResourceAttributes::default()
-    };
-    // The target's own line keeps the words that scripts look for.
-    let what = match subresource {
-        Some(sub) => format!("target {target}: patch {sub}"),
-        None => format!("target {target}: patch {plural} {name}"),
-    };
-    let mend = format!(
-        "add to a Role in {namespace}: - {{apiGroups: [{group}], resources: [{resource}], resourceNames: [{name}], \
-         verbs: [get, patch]}}"
-    );
-    match may(client, attributes).await {
-        Ok(true) => good(what, "allowed"),
-        Ok(false) => bad(what, "not allowed", &mend, false),
-        Err(fault) => bad(what, &fault.words, &mend, false),
+/// Who asks, and whom.
+struct Asker {
+    client: Client,
+    /// By the server's word; empty when it does not say.
+    user: Label,
+}
+
+impl Asker {
+    /// Whether `target`, or the autoscaler `name` of it, may be patched; else the rule to add, ready for an administrator.
+    async fn may_patch(&self, target: &Target, resource: &str, group: &str, name: Option<&str>) -> CheckLine {
+        let Some((_, namespace, object)) = target.kubernetes() else {
+            return bad(format!("target {target}"), "not in Kubernetes", "", false);
+        };
+        let name = name.unwrap_or(object.as_str());
+        // The target's own line keeps the words that scripts look for.
+        let what = match resource.split_once('/') {
+            Some((_, sub)) => format!("target {target}: patch {sub}"),
+            None => format!("target {target}: patch {resource} {name}"),
+        };
+        self.may(what, "patch", namespace, (group, resource), Some(name), &["get", "patch"]).await
+    }
+
+    /// Whether one more Job may be made of a template, and the one that was made be held back. A Job that is not there yet
+    /// has no name to allow it by.
+    async fn may_start(&self, target: &Target, namespace: &Label) -> [CheckLine; 2] {
+        let verbs = ["create", "get", "list", "watch", "patch"];
+        let ask =
+            |verb| self.may(format!("target {target}: {verb} jobs"), verb, namespace, ("batch", "jobs"), None, &verbs);
+        [ask("create").await, ask("patch").await]
+    }
+
+    async fn may(
+        &self,
+        what: String,
+        verb: &str,
+        namespace: &Label,
+        (group, resource): (&str, &str),
+        name: Option<&str>,
+        verbs: &[&'static str],
+    ) -> CheckLine {
+        let (plural, subresource) = resource.split_once('/').map_or((resource, None), |(p, s)| (p, Some(s)));
+        let attributes = ResourceAttributes {
+            verb: Some(verb.into()),
+            group: Some(group.into()),
+            resource: Some(plural.into()),
+            subresource: subresource.map(str::to_owned),
+            namespace: Some(namespace.to_string()),
+            // Without the name a role that lists resourceNames would say no (measured on v1.36.4).
+            name: name.map(str::to_owned),
+            ..ResourceAttributes::default()
+        };
+        let grant = Grant::Rule {
+            user: self.user.clone(),
+            namespace: Some(namespace.clone()),
+            group: group.into(),
+            resource: resource.into(),
+            name: name.map(Label::new),
+            verbs: verbs.to_vec(),
+        };
+        match may(&self.client, attributes).await {
+            Ok(true) => good(what, "allowed"),
+            Ok(false) => lacking(what, "not allowed", grant),
+            Err(fault) => bad(what, &fault.words, "", false),
+        }
     }
 }
 
@@ -122,21 +163,21 @@ async fn autoscalers(client: &Client, kind: ObjectKind, namespace: &Label, targe
     list.items.iter().filter(|o| holds(o)).map(kube::ResourceExt::name_any).collect()
 }
 
-async fn identity(client: &Client, name: &Label) -> CheckLine {
+async fn identity(client: &Client, name: &Label) -> (CheckLine, Label) {
     let what = format!("kubernetes {name}: identity");
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
     match ask(api.create(&PostParams::default(), &SelfSubjectReview::default())).await {
         Ok(review) => {
             let user = review.status.and_then(|s| s.user_info).and_then(|u| u.username).unwrap_or_default();
-            good(what, &user)
+            (good(what, &user), Label::new(&user))
         }
-        Err(fault) if fault.code == Some(404) => good(what, "not told by servers older than 1.28"),
-        Err(fault) => bad(what, &fault.words, "log in again, or allow selfsubjectreviews", false),
+        Err(fault) if fault.code == Some(404) => (good(what, "not told by servers older than 1.28"), Label::default()),
+        Err(fault) => (bad(what, &fault.words, "log in again, or allow selfsubjectreviews", false), Label::default()),
     }
 }
 
 /// A kind is followed by list and watch. A kind that the server does not have needs no permission.
-async fn may_read(client: &Client, name: &Label, kind: Kind, namespace: Option<&str>) -> CheckLine {
+async fn may_read(client: &Client, name: &Label, user: &Label, kind: Kind, namespace: Option<&str>) -> CheckLine {
     let (resource, plural) = (kind.resource(), kind.plural());
     let place = namespace.map_or("all namespaces".to_owned(), |n| Label::new(n).to_string());
     let what = format!("kubernetes {name}: {plural} in {place}");
@@ -160,11 +201,20 @@ async fn may_read(client: &Client, name: &Label, kind: Kind, namespace: Option<&
             namespace: namespace.map(str::to_owned),
             ..ResourceAttributes::default()
         };
-        let mend = format!("grant get, list and watch on {plural} of group {}", resource.group);
         match may(client, attributes).await {
             Ok(true) => {}
-            Ok(false) => return bad(what, &format!("not allowed to {verb}"), &mend, false),
-            Err(fault) => return bad(what, &fault.words, &mend, false),
+            Ok(false) => {
+                let grant = Grant::Rule {
+                    user: user.clone(),
+                    namespace: namespace.map(Label::new),
+                    group: Label::new(&resource.group),
+                    resource: plural.into(),
+                    name: None,
+                    verbs: vec!["get", "list", "watch"],
+                };
+                return lacking(what, &format!("not allowed to {verb}"), grant);
+            }
+            Err(fault) => return bad(what, &fault.words, "", false),
         }
     }
     good(what, "may be listed and watched")
@@ -196,10 +246,15 @@ async fn ask<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Fau
 }
 
 fn good(what: String, detail: &str) -> CheckLine {
-    CheckLine { what: what.into(), ok: true, detail: detail.into(), mend: None, unreachable: false }
+    CheckLine { what: what.into(), ok: true, detail: detail.into(), mend: None, unreachable: false, grant: None }
 }
 
 fn bad(what: String, detail: &str, mend: &str, unreachable: bool) -> CheckLine {
     let mend = if mend.is_empty() { None } else { Some(mend.into()) };
-    CheckLine { what: what.into(), ok: false, detail: detail.into(), mend, unreachable }
+    CheckLine { what: what.into(), ok: false, detail: detail.into(), mend, unreachable, grant: None }
+}
+
+/// Something that wants a right.
+fn lacking(what: String, detail: &str, grant: Grant) -> CheckLine {
+    CheckLine { mend: Some(Label::new(&grant.to_string())), grant: Some(grant), ..bad(what, detail, "", false) }
 }

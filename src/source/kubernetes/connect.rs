@@ -3,7 +3,7 @@
 use crate::model::{KubernetesSettings, Label};
 use kube::{
     Client, Config,
-    config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{ExecConfig, ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{io, time::Duration};
 use tokio::time::timeout;
@@ -88,9 +88,8 @@ async fn pinned(settings: &KubernetesSettings, context: &str) -> Result<Config, 
         return Err(format!("the kubeconfig has no context {:?}; it has: {known}", Label::new(context).as_str()));
     }
     for user in &mut file.auth_infos {
-        // A plug-in that may talk to the terminal would garble the screen and take the operator's keys.
         if let Some(exec) = user.auth_info.as_mut().and_then(|a| a.exec.as_mut()) {
-            exec.interactive_mode = Some(ExecInteractiveMode::Never);
+            without_terminal(exec);
         }
     }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
@@ -98,6 +97,22 @@ async fn pinned(settings: &KubernetesSettings, context: &str) -> Result<Config, 
         Ok(config) => config.map_err(file_words),
         Err(_) => Err(format!("the kubeconfig's files could not be read within {DEADLINE:?}")),
     }
+}
+
+/// Keeps a log-in plug-in from the terminal, where it would garble the screen and take the operator's keys: its streams are
+/// not ours, and in a session of its own (where `setsid` is installed: every Linux) /dev/tty leads nowhere.
+fn without_terminal(exec: &mut ExecConfig) {
+    exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    let Some(setsid) = in_path("setsid") else { return };
+    if let Some(command) = exec.command.replace(setsid) {
+        exec.args.get_or_insert_default().insert(0, command);
+    }
+}
+
+fn in_path(program: &str) -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())?;
+    found.into_os_string().into_string().ok()
 }
 
 /// A kubeconfig error without the file's content, where tokens and keys stand.

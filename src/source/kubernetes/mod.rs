@@ -14,7 +14,8 @@ pub use connect::{connect, connect_to_change};
 pub use list::autoscalers;
 
 use crate::{
-    model::{Health, KubernetesSettings, Label, Observation, SourceKind, SourceStatus},
+    manifest,
+    model::{Health, KubernetesSettings, Label, ObjectKind, Observation, SourceKind, SourceStatus},
     process::Clock,
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -205,7 +206,10 @@ fn watch_one(client: &Client, slot: usize, kind: Kind, namespace: Option<&str>) 
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
-    let events = watcher(api, watcher::Config::default().timeout(WATCH)).default_backoff();
+    let config = watcher::Config::default().timeout(WATCH);
+    // Of all the Jobs of a cluster only those that were made from a template are asked for.
+    let config = if kind == Kind::Named(ObjectKind::Job) { config.labels(manifest::job::TEMPLATE) } else { config };
+    let events = watcher(api, config).default_backoff();
     Box::pin(events.map(move |event| Happened::Event(slot, Box::new(event))))
 }
 

@@ -51,6 +51,9 @@ fn image(data: &Value) -> Option<Label> {
 pub(super) fn named(object: &DynamicObject, kind: ObjectKind, at: Time) -> Vec<KubeWorkload> {
     let data = &object.data;
     let whole = workload(object, false, at);
+    if kind == ObjectKind::Job {
+        return one_of_jobs(object, whole).into_iter().collect();
+    }
     let targets = manifest::targets(kind, &namespace(object), &label(&object.name_any()), data);
     let one = |target: Target| {
         let desired = manifest::desired(&target, data).ok()?;
@@ -59,6 +62,19 @@ pub(super) fn named(object: &DynamicObject, kind: ObjectKind, at: Time) -> Vec<K
         Some(KubeWorkload { target, desired, current, ready, ..whole.clone() })
     };
     targets.into_iter().filter_map(one).collect()
+}
+
+/// A Job as its part of what its template's Jobs ask for; none when it is over or was made otherwise. Together they have
+/// no identity of their own.
+fn one_of_jobs(object: &DynamicObject, whole: KubeWorkload) -> Option<KubeWorkload> {
+    let template = object.labels().get(manifest::job::TEMPLATE)?;
+    if manifest::job::is_over(object.metadata.deletion_timestamp.is_some(), &object.data) {
+        return None;
+    }
+    let target = Target::Jobs { namespace: namespace(object), name: label(template) };
+    let desired = manifest::job::workers(&object.data);
+    let ready = manifest::job::ready(&object.data).min(desired);
+    Some(KubeWorkload { target, uid: Label::default(), desired, current: ready, ready, ..whole })
 }
 
 /// Manager of the newest `managedFields` entry that holds `spec.replicas`. A hint: the server forgets the owner after a

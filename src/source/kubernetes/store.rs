@@ -1,7 +1,7 @@
 //! What the watches have said so far, as one [`KubeState`].
 
 use super::{connect::words, objects};
-use crate::model::{Health, Hpa, KubeState, KubeWorkload, Label, ObjectKind, ScaledObject, Time};
+use crate::model::{Health, Hpa, KubeState, KubeWorkload, Label, ObjectKind, ScaledObject, Target, Time};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -190,10 +190,13 @@ impl Store {
             notices: self.problems().iter().map(|p| Label::new(p)).collect(),
             ..KubeState::default()
         };
+        let of_jobs = |s: &&Slot| s.kind == Kind::Named(ObjectKind::Job);
+        let mut jobs = self.slots.iter().filter(of_jobs).peekable();
+        state.jobs_followed = jobs.peek().is_some() && jobs.all(|s| s.condition == Condition::Followed);
         for known in self.slots.iter().flat_map(|s| s.known.values()) {
             match known.clone() {
                 Known::Workload(workload) => state.workloads.push(workload),
-                Known::Named(all) => state.workloads.extend(all),
+                Known::Named(all) => all.into_iter().for_each(|w| add(&mut state.workloads, w)),
                 Known::Hpa(hpa) => state.hpas.push(hpa),
                 Known::ScaledObject(object) => state.scaled_objects.push(object),
             }
@@ -243,6 +246,20 @@ impl Store {
             }
         };
         self.slots.iter().filter_map(sentence).collect()
+    }
+}
+
+/// Adds a workload; Jobs of one template count together.
+fn add(workloads: &mut Vec<KubeWorkload>, new: KubeWorkload) {
+    let is_jobs = matches!(new.target, Target::Jobs { .. });
+    match workloads.iter_mut().find(|w| is_jobs && w.target == new.target) {
+        None => workloads.push(new),
+        Some(all) => {
+            all.desired += new.desired;
+            all.current += new.current;
+            all.ready += new.ready;
+            all.at = all.at.max(new.at);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub async fn check(settings: &PrometheusSettings) -> Vec<CheckLine> {
     if settings.tls.insecure {
         let mend = Some(Label::new("remove `tls.insecure` and name the authority with `tls.ca`"));
         let detail = Label::new("any certificate is accepted");
-        lines.push(CheckLine { what: name("TLS"), ok: false, detail, mend, unreachable: false });
+        lines.push(CheckLine { what: name("TLS"), ok: false, detail, mend, unreachable: false, grant: None });
     }
     match reach(settings).await {
         Err(failure) => lines.push(refused(name("answers"), &failure)),
@@ -72,6 +72,7 @@ async fn queries(client: &Client, plan: &Plan, name: &impl Fn(&str) -> Label) ->
                 detail: Label::new(&format!("{} series where one is needed: {promql}", answer.series.len())),
                 mend: Some(Label::new("correct the query of `signals`; put sum(…) or max(…) around it")),
                 unreachable: false,
+                grant: None,
             }),
             Ok(answer) if answer.series.is_empty() => empty.push(what.as_str()),
             Ok(_) => {}
@@ -95,13 +96,14 @@ fn found(what: Label, plan: &Plan) -> CheckLine {
             detail: Label::new("no metric that a pack knows was found in the last 10 minutes"),
             mend: Some(Label::new("see `highwater packs`; wrapped names need `prefix`, own ones a folder of `packs`")),
             unreachable: false,
+            grant: None,
         };
     }
     good(what, &names.join(", "))
 }
 
 fn good(what: Label, detail: &str) -> CheckLine {
-    CheckLine { what, ok: true, detail: Label::new(detail), mend: None, unreachable: false }
+    CheckLine { what, ok: true, detail: Label::new(detail), mend: None, unreachable: false, grant: None }
 }
 
 fn refused(what: Label, failure: &Failure) -> CheckLine {
@@ -112,5 +114,6 @@ fn refused(what: Label, failure: &Failure) -> CheckLine {
         detail: failure.reason.clone(),
         mend: failure.mend.clone(),
         unreachable: matches!(failure.kind, Connect | ConnectionRefused | Dns | Timeout | Tls),
+        grant: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The approval dialog: restates what will happen, by whose right, how it is known and when it lapses.
 
 use super::{
-    super::{Cx, action::Action, dialog::Approve, dialog::Shown, format, theme::Slot},
+    super::{Cx, action::Action, dialog::Approve, dialog::Shown, format, theme::Slot, update::DEAD_TIME},
     footer::field,
     text::{Line, lines, plain, popup, wrap},
 };
@@ -85,6 +85,9 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
     let key = |action: Action| cx.state.keymap.hint(action).unwrap_or_else(|| "no key".to_owned());
     let mut line = Line::new();
     let mut offer = |key: String, word: &str| {
+        if key.is_empty() {
+            return line.push((Slot::Dim, format!("{word}     ")));
+        }
         line.push((Slot::Key, format!("[{key}]")));
         line.push((Slot::Text, format!(" {word}     ")));
     };
@@ -92,10 +95,14 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
     let asks = p.second.as_ref().is_some_and(|(second, _)| *second == Second::Needed);
     let does = if asks { "ask for a second person" } else { "do it" };
     let mut text = Vec::new();
+    // As long as the confirming key does nothing it is not offered.
+    let listens = cx.state.uptime.saturating_sub(shown.since) >= DEAD_TIME;
+    let may = p.may_confirm(cx.now) && !shown.gone;
     if shown.gone {
         text.extend(wrap("", Slot::Act, "this change is no longer held ready; leave and ask again", room));
-    } else if p.may_confirm(cx.now) {
+    } else if may {
         match p.confirm {
+            Confirm::Yes | Confirm::None if !listens => offer(String::new(), "read it first"),
             Confirm::Yes => offer(key(Action::Confirm), does),
             Confirm::None => offer("enter".to_owned(), does),
             Confirm::TypeName => {
@@ -108,7 +115,7 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
         text.extend(wrap("", Slot::Act, "this cannot be done as it stands", room));
     }
     if p.confirm != Confirm::TypeName {
-        if !asks && !shown.gone && p.may_confirm(cx.now) {
+        if may && listens && !asks {
             offer(key(Action::ConfirmAt), "at a time");
         }
         if p.second.as_ref().is_none_or(|_| asks) {

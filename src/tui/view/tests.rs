@@ -109,6 +109,9 @@ fn approval() {
     desk.press("a");
     let waiting = unicode(&desk);
     desk.answer(prepared("a3", "fraud", 10, Confirm::Yes));
+    assert!(unicode(&desk).contains("read it first") && !unicode(&desk).contains("[y]"), "it does not listen yet");
+    desk.wait(500);
+    desk.publish(|_| {});
     let asked = unicode(&desk);
     let mut refused = prepared("a3", "fraud", 10, Confirm::Yes);
     refused.refused = vec![Label::new("cooldown: the count changed 20 s ago, 60 s are required")];

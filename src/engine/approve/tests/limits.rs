@@ -23,6 +23,8 @@ async fn limits_and_freezes_hold() {
     assert_eq!(refused(|_, _| {}).await, "");
     let hourly = refused(|c, _| c.limits.actions_per_hour = 0).await;
     assert!(hourly.contains("[limits] actions_per_hour allows 0"), "{hourly}");
+    let at_once = refused(|c, _| c.limits.in_flight = 0).await;
+    assert!(at_once.contains("[limits] in_flight allows 0"), "{at_once}");
     let all_week = || vec!["mon-sun".parse().unwrap()];
     let frozen = refused(|c, _| c.limits.freeze = all_week()).await;
     assert!(frozen.contains("mon-sun is in [limits] freeze"), "{frozen}");
