@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo build test lint soak bench screenshots
+.PHONY: demo build test monkey lint soak bench screenshots
 
 demo: ## the dashboard on the simulated world
 	$(CARGO) run --release --locked -- demo
@@ -12,6 +12,9 @@ build: ## the program, optimised
 
 test: ## everything: units, properties, screens, real Kafka and Prometheus where Java is there
 	$(CARGO) test --locked
+
+monkey: ## a million random events at the keys: no panic, no approval by accident
+	HIGHWATER_MONKEY=1000000 $(CARGO) test --release --locked --lib monkey
 
 lint: ## format, clippy with warnings as errors, licences and duplicate versions
 	$(CARGO) fmt --check
@@ -24,5 +27,5 @@ soak: ## half an hour of faults on three real brokers: SOAK=60 for a minute
 bench: ## figures of the README
 	$(CARGO) bench --locked
 
-screenshots: ## SVG of the real screens, drawn by the program's own exporter
+screenshots: ## SVG and PNG of the real screens, drawn by the program's own exporter
 	tests/screenshots.sh

@@ -20,7 +20,7 @@ fn overview(bencher: divan::Bencher<'_, '_>, workloads: usize) {
     bencher.bench_local(|| draw(&picture, &state, &theme, fixture::NOW, AREA, &mut buf));
 }
 
-#[divan::bench(args = [View::Workload, View::Kafka, View::Ml])]
+#[divan::bench(args = [View::Workload, View::Kafka, View::Ml, View::Alerts, View::Pipeline])]
 fn page(bencher: divan::Bencher<'_, '_>, view: View) {
     let picture = fixture::picture(Mode::Operate);
     let state = State { view, ..State::default() };

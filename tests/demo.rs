@@ -66,5 +66,55 @@ fn nothing_to_look_at_says_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let mut t = Terminal::start(&[], home.path(), (100, 30));
     t.wait_text("highwater demo");
+    t.wait_text("[y/N]");
+    t.press("n\r");
     assert_eq!(t.code(), 2);
+}
+
+#[test]
+fn a_terminal_that_cannot_be_drawn_on_is_told_what_works() {
+    let home = tempfile::tempdir().unwrap();
+    let args = ["demo", "--scenario", "quiet"];
+    let mut t = Terminal::start_with(&args, home.path(), (100, 30), &[("TERM", "dumb")]);
+    t.wait_text("--accessible");
+    assert_eq!(t.code(), 2);
+}
+
+#[test]
+fn three_questions_make_a_configuration() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("mine.toml");
+    let args = ["init", "--config", file.to_str().unwrap()];
+    let mut t = Terminal::start(&args, home.path(), (100, 30));
+    t.wait_text("Kafka brokers");
+    t.press("no-port\r");
+    t.wait_text("write host:port");
+    t.press("k1:9092\r");
+    t.wait_text("Prometheus (");
+    t.press("\r");
+    t.wait_text("Context of your kubeconfig");
+    t.press("\r");
+    assert_eq!(t.code(), 0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\n\"bootstrap.servers\" = \"k1:9092\"") && text.contains("\n# url = "), "{text}");
+    let mut again = Terminal::start(&args, home.path(), (100, 30));
+    again.wait_text("--force");
+    assert_eq!(again.code(), 2);
+}
+
+#[test]
+fn a_recording_plays_what_was_drawn() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("demo.cast");
+    let path = file.to_str().unwrap();
+    let mut t = Terminal::start(&["record", path, "--demo", "quiet"], home.path(), (100, 30));
+    t.wait_text("WATCH");
+    t.wait_text("orders-etl");
+    t.press("q");
+    assert_eq!(t.code(), 0);
+    let mut t = Terminal::start(&["play", path, "--speed", "20"], home.path(), (100, 30));
+    t.wait_text("orders-etl");
+    assert_eq!(t.code(), 0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("{") && text.lines().count() > 2 && text.contains("orders-etl"), "{text}");
 }

@@ -79,11 +79,17 @@ pub enum ColorChoice {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// The dashboard, read-only: nothing that could change a system is constructed in this process.
-    Watch,
+    Watch(Watch),
     /// The dashboard with approvals; refuses to start without a terminal.
     Operate,
     /// The dashboard on a simulated world with real protocols on loopback: no set-up.
     Demo(Demo),
+    /// Asks three questions and writes a commented configuration.
+    Init(Init),
+    /// The dashboard, read-only, recorded as an asciicast (version 2).
+    Record(Record),
+    /// Plays a recording on this terminal.
+    Play(Play),
     /// Every source, permission, target and pack, one line each, with the mend; exit 0 all good, 1 something is not.
     Check {
         /// How to print it.
@@ -119,7 +125,11 @@ pub enum Command {
         format: ListFormat,
     },
     /// The themes there are.
-    Themes,
+    Themes {
+        /// List the uses of colour that a theme file can name instead, with what each is for.
+        #[arg(long)]
+        slots: bool,
+    },
     /// The metric packs there are, and what each is detected by.
     Packs,
     /// The configuration: what is in force, or an example to start from.
@@ -157,6 +167,48 @@ pub struct Sample {
     pub format: ListFormat,
 }
 
+/// `watch`.
+#[derive(Debug, Default, ClapArgs)]
+pub struct Watch {
+    /// Print what changes as lines: for screen readers, logs and terminals that cannot be drawn on.
+    #[arg(long)]
+    pub accessible: bool,
+}
+
+/// `init`.
+#[derive(Debug, ClapArgs)]
+pub struct Init {
+    /// Write over a configuration that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `record`.
+#[derive(Debug, ClapArgs)]
+pub struct Record {
+    /// The file to make.
+    pub file: PathBuf,
+    /// Of the simulated world instead of yours: fraud, quiet or incident.
+    #[arg(long, value_name = "SCENARIO")]
+    pub demo: Option<String>,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+}
+
+/// `play`.
+#[derive(Debug, ClapArgs)]
+pub struct Play {
+    /// The recording.
+    pub file: PathBuf,
+    /// How much faster than it was recorded.
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub speed: f64,
+    /// Longest pause.
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = super::series::seconds)]
+    pub idle: f64,
+}
+
 /// `demo`.
 #[derive(Debug, ClapArgs)]
 pub struct Demo {
@@ -175,6 +227,12 @@ pub struct Demo {
     /// How much faster than life it runs.
     #[arg(long, default_value_t = 1.0)]
     pub speed: f64,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { operate: false, watch: false, seed: 7, scenario: "fraud".to_owned(), speed: 1.0 }
+    }
 }
 
 /// `snapshot`.

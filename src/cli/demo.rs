@@ -3,26 +3,29 @@
 use super::{
     Failure, Outcome,
     args::{Common, Demo},
-    common, dashboard,
+    common, dashboard, play,
 };
 use crate::{
     config::{Config, Overrides},
     engine::Options,
     history::History,
-    model::{Entity, Label, Mode, Role, SignalKey, WorkloadKind},
+    model::{Entity, Label, Mode, Role, SignalKey, Time, WorkloadKind},
+    tui::cast::Cast,
     world::{self, World},
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// What the demo's workloads are, in the words of a configuration that you could have written.
 const CONFIG: &str = include_str!("../../config/demo.toml");
 
-pub(super) fn run(common: &Common, args: &Demo) -> Outcome {
+/// Runs it; `record`: with everything that is drawn in that file too.
+pub(super) fn run(common: &Common, args: &Demo, record: Option<&Path>) -> Outcome {
     let mode = if args.watch { Mode::Watch } else { Mode::Operate };
     if !(args.speed.is_finite() && args.speed > 0.0 && args.speed <= 1000.0) {
         return Err(Failure::usage(format!("--speed {} is not above 0 and at most 1000", args.speed)));
     }
     dashboard::need_terminal("highwater snapshot --demo fraud draws one screen of it")?;
+    let record = record.map(play::create).transpose()?.map(Cast::new);
     // Nothing of a demo is kept: its ledger and log lie in a folder that goes away with it.
     let scratch = tempfile::Builder::new()
         .prefix("highwater-demo-")
@@ -30,11 +33,12 @@ pub(super) fn run(common: &Common, args: &Demo) -> Outcome {
         .map_err(|e| Failure::failed(format!("cannot make a temporary folder: {e}")))?;
     common::log(common, Some(scratch.path()))?;
     let runtime = common::runtime()?;
-    let stage = runtime.block_on(Stage::build(common, &args.scenario, args.seed, args.speed))?;
+    let stage = runtime.block_on(Stage::build(common, &args.scenario, args.seed, args.speed, Time::now()))?;
     let (config, clock) = (stage.config.clone(), stage.world.clock());
     let settings =
         Options { config, clock, state: Some(scratch.path().to_owned()), past: Some(stage.past.clone()), days: false };
-    let outcome = dashboard::run(common, mode, settings);
+    let outcome =
+        dashboard::run(common, dashboard::Show { demo: true, record, ..dashboard::Show::new(mode, settings) });
     drop(stage);
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     outcome
@@ -50,8 +54,15 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) async fn build(common: &Common, scenario: &str, seed: u64, speed: f64) -> Result<Self, Failure> {
-        let world = World::start(scenario, seed, speed).map_err(Failure::usage)?;
+    /// Its clock begins at `start`.
+    pub(super) async fn build(
+        common: &Common,
+        scenario: &str,
+        seed: u64,
+        speed: f64,
+        start: Time,
+    ) -> Result<Self, Failure> {
+        let world = World::start_at(scenario, seed, speed, start).map_err(Failure::usage)?;
         let kafka = world::kafka::serve(world.clone()).await.map_err(Failure::failed)?;
         let prometheus = world::prometheus::serve(world.clone()).await.map_err(Failure::failed)?;
         let kubernetes = world::kubernetes::serve(world.clone()).await.map_err(Failure::failed)?;

@@ -9,7 +9,10 @@ use crate::{
     config::Config,
     model::{Property, SecretSource},
     source::prometheus::packs,
-    tui::{action::Action, theme},
+    tui::{
+        keymap::{Keymap, Listed},
+        theme,
+    },
 };
 use serde_json::json;
 use std::fmt::Write;
@@ -26,30 +29,40 @@ const SCHEMA: &str = include_str!("../../config/schema.json");
 pub(super) fn keys(common: &Common, format: ListFormat) -> Outcome {
     let config = common::config(common)?;
     let keymap = common::keymap(&config)?;
-    let chords = |a: &Action| keymap.keys(*a).iter().map(ToString::to_string).collect::<Vec<_>>();
     if format == ListFormat::Json {
-        let all: Vec<_> = Action::ALL
-            .iter()
-            .map(|a| json!({ "action": a.name(), "keys": chords(a), "section": a.section().title(), "what": a.doc() }))
-            .collect();
+        let one = |l: &Listed| {
+            let a = l.action;
+            json!({ "action": a.name(), "keys": l.keys, "section": l.section.title(), "what": a.doc() })
+        };
+        let all: Vec<_> = keymap.listed().iter().map(one).collect();
         return print(&format!("{:#}\n", json!({ "version": 1, "keys": all })));
     }
-    let mut out = String::new();
-    let mut section = "";
-    for action in Action::ALL {
-        if action.section().title() != section {
-            section = action.section().title();
-            let _ = writeln!(out, "{}{section}", if out.is_empty() { "" } else { "\n" });
-        }
-        let _ = writeln!(out, "  {:<16} {:<16} {}", chords(action).join(" "), action.name(), action.doc());
-    }
-    print(&out)
+    print(&keys_text(&keymap))
 }
 
-pub(super) fn themes() -> Outcome {
+/// Keys under their headings.
+fn keys_text(keymap: &Keymap) -> String {
     let mut out = String::new();
+    let mut section = None;
+    for Listed { section: own, action, keys } in keymap.listed() {
+        if section.replace(own) != Some(own) {
+            let _ = writeln!(out, "{}{}", if out.is_empty() { "" } else { "\n" }, own.title());
+        }
+        let _ = writeln!(out, "  {:<16} {:<16} {}", keys.join(" "), action.name(), action.doc());
+    }
+    out
+}
+
+pub(super) fn themes(slots: bool) -> Outcome {
+    let mut out = String::new();
+    if slots {
+        for slot in theme::Slot::ALL {
+            let _ = writeln!(out, "{:<16} {}", slot.name(), slot.about());
+        }
+        return print(&out);
+    }
     for t in theme::themes() {
-        let _ = writeln!(out, "{:<16} {}", t.name, t.about);
+        let _ = writeln!(out, "{:<20} {}", t.name, t.about);
     }
     print(&out)
 }
@@ -171,8 +184,34 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Outcome {
 
 pub(super) fn man() -> Outcome {
     let mut out = Vec::new();
-    clap_mangen::Man::new(args::command())
-        .render(&mut out)
-        .map_err(|e| Failure::failed(format!("cannot make the manual: {e}")))?;
-    print(&String::from_utf8_lossy(&out))
+    let made = clap_mangen::Man::new(args::command()).render(&mut out);
+    made.map_err(|e| Failure::failed(format!("cannot make the manual: {e}")))?;
+    print(&format!("{}{}", String::from_utf8_lossy(&out), keys_roff()))
+}
+
+/// The manual's section on keys.
+fn keys_roff() -> String {
+    // In roff a backslash, a dot at the start of a line and a minus have meanings of their own.
+    let plain = |text: &str| text.replace('\\', "\\e").replace('-', "\\-");
+    let mut out = String::from(".SH KEYS\nThe default keys; [keys] of the configuration changes them.\n");
+    for Listed { action, keys, .. } in Keymap::default().listed() {
+        let keys = plain(&keys.join(", "));
+        let _ = writeln!(out, ".TP\n\\fB{keys}\\fR  {}\n{}", plain(action.name()), plain(action.doc()));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::action::Action;
+
+    #[test]
+    fn keys_and_manual_list_every_action() {
+        let (text, roff) = (keys_text(&Keymap::default()), keys_roff());
+        for action in Action::ALL {
+            assert!(text.contains(action.doc()), "{}", action.name());
+            assert!(roff.contains(&action.doc().replace('-', "\\-")), "{}", action.name());
+        }
+    }
 }

@@ -8,11 +8,14 @@ mod common;
 mod dashboard;
 mod demo;
 mod forecast;
+mod init;
 mod json;
 mod ledger;
+mod lines;
 mod lint;
 mod lists;
 mod once;
+mod play;
 mod recommend;
 mod replay;
 mod sample;
@@ -84,10 +87,14 @@ fn run(args: Args) -> Outcome {
     // One crypto provider for every TLS connection. A second call finds it installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let common = &args.common;
-    match args.command.unwrap_or(Command::Watch) {
-        Command::Watch => dashboard::watch(common),
+    match args.command.unwrap_or_else(|| Command::Watch(args::Watch::default())) {
+        Command::Watch(watch) if watch.accessible => lines::run(common),
+        Command::Watch(_) => dashboard::watch(common),
         Command::Operate => dashboard::operate(common),
-        Command::Demo(demo) => demo::run(common, &demo),
+        Command::Demo(demo) => demo::run(common, &demo, None),
+        Command::Init(init) => init::run(common, &init),
+        Command::Record(record) => dashboard::record(common, &record),
+        Command::Play(play) => play::play(&play),
         Command::Check { format } => check::run(common, format),
         Command::Snapshot(snapshot) => snapshot::run(common, &snapshot),
         Command::Sample(sample) => sample::run(common, &sample),
@@ -99,7 +106,7 @@ fn run(args: Args) -> Outcome {
         Command::Lint(args) => lint::run(common, &args),
         Command::Ledger { command } => ledger::run(common, command),
         Command::Keys { format } => lists::keys(common, format),
-        Command::Themes => lists::themes(),
+        Command::Themes { slots } => lists::themes(slots),
         Command::Packs => lists::packs(),
         Command::Config { command } => lists::config(common, &command),
         Command::Info => lists::info(common),

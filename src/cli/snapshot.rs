@@ -9,12 +9,15 @@ use super::{
 };
 use crate::{
     config::Config,
-    model::{Label, Picture},
+    model::{Label, Picture, Time},
     process::Clock,
-    tui::{self, State, View, state::Pane, theme::Depth},
+    tui::{self, View, state::Pane, theme::Depth},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::sync::Arc;
+
+/// When the simulated world begins, 2026-03-12 14:07:32 UTC: the same seed then shows the same time of the same day.
+const START: Time = Time::from_millis(1_773_324_452_000);
 
 pub(super) fn run(common: &Common, args: &Snapshot) -> Outcome {
     common::log(common, None)?;
@@ -27,7 +30,7 @@ pub(super) fn run(common: &Common, args: &Snapshot) -> Outcome {
     };
     let runtime = common::runtime()?;
     let stage = match &args.demo {
-        Some(scenario) => Some(runtime.block_on(Stage::build(common, scenario, args.seed, 1.0))?),
+        Some(scenario) => Some(runtime.block_on(Stage::build(common, scenario, args.seed, 1.0, START))?),
         None => None,
     };
     let (config, clock, state) = if let Some(stage) = &stage {
@@ -62,8 +65,8 @@ fn draw(
 ) -> Result<String, Failure> {
     // A picture has all colours, whatever this terminal can show.
     let auto = (args.format == SnapshotFormat::Svg).then_some(Depth::True);
-    let (theme, keymap) = dashboard::looks(common, config, auto)?;
-    let mut state = State::new(keymap);
+    let (theme, shelf, keymap) = dashboard::looks(common, config, auto)?;
+    let mut state = dashboard::screen(config, keymap, &shelf)?;
     state.view = view;
     state.size = (area.width, area.height);
     if let Some(name) = &args.workload {
@@ -76,7 +79,7 @@ fn draw(
     tui::draw(picture, &state, &theme, picture.at, area, &mut buffer);
     Ok(match args.format {
         SnapshotFormat::Ansi => tui::export::ansi(&buffer),
-        SnapshotFormat::Svg => tui::export::svg(&buffer, &tui::export::SvgOptions::default()),
+        SnapshotFormat::Svg => tui::export::svg(&buffer, &tui::export::SvgOptions::of(&theme)),
         SnapshotFormat::Text | SnapshotFormat::Json if common::color(common) => tui::export::ansi(&buffer),
         SnapshotFormat::Text | SnapshotFormat::Json => tui::export::text(&buffer),
     })

@@ -13,9 +13,9 @@ pub use parse::is_kafka_secret;
 pub use reader::{Problem, Problems, nearest, parse_duration};
 
 use crate::model::{
-    BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, JobSettings, KafkaSettings,
-    KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits, ObjectKind, PatchFileSettings, Price,
-    PrometheusSettings, Property, Role, Shape, SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
+    Alarm, BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, JobSettings, KafkaSettings,
+    KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits, Link, ObjectKind, PatchFileSettings, Pipeline,
+    Price, PrometheusSettings, Property, Role, Shape, SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +33,8 @@ pub struct Config {
     pub keys: BTreeMap<String, Vec<String>>,
     /// Line of each entry of `[keys]`, for errors that only the screen's keymap can find.
     pub keys_at: BTreeMap<String, usize>,
+    /// `[links]`.
+    pub links: Vec<Link>,
     /// `[kafka.NAME]`.
     pub kafka: Vec<KafkaSettings>,
     /// `[prometheus.NAME]`.
@@ -72,11 +74,23 @@ pub struct Ui {
     pub low_bandwidth: bool,
     /// Listen to the mouse.
     pub mouse: bool,
+    /// How to draw the operator's eye when something becomes critical.
+    pub alarm: Alarm,
+    /// Columns of the overview that are not shown.
+    pub hide: Vec<String>,
 }
 
 impl Default for Ui {
     fn default() -> Self {
-        Self { theme: "harbor-dark".to_owned(), refresh: 2.0, ascii: None, low_bandwidth: false, mouse: false }
+        Self {
+            theme: "harbor-dark".to_owned(),
+            refresh: 2.0,
+            ascii: None,
+            low_bandwidth: false,
+            mouse: false,
+            alarm: Alarm::Off,
+            hide: Vec::new(),
+        }
     }
 }
 
@@ -111,15 +125,6 @@ pub struct WorkloadConfig {
     pub broker: Option<BrokerLimits>,
     /// PromQL by role.
     pub signals: BTreeMap<Role, String>,
-}
-
-/// `[[pipeline]]`: workloads in the order that data flows through them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pipeline {
-    /// Name.
-    pub name: Label,
-    /// Workloads, upstream first.
-    pub workloads: Vec<Label>,
 }
 
 /// Sources named on the command line; they go over the file's.

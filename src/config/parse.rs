@@ -1,13 +1,14 @@
 //! One function per section of the file.
 
 use super::{
-    Config, Pipeline, Problem, Ui, WorkloadConfig, actuators, ledger,
+    Config, Problem, Ui, WorkloadConfig, actuators, ledger,
     reader::{Doc, FreeValue, Section},
     shape, url_problem,
 };
 use crate::model::{
-    Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits,
-    ObjectKind, Price, PrometheusSettings, Property, Role, SecretSource, Slo, Target, TlsSettings, WorkloadKind,
+    Alarm, Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits,
+    Link, ObjectKind, Pipeline, Price, PrometheusSettings, Property, Role, SecretSource, Slo, Target, TlsSettings,
+    WorkloadKind, check_link,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
@@ -30,6 +31,7 @@ fn read(root: &Section<'_>) -> Config {
         file: None,
         keys_at: keys.as_ref().map(Section::lines).unwrap_or_default(),
         keys: keys.as_ref().map(Section::free_lists).unwrap_or_default(),
+        links: root.section("links").map(|s| links(&s)).unwrap_or_default(),
         kafka: root.named_sections("kafka").into_iter().map(|(name, s)| kafka(&name, &s, ui.refresh)).collect(),
         prometheus: root.named_sections("prometheus").into_iter().map(|(name, s)| prometheus(&name, &s)).collect(),
         kubernetes: root.section("kubernetes").map(|s| kubernetes(&s)),
@@ -67,9 +69,30 @@ fn ui(s: &Section<'_>) -> Ui {
         ascii: s.boolean("ascii"),
         low_bandwidth: s.boolean("low_bandwidth").unwrap_or_default(),
         mouse: s.boolean("mouse").unwrap_or_default(),
+        alarm: s.text("alarm").map_or(default.alarm, |word| {
+            Alarm::parse(word).unwrap_or_else(|| {
+                s.wrong("alarm", format!("{word:?}: write off, bell or desktop"));
+                Alarm::Off
+            })
+        }),
+        hide: s.texts("hide").unwrap_or_default(),
     };
     s.finish();
     ui
+}
+
+fn links(s: &Section<'_>) -> Vec<Link> {
+    let mut links = Vec::new();
+    for (name, value) in s.free(|_| false) {
+        match value {
+            FreeValue::Text(template) => match check_link(&template) {
+                Ok(()) => links.push(Link { name, template }),
+                Err(why) => s.wrong(&name, why),
+            },
+            FreeValue::Secret(_) => s.wrong(&name, "a table where a text in quotes belongs"),
+        }
+    }
+    links
 }
 
 /// Whether a Kafka client property holds a secret: librdkafka's names and Java's.

@@ -10,7 +10,7 @@ use crate::{
     advise::day,
     model::{
         Action, Budget, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation,
-        Picture, Prepared, Severity, SourceStatus, Time, Workload, WorkloadView,
+        Picture, Pipeline, Prepared, Severity, SourceStatus, Time, Workload, WorkloadView,
     },
 };
 use std::{
@@ -192,6 +192,7 @@ struct Engine {
     ml: Vec<Arc<MlState>>,
     kube: Option<Arc<KubeState>>,
     views: Vec<Arc<WorkloadView>>,
+    pipelines: Arc<Vec<Pipeline>>,
     actions: Arc<Vec<Action>>,
     prepared: Option<Arc<Prepared>>,
     ledger: LedgerHealth,
@@ -225,6 +226,7 @@ impl Engine {
         let own = options.config.own_series();
         let configured = options.config.workloads().into_iter().map(Arc::new).collect();
         let budgets = Arc::new(options.config.budgets.clone());
+        let pipelines = Arc::new(options.config.pipelines.clone());
         let ledger = match mode {
             Mode::Watch => LedgerHealth { writable: false, detail: Label::new("watch: nothing is recorded") },
             Mode::Operate => LedgerHealth { writable: false, detail: Label::new("opening") },
@@ -242,6 +244,7 @@ impl Engine {
             ml: Vec::new(),
             kube: None,
             views: Vec::new(),
+            pipelines,
             actions: Arc::new(Vec::new()),
             prepared: None,
             ledger,
@@ -438,6 +441,7 @@ impl Engine {
             ml: self.ml.clone(),
             kube: self.kube.clone(),
             workloads: self.views.clone(),
+            pipelines: self.pipelines.clone(),
             actions: self.actions.clone(),
             ledger: self.ledger.clone(),
             prepared: self.prepared.clone(),

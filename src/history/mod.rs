@@ -3,8 +3,11 @@
 //! [`History`] is memory and arithmetic only; [`store::Store`] keeps it in a file. Memory is bounded by
 //! [`Bounds::samples`] over all series together: what is old is kept coarser, never what is new.
 
+mod recall;
 mod series;
 pub mod store;
+
+pub use recall::recall;
 
 use crate::model::{Grid, Role, Sample, SignalKey, Time};
 use series::Series;

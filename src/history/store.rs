@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Name of the file within the state directory.
-const FILE: &str = "history.sqlite3";
+pub(super) const FILE: &str = "history.sqlite3";
 /// `PRAGMA user_version` of the tables below. A newer file is refused, an older one is moved aside.
 const VERSION: i64 = 1;
 /// How long a writer waits for another process.
@@ -188,7 +188,7 @@ impl Store {
     }
 }
 
-fn slot(at: Time) -> i64 {
+pub(super) fn slot(at: Time) -> i64 {
     at.millis().div_euclid((SLOT * 1000.0) as i64)
 }
 

@@ -1,7 +1,7 @@
 //! Everything a screen needs, immutable: the engine publishes one per refresh, the views only read it.
 
 use super::{
-    Action, Advice, Alert, DayPlan, Grid, KafkaCluster, KubeState, Label, MlState, Prepared, Reading, Role,
+    Action, Advice, Alert, DayPlan, Grid, KafkaCluster, KubeState, Label, MlState, Pipeline, Prepared, Reading, Role,
     SourceStatus, Time, Workload, WorkloadState,
 };
 use serde::Serialize;
@@ -138,6 +138,8 @@ pub struct Picture {
     pub kube: Option<Arc<KubeState>>,
     /// Workloads, worst first.
     pub workloads: Vec<Arc<WorkloadView>>,
+    /// Which workloads feed which.
+    pub pipelines: Arc<Vec<Pipeline>>,
     /// Actions, newest first.
     pub actions: Arc<Vec<Action>>,
     /// Whether decisions can be recorded.
@@ -162,6 +164,7 @@ impl Picture {
             ml: Vec::new(),
             kube: None,
             workloads: Vec::new(),
+            pipelines: Arc::default(),
             actions: Arc::new(Vec::new()),
             ledger: LedgerHealth { writable: false, detail: Label::new("no ledger in watch mode") },
             prepared: None,

@@ -299,3 +299,27 @@ impl Default for LedgerSettings {
         }
     }
 }
+
+/// How to draw the operator's eye when something becomes critical while they look elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alarm {
+    /// Not at all.
+    #[default]
+    Off,
+    /// By the bell.
+    Bell,
+    /// By the bell and a desktop notice (OSC 9: iTerm2, kitty, WezTerm, Windows Terminal, foot, ghostty).
+    Desktop,
+}
+
+impl Alarm {
+    /// Reads the word of the configuration.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "off" => Some(Self::Off),
+            "bell" => Some(Self::Bell),
+            "desktop" => Some(Self::Desktop),
+            _ => None,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Everything that a key or the palette can do. One table makes the enum, its names in files, its help and its default keys.
 
+use super::state::View;
 use crate::model::Mode;
 
 /// The heading that an action stands under in the help.
@@ -86,10 +87,24 @@ actions! {
     Day          "day"           "day plan"  Show    ["P"]                "Show the plan of the next 24 hours: when how many, and what that costs.";
     Filter       "filter"        "filter"    Show    ["/"]                "Show only the rows that match: words, kind:group, state:act, lag>10k.";
     Sort         "sort"          "sort"      Show    ["s"]                "Sort by the next column.";
+    SortReverse  "sort-reverse"  "reverse"   Show    ["S"]                "Turn the order of the rows round.";
     Freeze       "freeze"        "freeze"    Show    ["space"]            "Freeze the screen, and go on.";
+    Travel       "travel"        "at a time" Show    ["@"]                "Show what was on screen at a time: what was measured, and what was advised.";
+    Earlier      "earlier"       "earlier"   Show    [","]                "Show what was on screen a minute earlier.";
+    Later        "later"         "later"     Show    ["."]                "Show what was on screen a minute later; after the last one the screen goes on.";
+    CrossLeft    "cross-left"    "read left" Show    ["left"]             "Read the charts at an instant: farther back.";
+    CrossRight   "cross-right"   "read right" Show   ["right"]            "Read the charts at an instant: farther on.";
+    Compare      "compare"       "compare"   Show    ["="]                "Draw the same time of yesterday, then of last week, into the charts.";
     ZoomOut      "zoom-out"      "longer"    Show    ["["]                "Show a longer past in the charts.";
     ZoomIn       "zoom-in"       "shorter"   Show    ["]"]                "Show a shorter past in the charts.";
     Rivals       "rivals"        "rivals"    Show    ["v"]                "Show in the charts what the counts of HPA, KEDA and a CPU rule would hold.";
+    Mark         "mark"          "mark"      Show    ["m"]                "Mark the workload: marked ones stand on top, and /marked shows them alone.";
+    Columns      "columns"       "columns"   Show    ["C"]                "Choose the columns of the overview.";
+    Theme        "theme"         "theme"     Show    ["T"]                "Choose a theme; the screen shows the one under the cursor.";
+    Note         "note"          "note"      Show    ["n"]                "Save a hand-over note of the workload (Markdown) and send it to the terminal's clipboard.";
+    Copy         "copy"          "copy"      Show    ["Y"]                "Send the row under the cursor to the terminal's clipboard.";
+    Links        "links"         "links"     Show    ["o"]                "Send a link of the workload (dashboard, runbook) to the terminal's clipboard.";
+    SaveScreen   "save-screen"   "save"      Show    ["p"]                "Save this screen as SVG, ANSI and text.";
     NextPane     "next-pane"     "next table" Move   ["tab"]              "Move the cursor to the next table.";
     PreviousPane "previous-pane" "last table" Move   ["shift-tab"]        "Move the cursor to the previous table.";
     Palette      "palette"       "command"   Program [":"]                "Run any of these by name, or jump to a workload.";
@@ -97,12 +112,17 @@ actions! {
     Kafka        "view-kafka"    "kafka"     Go      ["2"]                "Go to brokers, topics and consumer groups.";
     Ml           "view-ml"       "ml"        Go      ["3"]                "Go to GPUs, inference services and queues.";
     Actions      "view-actions"  "actions"   Go      ["4"]                "Go to the actions under way and done.";
+    Alerts       "view-alerts"   "alerts"    Go      ["5"]                "Go to what is wrong, worst first, with the mend of each.";
+    Pipeline     "view-pipeline" "pipeline"  Go      ["6"]                "Go to what flows into what, with the bottleneck of each pipeline.";
+    Log          "view-log"      "log"       Go      ["7"]                "Go to what changed since this screen was started, newest first.";
+    Backtest     "view-backtest" "backtest"  Go      ["8"]                "Go to what each rule would have cost on the demand that was seen.";
     Down         "down"          "down"      Move    ["j", "down"]        "Move down.";
     Up           "up"            "up"        Move    ["k", "up"]          "Move up.";
     PageDown     "page-down"     "page down" Move    ["pgdn"]             "Move down by a page.";
     PageUp       "page-up"       "page up"   Move    ["pgup"]             "Move up by a page.";
     Top          "top"           "first"     Move    ["g", "home"]        "Move to the first row.";
     Bottom       "bottom"        "last"      Move    ["G", "end"]         "Move to the last row.";
+    Tour         "tour"          "tour"      Program ["t"]                "In the demo: be shown around; again: the next step.";
     Redraw       "redraw"        "redraw"    Program ["r", "ctrl-l"]      "Draw the whole screen anew.";
     Suspend      "suspend"       "suspend"   Program ["ctrl-z"]           "Give the terminal back to the shell; fg comes back.";
     Help         "help"          "help"      Program ["?", "f1"]          "Show the keys.";
@@ -113,6 +133,16 @@ impl Action {
     /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|a| a.name() == name)
+    }
+
+    /// Whether it is done in the approval dialog only, so that its key may do something else on a page.
+    pub fn is_of_approval(self) -> bool {
+        matches!(self, Self::Confirm | Self::ConfirmAt)
+    }
+
+    /// The page that it goes to, if that is what it does.
+    pub fn view(self) -> Option<View> {
+        View::ALL.into_iter().find(|v| v.action() == Some(self))
     }
 
     /// Whether there is such an action at all: in watch mode nothing can be decided, so nothing is offered.

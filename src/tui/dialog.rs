@@ -28,6 +28,13 @@ pub enum Dialog {
     },
     /// A change is checked and waits for the confirming key.
     Approve(Box<Approve>),
+    /// An instant of the past is typed.
+    Travel {
+        /// The time.
+        input: Input,
+        /// Why the time typed is not possible.
+        problem: Option<String>,
+    },
     /// An instant is typed, for the approval below it.
     At {
         /// The time.
@@ -60,6 +67,13 @@ pub enum Dialog {
         /// What is put off.
         plan: Plan,
         /// Index into [`SNOOZES`].
+        cursor: usize,
+    },
+    /// Something is chosen from a list.
+    Choose {
+        /// What.
+        choice: Choice,
+        /// The line under the cursor.
         cursor: usize,
     },
     /// Where every number of a recommendation comes from.
@@ -96,6 +110,23 @@ pub struct Plan {
     pub workload: Label,
     /// Its identity.
     pub hash: PlanHash,
+}
+
+/// What is chosen from a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// A theme; Esc brings this one back.
+    Theme {
+        /// The theme before.
+        before: String,
+    },
+    /// Which columns the overview shows.
+    Columns,
+    /// A link of a workload.
+    Link {
+        /// The workload.
+        workload: Label,
+    },
 }
 
 /// What can be chosen in the snooze dialog: words and seconds.

@@ -1,4 +1,5 @@
-//! The small language of the filter line: words, `kind:group`, `state:act`, `lag>10k`; all must hold.
+//! The small language of the filter line: words, `marked`, `kind:group`, `state:blocked`, `source:prod`, `target:deploy`,
+//! `lag>10k`, `behind>90s`, `replicas<3`; all must hold, and `!` turns one round.
 
 use crate::model::{Role, Severity, WorkloadKind, WorkloadView};
 
@@ -13,10 +14,12 @@ pub struct Facts<'a> {
     pub severity: Option<Severity>,
     /// Records or requests waiting.
     pub lag: Option<f64>,
-    /// Per second.
-    pub demand: Option<f64>,
     /// Seconds behind.
     pub behind: Option<f64>,
+    /// Whether the operator marked it.
+    pub marked: bool,
+    /// The workload that it is, for what else can be asked.
+    pub view: Option<&'a WorkloadView>,
 }
 
 impl<'a> Facts<'a> {
@@ -33,8 +36,9 @@ impl<'a> Facts<'a> {
             kind: Some(view.workload.entity.kind),
             severity: Some(view.severity),
             lag: now(Role::Backlog),
-            demand: now(Role::Demand),
             behind: now(Role::TimeLag),
+            marked: false,
+            view: Some(view),
         }
     }
 }
@@ -42,17 +46,52 @@ impl<'a> Facts<'a> {
 #[derive(Clone, Debug, PartialEq)]
 enum Term {
     Word(String),
+    Marked,
     Kind(WorkloadKind),
-    State(Severity),
+    State(State),
+    Source(String),
+    Target(String),
     Number { field: Field, above: bool, limit: f64 },
 }
+
+/// What `state:` can ask for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Severity(Severity),
+    Blocked,
+    Snoozed,
+    Changing,
+    Stale,
+}
+
+/// Its words.
+const STATES: [(&str, State); 8] = [
+    ("act", State::Severity(Severity::Act)),
+    ("look", State::Severity(Severity::Look)),
+    ("unknown", State::Severity(Severity::Unknown)),
+    ("ok", State::Severity(Severity::Ok)),
+    ("blocked", State::Blocked),
+    ("snoozed", State::Snoozed),
+    ("changing", State::Changing),
+    ("stale", State::Stale),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Field {
     Lag,
     Demand,
     Behind,
+    Replicas,
+    Need,
 }
+
+const FIELDS: [(&str, Field); 5] = [
+    ("lag", Field::Lag),
+    ("demand", Field::Demand),
+    ("behind", Field::Behind),
+    ("replicas", Field::Replicas),
+    ("need", Field::Need),
+];
 
 /// A filter as typed. A term that is not (yet) understood hides nothing and is named in [`Filter::problem`].
 ///
@@ -97,42 +136,66 @@ impl Filter {
 }
 
 fn holds(term: &Term, facts: &Facts<'_>) -> bool {
+    let has = |text: &str, part: &str| text.to_lowercase().contains(part);
     match term {
-        Term::Word(word) => facts.name.to_lowercase().contains(word),
+        Term::Word(word) => has(facts.name, word),
+        Term::Marked => facts.marked,
         Term::Kind(kind) => facts.kind == Some(*kind),
-        Term::State(severity) => facts.severity == Some(*severity),
-        Term::Number { field, above, limit } => {
-            let value = match field {
-                Field::Lag => facts.lag,
-                Field::Demand => facts.demand,
-                Field::Behind => facts.behind,
-            };
-            value.is_some_and(|v| if *above { v > *limit } else { v < *limit })
+        Term::State(State::Severity(severity)) => facts.severity == Some(*severity),
+        Term::State(state) => facts.view.is_some_and(|v| is(v, *state)),
+        Term::Source(part) => facts.view.is_some_and(|v| has(v.workload.entity.source.as_str(), part)),
+        Term::Target(part) => {
+            facts.view.and_then(|v| v.workload.target.as_ref()).is_some_and(|t| has(&t.to_string(), part))
         }
+        Term::Number { field, above, limit } => {
+            value(*field, facts).is_some_and(|v| if *above { v > *limit } else { v < *limit })
+        }
+    }
+}
+
+fn is(view: &WorkloadView, state: State) -> bool {
+    match state {
+        State::Severity(severity) => view.severity == severity,
+        State::Blocked => view.advice.recommendation.as_ref().is_ok_and(|r| !r.blocked_by.is_empty()),
+        State::Snoozed => view.snoozed.is_some(),
+        State::Changing => view.action.as_ref().is_some_and(|a| !a.state.is_final()),
+        State::Stale => view.state.is_stale(),
+    }
+}
+
+fn value(field: Field, facts: &Facts<'_>) -> Option<f64> {
+    match field {
+        Field::Lag => facts.lag,
+        Field::Behind => facts.behind,
+        Field::Demand => facts.view?.signal(Role::Demand)?.now.as_ref().map(|r| r.value),
+        Field::Replicas => facts.view?.state.replicas.as_ref().map(|r| f64::from(r.desired)),
+        Field::Need => facts.view?.advice.recommendation.as_ref().ok().map(|r| f64::from(r.recommended)),
     }
 }
 
 fn term(word: &str) -> Result<Term, String> {
     let word = word.to_lowercase();
-    if let Some(kind) = word.strip_prefix("kind:") {
-        return match kind {
-            "group" | "consumer-group" => Ok(Term::Kind(WorkloadKind::ConsumerGroup)),
-            "inference" => Ok(Term::Kind(WorkloadKind::Inference)),
-            "batch" => Ok(Term::Kind(WorkloadKind::Batch)),
-            "brokers" => Ok(Term::Kind(WorkloadKind::Brokers)),
-            _ => Err("kind: is one of group, inference, batch, brokers".to_owned()),
-        };
+    match word.split_once(':') {
+        Some(("kind", kind)) => {
+            return match kind {
+                "group" | "consumer-group" => Ok(Term::Kind(WorkloadKind::ConsumerGroup)),
+                "inference" => Ok(Term::Kind(WorkloadKind::Inference)),
+                "batch" => Ok(Term::Kind(WorkloadKind::Batch)),
+                "brokers" => Ok(Term::Kind(WorkloadKind::Brokers)),
+                _ => Err("kind: is one of group, inference, batch, brokers".to_owned()),
+            };
+        }
+        Some(("state", state)) => {
+            let names: Vec<&str> = STATES.iter().map(|(name, _)| *name).collect();
+            let known = STATES.iter().find(|(name, _)| *name == state).map(|(_, s)| Term::State(*s));
+            return known.ok_or_else(|| format!("state: is one of {}", names.join(", ")));
+        }
+        Some(("source", part)) => return Ok(Term::Source(part.to_owned())),
+        Some(("target", part)) => return Ok(Term::Target(part.to_owned())),
+        _ if word == "marked" => return Ok(Term::Marked),
+        _ => {}
     }
-    if let Some(state) = word.strip_prefix("state:") {
-        return match state {
-            "act" => Ok(Term::State(Severity::Act)),
-            "look" => Ok(Term::State(Severity::Look)),
-            "unknown" => Ok(Term::State(Severity::Unknown)),
-            "ok" => Ok(Term::State(Severity::Ok)),
-            _ => Err("state: is one of act, look, unknown, ok".to_owned()),
-        };
-    }
-    for (name, field) in [("lag", Field::Lag), ("demand", Field::Demand), ("behind", Field::Behind)] {
+    for (name, field) in FIELDS {
         let Some(rest) = word.strip_prefix(name) else { continue };
         let above = rest.starts_with('>');
         if above || rest.starts_with('<') {
@@ -168,8 +231,9 @@ mod tests {
         kind: Some(WorkloadKind::ConsumerGroup),
         severity: Some(Severity::Act),
         lag: Some(12_000.0),
-        demand: None,
         behind: Some(34.0),
+        marked: false,
+        view: None,
     };
 
     #[test]
@@ -189,8 +253,31 @@ mod tests {
             ("behind>1min", false),
             ("demand>0", false),
             ("lag", false),
+            ("marked", false),
+            ("!marked !state:blocked", true),
         ] {
             assert_eq!(Filter::parse(text).matches(&ROW), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn workloads_can_be_asked_for_all_that_is_known() {
+        let picture = crate::tui::fixture::picture(crate::model::Mode::Operate);
+        let names = |text: &str| {
+            let filter = Filter::parse(text);
+            let hits = picture.workloads.iter().filter(|w| filter.matches(&Facts::of(w)));
+            hits.map(|w| w.workload.name.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        for (text, expected) in [
+            ("state:blocked", "orders-etl"),
+            ("state:changing", "search-ranker"),
+            ("demand>40k", "clickstream"),
+            ("replicas>10 kind:group !state:unknown", "orders-etl"),
+            ("need>9 state:act", "fraud-scorer"),
+            ("target:payments/fraud", "fraud-scorer fraud-model"),
+            ("source:prod kind:inference", ""),
+        ] {
+            assert_eq!(names(text), expected, "{text}");
         }
     }
 

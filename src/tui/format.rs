@@ -1,6 +1,6 @@
 //! Numbers for people, where [`crate::model::si`] and [`crate::model::duration`] are not enough. Never a bare NaN.
 
-use crate::model::{Time, si};
+use crate::model::{Severity, Time, si};
 
 /// Bytes with binary prefixes: `812 B`, `1.5 GiB`.
 pub fn bytes(value: f64) -> String {
@@ -77,6 +77,16 @@ pub fn price_change(value: f64) -> String {
 /// A price: `4.0`, `19.8`, `1.2k`.
 pub fn price(value: f64) -> String {
     if value.abs() < 99.95 { format!("{value:.1}") } else { si(value) }
+}
+
+/// The word of a severity, as the filter takes it.
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Ok => "ok",
+        Severity::Unknown => "unknown",
+        Severity::Look => "look",
+        Severity::Act => "act",
+    }
 }
 
 /// Hours and minutes of the day, UTC: `14:07`.

@@ -10,6 +10,10 @@
 //! [`run()`] is the only place that waits.
 
 pub mod action;
+pub mod alerts;
+pub mod backtest;
+pub mod cast;
+pub mod clipboard;
 pub mod dialog;
 pub mod export;
 pub mod filter;
@@ -18,12 +22,17 @@ pub mod fixture;
 pub mod format;
 pub mod input;
 pub mod keymap;
+pub mod log;
+pub mod note;
 pub mod palette;
+pub mod past;
+pub mod pipeline;
 pub mod rows;
 pub mod run;
 pub mod state;
 pub mod terminal;
 pub mod theme;
+pub mod tour;
 pub mod update;
 pub mod view;
 pub mod widget;

@@ -40,11 +40,11 @@ pub fn matching(typed: &str, picture: &Picture) -> Vec<Item> {
     let useful = |a: &&Action| {
         a.exists_in(picture.mode)
             && a.section() != super::action::Section::Move
+            && a.view().is_none()
             && !matches!(a, Action::Palette | Action::Confirm | Action::ConfirmAt | Action::Open | Action::Back)
     };
     let views = View::ALL.into_iter().filter(|v| !matches!(v, View::Workload | View::Day)).map(Item::View);
-    let actions =
-        Action::ALL.iter().filter(useful).filter(|a| !a.name().starts_with("view-")).map(|a| Item::Action(*a));
+    let actions = Action::ALL.iter().filter(useful).map(|a| Item::Action(*a));
     let workloads = picture.workloads.iter().map(|w| Item::Workload(w.workload.name.clone()));
     let mut found: Vec<(u32, Item)> =
         views.chain(actions).chain(workloads).filter_map(|item| Some((score(typed, item.name())?, item))).collect();

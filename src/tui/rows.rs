@@ -3,7 +3,10 @@
 //! Views draw exactly these rows and `update` moves over exactly these, so that the two cannot differ.
 
 use super::{
+    alerts::{self, Place, Trouble},
     filter::{Facts, Filter},
+    log::Entry,
+    pipeline::{self, Stage},
     state::{Pane, Sort, State},
 };
 use crate::model::{
@@ -30,7 +33,9 @@ fn id(parts: &[&str]) -> Label {
 /// Workloads.
 pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<WorkloadView>> {
     let filter = Filter::parse(&state.filter);
-    let mut rows: Vec<_> = picture.workloads.iter().filter(|w| filter.matches(&Facts::of(w))).collect();
+    let marked = |w: &WorkloadView| state.marked.contains(&w.workload.name);
+    let wanted = |w: &&Arc<WorkloadView>| filter.matches(&Facts { marked: marked(w), ..Facts::of(w) });
+    let mut rows: Vec<_> = picture.workloads.iter().filter(wanted).collect();
     let by = |role: Role| {
         move |w: &&Arc<WorkloadView>| {
             std::cmp::Reverse(w.signal(role).and_then(|s| s.now.as_ref()).map_or(-1, |r| r.value as i64))
@@ -42,6 +47,12 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
         Sort::Demand => rows.sort_by_key(by(Role::Demand)),
         Sort::Backlog => rows.sort_by_key(by(Role::Backlog)),
         Sort::Behind => rows.sort_by_key(by(Role::TimeLag)),
+    }
+    if state.reverse {
+        rows.reverse();
+    }
+    if !state.marked.is_empty() {
+        rows.sort_by_key(|w| !marked(w));
     }
     rows
 }
@@ -168,6 +179,29 @@ pub fn actions<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Action> {
     rows
 }
 
+/// What is wrong, worst first.
+pub fn alerts(picture: &Picture, state: &State) -> Vec<Trouble> {
+    let filter = Filter::parse(&state.filter);
+    let mut rows = alerts::alerts(picture);
+    rows.retain(|a| filter.matches(&Facts { severity: Some(a.severity), ..Facts::named(&a.subject) }));
+    rows
+}
+
+/// Stages of every pipeline, upstream first.
+pub fn stages<'a>(picture: &'a Picture, state: &State) -> Vec<Stage<'a>> {
+    let filter = Filter::parse(&state.filter);
+    let mut rows = pipeline::stages(picture);
+    rows.retain(|s| filter.matches(&Facts::named(s.id.as_str())));
+    rows
+}
+
+/// What changed since the start, newest first.
+pub fn log(state: &State) -> Vec<&Entry> {
+    let filter = Filter::parse(&state.filter);
+    let rows = state.log.newest();
+    rows.filter(|e| filter.matches(&Facts { severity: Some(e.severity), ..Facts::named(&e.text) })).collect()
+}
+
 /// The ids of a table's rows, in order.
 pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
     fn of<T>(rows: Vec<Row<'_, T>>) -> Vec<Label> {
@@ -184,7 +218,30 @@ pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
         Pane::Queues => of(queues(picture, state)),
         Pane::Trainings => of(trainings(picture, state)),
         Pane::Actions => actions(picture, state).iter().map(|a| a.id.0.clone()).collect(),
+        Pane::Alerts => alerts(picture, state).into_iter().map(|a| a.id).collect(),
+        Pane::Stages => stages(picture, state).into_iter().map(|s| s.id).collect(),
+        Pane::Log => log(state).iter().map(|e| e.id()).collect(),
     }
+}
+
+/// The row under the cursor as one line of text, for a clipboard.
+pub fn line(picture: &Picture, state: &State) -> Option<String> {
+    let pane = state.pane();
+    let ids = ids(pane, picture, state);
+    let at = position(ids.iter(), state.selected(pane));
+    Some(match pane {
+        Pane::Alerts => {
+            let alert = alerts(picture, state).into_iter().nth(at)?;
+            format!("{} {}: {}", alerts::word(alert.severity), alert.subject, alert.text)
+        }
+        Pane::Log => log(state).get(at).map(|e| format!("{} {}", e.at, e.text))?,
+        Pane::Actions => {
+            let action = actions(picture, state).into_iter().nth(at)?;
+            format!("{} {}", action.id, action.request)
+        }
+        // Sources stand before the names of what is on Kafka and ML pages.
+        _ => ids.get(at)?.as_str().to_owned(),
+    })
 }
 
 /// The line of the selected id; the first line when nothing is selected or it is gone.
@@ -192,8 +249,22 @@ pub fn position<'a>(mut ids: impl Iterator<Item = &'a Label>, selected: Option<&
     selected.and_then(|s| ids.position(|i| i == s)).unwrap_or(0)
 }
 
-/// The workload under the cursor: the selected one, else the first.
+/// The workload under the cursor: the selected one, else the first; of a stage or an alert the one that it is about.
 pub fn current_workload<'a>(picture: &'a Picture, state: &State) -> Option<&'a Arc<WorkloadView>> {
+    match state.pane() {
+        Pane::Stages => {
+            let rows = stages(picture, state);
+            let at = position(rows.iter().map(|s| &s.id), state.selected(Pane::Stages));
+            return rows.get(at)?.workload;
+        }
+        Pane::Alerts => {
+            let rows = alerts(picture, state);
+            let at = position(rows.iter().map(|a| &a.id), state.selected(Pane::Alerts));
+            let Place::Workload(name) = &rows.get(at)?.place else { return None };
+            return picture.workload(name.as_str());
+        }
+        _ => {}
+    }
     let rows = workloads(picture, state);
     let at = position(rows.iter().map(|w| &w.workload.name), state.selected(Pane::Workloads));
     rows.get(at).copied()

@@ -1,31 +1,35 @@
 //! The loop: keys, pictures, signals and the clock in; frames and intents out. It never waits for the engine, and the
 //! engine never waits for it.
 
+mod jobs;
+mod playing;
+mod signals;
+
 use super::{
-    Cx, Effect, Event, Keymap, Moment, State, Theme, View,
+    Cx, Effect, Event, Moment, State, Theme,
     action::Action,
+    cast::Cast,
+    clipboard::{self, Between},
     dialog::Dialog,
+    export,
     keymap::Chord,
     terminal::{self, SCREEN, Terminal},
-    update, view,
+    theme::Shelf,
+    update::{file_name, update},
+    view,
 };
 use crate::{
-    advise::what_if::{Answer, Question},
-    model::{Intent, Label, Picture, Severity},
+    model::{Alarm, Intent, Picture, Severity},
     process::Clock,
 };
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseEventKind};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use jobs::{Done, Jobs};
+use playing::{Playing, played};
+use ratatui::{buffer::Buffer, layout::Rect};
+use signals::{Caught, Signals};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
-    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
@@ -44,8 +48,16 @@ pub struct Context {
     pub intents: Option<mpsc::Sender<Intent>>,
     /// Colours and glyphs, fitted to the terminal.
     pub theme: Theme,
-    /// Which key does what.
-    pub keymap: Keymap,
+    /// Where other themes come from.
+    pub shelf: Shelf,
+    /// What the screen begins with: keys, page, links, columns.
+    pub state: State,
+    /// Where the history lies; `None`: none is kept.
+    pub home: Option<PathBuf>,
+    /// Where notes and screens are saved; `None`: nowhere.
+    pub saves: Option<PathBuf>,
+    /// Where the screen is recorded to.
+    pub record: Option<Cast>,
     /// How to draw.
     pub options: Options,
     /// The clock that observations are stamped with.
@@ -59,14 +71,16 @@ pub struct Options {
     pub frames_per_second: f64,
     /// Take the mouse: the wheel moves the cursor. Off: the terminal's own selection works.
     pub mouse: bool,
-    /// The page to begin with.
-    pub view: View,
+    /// How to draw the operator's eye to what becomes critical.
+    pub alarm: Alarm,
+    /// What stands between us and the terminal.
+    pub between: Between,
 }
 
 impl Default for Options {
-    /// 10 frames per second, no mouse.
+    /// 10 frames per second, no mouse, no alarm.
     fn default() -> Self {
-        Self { frames_per_second: 10.0, mouse: false, view: View::Overview }
+        Self { frames_per_second: 10.0, mouse: false, alarm: Alarm::Off, between: Between::Nothing }
     }
 }
 
@@ -105,6 +119,10 @@ struct Loop {
     drawn: Arc<Picture>,
     /// The question of what would happen if that is being played.
     playing: Option<Playing>,
+    /// What is being read and saved.
+    jobs: Jobs,
+    /// When the theme's files were written, as it is drawn now.
+    written: Option<std::time::SystemTime>,
     /// Something changed since the last frame.
     dirty: bool,
     /// The next frame is not made before.
@@ -114,17 +132,18 @@ struct Loop {
 }
 
 impl Loop {
-    fn start(cx: Context) -> Result<Self, String> {
+    fn start(mut cx: Context) -> Result<Self, String> {
         let signals = Signals::new().map_err(|e| format!("cannot listen for signals: {e}"))?;
-        let terminal = Terminal::take(cx.options.mouse)?;
+        let terminal = Terminal::take(cx.options.mouse, cx.record.take())?;
         crossterm::style::force_color_output(true); // the theme already knows how many colours there are
         let (sender, inputs) = mpsc::channel(INPUTS);
         terminal::read_inputs(sender)?;
-        let mut state = State::new(cx.keymap.clone());
-        state.view = cx.options.view;
+        let mut state = cx.state.clone();
+        cx.theme.name().clone_into(&mut state.theme);
         state.size = crossterm::terminal::size().map_err(|e| format!("cannot tell the terminal's size: {e}"))?;
         let drawn = cx.pictures.borrow().clone();
         let now = Instant::now();
+        let written = cx.theme.written();
         Ok(Self {
             cx,
             state,
@@ -134,6 +153,8 @@ impl Loop {
             started: now,
             drawn,
             playing: None,
+            jobs: Jobs::default(),
+            written,
             dirty: true,
             next_frame: now,
             last_key: None,
@@ -167,11 +188,16 @@ impl Loop {
                     let number = self.playing.take().map_or(0, |p| p.number);
                     self.happen(Event::Played(number, answer))
                 }
+                done = self.jobs.next() => {
+                    self.done(done);
+                    None
+                }
                 written = self.terminal.written() => written.is_err().then_some(Exit { code: 129 }),
                 () = sleep_until(self.next_frame), if frame_due => None,
                 _ = tick.tick() => self.tick(),
             };
             if let Some(exit) = done {
+                self.jobs.leave_backtest(); // or the program would wait for it
                 return Ok(exit);
             }
         }
@@ -200,7 +226,7 @@ impl Loop {
     fn decides(&self, key: &KeyEvent) -> bool {
         matches!(self.state.dialogs.last(), Some(Dialog::Approve(_) | Dialog::At { .. }))
             && key.kind == KeyEventKind::Press
-            && (key.code == KeyCode::Enter || self.state.keymap.action(Chord::of(key)) == Some(Action::Confirm))
+            && (key.code == KeyCode::Enter || self.state.keymap.action(Chord::of(key), true) == Some(Action::Confirm))
     }
 
     fn say_pasted(&mut self) {
@@ -271,7 +297,63 @@ impl Loop {
         if let Some(panic) = terminal::take_panic() {
             self.state.say(Severity::Look, format!("an internal error was caught, see the log: {panic}"));
         }
+        self.jobs.look_at(&self.cx.theme);
         self.happen(Event::Tick)
+    }
+
+    /// Takes what a job has done.
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Theme(Ok(theme)) if theme.name() == self.state.theme => {
+                self.written = theme.written();
+                self.cx.theme = *theme;
+            }
+            Done::Theme(Ok(_)) => {} // another one is shown by now
+            Done::Theme(Err(why)) => self.state.say(Severity::Look, why),
+            Done::Written(at) if at == self.written => return,
+            Done::Written(at) => {
+                self.written = at; // what is wrong with it is said once
+                self.jobs.theme(&self.cx.shelf, self.state.theme.clone());
+            }
+            Done::Backtested(number, answer) => {
+                let _ = self.happen(Event::Backtested(number, answer)); // it never ends the screen
+            }
+            Done::Recalled(key, compare, found) => {
+                let track = found.unwrap_or_else(|why| {
+                    self.state.say(Severity::Look, why);
+                    None
+                });
+                let _ = self.happen(Event::Recalled(key, compare, track.map(Arc::new))); // it never ends the screen
+            }
+            Done::Saved(Ok(said)) => self.state.say(Severity::Ok, said),
+            Done::Saved(Err(why)) => self.state.say(Severity::Act, why),
+        }
+        self.dirty = true;
+    }
+
+    /// Saves the screen as it is drawn now.
+    fn save_screen(&mut self) {
+        let (columns, lines) = self.state.size;
+        let mut buf = Buffer::empty(Rect::new(0, 0, columns, lines));
+        let (picture, now) = (self.drawn.clone(), self.cx.clock.now());
+        let (state, theme) = (&self.state, &self.cx.theme);
+        let area = buf.area;
+        view::draw(&Cx { picture: state.shown(&picture), state, theme, now }, area, &mut buf);
+        let named = |ending: &str| file_name(state.view.name(), now, ending);
+        let files = vec![
+            (named("svg"), export::svg(&buf, &export::SvgOptions::of(theme))),
+            (named("ans"), export::ansi(&buf)),
+            (named("txt"), export::text(&buf)),
+        ];
+        self.jobs.save(self.cx.saves.as_ref().map(|h| h.join("screens")), files);
+    }
+
+    /// Sends a text to the terminal's clipboard.
+    fn copy(&mut self, text: &str) {
+        match clipboard::copy(text, self.cx.options.between) {
+            Ok(bytes) => self.terminal.add(&bytes),
+            Err(why) => self.state.say(Severity::Look, format!("not sent to the terminal: {why}")),
+        }
     }
 
     /// Lets the state take an event and does what it asks for.
@@ -289,6 +371,20 @@ impl Loop {
                     let picture = self.state.frozen.as_ref().unwrap_or(&picture).clone();
                     self.playing = Some(Playing::start(number, picture, workload));
                 }
+                Effect::Backtest { number, workload } => {
+                    let picture = self.state.frozen.as_ref().unwrap_or(&picture).clone();
+                    self.jobs.backtest(number, picture, workload);
+                }
+                Effect::Copy(text) => self.copy(&text),
+                Effect::Save { folder, files } => {
+                    self.jobs.save(self.cx.saves.as_ref().map(|h| h.join(folder)), files);
+                }
+                Effect::SaveScreen => self.save_screen(),
+                Effect::Theme(name) => self.jobs.theme(&self.cx.shelf, name),
+                Effect::Alarm(text) => {
+                    self.terminal.add(&clipboard::alarm(self.cx.options.alarm, &text, self.cx.options.between));
+                }
+                Effect::Recall { key, compare, span } => self.jobs.recall(self.cx.home.clone(), key, compare, span),
                 Effect::Quit => return Some(Exit { code: 0 }),
                 Effect::Redraw => self.terminal.forget(),
                 Effect::Suspend => return self.suspend(),
@@ -341,94 +437,6 @@ impl Loop {
                 Err(_) => Some(Exit { code: 129 }), // a hang-up sends SIGCONT, too
             },
             Caught::Resize => self.resized(),
-        }
-    }
-}
-
-/// A question that is being played on a thread of its own. Dropped, it stops within some thousand simulated seconds.
-struct Playing {
-    number: u64,
-    left: Arc<AtomicBool>,
-    task: JoinHandle<Result<Arc<Answer>, String>>,
-}
-
-impl Playing {
-    fn start(number: u64, picture: Arc<Picture>, workload: Label) -> Self {
-        let left = Arc::new(AtomicBool::new(false));
-        let told = left.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let began = Instant::now();
-            let question = Question::of(&picture, &workload)?;
-            let answer = question.answer(&|| !told.load(Ordering::Relaxed)).ok_or("it was left")?;
-            tracing::debug!("what if of {workload}: {:?}", began.elapsed());
-            Ok(Arc::new(answer))
-        });
-        Self { number, left, task }
-    }
-}
-
-impl Drop for Playing {
-    fn drop(&mut self) {
-        self.left.store(true, Ordering::Relaxed);
-    }
-}
-
-/// The answer to what is being played; waits for ever when nothing is. Cancel-safe.
-async fn played(playing: Option<&mut Playing>) -> Result<Arc<Answer>, String> {
-    match playing {
-        Some(playing) => (&mut playing.task).await.unwrap_or_else(|e| Err(format!("it broke, see the log: {e}"))),
-        None => std::future::pending().await,
-    }
-}
-
-/// A signal that concerns the screen.
-#[derive(Clone, Copy, Debug)]
-enum Caught {
-    /// Leave with this exit code.
-    End(u8),
-    /// Give the terminal back and stop.
-    Stop,
-    /// Somebody brought us back.
-    Continue,
-    /// The terminal has another size.
-    Resize,
-}
-
-struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    terminate: Signal,
-    stop: Signal,
-    proceed: Signal,
-    resize: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use rustix::process::Signal as Number;
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            terminate: signal(SignalKind::terminate())?,
-            stop: signal(SignalKind::from_raw(Number::TSTP.as_raw()))?,
-            proceed: signal(SignalKind::from_raw(Number::CONT.as_raw()))?,
-            resize: signal(SignalKind::window_change())?,
-        })
-    }
-
-    /// The next signal, those that end the screen first. Cancel-safe.
-    async fn next(&mut self) -> Caught {
-        tokio::select! {
-            biased;
-            _ = self.hangup.recv() => Caught::End(129),
-            _ = self.interrupt.recv() => Caught::End(130),
-            _ = self.quit.recv() => Caught::End(131),
-            _ = self.terminate.recv() => Caught::End(143),
-            _ = self.stop.recv() => Caught::Stop,
-            _ = self.proceed.recv() => Caught::Continue,
-            _ = self.resize.recv() => Caught::Resize,
         }
     }
 }

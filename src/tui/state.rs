@@ -1,11 +1,19 @@
 //! Where the operator is: the view, the rows under the cursors, what is filtered, frozen, zoomed and asked. Plain data.
 
 use super::{
+    action::Action,
+    backtest::Backtest,
     dialog::Dialog,
     keymap::{Chord, Keymap},
+    log::Log,
+    past::Past,
 };
-use crate::model::{ActionId, Label, Picture, Severity, Time};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use crate::model::{ActionId, Grid, Label, Link, Picture, Severity, SignalKey, Time};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A page of the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,11 +31,30 @@ pub enum View {
     Ml,
     /// Actions in flight and done.
     Actions,
+    /// What is wrong, worst first.
+    Alerts,
+    /// What flows into what.
+    Pipeline,
+    /// What changed since the start.
+    Log,
+    /// Who would have cost what.
+    Backtest,
 }
 
 impl View {
     /// Every view, in the order of the number keys.
-    pub const ALL: [Self; 6] = [Self::Overview, Self::Kafka, Self::Ml, Self::Actions, Self::Workload, Self::Day];
+    pub const ALL: [Self; 10] = [
+        Self::Overview,
+        Self::Kafka,
+        Self::Ml,
+        Self::Actions,
+        Self::Alerts,
+        Self::Pipeline,
+        Self::Log,
+        Self::Backtest,
+        Self::Workload,
+        Self::Day,
+    ];
 
     /// The name in commands (`snapshot --view NAME`), footer and palette.
     pub fn name(self) -> &'static str {
@@ -38,6 +65,25 @@ impl View {
             Self::Kafka => "kafka",
             Self::Ml => "ml",
             Self::Actions => "actions",
+            Self::Alerts => "alerts",
+            Self::Pipeline => "pipeline",
+            Self::Log => "log",
+            Self::Backtest => "backtest",
+        }
+    }
+
+    /// The action that goes there; `None`: one goes there from a row.
+    pub fn action(self) -> Option<Action> {
+        match self {
+            Self::Overview => Some(Action::Overview),
+            Self::Kafka => Some(Action::Kafka),
+            Self::Ml => Some(Action::Ml),
+            Self::Actions => Some(Action::Actions),
+            Self::Alerts => Some(Action::Alerts),
+            Self::Pipeline => Some(Action::Pipeline),
+            Self::Log => Some(Action::Log),
+            Self::Backtest => Some(Action::Backtest),
+            Self::Workload | Self::Day => None,
         }
     }
 
@@ -49,10 +95,13 @@ impl View {
     /// The tables of this view; Tab goes through them in this order. The first one has the cursor at the start.
     pub fn panes(self) -> &'static [Pane] {
         match self {
-            Self::Overview | Self::Workload | Self::Day => &[Pane::Workloads],
+            Self::Overview | Self::Workload | Self::Day | Self::Backtest => &[Pane::Workloads],
             Self::Kafka => &[Pane::Groups, Pane::Partitions, Pane::Topics, Pane::Brokers],
             Self::Ml => &[Pane::Services, Pane::Gpus, Pane::Queues, Pane::Trainings],
             Self::Actions => &[Pane::Actions],
+            Self::Alerts => &[Pane::Alerts],
+            Self::Pipeline => &[Pane::Stages],
+            Self::Log => &[Pane::Log],
         }
     }
 }
@@ -80,6 +129,12 @@ pub enum Pane {
     Trainings,
     /// Actions; the id is the action's.
     Actions,
+    /// What is wrong; the id is the alert's.
+    Alerts,
+    /// Stages of pipelines; the id is `PIPELINE/STAGE`.
+    Stages,
+    /// What changed; the id is the entry's number.
+    Log,
 }
 
 /// What the workloads (and, where it makes sense, the other tables) are sorted by.
@@ -119,6 +174,61 @@ impl Sort {
         let i = Self::ALL.iter().position(|s| *s == self).unwrap_or(0);
         Self::ALL[(i + 1) % Self::ALL.len()]
     }
+}
+
+/// What is drawn into the charts beside what was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compare {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The same time of yesterday.
+    Yesterday,
+    /// The same time a week ago.
+    LastWeek,
+}
+
+impl Compare {
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Nothing => Self::Yesterday,
+            Self::Yesterday => Self::LastWeek,
+            Self::LastWeek => Self::Nothing,
+        }
+    }
+
+    /// How long ago that was, seconds; `None`: nothing is compared.
+    pub fn ago(self) -> Option<f64> {
+        match self {
+            Self::Nothing => None,
+            Self::Yesterday => Some(86_400.0),
+            Self::LastWeek => Some(7.0 * 86_400.0),
+        }
+    }
+
+    /// The word on the chart.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Yesterday => "yesterday",
+            Self::LastWeek => "last week",
+        }
+    }
+}
+
+/// A series of the stored history, moved to the present.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recalled {
+    /// Which series.
+    pub key: SignalKey,
+    /// What it was asked for.
+    pub compare: Compare,
+    /// Up to when (of the present) it was asked for.
+    pub until: Time,
+    /// The samples; `None`: they are on their way.
+    pub track: Option<Arc<Grid>>,
 }
 
 /// How much of the past the charts show. The future is always the forecast's whole horizon.
@@ -166,10 +276,36 @@ pub struct State {
     pub focus: BTreeMap<View, Pane>,
     /// Order of the workloads.
     pub sort: Sort,
+    /// Whether that order is turned round.
+    pub reverse: bool,
+    /// Workloads that stand on top.
+    pub marked: BTreeSet<Label>,
+    /// Columns of the overview that are not shown, by [`crate::tui::view::overview::columns`].
+    pub hidden: BTreeSet<String>,
+    /// The theme's name.
+    pub theme: String,
+    /// Themes that can be chosen.
+    pub themes: Vec<String>,
+    /// Links out of the screen.
+    pub links: Arc<Vec<Link>>,
+    /// Whether this is the demo, which has a tour.
+    pub demo: bool,
+    /// The tour's step.
+    pub tour: Option<usize>,
     /// The filter's text as typed; empty: everything is shown.
     pub filter: String,
     /// The picture that the screen is frozen at.
     pub frozen: Option<Arc<Picture>>,
+    /// Pictures of the last hours.
+    pub past: Past,
+    /// Seconds from the present at which the charts are read; negative: before it. `None`: they are not.
+    pub cross: Option<f64>,
+    /// What the charts are compared with.
+    pub compare: Compare,
+    /// What was found of it.
+    pub recalled: Option<Recalled>,
+    /// What the backtest page plays or has played.
+    pub backtest: Option<Backtest>,
     /// How much of the past the charts show.
     pub zoom: Zoom,
     /// Whether the charts show what other rules' counts would hold.
@@ -184,6 +320,10 @@ pub struct State {
     pub noticed: Option<Time>,
     /// The last key and when it was pressed, on the monotonic clock: tells a held key from a second press.
     pub last_key: Option<(Chord, Duration)>,
+    /// What changed since the start.
+    pub log: Log,
+    /// The picture before, to tell what changed.
+    pub before: Option<Arc<Picture>>,
     /// The prepared change that we confirmed or let go, so that neither is said twice.
     pub settled: Option<ActionId>,
     /// How many questions of what would happen if were asked so far.
@@ -224,6 +364,12 @@ impl State {
     pub fn awaits(&self, question: u64) -> bool {
         let waits = |d: &Dialog| matches!(d, Dialog::WhatIf { number, answer: None, .. } if *number == question);
         self.dialogs.iter().any(waits)
+    }
+
+    /// The words in the workloads' title: `by demand`, `by demand, least first`.
+    pub fn order(&self) -> String {
+        let turned = if self.reverse { ", turned round" } else { "" };
+        format!("{}{turned}", self.sort.title())
     }
 
     /// Shows a sentence for a while. Said again while it stands, it only stays longer.

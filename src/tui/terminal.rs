@@ -7,6 +7,7 @@
 //! - A frame without a changed cell is not written at all; one with changes lies between the marks of a synchronized
 //!   update, so that it never shows half.
 
+use super::cast::Cast;
 use crossterm::{
     cursor::{Hide, Show},
     event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event},
@@ -65,32 +66,47 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Terminal {
     mouse: bool,
     drawn: Buffer,
-    frames: mpsc::SyncSender<Vec<u8>>,
+    frames: mpsc::SyncSender<Frame>,
     written: channel::Receiver<io::Result<()>>,
     busy: bool,
+    /// Sequences that go out with the next frame, whether or not a cell changed.
+    beside: Vec<u8>,
+}
+
+/// What the writing thread is given.
+struct Frame {
+    bytes: Vec<u8>,
+    /// When it is drawn anew: its columns and lines.
+    size: Option<(u16, u16)>,
 }
 
 impl Terminal {
-    /// Takes the terminal over. The error is a sentence with the mend.
-    pub(super) fn take(mouse: bool) -> Result<Self, String> {
+    /// Takes the terminal over; what it is sent also goes into `record`. The error is a sentence with the mend.
+    pub(super) fn take(mouse: bool, mut record: Option<Cast>) -> Result<Self, String> {
         if !io::stdout().is_terminal() {
             return Err("standard output is no terminal: use `highwater snapshot` to print a screen".to_owned());
         }
         install_hook();
-        let (frames, queue) = mpsc::sync_channel::<Vec<u8>>(1);
+        let (frames, queue) = mpsc::sync_channel::<Frame>(1);
         let (done, written) = channel::channel(1);
         std::thread::Builder::new()
             .name("screen".to_owned())
             .spawn(move || {
                 for frame in queue {
+                    if let Some(cast) = &mut record
+                        && let Err(e) = cast.write(&frame.bytes, frame.size)
+                    {
+                        tracing::error!("the recording ends here, it cannot be written: {e}");
+                        record = None;
+                    }
                     // A closed channel means that the loop ended: then this thread does too.
-                    if done.blocking_send(write_frame(&frame)).is_err() {
+                    if done.blocking_send(write_frame(&frame.bytes)).is_err() {
                         break;
                     }
                 }
             })
             .map_err(|e| format!("cannot start the thread that writes to the terminal: {e}"))?;
-        let terminal = Self { mouse, drawn: Buffer::default(), frames, written, busy: false };
+        let terminal = Self { mouse, drawn: Buffer::default(), frames, written, busy: false, beside: Vec::new() };
         terminal.enter()?;
         Ok(terminal)
     }
@@ -144,24 +160,19 @@ impl Terminal {
         let area = Rect::new(0, 0, columns, lines);
         let mut next = Buffer::empty(area);
         view(area, &mut next);
-        let anew = self.drawn.area != area;
-        if anew {
-            self.drawn = Buffer::empty(area);
-        }
-        let changes = self.drawn.diff(&next);
-        if changes.is_empty() && !anew {
+        let size = (self.drawn.area != area).then_some((columns, lines));
+        let mut bytes = frame(&mut self.drawn, next)?;
+        bytes.append(&mut self.beside);
+        if bytes.is_empty() {
             return Ok(false);
         }
-        let mut bytes = Vec::with_capacity(changes.len() * 8 + 32);
-        queue!(bytes, BeginSynchronizedUpdate)?;
-        if anew {
-            queue!(bytes, ResetColor, Clear(ClearType::All))?;
-        }
-        CrosstermBackend::new(&mut bytes).draw(changes.into_iter())?;
-        queue!(bytes, EndSynchronizedUpdate)?;
-        self.drawn = next;
         self.busy = true;
-        self.frames.try_send(bytes).map_err(|_| io::ErrorKind::BrokenPipe.into()).map(|()| true)
+        self.frames.try_send(Frame { bytes, size }).map_err(|_| io::ErrorKind::BrokenPipe.into()).map(|()| true)
+    }
+
+    /// Sends a sequence with the next frame.
+    pub(super) fn add(&mut self, sequence: &str) {
+        self.beside.extend_from_slice(sequence.as_bytes());
     }
 
     /// Forgets what is on screen: the next frame draws every cell.
@@ -189,6 +200,27 @@ impl Terminal {
         kill_current_process_group(Signal::STOP).map_err(|e| format!("cannot stop: {e}"))?;
         Ok(true)
     }
+}
+
+/// The bytes that turn what is `drawn` into `next`: none when nothing differs, every cell when the size does.
+pub(super) fn frame(drawn: &mut Buffer, next: Buffer) -> io::Result<Vec<u8>> {
+    let anew = drawn.area != next.area;
+    if anew {
+        *drawn = Buffer::empty(next.area);
+    }
+    let changes = drawn.diff(&next);
+    let mut bytes = Vec::new();
+    if !changes.is_empty() || anew {
+        bytes.reserve(changes.len() * 8 + 32);
+        queue!(bytes, BeginSynchronizedUpdate)?;
+        if anew {
+            queue!(bytes, ResetColor, Clear(ClearType::All))?;
+        }
+        CrosstermBackend::new(&mut bytes).draw(changes.into_iter())?;
+        queue!(bytes, EndSynchronizedUpdate)?;
+    }
+    *drawn = next;
+    Ok(bytes)
 }
 
 impl Drop for Terminal {
@@ -342,3 +374,6 @@ fn install_hook() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests;

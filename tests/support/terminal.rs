@@ -24,13 +24,21 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts `highwater` with `args`; its home (configuration, state, ledger) is `home`.
-    pub fn start(args: &[&str], home: &Path, (columns, rows): (u16, u16)) -> Self {
+    pub fn start(args: &[&str], home: &Path, size: (u16, u16)) -> Self {
+        Self::start_with(args, home, size, &[])
+    }
+
+    /// The same with other variables in its environment.
+    pub fn start_with(args: &[&str], home: &Path, (columns, rows): (u16, u16), env: &[(&str, &str)]) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_highwater"));
         command.args(args);
         command.env_clear();
         for (key, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("COLORTERM", "truecolor")] {
+            command.env(key, value);
+        }
+        for (key, value) in env {
             command.env(key, value);
         }
         command.env("HOME", home);

@@ -1,7 +1,7 @@
 //! Two people for a protected target: one asks, another approves, on another machine as likely as not. Who they are is
 //! the server's word. The plan's hash that is shown to both, recorded and compared is one, and so is the change.
 
-use super::{Desk, change, prepare};
+use super::{Desk, change, checks, prepare};
 use crate::{
     engine::run::Event,
     ledger::machine::Event as Step,

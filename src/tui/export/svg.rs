@@ -1,7 +1,7 @@
 //! A drawn buffer as SVG that looks the same in every renderer: glyphs at fixed places, blocks and braille as shapes.
 
 use super::cells;
-use crate::tui::theme::rgb;
+use crate::tui::theme::{Slot, Theme, rgb};
 use ratatui::{
     buffer::{Buffer, Cell},
     style::{Color, Modifier},
@@ -34,6 +34,19 @@ impl Default for SvgOptions {
             foreground: (0xd5, 0xde, 0xe7),
             background: (0x0d, 0x14, 0x1c),
             title: "Highwater".to_owned(),
+        }
+    }
+}
+
+impl SvgOptions {
+    /// The defaults with the theme's own ground.
+    pub fn of(theme: &Theme) -> Self {
+        let ground = theme.style(Slot::Background);
+        let own = Self::default();
+        Self {
+            foreground: ground.fg.and_then(rgb).unwrap_or(own.foreground),
+            background: ground.bg.and_then(rgb).unwrap_or(own.background),
+            ..own
         }
     }
 }
@@ -72,10 +85,12 @@ pub fn svg(buf: &Buffer, options: &SvgOptions) -> String {
                 Some(c) if shape(&mut out, c, (left, top), options, fg) => {}
                 Some(_) => {
                     let style = (fg, cell.modifier & (Modifier::BOLD | Modifier::ITALIC | Modifier::UNDERLINED));
-                    if line.style != Some(style) {
+                    // Some renderers look at the first place only: what is not adjacent is a text of its own.
+                    if line.style != Some(style) || (left - line.end).abs() > 0.01 {
                         line.flush(&mut out, top, options);
                         line.style = Some(style);
                     }
+                    line.end = left + cw * unicode_width::UnicodeWidthStr::width(cell.symbol()) as f64;
                     let _ = write!(line.xs, "{left:.1} ");
                     line.text.push_str(&escape(cell.symbol()));
                 }
@@ -100,6 +115,8 @@ struct Run {
     style: Option<(Rgb, Modifier)>,
     xs: String,
     text: String,
+    /// Where the next glyph stands when it is adjacent.
+    end: f64,
 }
 
 impl Run {

@@ -3,7 +3,10 @@
 //! The child is this very test binary, asked to run [`child`] only.
 
 use super::*;
-use crate::model::{Mode, Time};
+use crate::{
+    model::{Mode, Time},
+    tui::theme::{Charset, Depth},
+};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::{
     io::{Read, Write},
@@ -36,7 +39,11 @@ fn child() {
         pictures,
         intents: None,
         theme: Theme::default(),
-        keymap: Keymap::default(),
+        shelf: Shelf { folder: None, depth: Depth::True, charset: Charset::Braille },
+        state: State::default(),
+        home: None,
+        saves: None,
+        record: None,
         options: Options::default(),
         // A clock that stands still: then nothing on screen changes by itself.
         clock: Clock::scaled(start, 0.0),

@@ -1,4 +1,5 @@
-//! Reads theme files.
+//! Reads theme files. Colours are resolved when the whole chain of bases is known, so that a theme may give only other
+//! colours and inherit their uses.
 //!
 //! ```toml
 //! about = "Mine: as harbor-dark, but red is pink"
@@ -13,13 +14,29 @@
 use super::{Depth, Slot};
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-const BUILT_IN: [(&str, &str); 4] = [
+/// The built-in themes, our own first.
+const BUILT_IN: [(&str, &str); 16] = [
     ("harbor-dark", include_str!("../../../themes/harbor-dark.toml")),
     ("harbor-light", include_str!("../../../themes/harbor-light.toml")),
     ("high-contrast", include_str!("../../../themes/high-contrast.toml")),
     ("mono", include_str!("../../../themes/mono.toml")),
+    ("colour-blind-dark", include_str!("../../../themes/colour-blind-dark.toml")),
+    ("colour-blind-light", include_str!("../../../themes/colour-blind-light.toml")),
+    ("catppuccin-latte", include_str!("../../../themes/catppuccin-latte.toml")),
+    ("catppuccin-mocha", include_str!("../../../themes/catppuccin-mocha.toml")),
+    ("dracula", include_str!("../../../themes/dracula.toml")),
+    ("gruvbox-dark", include_str!("../../../themes/gruvbox-dark.toml")),
+    ("nord", include_str!("../../../themes/nord.toml")),
+    ("one-dark", include_str!("../../../themes/one-dark.toml")),
+    ("rose-pine", include_str!("../../../themes/rose-pine.toml")),
+    ("solarized-dark", include_str!("../../../themes/solarized-dark.toml")),
+    ("solarized-light", include_str!("../../../themes/solarized-light.toml")),
+    ("tokyo-night", include_str!("../../../themes/tokyo-night.toml")),
 ];
 
 /// How long a chain of themes may be; a loop would be longer.
@@ -38,6 +55,17 @@ pub struct ThemeInfo {
 pub fn themes() -> Vec<ThemeInfo> {
     let about = |text: &str| toml::from_str::<File>(text).map_or_else(|e| e.to_string(), |file| file.about);
     BUILT_IN.iter().map(|(name, text)| ThemeInfo { name, about: about(text) }).collect()
+}
+
+/// The names that can be chosen: built-in themes, then the files of the operator's folder.
+pub fn names(folder: Option<&Path>) -> Vec<String> {
+    let mut names: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let files = folder.and_then(|f| std::fs::read_dir(f).ok()).into_iter().flatten().flatten();
+    let own = files.filter_map(|f| Some(f.file_name().to_str()?.strip_suffix(".toml")?.to_owned()));
+    let mut own: Vec<String> = own.filter(|n| !names.contains(n)).collect();
+    own.sort();
+    names.extend(own);
+    names
 }
 
 #[derive(Deserialize)]
@@ -69,13 +97,28 @@ struct Entry {
 /// A theme before it is fitted to a terminal: one entry per slot.
 #[derive(Debug)]
 pub(super) struct Sheet {
-    palette: BTreeMap<String, Paint>,
     entries: Vec<Entry>,
+    /// The files that it was read from; none: it is built in.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Sheet {
-    fn new() -> Self {
-        Self { palette: BTreeMap::new(), entries: vec![Entry::default(); Slot::ALL.len()] }
+    /// Resolves the slots of a chain of themes, the base first.
+    fn resolve(chain: &[Read]) -> Result<Self, String> {
+        let mut palette = Palette::default();
+        for (name, text, read) in chain.iter().flat_map(|r| r.file.palette.iter().map(move |(n, t)| (n, t, r))) {
+            let paint = paint(text).map_err(|e| format!("theme {}: palette.{name}: {e}", read.origin))?;
+            palette.0.insert(name.clone(), paint);
+        }
+        let mut entries = vec![Entry::default(); Slot::ALL.len()];
+        for (name, text, read) in chain.iter().flat_map(|r| r.file.slots.iter().map(move |(n, t)| (n, t, r))) {
+            let wrong = |e: String| format!("theme {}: slots.{name}: {e}", read.origin);
+            let slot = Slot::ALL.iter().position(|s| s.name() == name);
+            let slot = slot.ok_or_else(|| wrong(unknown(name, "slot", Slot::ALL.iter().map(|s| s.name()))))?;
+            entries[slot] = palette.entry(text).map_err(wrong)?;
+        }
+        let files = chain.iter().filter_map(|r| r.path.clone()).collect();
+        Ok(Self { entries, files })
     }
 
     /// The styles, fitted to a depth. Without colours a background becomes *reversed*: the selection must show.
@@ -94,25 +137,13 @@ impl Sheet {
         };
         Slot::ALL.iter().zip(&self.entries).map(style).collect()
     }
+}
 
-    /// Lays a file over what was inherited.
-    fn overlay(&mut self, file: &File, origin: &str) -> Result<(), String> {
-        for (name, text) in &file.palette {
-            let paint = paint(text).map_err(|e| format!("{origin}: palette.{name}: {e}"))?;
-            self.palette.insert(name.clone(), paint);
-        }
-        for (name, text) in &file.slots {
-            let Some(i) = Slot::ALL.iter().position(|s| s.name() == name) else {
-                return Err(format!(
-                    "{origin}: slots.{name}: {}",
-                    unknown(name, "slot", Slot::ALL.iter().map(|s| s.name()))
-                ));
-            };
-            self.entries[i] = self.entry(text).map_err(|e| format!("{origin}: slots.{name}: {e}"))?;
-        }
-        Ok(())
-    }
+/// The named colours of a chain of themes.
+#[derive(Debug, Default)]
+struct Palette(BTreeMap<String, Paint>);
 
+impl Palette {
     /// Reads `coral bold on #203040`.
     fn entry(&self, text: &str) -> Result<Entry, String> {
         let mut entry = Entry::default();
@@ -127,12 +158,12 @@ impl Sheet {
                 "reversed" => entry.modifiers |= Modifier::REVERSED,
                 "default" => {}
                 _ => {
-                    let paint = match self.palette.get(word) {
+                    let paint = match self.0.get(word) {
                         Some(paint) => *paint,
                         None => paint(word).map_err(|_| {
                             format!(
                                 "{}; colours are palette names, #rrggbb or ANSI names such as light-red",
-                                unknown(word, "colour", self.palette.keys().map(String::as_str))
+                                unknown(word, "colour", self.0.keys().map(String::as_str))
                             )
                         })?,
                     };
@@ -174,33 +205,40 @@ pub(super) fn named(name: &str, folder: Option<&Path>) -> Result<Sheet, String> 
     let mut chain = Vec::new();
     let mut next = name.to_owned();
     loop {
-        let (origin, text) = find(&next, folder)?;
+        let (origin, text, path) = find(&next, folder)?;
         let file: File = toml::from_str(&text).map_err(|e| format!("theme {origin}: {}", e.to_string().trim_end()))?;
         let base = file.base.clone();
-        chain.push((origin, file));
+        chain.push(Read { origin, path, file });
         let Some(base) = base else { break };
         if chain.len() > DEPTH_OF_BASES {
             return Err(format!("theme {name}: `base` leads through more than {DEPTH_OF_BASES} themes: a loop?"));
         }
         next = base;
     }
-    let mut sheet = Sheet::new();
-    for (origin, file) in chain.iter().rev() {
-        sheet.overlay(file, &format!("theme {origin}"))?;
-    }
-    Ok(sheet)
+    chain.reverse();
+    Sheet::resolve(&chain)
 }
 
-fn find(name: &str, folder: Option<&Path>) -> Result<(String, String), String> {
+/// One theme of a chain.
+struct Read {
+    /// Its name or path, for errors.
+    origin: String,
+    /// The file; `None`: it is built in.
+    path: Option<PathBuf>,
+    file: File,
+}
+
+/// Origin, text and file of a theme.
+fn find(name: &str, folder: Option<&Path>) -> Result<(String, String, Option<PathBuf>), String> {
     let is_path = name.contains('/') || Path::new(name).extension().is_some_and(|e| e == "toml");
     let path = if is_path { Some(name.into()) } else { folder.map(|f| f.join(format!("{name}.toml"))) };
     if let Some(path) = path.filter(|p| is_path || p.exists()) {
         let text =
             std::fs::read_to_string(&path).map_err(|e| format!("cannot read the theme {}: {e}", path.display()))?;
-        return Ok((path.display().to_string(), text));
+        return Ok((path.display().to_string(), text, Some(path)));
     }
     match BUILT_IN.iter().find(|(n, _)| *n == name) {
-        Some((n, text)) => Ok(((*n).to_owned(), (*text).to_owned())),
+        Some((n, text)) => Ok(((*n).to_owned(), (*text).to_owned(), None)),
         None => Err(unknown(name, "theme", BUILT_IN.iter().map(|(n, _)| *n))),
     }
 }

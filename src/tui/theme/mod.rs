@@ -10,10 +10,13 @@ mod load;
 
 pub use depth::{Depth, rgb};
 pub use glyphs::{Charset, Glyphs};
-pub use load::{ThemeInfo, themes};
+pub use load::{ThemeInfo, names, themes};
 
 use ratatui::style::{Modifier, Style};
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 /// Defines [`Slot`] with its file name and its documentation in one place, so that lists of slots cannot drift.
 macro_rules! slots {
@@ -105,6 +108,30 @@ pub struct Theme {
     styles: Vec<Style>,
     depth: Depth,
     glyphs: &'static Glyphs,
+    files: Vec<PathBuf>,
+}
+
+/// Where themes come from and what they are fitted to: loads them anew while the screen is up.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    /// The operator's own themes.
+    pub folder: Option<PathBuf>,
+    /// How many colours the terminal has.
+    pub depth: Depth,
+    /// What its font can show.
+    pub charset: Charset,
+}
+
+impl Shelf {
+    /// A theme by name, as [`Theme::named`].
+    pub fn load(&self, name: &str) -> Result<Theme, String> {
+        Theme::named(name, self.folder.as_deref(), self.depth, self.charset)
+    }
+
+    /// The names that can be chosen.
+    pub fn names(&self) -> Vec<String> {
+        load::names(self.folder.as_deref())
+    }
 }
 
 impl Theme {
@@ -117,7 +144,13 @@ impl Theme {
     /// A sentence that names the file, the slot, and the nearest name that exists.
     pub fn named(name: &str, folder: Option<&Path>, depth: Depth, charset: Charset) -> Result<Self, String> {
         let sheet = load::named(name, folder)?;
-        Ok(Self { name: name.to_owned(), styles: sheet.styles(depth), depth, glyphs: charset.glyphs() })
+        Ok(Self {
+            name: name.to_owned(),
+            styles: sheet.styles(depth),
+            depth,
+            glyphs: charset.glyphs(),
+            files: sheet.files,
+        })
     }
 
     /// The default theme; built in, so it cannot fail.
@@ -128,7 +161,18 @@ impl Theme {
             styles: vec![Style::new(); Slot::ALL.len()],
             depth,
             glyphs: charset.glyphs(),
+            files: Vec::new(),
         })
+    }
+
+    /// Whether it was read from a file of the operator's.
+    pub fn is_file(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// When its files were last written; `None`: it is built in, or they are gone.
+    pub fn written(&self) -> Option<SystemTime> {
+        self.files.iter().filter_map(|f| f.metadata().and_then(|m| m.modified()).ok()).max()
     }
 
     /// Its name.
@@ -163,5 +207,7 @@ impl Default for Theme {
     }
 }
 
+#[cfg(test)]
+mod contrast_tests;
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,13 @@
 use super::{
     super::{
         action::Action,
+        alerts::Place,
         dialog::{Approve, Dialog, SNOOZES, Shown},
         palette::{self, Item},
-        state::{Pane, State, View},
+        state::State,
         view,
     },
-    DEAD_TIME, Effect, Moment, Press, act, ask, at, distance, page,
+    DEAD_TIME, Effect, Moment, Press, act, at, choose, decide, distance, page, travel, visit,
 };
 use crate::{
     advise::what_if::Answer,
@@ -22,8 +23,10 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
     let effects = match dialog {
         Dialog::Approve(approve) => approve_key(state, *approve, action, press),
         dialog if leaves(&dialog, action, press) => {
-            if let Dialog::Filter { before, .. } = dialog {
-                state.filter = before;
+            match dialog {
+                Dialog::Filter { before, .. } => state.filter = before,
+                Dialog::Choose { choice, .. } => return choose::leave(state, choice),
+                _ => {}
             }
             Vec::new()
         }
@@ -37,8 +40,10 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
             state.dialogs.push(Dialog::Filter { input, before });
             Vec::new()
         }
+        Dialog::Travel { input, problem } => travel::key(state, input, problem, press),
         Dialog::At { input, problem } => at::key(state, input, problem, press),
         Dialog::Reject { .. } | Dialog::Count { .. } => typed_key(state, dialog, press),
+        Dialog::Choose { choice, cursor } => choose::key(state, choice, cursor, action, press),
         Dialog::Snooze { .. } => snooze_key(state, dialog, action, press),
         Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => {
             let lines = action.map_or(0, |a| distance(a, page(state)));
@@ -71,6 +76,7 @@ fn leaves(dialog: &Dialog, action: Option<Action>, press: Press<'_>) -> bool {
             | Dialog::Reject { .. }
             | Dialog::Count { .. }
             | Dialog::At { .. }
+            | Dialog::Travel { .. }
     );
     match action {
         _ if press.chord.code() == KeyCode::Esc => true,
@@ -106,12 +112,7 @@ fn choose(state: &mut State, item: &Item, press: Press<'_>) -> Vec<Effect> {
     match item {
         Item::Action(action) => return act(state, *action, press),
         Item::View(view) => state.view = *view,
-        Item::Workload(name) => {
-            state.filter.clear(); // it may hide the one that was asked for
-            state.selected.insert(Pane::Workloads, name.clone());
-            state.back = if matches!(state.view, View::Workload | View::Day) { state.back } else { state.view };
-            state.view = View::Workload;
-        }
+        Item::Workload(name) => visit(state, Place::Workload(name.clone())),
     }
     Vec::new()
 }
@@ -127,7 +128,7 @@ fn typed_key(state: &mut State, mut dialog: Dialog, press: Press<'_>) -> Vec<Eff
                 return vec![Effect::Send(Intent::Reject { workload, plan_hash, reason })];
             }
             Dialog::Count { plan, current, limits, input, problem } => match count(&input.text(), *current, *limits) {
-                Ok(to) => return ask(state, plan.clone(), to, press),
+                Ok(to) => return decide::ask(state, plan.clone(), to, press),
                 Err(why) => *problem = Some(why),
             },
             _ => {}

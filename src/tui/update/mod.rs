@@ -1,24 +1,33 @@
 //! The one function that changes the screen's state: event in, effects out. No I/O, no clock, no widget.
 
 mod at;
+mod choose;
+mod decide;
 mod dialogs;
 mod possible;
+mod take;
 #[cfg(test)]
 pub(super) mod tests;
+mod travel;
 
+pub use choose::items as choices;
 pub use possible::possible;
+pub use take::file_name;
 
 use super::{
     action::Action,
-    dialog::{Approve, Dialog, Plan},
+    alerts::Place,
+    backtest::{self, Backtest},
+    dialog::{Choice, Dialog},
     input::Input,
     keymap::Chord,
-    rows,
-    state::{Pane, State, View},
+    log, rows,
+    state::{Compare, Pane, State, View},
+    tour,
 };
 use crate::{
     advise::what_if::Answer,
-    model::{Intent, Label, Mode, Picture, Severity, Time, WorkloadKind},
+    model::{Grid, Intent, Label, Mode, Picture, Severity, SignalKey, Time, WorkloadKind},
 };
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::{sync::Arc, time::Duration};
@@ -44,6 +53,10 @@ pub enum Event {
     Picture,
     /// A question of what would happen if was played.
     Played(u64, Result<Arc<Answer>, String>),
+    /// A backtest was played.
+    Backtested(u64, Result<Arc<backtest::Answer>, String>),
+    /// A series of the stored history was found; `None`: nothing of it is stored.
+    Recalled(SignalKey, Compare, Option<Arc<Grid>>),
     /// Time went by.
     Tick,
 }
@@ -70,6 +83,37 @@ pub enum Effect {
         /// The workload it is about.
         workload: Label,
     },
+    /// Play a backtest, off this task, and come back with [`Event::Backtested`]; an earlier one may be stopped.
+    Backtest {
+        /// Which question it is.
+        number: u64,
+        /// The workload it is about.
+        workload: Label,
+    },
+    /// Send a text to the terminal's clipboard.
+    Copy(String),
+    /// Write files into a folder of the state directory, off this task.
+    Save {
+        /// The folder.
+        folder: &'static str,
+        /// Names and contents.
+        files: Vec<(String, String)>,
+    },
+    /// Save what is drawn.
+    SaveScreen,
+    /// Look a series up in the stored history, off this task, and come back with [`Event::Recalled`].
+    Recall {
+        /// Which series.
+        key: SignalKey,
+        /// What it is compared with.
+        compare: Compare,
+        /// From when to when, of that time.
+        span: (Time, Time),
+    },
+    /// Draw with another theme.
+    Theme(String),
+    /// Draw the operator's eye to a sentence, as far as they want that.
+    Alarm(String),
     /// Leave.
     Quit,
     /// Draw every cell anew.
@@ -84,7 +128,12 @@ pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Momen
     state.toasts.retain(|t| t.until > at.uptime);
     match event {
         Event::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
-        Event::Key(key) => on_key(state, &key, picture, at),
+        Event::Key(key) => {
+            let mut effects = on_key(state, &key, picture, at);
+            effects.extend(travel::recall(state, picture));
+            tour::watch(state, picture);
+            effects
+        }
         Event::Paste(text) => {
             dialogs::paste(state, &text, picture);
             Vec::new()
@@ -103,6 +152,16 @@ pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Momen
         Event::Picture => on_picture(state, picture),
         Event::Played(number, answer) => {
             dialogs::played(state, number, answer);
+            Vec::new()
+        }
+        Event::Backtested(number, answer) => {
+            if let Some(waiting) = state.backtest.as_mut().filter(|b| b.number == number) {
+                waiting.answer = Some(answer);
+            }
+            Vec::new()
+        }
+        Event::Recalled(key, compare, track) => {
+            travel::recalled(state, &key, compare, track);
             Vec::new()
         }
         Event::Tick => Vec::new(),
@@ -125,7 +184,8 @@ fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment)
     state.last_key = Some((chord, at.uptime));
     let press = Press { chord, held: again || key.kind == KeyEventKind::Repeat, picture, at };
     pin(state, picture);
-    let action = state.keymap.action(chord);
+    let approving = matches!(state.dialogs.last(), Some(Dialog::Approve(_)));
+    let action = state.keymap.action(chord, approving);
     // These three work above any dialog, as long as they are no letter that a text may want.
     if chord.is_modified()
         && let Some(action @ (Action::Quit | Action::Redraw | Action::Suspend)) = action
@@ -158,11 +218,20 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         return Vec::new();
     }
     match action {
+        Action::Open if state.view == View::Backtest => {
+            let Some(view) = rows::current_workload(state.shown(press.picture), state) else { return Vec::new() };
+            let workload = view.workload.name.clone();
+            state.asked += 1;
+            state.backtest = Some(Backtest { workload: workload.clone(), number: state.asked, answer: None });
+            return vec![Effect::Backtest { number: state.asked, workload }];
+        }
         Action::Open => open(state, press.picture),
         Action::Back => back(state),
-        Action::Approve | Action::Reject | Action::ChangeCount | Action::Snooze => return decide(state, action, press),
+        Action::Approve | Action::Reject | Action::ChangeCount | Action::Snooze => {
+            return decide::decide(state, action, press);
+        }
         Action::Confirm | Action::ConfirmAt => {}
-        Action::Undo => return undo(state, press),
+        Action::Undo => return decide::undo(state, press),
         Action::Explain => {
             if let Some(view) = rows::current_workload(state.shown(press.picture), state) {
                 let workload = view.workload.name.clone();
@@ -178,6 +247,9 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
             return vec![Effect::Play { number, workload }];
         }
         Action::Day => {
+            let current = rows::current_workload(state.shown(press.picture), state);
+            let name = current.map(|v| v.workload.name.clone());
+            state.selected.extend(name.map(|name| (Pane::Workloads, name)));
             if state.view != View::Workload {
                 state.back = state.view;
             }
@@ -191,95 +263,57 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         Action::Freeze => {
             state.frozen = if state.frozen.is_some() { None } else { Some(press.picture.clone()) };
         }
+        Action::Travel => state.dialogs.push(Dialog::Travel { input: Input::default(), problem: None }),
+        Action::Earlier => travel::step(state, press, -travel::STEP),
+        Action::Later => travel::step(state, press, travel::STEP),
+        Action::CrossLeft => travel::read(state, -1.0),
+        Action::CrossRight => travel::read(state, 1.0),
+        Action::Compare => state.compare = state.compare.next(),
         Action::ZoomOut => state.zoom = state.zoom.farther(),
         Action::ZoomIn => state.zoom = state.zoom.nearer(),
         Action::Rivals => state.rivals = !state.rivals,
         Action::NextPane => turn(state, 1),
         Action::PreviousPane => turn(state, -1),
         Action::Palette => state.dialogs.push(Dialog::Palette { input: Input::default(), cursor: 0 }),
-        Action::Overview => state.view = View::Overview,
+        Action::Mark => {
+            if let Some(view) = rows::current_workload(state.shown(press.picture), state) {
+                let name = view.workload.name.clone();
+                if !state.marked.remove(&name) {
+                    state.marked.insert(name);
+                }
+            }
+        }
+        Action::Columns => choose::open(state, Choice::Columns),
+        Action::Theme => {
+            let before = state.theme.clone();
+            choose::open(state, Choice::Theme { before });
+        }
+        Action::Links => {
+            if let Some(view) = rows::current_workload(state.shown(press.picture), state) {
+                let workload = view.workload.name.clone();
+                choose::open(state, Choice::Link { workload });
+            }
+        }
+        Action::Note => return take::note(state, press),
+        Action::Copy => return take::copy(state, press),
+        Action::SaveScreen => return vec![Effect::SaveScreen],
+        Action::SortReverse => state.reverse = !state.reverse,
         Action::Kafka => go(state, View::Kafka, press.picture),
         Action::Ml => go(state, View::Ml, press.picture),
-        Action::Actions => state.view = View::Actions,
+        Action::Overview | Action::Actions | Action::Alerts | Action::Pipeline | Action::Log | Action::Backtest => {
+            state.view = action.view().unwrap_or_default();
+        }
         Action::Down | Action::Up | Action::PageDown | Action::PageUp | Action::Top | Action::Bottom => {
             let lines = distance(action, page(state));
             move_cursor(state, press.picture, lines);
         }
+        Action::Tour => tour::next(state),
         Action::Redraw => return vec![Effect::Redraw],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Help => state.dialogs.push(Dialog::Help(0)),
         Action::Quit => return vec![Effect::Quit],
     }
     Vec::new()
-}
-
-/// Asks for the way back; `possible` said that there is one.
-fn undo(state: &mut State, press: Press<'_>) -> Vec<Effect> {
-    let Ok(done) = possible::undoable(state, press.picture) else { return Vec::new() };
-    let plan = Plan { workload: done.workload.clone(), hash: done.plan_hash.clone() };
-    wait_for_answer(state, plan, done.from, press);
-    vec![Effect::Send(Intent::Undo { action: done.id.clone() })]
-}
-
-/// Asks to see what waits for a second person; `possible` said that there is one.
-fn second(state: &mut State, press: Press<'_>) -> Vec<Effect> {
-    let Ok(asked) = possible::secondable(state, press.picture) else { return Vec::new() };
-    let plan = Plan { workload: asked.workload.clone(), hash: asked.plan_hash.clone() };
-    // One may leave it and come back to it: it is the same action then.
-    state.settled = state.settled.take().filter(|id| *id != asked.id);
-    wait_for_answer(state, plan, asked.to, press);
-    if let Some(Dialog::Approve(approve)) = state.dialogs.last_mut() {
-        approve.before = None; // likewise
-    }
-    vec![Effect::Send(Intent::Second { action: asked.id.clone() })]
-}
-
-/// Opens the dialog of a decision; `possible` said that there is a recommendation.
-fn decide(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
-    if state.pane() == Pane::Actions && action == Action::Approve {
-        return second(state, press);
-    }
-    if state.pane() == Pane::Actions {
-        let waiting = possible::cancellable(state, press.picture);
-        return waiting.map_or_else(|_| Vec::new(), |a| vec![Effect::Send(Intent::Cancel { action: a.id.clone() })]);
-    }
-    let Some(view) = rows::current_workload(press.picture, state) else { return Vec::new() };
-    let Ok(recommendation) = &view.advice.recommendation else { return Vec::new() };
-    let plan = Plan { workload: view.workload.name.clone(), hash: recommendation.plan_hash.clone() };
-    match action {
-        Action::Approve => return ask(state, plan, recommendation.recommended, press),
-        Action::Reject => state.dialogs.push(Dialog::Reject { plan, input: Input::default() }),
-        Action::Snooze => state.dialogs.push(Dialog::Snooze { plan, cursor: 0 }),
-        _ => state.dialogs.push(Dialog::Count {
-            plan,
-            current: recommendation.current.desired,
-            limits: recommendation.limits,
-            input: Input::new(&recommendation.recommended.to_string()),
-            problem: None,
-        }),
-    }
-    Vec::new()
-}
-
-/// Opens the approval dialog and asks the engine to check and dry-run the change.
-fn ask(state: &mut State, plan: Plan, to: u32, press: Press<'_>) -> Vec<Effect> {
-    let intent = Intent::Prepare { workload: plan.workload.clone(), to, plan_hash: plan.hash.clone() };
-    wait_for_answer(state, plan, to, press);
-    vec![Effect::Send(intent)]
-}
-
-/// Opens the approval dialog; what was asked for comes with a picture.
-fn wait_for_answer(state: &mut State, plan: Plan, to: u32, press: Press<'_>) {
-    state.dialogs.push(Dialog::Approve(Box::new(Approve {
-        plan,
-        to,
-        opener: press.chord,
-        asked: press.at.uptime,
-        before: press.picture.prepared.as_ref().map(|p| p.action.clone()),
-        shown: None,
-        typed: Input::default(),
-        covered: false,
-    })));
 }
 
 fn open(state: &mut State, picture: &Arc<Picture>) {
@@ -300,12 +334,47 @@ fn open(state: &mut State, picture: &Arc<Picture>) {
                 state.dialogs.push(Dialog::Action { id, scroll: 0 });
             }
         }
+        (_, Pane::Alerts) => {
+            let live = state.shown(picture);
+            let alerts = rows::alerts(live, state);
+            let at = rows::position(alerts.iter().map(|a| &a.id), state.selected(Pane::Alerts));
+            if let Some(alert) = alerts.get(at) {
+                let place = alert.place.clone();
+                visit(state, place);
+            }
+        }
+        (_, Pane::Stages) => {
+            if let Some(view) = rows::current_workload(state.shown(picture), state) {
+                let name = view.workload.name.clone();
+                visit(state, Place::Workload(name));
+            }
+        }
         _ => {}
     }
 }
 
+/// Goes to where an alert or a stage is.
+fn visit(state: &mut State, place: Place) {
+    match place {
+        Place::Workload(name) => {
+            state.filter.clear(); // it may hide the one that was asked for
+            state.selected.insert(Pane::Workloads, name);
+            state.back = if matches!(state.view, View::Workload | View::Day) { state.back } else { state.view };
+            state.view = View::Workload;
+        }
+        Place::Row(view, pane, id) => {
+            state.view = view;
+            state.focus.insert(view, pane);
+            state.selected.insert(pane, id);
+        }
+        Place::Here => {}
+    }
+}
+
 fn back(state: &mut State) {
-    if !state.filter.is_empty() {
+    if state.cross.take().is_some() {
+        // the charts are no longer read
+    } else if !state.filter.is_empty() {
         state.filter.clear();
     } else if state.pane() == Pane::Partitions {
         state.focus.insert(state.view, Pane::Groups);
@@ -382,6 +451,8 @@ fn on_picture(state: &mut State, picture: &Arc<Picture>) -> Vec<Effect> {
         state.say(notice.severity, notice.text.as_str());
         state.noticed = state.noticed.max(Some(notice.at));
     }
+    let mut effects = tell(state, picture);
+    tour::watch(state, picture);
     let uptime = state.uptime;
     let mut wanted = false;
     for dialog in &mut state.dialogs {
@@ -395,8 +466,23 @@ fn on_picture(state: &mut State, picture: &Arc<Picture>) -> Vec<Effect> {
             if picture.mode == Mode::Operate && !wanted && state.settled.as_ref() != Some(&prepared.action) =>
         {
             state.settled = Some(prepared.action.clone());
-            vec![Effect::Send(Intent::Abandon { action: prepared.action.clone() })]
+            effects.push(Effect::Send(Intent::Abandon { action: prepared.action.clone() }));
         }
-        _ => Vec::new(),
+        _ => {}
     }
+    effects
+}
+
+/// Writes down what changed since the picture before; of what became critical the worst is worth an alarm.
+fn tell(state: &mut State, picture: &Arc<Picture>) -> Vec<Effect> {
+    state.past.keep(picture);
+    let Some(before) = state.before.replace(picture.clone()) else { return Vec::new() };
+    let changes = log::changes(&before, picture);
+    let mut critical = changes.iter().filter(|e| e.severity == Severity::Act).map(|e| e.text.clone());
+    let alarm = critical.next().map(|first| match critical.count() {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    });
+    state.log.extend(changes);
+    alarm.map(Effect::Alarm).into_iter().collect()
 }

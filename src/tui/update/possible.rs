@@ -16,11 +16,11 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
     match action {
         _ if action.section() == Section::Decide => decidable(action, state, picture, now),
         Action::Open => match state.pane() {
-            Pane::Workloads if state.view == View::Overview => some_row(state, picture),
-            Pane::Groups | Pane::Actions => some_row(state, picture),
+            Pane::Workloads if matches!(state.view, View::Overview | View::Backtest) => some_row(state, picture),
+            Pane::Groups | Pane::Actions | Pane::Alerts | Pane::Stages => some_row(state, picture),
             _ => nothing(),
         },
-        Action::Back if state.view == View::Overview && state.filter.is_empty() => nothing(),
+        Action::Back if state.view == View::Overview && state.filter.is_empty() && state.cross.is_none() => nothing(),
         Action::Explain if !on_workloads(state) => Err("explain works on a workload: go to the overview first".into()),
         Action::Explain => some_row(state, picture),
         Action::WhatIf if !on_workloads(state) => Err("what if works on a workload: go to the overview first".into()),
@@ -32,20 +32,51 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
         Action::Day if !on_workloads(state) => Err("a day is planned for a workload: go to the overview first".into()),
         Action::Day if state.view == View::Day => nothing(),
         Action::Day => some_row(state, picture),
-        Action::Sort if state.view != View::Overview => Err("only the overview can be sorted".into()),
+        Action::Mark if !on_workloads(state) => Err("only workloads can be marked: go to the overview first".into()),
+        Action::Note if !on_workloads(state) && state.marked.is_empty() => {
+            Err("a note is of a workload: go to the overview first".into())
+        }
+        Action::Links if !on_workloads(state) => Err("links are of a workload: go to the overview first".into()),
+        Action::Links if state.links.is_empty() => {
+            Err("there are no links: write templates under [links] of the configuration".into())
+        }
+        Action::Mark | Action::Note | Action::Links => match rows::current_workload(state.shown(picture), state) {
+            Some(_) => Ok(()),
+            None => nothing(),
+        },
+        Action::Copy => rows::line(state.shown(picture), state).map(|_| ()).ok_or_else(String::new),
+        Action::Columns if state.view != View::Overview => nothing(),
+        Action::Tour if !state.demo => Err("the tour is part of `highwater demo`".into()),
+        Action::Later if state.frozen.is_none() => nothing(),
+        Action::Theme if state.themes.is_empty() => nothing(),
+        Action::Sort | Action::SortReverse if state.view != View::Overview => {
+            Err("only the overview can be sorted".into())
+        }
         Action::ZoomIn if state.zoom == state.zoom.nearer() => Err("this is the shortest span".into()),
         Action::ZoomOut if state.zoom == state.zoom.farther() => Err("this is the longest span".into()),
         Action::NextPane | Action::PreviousPane if state.view.panes().len() < 2 => nothing(),
-        Action::Overview if state.view == View::Overview => nothing(),
-        Action::Kafka if state.view == View::Kafka => nothing(),
-        Action::Ml if state.view == View::Ml => nothing(),
-        Action::Actions | Action::ZoomIn | Action::ZoomOut | Action::Rivals if state.view == View::Actions => nothing(),
+        Action::ZoomIn
+        | Action::ZoomOut
+        | Action::Rivals
+        | Action::Compare
+        | Action::CrossLeft
+        | Action::CrossRight
+            if !charted(state.view) =>
+        {
+            nothing()
+        }
+        _ if action.view() == Some(state.view) => nothing(),
         _ => Ok(()),
     }
 }
 
+/// Whether the cursor of the page stands on a workload.
 fn on_workloads(state: &State) -> bool {
-    state.pane() == Pane::Workloads
+    matches!(state.pane(), Pane::Workloads | Pane::Stages | Pane::Alerts)
+}
+
+fn charted(view: View) -> bool {
+    !matches!(view, View::Actions | View::Alerts | View::Log | View::Backtest)
 }
 
 fn some_row(state: &State, picture: &Picture) -> Result<(), String> {

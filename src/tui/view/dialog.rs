@@ -7,7 +7,7 @@ use super::{
         state::State,
         theme::Slot,
     },
-    actions, approve, explain,
+    actions, approve, choose, explain,
     footer::field,
     help, palette,
     text::{Line, lines, plain, popup, wrap},
@@ -59,6 +59,7 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
         }
         Dialog::Action { scroll, .. } => scrolled(cx, dialog, area, buf, "Action", *scroll),
         Dialog::Palette { input, cursor } => palette::draw(cx, area, buf, input, *cursor),
+        Dialog::Choose { choice, cursor } => choose::draw(cx, area, buf, choice, *cursor),
         Dialog::Filter { .. } => {} // it is the footer's line
         Dialog::Approve(approve) => approve::draw(cx, area, buf, approve),
         Dialog::Reject { plan, input } => {
@@ -88,6 +89,18 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
             };
             let how = plain("14:20 is the next one, +15 is in 15 minutes".to_owned());
             small(cx, area, buf, "Approve for later", &[how, Line::new(), at, said]);
+        }
+        Dialog::Travel { input, problem } => {
+            let mut at = vec![(Slot::Dim, "at (UTC): ".to_owned())];
+            at.extend(field(input));
+            let said = match problem {
+                Some(problem) => vec![(Slot::Act, problem.clone())],
+                None => {
+                    vec![(Slot::Dim, "the screen is frozen there; , and . step by a minute, space goes on".to_owned())]
+                }
+            };
+            let how = plain("03:12 was the last one, -15 was 15 minutes ago".to_owned());
+            small(cx, area, buf, "What was on screen", &[how, Line::new(), at, said]);
         }
         Dialog::Snooze { plan, cursor } => {
             let mut text = vec![plain(format!("{}: do not ask again for", plan.workload)), Line::new()];

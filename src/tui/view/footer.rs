@@ -1,14 +1,23 @@
 //! The keys that can be used here and now; or the line that is being typed.
 
 use super::{
-    super::{Cx, action::Action, dialog::Dialog, filter::Filter, input::Input, theme::Slot, update::possible},
+    super::{
+        Cx,
+        action::Action,
+        dialog::{Choice, Dialog},
+        filter::Filter,
+        input::Input,
+        theme::Slot,
+        update::possible,
+    },
     text::{Line, put, width},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
 /// What the footer offers on a page, the most useful first, as far as it is possible and fits: what is to be decided,
 /// why, the way in and out, the other pages.
-const OFFERED: [Action; 20] = [
+const OFFERED: [Action; 30] = [
+    Action::Tour,
     Action::Approve,
     Action::Reject,
     Action::Explain,
@@ -20,6 +29,10 @@ const OFFERED: [Action; 20] = [
     Action::Kafka,
     Action::Ml,
     Action::Actions,
+    Action::Alerts,
+    Action::Pipeline,
+    Action::Log,
+    Action::Backtest,
     Action::Filter,
     Action::ChangeCount,
     Action::Snooze,
@@ -29,6 +42,11 @@ const OFFERED: [Action; 20] = [
     Action::Sort,
     Action::Palette,
     Action::Freeze,
+    Action::Note,
+    Action::Mark,
+    Action::Copy,
+    Action::Links,
+    Action::Theme,
 ];
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
@@ -86,7 +104,11 @@ fn dialog_hints(cx: &Cx<'_>, dialog: &Dialog) -> Line {
         Dialog::Palette { .. } => &[("enter", "run"), ("up down", "choose"), ("esc", "leave")],
         Dialog::Reject { .. } => &[("enter", "reject with this reason"), ("esc", "leave")],
         Dialog::Count { .. } => &[("enter", "check this count"), ("esc", "leave")],
+        Dialog::Travel { .. } => &[("enter", "show it"), ("esc", "leave")],
         Dialog::At { .. } => &[("enter", "approve for this time"), ("esc", "back")],
+        Dialog::Choose { choice: Choice::Columns, .. } => &[("space", "show or hide"), ("esc", "leave")],
+        Dialog::Choose { choice: Choice::Theme { .. }, .. } => &[("enter", "take it"), ("esc", "as before")],
+        Dialog::Choose { choice: Choice::Link { .. }, .. } => &[("enter", "send to the terminal"), ("esc", "leave")],
         Dialog::Snooze { .. } => &[("enter", "snooze"), ("1 2 3", "choose"), ("esc", "leave")],
         Dialog::Approve(_) | Dialog::Filter { .. } => &[("esc", "leave, nothing is done")],
         Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => &[("esc", "leave")],

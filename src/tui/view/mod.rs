@@ -1,8 +1,11 @@
 //! One panel a file; every one a pure function `draw(cx, area, buf)`.
 
 mod actions;
+mod alerts;
 mod approve;
+mod backtest;
 mod card;
+mod choose;
 mod day;
 mod dialog;
 mod explain;
@@ -10,19 +13,23 @@ mod footer;
 mod header;
 mod help;
 pub mod kafka;
+mod log;
 pub mod ml;
 pub mod overview;
 mod palette;
+mod pipeline;
 mod plot;
 mod tables;
 mod text;
 mod toasts;
+mod tour;
 mod what_if;
 pub mod workload;
 
 pub(super) use dialog::last_line;
 
 use super::{Cx, View, theme::Slot};
+use crate::model::WorkloadView;
 use ratatui::{
     buffer::Buffer,
     layout::{Constraint, Layout, Rect},
@@ -46,6 +53,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         Layout::vertical([Constraint::Length(header::LINES), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::draw(cx, head, buf);
     page(cx, body, buf);
+    tour::draw(cx, body, buf);
     toasts::draw(cx, body, buf);
     footer::draw(cx, foot, buf);
     for dialog in &cx.state.dialogs {
@@ -54,6 +62,11 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     if cx.theme.glyphs().is_ascii() {
         to_ascii(area, buf);
     }
+}
+
+/// The first chart of a workload, for notes.
+pub(super) fn chart(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
+    plot::demand(cx, view, area, buf);
 }
 
 /// The current view.
@@ -65,6 +78,10 @@ fn page(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         View::Day => day::draw(cx, area, buf),
         View::Kafka => kafka::draw(cx, area, buf),
         View::Ml => ml::draw(cx, area, buf),
+        View::Alerts => alerts::draw(cx, area, buf),
+        View::Pipeline => pipeline::draw(cx, area, buf),
+        View::Log => log::draw(cx, area, buf),
+        View::Backtest => backtest::draw(cx, area, buf),
     }
 }
 

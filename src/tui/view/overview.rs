@@ -75,7 +75,7 @@ fn workloads(cx: &Cx<'_>, shown: &[&std::sync::Arc<WorkloadView>], area: Rect, b
     let cursor = rows::position(shown.iter().map(|w| &w.workload.name), cx.state.selected(Pane::Workloads));
     let inside = Rect { height: area.height.saturating_sub(2), ..area };
     let remark = table::position(shown.len(), Some(cursor), inside);
-    let title = format!("Workloads, {}", cx.state.sort.title());
+    let title = format!("Workloads, {}", cx.state.order());
     let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
     if shown.is_empty() {
         widget::empty(cx.theme, &nothing(cx), inner, buf);
@@ -84,7 +84,25 @@ fn workloads(cx: &Cx<'_>, shown: &[&std::sync::Arc<WorkloadView>], area: Rect, b
     let spark = SPARK[usize::from(inner.width >= WIDE)];
     let mut columns = COLUMNS;
     columns[6].most = (spark.0 + spark.1 + 1) as u16;
-    table::draw(cx.theme, &columns, shown.len(), Some(cursor), inner, buf, |i| cells(cx, shown[i], spark));
+    let wanted: Vec<bool> = COLUMNS.iter().map(|c| !cx.state.hidden.contains(&name(c))).collect();
+    let columns: Vec<Column> = keep(columns, &wanted).collect();
+    let row = |i: usize| keep(cells(cx, shown[i], spark), &wanted).collect();
+    table::draw(cx.theme, &columns, shown.len(), Some(cursor), inner, buf, row);
+}
+
+/// What stands in the columns that are wanted.
+fn keep<T>(all: impl IntoIterator<Item = T>, wanted: &[bool]) -> impl Iterator<Item = T> {
+    all.into_iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(one, _)| one)
+}
+
+/// The columns that can be hidden, by name, with what stands in their heads.
+pub fn columns() -> impl Iterator<Item = (String, &'static str)> {
+    COLUMNS.iter().filter(|c| c.rank > 0).map(|c| (name(c), c.title.trim()))
+}
+
+/// The name of a column in the configuration.
+fn name(column: &Column) -> String {
+    column.title.trim().trim_end_matches("/S").to_lowercase()
 }
 
 /// Why the table is empty, and what to try.
@@ -117,7 +135,11 @@ fn cells(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Vec<Line<'s
         } else {
             value::severity(theme, view.severity)
         },
-        span(" ", theme.style(Slot::Text)),
+        if cx.state.marked.contains(&view.workload.name) {
+            span(theme.glyphs().mark, theme.style(Slot::Mark))
+        } else {
+            span(" ", theme.style(Slot::Text))
+        },
         span(
             view.workload.name.to_string(),
             if view.severity == Severity::Act { theme.strong(Slot::Text) } else { theme.style(Slot::Text) },

@@ -34,25 +34,71 @@ fn page(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, 
     export::text(&buf)
 }
 
+/// Columns and lines that every page is looked at.
+const SIZES: [(u16, u16); 4] = [(60, 15), (80, 24), (120, 40), (200, 60)];
+
+/// A state with something in the log.
+fn busy(view: View) -> State {
+    let mut state = state(view);
+    let (before, after) = (fixture::picture(Mode::Operate), fixture::later(&fixture::picture(Mode::Operate), 30.0));
+    let mut worse = after.clone();
+    worse.sources[1].health = crate::model::Health::Down;
+    let audit = Arc::make_mut(&mut worse.workloads[5]);
+    (audit.severity, audit.headline) = (crate::model::Severity::Act, "41 s behind, the objective is 30 s".into());
+    state.log.extend(tui::log::changes(&before, &worse));
+    state.log.extend(tui::log::changes(&worse, &after));
+    state
+}
+
 #[test]
 fn pages() {
     let picture = fixture::picture(Mode::Operate);
-    for view in View::ALL {
-        for size in [(60, 15), (80, 24), (120, 40), (200, 60)] {
-            let text = page(&picture, &state(view), &Theme::default(), size);
-            insta::assert_snapshot!(format!("{}_{}x{}", view.name(), size.0, size.1), text);
-        }
+    let ascii = Theme::fallback(Depth::None, Charset::Ascii);
+    for view in View::ALL.into_iter().filter(|v| *v != View::Day) {
+        let state = busy(view);
+        let looks = SIZES.iter().map(|size| (size, Theme::default())).chain([(&SIZES[1], ascii.clone())]);
+        let shots = looks.map(|(size, theme)| {
+            let charset = theme.glyphs().charset.name();
+            format!("{}x{}, {charset}\n{}", size.0, size.1, page(&picture, &state, &theme, *size))
+        });
+        insta::assert_snapshot!(format!("{}", view.name()), shots.collect::<Vec<_>>().join("\n"));
     }
 }
 
 #[test]
-fn pages_in_ascii() {
-    let picture = fixture::picture(Mode::Watch);
-    let theme = Theme::fallback(Depth::None, Charset::Ascii);
-    for view in [View::Overview, View::Ml] {
-        let text = export::text(&screen(&picture, &state(view), &theme, (120, 40)));
-        assert!(text.is_ascii(), "{text}");
-        insta::assert_snapshot!(format!("{}_ascii", view.name()), page(&picture, &state(view), &theme, (120, 40)));
+fn the_day() {
+    let picture = fixture::picture(Mode::Operate);
+    for size in SIZES {
+        let text = page(&picture, &state(View::Day), &Theme::default(), size);
+        insta::assert_snapshot!(format!("day_{}x{}", size.0, size.1), text);
+    }
+}
+
+/// With fewer colours the same is said: no word goes, and nothing is drawn in a colour that the terminal has not.
+#[test]
+fn pages_with_fewer_colours() {
+    use ratatui::style::Color;
+    let picture = fixture::picture(Mode::Operate);
+    for (view, size) in View::ALL.into_iter().flat_map(|v| SIZES.map(|s| (v, s))) {
+        let state = busy(view);
+        let drawn = |depth, charset| screen(&picture, &state, &Theme::fallback(depth, charset), size);
+        let full = export::text(&drawn(Depth::True, Charset::Braille));
+        for depth in [Depth::Ansi256, Depth::Ansi16, Depth::None] {
+            let buf = drawn(depth, Charset::Braille);
+            // Without colour the cursor is a glyph at the left, and the forecast's band a shade.
+            let words = |line: &str| line.replace(['▌', '░', '▒', '▓', '▁', '▂', '▃', '▄', '▅', '▆', '▇'], " ");
+            let text = export::text(&buf);
+            let same = |(a, b): (&str, &str)| words(a).trim_end() == words(b).trim_end();
+            assert!(text.lines().zip(full.lines()).all(same), "{} {size:?}:\n{text}\n{full}", view.name());
+            let known = |c: Color| match depth {
+                Depth::None => c == Color::Reset,
+                Depth::Ansi16 => !matches!(c, Color::Rgb(..) | Color::Indexed(_)),
+                _ => !matches!(c, Color::Rgb(..)),
+            };
+            assert!(buf.content.iter().all(|c| known(c.fg) && known(c.bg)), "{} {size:?} {depth:?}", view.name());
+        }
+        let text = export::text(&drawn(Depth::None, Charset::Ascii));
+        assert!(text.is_ascii(), "{} {size:?}:\n{text}", view.name());
     }
 }
 

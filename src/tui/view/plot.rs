@@ -3,7 +3,7 @@
 use crate::{
     advise,
     model::{
-        ActionState, Capacity, DayPlan, Forecast, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView,
+        ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView,
         duration, si,
     },
     tui::{
@@ -19,6 +19,7 @@ use ratatui::{
     buffer::Buffer,
     layout::{Constraint, Direction, Layout, Rect},
 };
+use std::sync::Arc;
 
 /// Seconds ahead when there is no forecast to say so.
 const AHEAD: f64 = 1_800.0;
@@ -163,6 +164,7 @@ pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, 
         limits,
         steps,
         marks: Vec::new(),
+        cross: None,
     }
     .draw(inner, buf);
 }
@@ -183,7 +185,10 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         role => format!("{}, {}", role.name(), signal.unit),
     };
     let title = format!("{}  {what}", view.workload.name);
+    let second = compared(cx, view, signal);
     let remark = match seen_since(signal, cx.picture.at, back) {
+        _ if cx.state.cross.is_some() => read(cx, signal, over.forecast, second.as_deref()),
+        _ if second.is_some() => format!("beside {}", cx.state.compare.word()),
         Some(since) => format!("seen since {since}"),
         None => format!("{} back, {} ahead", duration(back), duration(ahead)),
     };
@@ -204,13 +209,49 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         ahead,
         unit: if signal.role == Role::Progress { "%" } else { signal.unit },
         history: Some(&signal.track),
-        second: None,
+        second: second.as_deref(),
         forecast: over.forecast,
         limits: over.limits,
         steps: over.steps,
         marks: own.map(|a| (a.updated, format!("{}{arrow}{}", a.from, a.to))).collect(),
+        cross: cx.state.cross.map(|s| cx.picture.at.plus(s)),
     }
     .draw(inner, buf);
+}
+
+/// The same time of another day, when that was asked for and found.
+fn compared(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView) -> Option<Arc<Grid>> {
+    let r = cx.state.recalled.as_ref().filter(|r| r.compare == cx.state.compare)?;
+    let same = r.key.entity == view.workload.entity && r.key.role == signal.role;
+    r.track.clone().filter(|_| same)
+}
+
+/// What the chart says where it is read: the value, else what is expected; and the same of another day.
+fn read(cx: &Cx<'_>, signal: &SignalView, forecast: Option<&Forecast>, second: Option<&Grid>) -> String {
+    let at = cx.picture.at.plus(cx.state.cross.unwrap_or(0.0));
+    let value = |grid: &Grid| {
+        let i = at.since(grid.start) / grid.step.max(1e-3);
+        let known = (i >= 0.0).then(|| grid.values.get(i as usize).copied().flatten()).flatten();
+        known.map(|v| printed(v, signal.unit))
+    };
+    let expected = forecast.and_then(|f| f.points.iter().find(|q| q.t >= at)).filter(|_| at > cx.picture.at);
+    let said = match (expected, value(&signal.track)) {
+        (Some(q), _) => format!("p50 {}, p95 {}", printed(q.p50, signal.unit), printed(q.p95, signal.unit)),
+        (None, Some(v)) => v,
+        (None, None) => "not known".to_owned(),
+    };
+    let beside = second.and_then(value).map_or_else(String::new, |v| format!(", {} {v}", cx.state.compare.word()));
+    format!("{} UTC: {said}{beside}", format::clock_seconds(at))
+}
+
+/// A value with its unit.
+fn printed(value: f64, unit: &str) -> String {
+    match unit {
+        "s" => duration(value),
+        "bytes" => format::bytes(value),
+        unit if unit.ends_with("/s") => format::rate(value),
+        _ => si(value),
+    }
 }
 
 /// When the first sample was taken, where that is well after the chart's left edge: a blank there is not a zero.

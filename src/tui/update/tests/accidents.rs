@@ -15,48 +15,12 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let keys = prop::sample::select(vec![
-        "a",
-        "a",
-        "a",
-        "y",
-        "y",
-        "y",
-        "y",
-        "a",
-        "y",
-        "enter",
-        "esc",
-        "c",
-        "x",
-        "z",
-        "e",
-        "w",
-        "v",
-        "j",
-        "k",
-        "G",
-        "space",
-        "?",
-        ":",
-        "/",
-        "8",
-        "2",
-        "1",
-        "tab",
-        "ctrl-u",
-        "backspace",
-        "f",
-        "r",
-        "u",
-        "d",
-        "pgdn",
-        "end",
-        "]",
-        "[",
-        "s",
-        "q",
-    ]);
+    let keys: Vec<&str> =
+        "a a a y y y y a y enter esc c x z e w v j k G space ? : / 8 7 6 5 2 1 tab ctrl-u backspace f r u d \
+        pgdn end ] [ s q m n C T o p Y S"
+            .split_whitespace()
+            .collect();
+    let keys = prop::sample::select(keys);
     prop_oneof![
         12 => (keys, prop::sample::select(vec![0_u64, 30, 300, 500, 1_000, 5_000])).prop_map(|(k, w)| Step::Key(k, w)),
         1 => prop::sample::select(vec!["y", "fraud\ny\n", "\u{1b}[31m"]).prop_map(Step::Paste),

@@ -3,6 +3,8 @@
 mod accidents;
 mod decide;
 mod later;
+mod look;
+mod monkey;
 
 use super::*;
 use crate::model::{

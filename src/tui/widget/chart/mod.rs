@@ -75,6 +75,8 @@ pub struct Chart<'a> {
     pub steps: Vec<Step>,
     /// Actions: when, and `6→10`.
     pub marks: Vec<(Time, String)>,
+    /// Where it is read.
+    pub cross: Option<Time>,
 }
 
 /// Lines at the top for names of limits that lie above it.
@@ -116,6 +118,7 @@ impl Chart<'_> {
         self.limits(&plot, &canvas, buf);
         let risers = steps::draw(self.theme, &plot, &self.steps, &canvas, buf);
         self.present(&plot, &canvas, buf);
+        self.crossed(&plot, &canvas, buf);
         self.dots(&plot, &canvas, buf);
         let mut taken = steps::labels(self.theme, &plot, &self.steps, &canvas, &risers, buf);
         self.limit_labels(&plot, &canvas, &mut taken, buf);
@@ -183,11 +186,12 @@ impl Chart<'_> {
         };
         for (grid, slot) in [(self.second, Slot::HistorySecond), (self.history, Slot::History)] {
             let Some(grid) = grid else { continue };
+            // Of another day also what came after this time is known.
+            let edge = if slot == Slot::History { self.now } else { plot.time.right() };
             let mut last: Option<(i64, i64)> = None;
             for (i, value) in grid.values.iter().enumerate() {
-                let here = value
-                    .filter(|_| grid.at(i) >= plot.time.left && grid.at(i) <= self.now)
-                    .map(|v| place(grid.at(i), v));
+                let here =
+                    value.filter(|_| grid.at(i) >= plot.time.left && grid.at(i) <= edge).map(|v| place(grid.at(i), v));
                 if let Some(here) = here {
                     canvas.line(last.unwrap_or(here), here, slot);
                 }
@@ -225,6 +229,21 @@ impl Chart<'_> {
         for line in 0..plot.area.height {
             if canvas.cell(plot.time.now, usize::from(line)).is_none() {
                 buf.set_string(x, plot.area.y + line, self.theme.glyphs().now, self.theme.style(Slot::Now));
+            }
+        }
+    }
+
+    /// The instant at which it is read.
+    fn crossed(&self, plot: &Plot, canvas: &Canvas, buf: &mut Buffer) {
+        let Some(at) = self.cross.map(|t| plot.time.x(t)).filter(|x| *x >= 0.0) else { return };
+        let column = at as usize;
+        if column >= plot.time.width {
+            return;
+        }
+        let style = self.theme.style(Slot::BorderFocus);
+        for line in 0..plot.area.height {
+            if canvas.cell(column, usize::from(line)).is_none() {
+                buf.set_string(plot.area.x + column as u16, plot.area.y + line, self.theme.glyphs().axis, style);
             }
         }
     }

@@ -1,0 +1,233 @@
+//! What changed from one picture to the next, as sentences: the log page, notices to the terminal and the accessible
+//! mode all tell the same.
+
+use super::format;
+use crate::model::{Action, Health, Label, Picture, Severity, SourceStatus, Time, WorkloadView};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+/// Entries kept; older ones go first.
+const MOST: usize = 1_000;
+/// Workloads that may come or go at once before they are told as a number.
+const FEW: usize = 5;
+
+/// One thing that changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Grows by one with each entry; 0 until it is in a log.
+    pub number: u64,
+    /// When it was seen.
+    pub at: Time,
+    /// How bad it is now.
+    pub severity: Severity,
+    /// What, as a sentence that begins with what it is about.
+    pub text: String,
+}
+
+impl Entry {
+    fn new(at: Time, severity: Severity, text: String) -> Self {
+        Self { number: 0, at, severity, text }
+    }
+
+    /// The id for the cursor.
+    pub fn id(&self) -> Label {
+        Label::new(&self.number.to_string())
+    }
+}
+
+/// The newest entries.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    entries: VecDeque<Entry>,
+    numbered: u64,
+}
+
+impl Log {
+    /// Adds entries, oldest first.
+    pub fn extend(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        for mut entry in entries {
+            self.numbered += 1;
+            entry.number = self.numbered;
+            if self.entries.len() >= MOST {
+                self.entries.pop_front();
+            }
+            self.entries.push_back(entry);
+        }
+    }
+
+    /// Entries, the newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev()
+    }
+}
+
+/// What changed between two pictures, the worst kinds of thing first.
+pub fn changes(before: &Picture, after: &Picture) -> Vec<Entry> {
+    let at = after.at;
+    let mut out = Vec::new();
+    for source in &after.sources {
+        let same = |s: &&SourceStatus| s.kind == source.kind && s.name == source.name;
+        if before.sources.iter().find(same).is_none_or(|s| s.health != source.health) {
+            out.push(Entry::new(at, health(source.health), of_source(source)));
+        }
+    }
+    for notice in after.notices.iter().filter(|n| !before.notices.contains(n)) {
+        out.push(Entry::new(notice.at, notice.severity, notice.text.to_string()));
+    }
+    for action in after.actions.iter().rev() {
+        let known = before.actions.iter().find(|a| a.id == action.id);
+        if known.is_none_or(|a| a.state != action.state) && action.updated.since(before.at) > -60.0 {
+            out.push(of_action(action));
+        }
+    }
+    workloads(before, after, &mut out);
+    out
+}
+
+fn health(health: Health) -> Severity {
+    match health {
+        Health::Ok => Severity::Ok,
+        Health::Connecting => Severity::Unknown,
+        Health::Degraded => Severity::Look,
+        Health::Down => Severity::Act,
+    }
+}
+
+fn of_source(source: &SourceStatus) -> String {
+    let word = match source.health {
+        Health::Connecting => "connecting",
+        Health::Ok => "answers",
+        Health::Degraded => "answers in part",
+        Health::Down => "does not answer",
+    };
+    let detail = if source.detail.is_empty() { String::new() } else { format!(": {}", source.detail) };
+    format!("{} {} {word}{detail}", source.kind.name(), source.name)
+}
+
+fn of_action(action: &Action) -> Entry {
+    use crate::model::ActionState::{Applied, Applying, Approved, Failed, Unknown, Verified};
+    let severity = match action.state {
+        Failed | Unknown => Severity::Act,
+        Verified => Severity::Ok,
+        Applied | Applying | Approved => Severity::Look,
+        _ => Severity::Unknown,
+    };
+    let (from, to, state) = (action.from, action.to, action.state.name());
+    let why = if action.reason.is_empty() { String::new() } else { format!(": {}", action.reason) };
+    Entry::new(
+        action.updated,
+        severity,
+        format!("{}: {from} to {to} {state} by {}{why}", action.workload, action.actor),
+    )
+}
+
+/// Severity, count and recommendation of each workload; those that came and went.
+fn workloads(before: &Picture, after: &Picture, out: &mut Vec<Entry>) {
+    let known: HashMap<&str, &Arc<WorkloadView>> =
+        before.workloads.iter().map(|w| (w.workload.name.as_str(), w)).collect();
+    let mut new = Vec::new();
+    for view in &after.workloads {
+        match known.get(view.workload.name.as_str()) {
+            None => new.push(view.workload.name.as_str()),
+            Some(old) if Arc::ptr_eq(old, view) => {}
+            Some(old) => of_workload(old, view, after.at, out),
+        }
+    }
+    let gone: Vec<&str> = if known.len() + new.len() == after.workloads.len() {
+        Vec::new()
+    } else {
+        let there: HashSet<&str> = after.workloads.iter().map(|w| w.workload.name.as_str()).collect();
+        before.workloads.iter().map(|w| w.workload.name.as_str()).filter(|n| !there.contains(n)).collect()
+    };
+    for (names, word) in [(new, "appeared"), (gone, "is not seen any more")] {
+        if names.len() > FEW {
+            out.push(Entry::new(after.at, Severity::Ok, format!("{} workloads: each {word}", names.len())));
+        } else {
+            let told = names.into_iter().map(|n| Entry::new(after.at, Severity::Ok, format!("{n}: {word}")));
+            out.extend(told);
+        }
+    }
+}
+
+fn of_workload(old: &WorkloadView, new: &WorkloadView, at: Time, out: &mut Vec<Entry>) {
+    let name = &new.workload.name;
+    if old.severity != new.severity {
+        let word = match new.severity {
+            Severity::Ok => "as it should be".to_owned(),
+            _ if new.headline.is_empty() => format::severity(new.severity).to_owned(),
+            _ => new.headline.clone(),
+        };
+        out.push(Entry::new(at, new.severity, format!("{name}: {word} (was {})", format::severity(old.severity))));
+    }
+    let count = |v: &WorkloadView| v.state.replicas.as_ref().map(|r| r.desired);
+    if let (Some(from), Some(to)) = (count(old), count(new))
+        && from != to
+    {
+        out.push(Entry::new(at, Severity::Ok, format!("{name}: replicas {from} to {to}")));
+    }
+    let wanted = |v: &WorkloadView| {
+        let change = v.advice.recommendation.as_ref().ok().filter(|r| r.is_change());
+        change.map(|r| r.recommended)
+    };
+    if wanted(old) != wanted(new)
+        && let (Some(to), Ok(r)) = (wanted(new), &new.advice.recommendation)
+    {
+        let why = r.reasons.first().map_or(String::new(), |why| format!(": {why}"));
+        out.push(Entry::new(
+            at,
+            new.severity,
+            format!("{name}: {to} replicas recommended instead of {}{why}", r.current.desired),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Mode, tui::fixture};
+
+    fn texts(before: &Picture, after: &Picture) -> Vec<String> {
+        changes(before, after).into_iter().map(|e| e.text).collect()
+    }
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let before = fixture::picture(Mode::Operate);
+        assert_eq!(texts(&before, &before), [""; 0]);
+        let mut after = before.clone();
+        after.sources[1].health = Health::Down;
+        after.sources[1].detail = Label::new("connection refused");
+        let fraud = Arc::make_mut(&mut after.workloads[0]);
+        fraud.severity = Severity::Ok;
+        let audit = Arc::make_mut(&mut after.workloads[5]);
+        audit.severity = Severity::Act;
+        audit.headline = "40 s behind".into();
+        after.workloads.remove(7);
+        assert_eq!(
+            texts(&before, &after),
+            [
+                "prometheus main does not answer: connection refused",
+                "fraud-scorer: as it should be (was act)",
+                "payments-audit: 40 s behind (was ok)",
+                "train-embeddings: is not seen any more",
+            ]
+        );
+    }
+
+    #[test]
+    fn many_that_come_at_once_are_a_number() {
+        let before = Picture::empty(Mode::Watch, "x", fixture::NOW);
+        let after = fixture::crowd(200);
+        assert!(texts(&before, &after).contains(&"200 workloads: each appeared".to_owned()));
+    }
+
+    #[test]
+    fn a_log_keeps_the_newest() {
+        let mut log = Log::default();
+        log.extend((0..MOST + 5).map(|i| Entry::new(fixture::NOW, Severity::Ok, i.to_string())));
+        assert_eq!(log.newest().count(), MOST);
+        assert_eq!(log.newest().next().map(|e| e.text.clone()), Some((MOST + 4).to_string()));
+    }
+}

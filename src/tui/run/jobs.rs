@@ -1,0 +1,146 @@
+//! Work on disk that the screen asks for and does not wait for: each runs on a thread of its own and comes back as what
+//! was done.
+
+use crate::{
+    history,
+    model::{Grid, Label, Picture, SignalKey, Time},
+    tui::{
+        backtest::{Answer, Question},
+        state::Compare,
+        theme::{Shelf, Theme},
+    },
+};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+use tokio::task::JoinSet;
+
+/// Seconds between the points of a series that is looked up.
+const STEP: f64 = 60.0;
+
+/// What was done.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A theme was read: by name, or because its file changed.
+    Theme(Result<Box<Theme>, String>),
+    /// When the theme's files were last written.
+    Written(Option<SystemTime>),
+    /// A backtest was played.
+    Backtested(u64, Result<Arc<Answer>, String>),
+    /// A series of the stored history was looked up.
+    Recalled(SignalKey, Compare, Result<Option<Grid>, String>),
+    /// Something was saved; a sentence, or why not.
+    Saved(Result<String, String>),
+}
+
+/// What is being done.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    running: JoinSet<Done>,
+    /// The number of the backtest that somebody waits for; 0: nobody does.
+    asked: Arc<AtomicU64>,
+}
+
+impl Jobs {
+    /// Starts one.
+    pub(super) fn start(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
+        self.running.spawn_blocking(work);
+    }
+
+    /// The next one that is done; pending while there is none. Cancel safe.
+    pub(super) async fn next(&mut self) -> Done {
+        match self.running.join_next().await {
+            Some(Ok(done)) => done,
+            Some(Err(e)) => Done::Saved(Err(format!("it broke, see the log: {e}"))),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads a theme.
+    pub(super) fn theme(&mut self, shelf: &Shelf, name: String) {
+        let shelf = shelf.clone();
+        self.start(move || Done::Theme(shelf.load(&name).map(Box::new)));
+    }
+
+    /// Looks when a theme's files were written, if it has any.
+    pub(super) fn look_at(&mut self, theme: &Theme) {
+        if theme.is_file() && self.running.is_empty() {
+            let theme = theme.clone();
+            self.start(move || Done::Written(theme.written()));
+        }
+    }
+
+    /// Looks a series up in the history file of the state directory.
+    pub(super) fn recall(&mut self, home: Option<PathBuf>, key: SignalKey, compare: Compare, span: (Time, Time)) {
+        self.start(move || {
+            let found = home.map_or(Ok(None), |home| history::recall(&home, &key, span, STEP));
+            Done::Recalled(key, compare, found)
+        });
+    }
+
+    /// Plays a backtest until somebody asks for another one.
+    pub(super) fn backtest(&mut self, number: u64, picture: Arc<Picture>, workload: Label) {
+        self.asked.store(number, Ordering::Relaxed);
+        let asked = self.asked.clone();
+        self.start(move || {
+            let played = Question::of(&picture, workload.as_str()).and_then(|question| {
+                let answer = question.answer(&|| asked.load(Ordering::Relaxed) == number);
+                answer.map(Arc::new).ok_or_else(|| "it was left".to_owned())
+            });
+            Done::Backtested(number, played)
+        });
+    }
+
+    /// Gives up the backtest that is being played.
+    pub(super) fn leave_backtest(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+    }
+
+    /// Writes files into a folder that is made when it is absent, for the owner only.
+    pub(super) fn save(&mut self, folder: Option<PathBuf>, files: Vec<(String, String)>) {
+        self.start(move || Done::Saved(save(folder, &files)));
+    }
+}
+
+fn save(folder: Option<PathBuf>, files: &[(String, String)]) -> Result<String, String> {
+    use std::{
+        fs::{DirBuilder, OpenOptions},
+        io::Write,
+        os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    };
+    let folder = folder.ok_or("nothing can be saved: there is no state directory; set $XDG_STATE_HOME")?;
+    let cannot = |e: std::io::Error| format!("cannot save to {}: {e}", folder.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(cannot)?;
+    for (name, text) in files {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(folder.join(name)).and_then(|mut f| f.write_all(text.as_bytes())).map_err(cannot)?;
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    Ok(format!("saved {} in {}", names.join(", "), folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_for_the_owner_and_failures_are_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("notes");
+        let said = save(Some(folder.clone()), &[("a.md".into(), "text".into())]).unwrap();
+        assert!(said.starts_with("saved a.md in "), "{said}");
+        let file = folder.join("a.md");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "text");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let why = save(Some(file), &[("b".into(), String::new())]).unwrap_err();
+        assert!(why.contains("cannot save to"), "{why}");
+        assert!(save(None, &[]).unwrap_err().contains("XDG_STATE_HOME"));
+    }
+}

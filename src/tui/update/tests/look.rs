@@ -1,0 +1,159 @@
+//! Keys that change what is shown and take things away from the screen.
+
+use super::*;
+use crate::{
+    model::Link,
+    tui::{fixture, state::Compare},
+};
+
+fn desk() -> Desk {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.picture = Arc::new(fixture::picture(Mode::Operate));
+    desk
+}
+
+#[test]
+fn marked_workloads_stand_on_top_and_can_be_shown_alone() {
+    let mut desk = desk();
+    desk.press("G m g j m");
+    let names = |desk: &Desk| {
+        let rows = rows::workloads(&desk.picture, &desk.state);
+        rows.iter().map(|w| w.workload.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&desk)[..3], ["fraud-scorer", "train-embeddings", "fraud-model"], "worst first among the marked");
+    desk.press("/ m a r k e d enter");
+    assert_eq!(names(&desk), ["fraud-scorer", "train-embeddings"]);
+    desk.press("m esc");
+    assert_eq!(desk.state.marked.len(), 1, "the same key takes the mark away");
+}
+
+#[test]
+fn a_theme_is_seen_while_it_is_chosen_and_esc_brings_the_old_one_back() {
+    let mut desk = desk();
+    desk.state.themes = ["harbor-dark", "nord", "mono"].map(str::to_owned).to_vec();
+    desk.state.theme = "harbor-dark".into();
+    desk.press("T");
+    assert_eq!(desk.press("j"), [Effect::Theme("nord".into())]);
+    assert_eq!(desk.press("esc"), [Effect::Theme("harbor-dark".into())]);
+    desk.press("T j j");
+    assert_eq!(desk.press("enter"), []);
+    assert!(desk.state.theme == "mono" && desk.said().contains("theme = \"mono\""), "{}", desk.said());
+}
+
+#[test]
+fn columns_come_and_go() {
+    let mut desk = desk();
+    desk.press("C space");
+    assert_eq!(desk.state.hidden.len(), 1);
+    desk.press("space j enter esc");
+    assert_eq!(desk.state.hidden.iter().map(String::as_str).collect::<Vec<_>>(), ["demand"]);
+}
+
+#[test]
+fn a_note_is_saved_and_sent() {
+    let mut desk = desk();
+    let effects = desk.press("n");
+    let [Effect::Copy(text), Effect::Save { folder: "notes", files }] = &effects[..] else { panic!("{effects:?}") };
+    assert!(text.starts_with("# fraud-scorer\n") && files[0].1 == *text);
+    assert!(files[0].0.starts_with("fraud-scorer-2023111") && files[0].0.ends_with("Z.md"), "{}", files[0].0);
+    desk.press("m j m");
+    let effects = desk.press("n");
+    assert!(matches!(&effects[0], Effect::Copy(text) if text.matches("\n# ").count() == 1), "one note of both");
+}
+
+#[test]
+fn links_are_filled_in_for_the_workload() {
+    let mut desk = desk();
+    desk.press("o");
+    assert!(desk.said().contains("[links]"), "{}", desk.said());
+    let template = "https://g/d?g={id}&ns={namespace}".to_owned();
+    desk.state.links = Arc::new(vec![Link { name: "grafana".into(), template }]);
+    assert_eq!(desk.press("o enter"), [Effect::Copy("https://g/d?g=fraud-scorer&ns=payments".into())]);
+}
+
+#[test]
+fn the_row_under_the_cursor_is_sent_whole() {
+    let mut desk = desk();
+    assert_eq!(desk.press("Y"), [Effect::Copy("fraud-scorer".into())]);
+    let effects = desk.press("5 Y");
+    assert!(matches!(&effects[..], [Effect::Copy(text)] if text.starts_with("CRITICAL ")), "{effects:?}");
+}
+
+#[test]
+fn an_alert_leads_to_where_it_is_seen_and_back() {
+    let mut desk = desk();
+    desk.press("5");
+    let alerts = rows::alerts(&desk.picture, &desk.state);
+    let at = alerts.iter().position(|a| a.subject == "fraud-model").unwrap();
+    desk.state.selected.insert(Pane::Alerts, alerts[at].id.clone());
+    let effects = desk.press("a");
+    assert!(matches!(&effects[..], [Effect::Send(Intent::Prepare { workload, .. })] if workload == "fraud-model"));
+    desk.press("esc enter");
+    assert_eq!(desk.state.view, View::Workload);
+    assert_eq!(rows::current_workload(&desk.picture, &desk.state).unwrap().workload.name, *"fraud-model");
+    desk.press("esc");
+    assert_eq!(desk.state.view, View::Alerts);
+}
+
+#[test]
+fn what_became_critical_raises_one_alarm_and_stands_in_the_log() {
+    let mut desk = desk();
+    desk.publish(|_| {});
+    let effects = desk.publish(|p| {
+        for i in [5, 7] {
+            let view = Arc::make_mut(&mut p.workloads[i]);
+            (view.severity, view.headline) = (Severity::Act, "41 s behind".into());
+        }
+    });
+    assert_eq!(effects, [Effect::Alarm("payments-audit: 41 s behind (was ok) (and 1 more)".into())]);
+    assert_eq!(desk.publish(|_| {}), [], "once");
+    assert_eq!(desk.state.log.newest().count(), 2);
+}
+
+#[test]
+fn an_earlier_screen_cannot_be_decided_on() {
+    let mut desk = desk();
+    desk.publish(|_| {});
+    let start = desk.picture.at;
+    for _ in 0..5 {
+        let next = fixture::later(&desk.picture, 60.0);
+        desk.publish(|p| *p = next);
+    }
+    desk.press(", ,");
+    assert_eq!(desk.state.frozen.as_ref().map(|f| f.at), Some(start.plus(180.0)));
+    assert_eq!(desk.press("a"), []);
+    assert!(desk.said().contains("frozen"), "{}", desk.said());
+    desk.press(". .");
+    assert!(desk.state.frozen.is_none(), "the screen goes on");
+    desk.press("@ - 3 enter");
+    assert_eq!(desk.state.frozen.as_ref().map(|f| f.at), Some(start.plus(120.0)));
+    desk.press("space");
+    assert!(desk.state.frozen.is_none());
+}
+
+#[test]
+fn another_day_is_looked_up_once_for_what_is_on_screen() {
+    let mut desk = desk();
+    let effects = desk.press("=");
+    let [Effect::Recall { key, compare: Compare::Yesterday, span }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((key.entity.id.as_str(), key.role), ("fraud-scorer", crate::model::Role::Demand));
+    assert!(desk.picture.at.since(span.0) > 86_400.0 && desk.picture.at.since(span.1) < 86_400.0);
+    assert_eq!(desk.press("k"), [], "it is on its way");
+    assert!(matches!(&desk.press("j")[..], [Effect::Recall { key, .. }] if key.entity.id == "fraud-model"));
+    let grid = Grid { start: span.0, step: 60.0, values: vec![Some(1.0); 90] };
+    desk.event(Event::Recalled(key.clone(), Compare::Yesterday, Some(Arc::new(grid.clone()))));
+    assert!(desk.state.recalled.as_ref().unwrap().track.is_none(), "that was another one's");
+    let key = desk.state.recalled.as_ref().unwrap().key.clone();
+    desk.event(Event::Recalled(key, Compare::Yesterday, Some(Arc::new(grid))));
+    let track = desk.state.recalled.as_ref().unwrap().track.clone().unwrap();
+    assert_eq!(track.start, span.0.plus(86_400.0), "moved to the present");
+}
+
+#[test]
+fn charts_are_read_at_an_instant_until_esc() {
+    let mut desk = desk();
+    desk.press("enter left left");
+    assert_eq!(desk.state.cross, Some(-120.0));
+    desk.press("esc");
+    assert_eq!((desk.state.cross, desk.state.view), (None, View::Workload));
+}

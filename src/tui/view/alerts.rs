@@ -1,0 +1,94 @@
+//! What is wrong, worst first; below it the chosen one in full, with its mend.
+
+use super::text::{Line, lines, wrap};
+use crate::tui::{
+    Cx,
+    alerts::{self, Trouble},
+    format, rows,
+    state::Pane,
+    theme::Slot,
+    widget::{
+        self, span,
+        table::{self, Column},
+        value,
+    },
+};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text,
+};
+
+const COLUMNS: [Column; 5] = [
+    Column::words("  SEVERITY", 10, 10, 1),
+    Column::words("WHAT", 12, 30, 0),
+    Column::numbers("FOR", 4, 3),
+    Column::words("WRONG", 20, 110, 0),
+    Column::words("MEND", 20, 90, 4),
+];
+
+/// Lines of the panel with the chosen one.
+const DETAIL: u16 = 8;
+
+pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let all = rows::alerts(cx.picture, cx.state);
+    let cursor = rows::position(all.iter().map(|a| &a.id), cx.state.selected(Pane::Alerts));
+    let detail = if area.height >= 14 && !all.is_empty() { DETAIL } else { 0 };
+    let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(detail)]).areas(area);
+    let inside = Rect { height: top.height.saturating_sub(2), ..top };
+    let remark = table::position(all.len(), Some(cursor), inside);
+    let inner = widget::panel(cx.theme, "Alerts, worst first", &remark, true, top, buf);
+    if all.is_empty() {
+        return widget::empty(cx.theme, &nothing(cx), inner, buf);
+    }
+    table::draw(cx.theme, &COLUMNS, all.len(), Some(cursor), inner, buf, |i| cells(cx, &all[i]));
+    if let Some(alert) = all.get(cursor).filter(|_| detail > 0) {
+        let inner = widget::panel(cx.theme, &alert.subject, alerts::word(alert.severity), false, bottom, buf);
+        lines(cx, inner, buf, &in_full(cx, alert, usize::from(inner.width)), 0);
+    }
+}
+
+/// Why nothing is listed.
+fn nothing(cx: &Cx<'_>) -> String {
+    if !cx.state.filter.is_empty() {
+        return format!("nothing that is wrong matches the filter {:?}; Esc clears it", cx.state.filter);
+    }
+    let answering = cx.picture.sources.iter().filter(|s| s.answered.is_some()).count();
+    match (answering, cx.picture.sources.len()) {
+        (_, 0) => "no source is configured: nothing is watched".into(),
+        (0, n) => format!("none of {n} sources has answered yet: nothing is known"),
+        (n, of) => format!("nothing is wrong, as far as {n} of {of} sources tell"),
+    }
+}
+
+fn cells(cx: &Cx<'_>, alert: &Trouble) -> Vec<text::Line<'static>> {
+    let theme = cx.theme;
+    let slot = value::slot(alert.severity);
+    let cell = |slot: Slot, text: &str| text::Line::from(span(text, theme.style(slot)));
+    let severity = text::Line::from(vec![
+        value::severity(theme, alert.severity),
+        span(format!(" {}", alerts::word(alert.severity)), theme.style(slot)),
+    ]);
+    vec![
+        severity,
+        cell(Slot::Text, &alert.subject),
+        alert.since.map_or_else(|| value::missing(theme), |t| cell(Slot::Dim, &format::age(cx.now.since(t).max(0.0)))),
+        cell(Slot::Text, &alert.text),
+        cell(Slot::Dim, &alert.mend),
+    ]
+}
+
+fn in_full(cx: &Cx<'_>, alert: &Trouble, columns: usize) -> Vec<Line> {
+    let mut text = wrap(" wrong  ", value::slot(alert.severity), &alert.text, columns);
+    if !alert.mend.is_empty() {
+        text.extend(wrap(" mend   ", Slot::Text, &alert.mend, columns));
+    }
+    if !alert.evidence.is_empty() {
+        text.extend(wrap(" from   ", Slot::Dim, &alert.evidence, columns));
+    }
+    if let Some(since) = alert.since {
+        let (clock, age) = (format::clock_seconds(since), format::age(cx.now.since(since).max(0.0)));
+        text.extend(wrap(" since  ", Slot::Dim, &format!("{clock} UTC ({age} ago)"), columns));
+    }
+    text
+}

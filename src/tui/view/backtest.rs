@@ -1,0 +1,104 @@
+//! Who would have cost what on the demand that was seen.
+
+use crate::{
+    model::{duration, si},
+    simulate::arena::Score,
+    tui::{
+        Cx,
+        action::Action,
+        backtest::Answer,
+        format, rows,
+        theme::Slot,
+        widget::{
+            self, span,
+            table::{self, Column},
+        },
+    },
+};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+};
+
+const COLUMNS: [Column; 8] = [
+    Column::words("  RULE", 16, 40, 0),
+    Column::numbers("PRICE", 7, 0),
+    Column::words("", 14, 14, 4),
+    Column::numbers("MORE", 6, 1),
+    Column::numbers("POD-HOURS", 9, 2),
+    Column::numbers("LATE MIN", 8, 1),
+    Column::numbers("CHANGES", 7, 3),
+    Column::numbers("FLAPS", 5, 5),
+];
+/// Cells of the bar.
+const BAR: usize = 14;
+
+pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let current = rows::current_workload(cx.picture, cx.state).map(|v| v.workload.name.to_string());
+    let Some(name) = current else {
+        let inner = widget::panel(cx.theme, "Backtest", "", false, area, buf);
+        return widget::empty(cx.theme, "there is no workload to play: 1 goes to the overview", inner, buf);
+    };
+    let inner = widget::panel(cx.theme, &format!("Backtest of {name}"), "", true, area, buf);
+    let key = cx.state.keymap.hint(Action::Open).unwrap_or_else(|| ":open".into());
+    let invite = format!(
+        "{key} plays the hours on the chart of {name} under the planner, HPA, KEDA, a CPU rule and a fixed count, three \
+         times each, and prices them. j and k choose another workload."
+    );
+    let mine = cx.state.backtest.as_ref().filter(|b| b.workload.as_str() == name);
+    match mine.map(|b| &b.answer) {
+        None => widget::empty(cx.theme, &invite, inner, buf),
+        Some(None) => widget::empty(cx.theme, "playing; the screen goes on meanwhile", inner, buf),
+        Some(Some(Err(why))) => widget::empty(cx.theme, why, inner, buf),
+        Some(Some(Ok(answer))) => results(cx, answer, inner, buf),
+    }
+}
+
+fn results(cx: &Cx<'_>, answer: &Answer, area: Rect, buf: &mut Buffer) {
+    let [head, body, foot] = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Length(answer.rows.len() as u16 + 2),
+        Constraint::Fill(1),
+    ])
+    .areas(area);
+    let (begin, seconds) = answer.span;
+    let what = format!(
+        "{} from {} UTC, played {} times; price = pod-hours + minutes late + changes, as configured",
+        duration(seconds),
+        format::clock(begin),
+        answer.seeds
+    );
+    widget::empty(cx.theme, &what, head, buf);
+    let least = answer.rows.first().map_or(0.0, |r| r.1.price);
+    let most = answer.rows.iter().map(|r| r.1.price).fold(f64::MIN_POSITIVE, f64::max);
+    table::draw(cx.theme, &COLUMNS, answer.rows.len(), None, body, buf, |i| {
+        let (name, score) = &answer.rows[i];
+        cells(cx, name, score, (least, most))
+    });
+    let assumed = match answer.assumed.as_slice() {
+        [] => String::new(),
+        some => format!("assumed: {}", some.join("; ")),
+    };
+    widget::empty(cx.theme, &assumed, foot, buf);
+}
+
+fn cells(cx: &Cx<'_>, name: &str, score: &Score, (least, most): (f64, f64)) -> Vec<Line<'static>> {
+    let theme = cx.theme;
+    let text = |text: String| Line::from(span(text, theme.style(Slot::Text)));
+    let best = score.price <= least;
+    let slot = if best { Slot::Good } else { Slot::Rival };
+    let more =
+        if best { "best".to_owned() } else { format!("+{}", format::percent(score.price / least.max(1e-9) - 1.0)) };
+    let late = if score.slo_minutes > 0.05 { Slot::Act } else { Slot::Dim };
+    vec![
+        Line::from(span(format!("  {name}"), theme.style(if best { Slot::Good } else { Slot::Text }))),
+        text(format::price(score.price)),
+        Line::from(widget::gauge(theme, Some(score.price / most), BAR, slot)),
+        Line::from(span(more, theme.style(slot))),
+        text(format::price(score.pod_hours)),
+        Line::from(span(format!("{:.1}", score.slo_minutes), theme.style(late))),
+        text(si(score.actions)),
+        text(si(score.flaps)),
+    ]
+}
