@@ -42,6 +42,7 @@ fn capacity(per_replica: f64) -> Capacity {
         samples: 400,
         start_up: 40.0,
         rebalance: 30.0,
+        rebalance_one: 30.0,
         rebalance_down: 20.0,
         ceiling: None,
         assumptions: Vec::new(),

@@ -146,7 +146,8 @@ impl Memory {
             what.push("how long it starts");
         }
         if assumed(&now, NO_REBALANCE) && !assumed(before, NO_REBALANCE) {
-            (now.rebalance, now.rebalance_down) = (before.rebalance, before.rebalance_down);
+            (now.rebalance, now.rebalance_one, now.rebalance_down) =
+                (before.rebalance, before.rebalance_one, before.rebalance_down);
             now.assumptions.retain(|a| !a.starts_with(NO_REBALANCE));
             what.push("how long a rebalance takes");
         }
@@ -184,6 +185,7 @@ mod tests {
             samples,
             start_up: if assumptions.is_empty() { 38.0 } else { 60.0 },
             rebalance: 4.0,
+            rebalance_one: 4.0,
             rebalance_down: 3.0,
             ceiling: None,
             assumptions: assumptions.iter().map(|a| (*a).to_owned()).collect(),

@@ -95,6 +95,11 @@ impl Situation {
                 notes.push("not more: nothing is late, and the replicas were never seen at their limit".to_owned());
             }
         }
+        if let Some(n) = capacity.ceiling.and_then(|_| input.watch()?.enough()).filter(|n| *n < limits.max) {
+            // Never below the present count: that fewer are enough is for the price to say.
+            limits.max = n.max(replicas.desired).clamp(limits.min, limits.max);
+            notes.push(format!("not more than {n}: so many brought all that lies downstream takes"));
+        }
         let work = work(input, signals, &capacity, slo, &mut notes);
         let highest = paths.p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
@@ -192,13 +197,14 @@ fn paths(input: &Input<'_>, signals: &Signals, ahead: &Ahead<'_>, notes: &mut Ve
 
 /// Bursts as the planner takes them.
 fn expected(outlook: &Outlook) -> Bursts {
-    let now = outlook.burst.as_ref().map(|(factor, left)| Burst { factor: *factor, calm: None, left: left.clone() });
+    let ways: Vec<(f64, f64, f64)> = outlook.burst.iter().map(|b| (b.weight, b.left, b.factor)).collect();
+    let now = (!ways.is_empty()).then(|| Burst { calm: None, ways });
     Bursts { per_second: outlook.per_second, factor: outlook.factor, lasts: outlook.lasts, now }
 }
 
 fn burst_note(bursts: &Bursts) -> Option<String> {
     let now = bursts.now.as_ref()?;
-    let more = (now.factor - 1.0) * 100.0;
+    let more = (now.ways.iter().map(|(weight, _, factor)| weight * factor).sum::<f64>() - 1.0) * 100.0;
     Some(match now.calm {
         Some(calm) => format!("a burst is on: {more:.0} % over the {} of the last 40 min", per_second(calm)),
         None => format!("a burst is on: {more:.0} % over what is usual at this time"),
@@ -247,7 +253,7 @@ impl Recent {
             starting.extend(std::iter::repeat_n((capacity.start_up - ago).max(SOON), ((to - from) as usize).min(room)));
         }
         let pause = |(ago, from, to): &(f64, u32, u32)| {
-            let all = if to > from { capacity.rebalance } else { capacity.rebalance_down };
+            let all = if to > from { capacity.standstill(to - from) } else { capacity.rebalance_down };
             let share = if input.is_sticky() { f64::from(from.abs_diff(*to)) / f64::from(*from.max(to)) } else { 1.0 };
             all * share - ago
         };
@@ -263,8 +269,8 @@ impl Recent {
     /// As the members showed it.
     fn watched(input: &Input<'_>, watch: &Watch, capacity: &Capacity) -> Self {
         let starting = watch.starting(input.now);
-        let left = |(ago, up): (f64, bool)| {
-            let whole = if up { capacity.rebalance } else { capacity.rebalance_down };
+        let left = |(ago, joined): (f64, u32)| {
+            let whole = if joined > 0 { capacity.standstill(joined) } else { capacity.rebalance_down };
             (whole - ago).max(if input.state.rebalancing { SOON } else { 0.0 })
         };
         Self {

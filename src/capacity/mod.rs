@@ -161,6 +161,7 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
         samples: rate.samples,
         start_up,
         rebalance,
+        rebalance_one: rebalance,
         rebalance_down,
         ceiling: rate.held_back.map(|(_, total)| total),
         assumptions,

@@ -39,7 +39,12 @@ impl Default for PlannerSettings {
             step: 15.0,
             forecast: (60.0, 3.0 * 86_400.0),
             forecast_life: 60.0,
-            guard: GuardSettings { max_step_down: 0.5, ..GuardSettings::default() },
+            guard: GuardSettings {
+                cooldown_down: 60.0,
+                max_step_up: 4.0,
+                max_step_down: 0.5,
+                ..GuardSettings::default()
+            },
         }
     }
 }
@@ -91,7 +96,7 @@ impl Planner {
             let recent = self.monitor.history().grid(&key, now.plus(-RECENT), now.plus(0.001), step);
             profile.outlook(&recent, now, step)
         });
-        let on = outlook.is_some_and(|o| o.burst.is_some());
+        let on = outlook.is_some_and(|o| !o.burst.is_empty());
         let was = std::mem::replace(&mut self.bursting, on);
         let begins = on && !was;
         begins || memory.watch.late() > LATE

@@ -44,6 +44,8 @@ const HALF: f64 = 30.0;
 const USUAL: f64 = 0.6;
 /// How much longer a burst lasts: weights, quantiles of what was left of longer ones, and seconds where too few were.
 const LEFT: [(f64, f64, f64); 3] = [(0.35, 0.2, 180.0), (0.35, 0.5, 420.0), (0.3, 0.85, 900.0)];
+/// Quantiles, among the heights of higher ones, of what each of these rises to.
+const RISES: [f64; 3] = [0.3, 0.6, 0.85];
 
 /// The shape of a day and what is known of departures from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,17 @@ pub struct Profile {
     relative_error: Option<f64>,
     /// When it was worked out.
     pub at: Time,
+}
+
+/// One way how a burst goes on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Burst {
+    /// How likely; the weights of all ways sum to 1.
+    pub weight: f64,
+    /// Seconds that it still lasts.
+    pub left: f64,
+    /// Factor over the calm paths.
+    pub factor: f64,
 }
 
 /// Bursts of the past.
@@ -83,8 +96,8 @@ pub struct Outlook {
     pub factor: f64,
     /// Seconds of a usual burst.
     pub lasts: f64,
-    /// The one that is on now: factor over the calm paths, and how much longer, as weights and seconds.
-    pub burst: Option<(f64, Vec<(f64, f64)>)>,
+    /// How the one that is on now may go on.
+    pub burst: Vec<Burst>,
     relative_error: Option<f64>,
 }
 
@@ -165,7 +178,7 @@ impl Profile {
         let slow = quantile(&mut minutes.clone(), 0.5);
         let newest = departure(0, ((HALF / step).round().max(1.0)) as usize)?;
         let burst = self.bursts.open(&minutes, newest - slow);
-        let fast = if burst.is_some() { slow } else { fast };
+        let fast = if burst.is_empty() { fast } else { slow };
         let steps = (horizon / step).ceil().clamp(1.0, 20_000.0) as usize;
         let paths = std::array::from_fn(|level| {
             let value = |k: usize| {
@@ -184,7 +197,7 @@ impl Profile {
             per_second: self.bursts.per_second,
             factor: quantile(&mut heights, USUAL).exp(),
             lasts: quantile(&mut lengths, USUAL),
-            burst: burst.map(|left| ((newest - slow).exp(), left)),
+            burst,
             relative_error: self.relative_error,
         })
     }
@@ -215,11 +228,10 @@ impl Profile {
 impl Outlook {
     /// The same as a forecast: a burst that is on lasts as long as the level says.
     pub fn forecast(&self) -> Forecast {
-        let left = |i: usize| self.burst.as_ref().and_then(|(factor, left)| Some((*factor, left.get(i)?.1)));
         // A tenth expects it to end soon, four in five do not.
-        let lasts = [left(0), left(1), left(2), left(2)];
+        let lasts = [0, 1, 2, 2].map(|i: usize| self.burst.get(i));
         let value = |level: usize, k: usize| {
-            let factor = lasts[level].filter(|(_, left)| k as f64 * self.step < *left).map_or(1.0, |(f, _)| f);
+            let factor = lasts[level].filter(|b| k as f64 * self.step < b.left).map_or(1.0, |b| b.factor);
             self.paths[level][k] * factor
         };
         let points = (0..self.paths[0].len()).map(|k| {
@@ -269,11 +281,11 @@ impl Past {
         }
     }
 
-    /// How much longer the burst that is on may last, if one is: `over` is the newest level over the slow one, `minutes`
-    /// the departures of the last minutes, newest first.
-    fn open(&self, minutes: &[f64], over: f64) -> Option<Vec<(f64, f64)>> {
+    /// How the burst that is on may go on, if one is: `over` is the newest level over the slow one, `minutes` the
+    /// departures of the last minutes, newest first.
+    fn open(&self, minutes: &[f64], over: f64) -> Vec<Burst> {
         if over <= ENDS {
-            return None;
+            return Vec::new();
         }
         let slow = quantile(&mut minutes.to_vec(), 0.5);
         let (mut length, mut highest) = (0_u32, over);
@@ -281,14 +293,19 @@ impl Past {
             (length, highest) = (length + 1, highest.max(x - slow));
         }
         if highest <= OPENS {
-            return None;
+            return Vec::new();
         }
         let elapsed = f64::from(length) * MINUTE;
         let mut longer: Vec<f64> = self.lengths.iter().map(|l| l - elapsed).filter(|l| *l > HALF).collect();
-        let left = LEFT.map(|(weight, share, assumed)| {
-            (weight, if longer.len() >= 3 { quantile(&mut longer, share) } else { assumed })
-        });
-        Some(left.to_vec())
+        let mut higher: Vec<f64> = self.heights.iter().copied().filter(|h| *h > over).collect();
+        // In its first minute a burst still rises: it is taken to become as high as those that were higher.
+        let rises = length <= 1 && higher.len() >= 3;
+        let way = |((weight, share, assumed), height): ((f64, f64, f64), f64)| {
+            let left = if longer.len() >= 3 { quantile(&mut longer, share) } else { assumed };
+            let height = if rises { quantile(&mut higher, height) } else { over };
+            Burst { weight, left, factor: height.exp() }
+        };
+        LEFT.into_iter().zip(RISES).map(way).collect()
     }
 }
 
@@ -390,7 +407,7 @@ mod tests {
         let [_, p50, p80, _] = &outlook.paths;
         assert!((2_800.0..3_200.0).contains(&p50[2]) && (5_600.0..6_400.0).contains(&p50[8]), "{p50:?}");
         assert!((2_800.0..3_200.0).contains(&p50[20]), "over after ten minutes: {p50:?}");
-        assert!(p50.iter().zip(p80).all(|(a, b)| a <= b) && outlook.burst.is_none());
+        assert!(p50.iter().zip(p80).all(|(a, b)| a <= b) && outlook.burst.is_empty());
     }
 
     #[test]
@@ -401,8 +418,8 @@ mod tests {
         }
         let profile = Profile::of(&grid, grid.end()).unwrap();
         let outlook = profile.outlook(&grid, grid.end(), 1_800.0).unwrap();
-        let (factor, left) = outlook.burst.clone().unwrap();
-        assert!((1.7..1.9).contains(&factor) && left.len() == 3, "{factor} {left:?}");
+        let near = |b: &Burst| (1.7..1.9).contains(&b.factor);
+        assert!(outlook.burst.len() == 3 && outlook.burst.iter().all(near), "{:?}", outlook.burst);
         assert!(outlook.paths[1].iter().all(|v| (2_700.0..3_300.0).contains(v)), "{:?}", outlook.paths[1]);
         let shown = outlook.forecast();
         assert!(shown.points[0].p50 > 4_800.0 && shown.points[29].p50 < 3_300.0, "{:?}", shown.points);

@@ -17,8 +17,11 @@ pub struct Capacity {
     pub samples: usize,
     /// Seconds from asking for a replica to it being ready.
     pub start_up: f64,
-    /// Seconds that partitions stand still when replicas are added.
+    /// Seconds that partitions stand still when many replicas ([`MANY`](Self::MANY)) are added at once.
     pub rebalance: f64,
+    /// Seconds that they stand still when one is added. Many join one after the other, as start-ups jitter, and stop the
+    /// work again each time.
+    pub rebalance_one: f64,
     /// Seconds that they stand still when replicas are removed: all go at once, so it is usually less.
     pub rebalance_down: f64,
     /// The most that all replicas together were seen to do when more of them should have done more: what lies
@@ -26,6 +29,21 @@ pub struct Capacity {
     pub ceiling: Option<f64>,
     /// What was assumed for want of observations, as sentences.
     pub assumptions: Vec<String>,
+}
+
+impl Capacity {
+    /// Replicas that are many: more of them stop the work no longer.
+    pub const MANY: f64 = 8.0;
+
+    /// Where `joining` replicas lie between one (0) and many (1): with every doubling there is room for one rebalance more.
+    pub fn many(joining: u32) -> f64 {
+        (f64::from(joining.max(1)).log2() / Self::MANY.log2()).min(1.0)
+    }
+
+    /// Seconds that partitions stand still when so many replicas are added at once.
+    pub fn standstill(&self, joining: u32) -> f64 {
+        self.rebalance_one + Self::many(joining) * (self.rebalance - self.rebalance_one)
+    }
 }
 
 /// The identity of exactly what was on screen: workload, target and its uid, from, to, instant, expiry and evidence.

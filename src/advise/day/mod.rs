@@ -245,7 +245,7 @@ impl Day<'_> {
     /// Seconds for which a change stops the work, all of it together.
     fn pause(&self, from: u32, to: u32) -> f64 {
         let capacity = &self.question.capacity;
-        let all = if to > from { capacity.rebalance } else { capacity.rebalance_down };
+        let all = if to > from { capacity.standstill(to - from) } else { capacity.rebalance_down };
         let share = if self.question.state.sticky == Some(true) {
             f64::from(from.abs_diff(to)) / f64::from(from.max(to).max(1))
         } else {

@@ -40,6 +40,7 @@ fn capacity(per_replica: f64) -> Capacity {
         samples: 50,
         start_up: 40.0,
         rebalance: 4.0,
+        rebalance_one: 4.0,
         rebalance_down: 4.0,
         ceiling: None,
         assumptions: Vec::new(),

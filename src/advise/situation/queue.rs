@@ -228,6 +228,7 @@ fn ready_after(start_up: f64) -> Capacity {
         samples: 0,
         start_up,
         rebalance: 0.0,
+        rebalance_one: 0.0,
         rebalance_down: 0.0,
         ceiling: None,
         assumptions: Vec::new(),

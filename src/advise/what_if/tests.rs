@@ -43,6 +43,7 @@ fn picture(change: impl FnOnce(&mut WorkloadState, &mut Advice)) -> Picture {
         samples: 40,
         start_up: 40.0,
         rebalance: 15.0,
+        rebalance_one: 15.0,
         rebalance_down: 15.0,
         ceiling: None,
         assumptions: Vec::new(),

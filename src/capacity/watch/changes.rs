@@ -1,7 +1,7 @@
 //! What a change of the count does: seconds until a replica joins, what is moved, how long that stands still.
 
 use super::{Look, Place};
-use crate::model::Time;
+use crate::model::{Capacity, Time};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Newest start-ups that count, and their quantile: the slower half matters, the slowest are other trouble.
@@ -27,7 +27,7 @@ const LONGEST: f64 = 240.0;
 /// Clean standstills that count, fewest, and their quantile.
 const STALLS: usize = 60;
 const FEWEST: usize = 3;
-const STALL_QUANTILE: f64 = 0.9;
+const STALL_QUANTILE: f64 = 0.8;
 const FROZEN_QUANTILE: f64 = 0.8;
 /// Standstill of an addition and of a removal when too few were seen: all stop, or only what moves.
 const EAGER: (f64, f64) = (30.0, 20.0);
@@ -38,6 +38,8 @@ const COOPERATIVE: (f64, f64) = (5.0, 5.0);
 struct Event {
     began: Time,
     up: bool,
+    /// How many have joined.
+    joined: u32,
     clean: bool,
     /// Whose each partition was before.
     owners: Vec<Option<u64>>,
@@ -92,8 +94,8 @@ pub(super) struct Changes {
     rebalancing: bool,
     /// Whether everybody may have stood still in the last interval.
     disturbs: bool,
-    /// Standstills of additions and of removals: of all, of what moved, until commits moved.
-    stalls: [VecDeque<(f64, f64)>; 2],
+    /// Standstills of additions and of removals: of all, of what moved, and how many joined; until commits moved.
+    stalls: [VecDeque<(f64, f64, u32)>; 2],
     frozen: [VecDeque<f64>; 2],
 }
 
@@ -145,7 +147,7 @@ impl Changes {
     pub fn look(&mut self, look: &Look<'_>, before: &[Place], flow: &[f64], floor: f64, calm: f64) {
         let ready_was = self.ready.replace(look.ready).unwrap_or(look.ready);
         if look.ready != ready_was {
-            self.opens(look, before, look.ready > ready_was, calm);
+            self.opens(look, before, ready_was, calm);
         }
         let dealt = self.dealt(look);
         let sticky = self.is_sticky() == Some(true);
@@ -210,10 +212,12 @@ impl Changes {
     }
 
     /// A change of the ready count: a new action, or more of the one before.
-    fn opens(&mut self, look: &Look<'_>, before: &[Place], up: bool, calm: f64) {
+    fn opens(&mut self, look: &Look<'_>, before: &[Place], ready_was: u32, calm: f64) {
+        let (up, joined) = (look.ready > ready_was, look.ready.saturating_sub(ready_was));
         match &mut self.event {
             Some(event) if event.up == up && look.at.since(event.began) <= ONE_ACTION => {
                 event.flows = false;
+                event.joined = event.joined.saturating_add(joined);
                 return;
             }
             Some(_) => self.closes(),
@@ -222,14 +226,14 @@ impl Changes {
         let known = self.owners.len() == before.len();
         let owners = if known { self.owners.clone() } else { before.iter().map(|p| p.owner).collect() };
         let (began, clean) = (look.at, calm < CALM);
-        self.event = Some(Event { began, up, clean, owners, stall: (0.0, 0.0), frozen: None, flows: false });
+        self.event = Some(Event { began, up, joined, clean, owners, stall: (0.0, 0.0), frozen: None, flows: false });
     }
 
     fn closes(&mut self) {
         let Some(event) = self.event.take() else { return };
         let i = usize::from(!event.up);
         if event.clean {
-            push(&mut self.stalls[i], event.stall);
+            push(&mut self.stalls[i], (event.stall.0, event.stall.1, event.joined));
         }
         if let Some(frozen) = event.frozen {
             push(&mut self.frozen[i], frozen);
@@ -253,11 +257,15 @@ impl Changes {
         })
     }
 
-    /// Standstill of an addition and of a removal, seconds.
-    pub fn pauses(&self, sticky: bool, assumptions: &mut Vec<String>) -> (f64, f64) {
+    /// Standstill of an addition of one and of many, and of a removal, seconds.
+    pub fn pauses(&self, sticky: bool, assumptions: &mut Vec<String>) -> ((f64, f64), f64) {
         let assumed = if sticky { COOPERATIVE } else { EAGER };
+        let stalls = |i: usize| self.stalls[i].iter().map(|s| (Capacity::many(s.2), if sticky { s.1 } else { s.0 }));
+        let more = slope(stalls(0));
         let of = |i: usize| {
-            let mut stalls: Vec<f64> = self.stalls[i].iter().map(|s| if sticky { s.1 } else { s.0 }).collect();
+            // As if one had joined each time.
+            let mut stalls: Vec<f64> =
+                stalls(i).map(|(many, stall)| stall - if i == 0 { more * many } else { 0.0 }).collect();
             let mut frozen: Vec<f64> = self.frozen[i].iter().copied().collect();
             if stalls.len() >= FEWEST {
                 super::super::quantile(&mut stalls, STALL_QUANTILE)
@@ -271,7 +279,8 @@ impl Changes {
         if up.is_none() {
             assumptions.push(format!("{}: {} s of standstill assumed", super::super::NO_REBALANCE, assumed.0));
         }
-        (up.unwrap_or(assumed.0), down.unwrap_or(assumed.1))
+        let up = up.map_or((assumed.0, assumed.0), |one| (one.max(0.0), one.max(0.0) + more));
+        (up, down.unwrap_or(assumed.1))
     }
 
     pub fn starting(&self, now: Time) -> Vec<f64> {
@@ -279,14 +288,30 @@ impl Changes {
     }
 
     /// Seconds since the action that work still stands still for, and whether it was an addition.
-    pub fn standing_still(&self, now: Time) -> Option<(f64, bool)> {
+    pub fn standing_still(&self, now: Time) -> Option<(f64, u32)> {
         let event = self.event.as_ref().filter(|e| !e.flows)?;
-        Some((now.since(event.began).max(0.0), event.up))
+        Some((now.since(event.began).max(0.0), event.joined))
     }
 
     pub fn since_up(&self, now: Time) -> Option<f64> {
         self.raised.map(|at| now.since(at).max(0.0))
     }
+}
+
+/// How much longer work stands still when many join than when one does, by least squares; 0 where nothing can be told.
+fn slope(stalls: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let n = stalls.clone().count() as f64;
+    if n < FEWEST as f64 {
+        return 0.0;
+    }
+    let mean = |of: fn(&(f64, f64)) -> f64| stalls.clone().map(|s| of(&s)).sum::<f64>() / n;
+    let (x, y) = (mean(|s| s.0), mean(|s| s.1));
+    let (mut xx, mut xy) = (0.0, 0.0);
+    for (a, b) in stalls {
+        xx += (a - x) * (a - x);
+        xy += (a - x) * (b - y);
+    }
+    if xx > 0.01 * n { (xy / xx).clamp(0.0, LONGEST) } else { 0.0 }
 }
 
 fn push<T>(values: &mut VecDeque<T>, value: T) {

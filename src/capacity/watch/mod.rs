@@ -89,8 +89,9 @@ impl Watch {
         let known = self.before.len() == look.partitions.len();
         let anew = known && look.partitions.iter().zip(&self.before).any(|(is, was)| is.end < was.end);
         if anew || look.partitions.iter().any(|p| p.committed > p.end) {
-            // The topic was made again or cut: its offsets say nothing about those before.
-            self.look_away();
+            // The topic was made again or cut: its offsets say nothing about those before. The counts still do.
+            (self.at, self.prior, self.late, self.excess) = (None, None, 0.0, 0.0);
+            self.changes.restart();
             self.before.clear();
             return;
         }
@@ -111,7 +112,7 @@ impl Watch {
 
     /// What comes next has nothing to do with the last look: another run of the group.
     pub fn look_away(&mut self) {
-        (self.at, self.prior) = (None, None);
+        (self.at, self.prior, self.late, self.excess) = (None, None, 0.0, 0.0);
         self.changes.look_away();
     }
 
@@ -152,8 +153,13 @@ impl Watch {
         let rate = self.rates.estimate(&mut assumptions)?;
         let start_up = self.changes.start_up(&mut assumptions);
         let sticky = self.is_sticky() == Some(true);
-        let (rebalance, rebalance_down) = self.changes.pauses(sticky, &mut assumptions);
-        Some(Capacity { start_up, rebalance, rebalance_down, assumptions, ..rate })
+        let ((rebalance_one, rebalance), rebalance_down) = self.changes.pauses(sticky, &mut assumptions);
+        Some(Capacity { start_up, rebalance, rebalance_one, rebalance_down, assumptions, ..rate })
+    }
+
+    /// The fewest members that were seen to bring all that lies downstream takes; `None`: nothing holds them back.
+    pub fn enough(&self) -> Option<u32> {
+        self.rates.enough()
     }
 
     /// Whether anything was seen to flow.
@@ -201,8 +207,9 @@ impl Watch {
         self.changes.starting(now)
     }
 
-    /// Seconds since the change that work may still stand still for, and whether it was an addition; `None`: it flows.
-    pub fn standing_still(&self, now: Time) -> Option<(f64, bool)> {
+    /// Seconds since the change that work may still stand still for, and how many joined by it (0: a removal); `None`: it
+    /// flows.
+    pub fn standing_still(&self, now: Time) -> Option<(f64, u32)> {
         self.changes.standing_still(now)
     }
 

@@ -4,9 +4,9 @@ use super::{super::per_second, members::Took};
 use crate::model::Capacity;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Newest saturated spans that count.
+/// Newest saturated spans that count: of members, and of all together at one count.
 const NEWEST: usize = 3_000;
-const TOGETHER: usize = 400;
+const TOGETHER: usize = 40;
 /// Spans without saturation of which the upper end is one proof, and that quantile; the highest proof counts.
 const BATCH: usize = 400;
 const PROOF: f64 = 0.95;
@@ -46,10 +46,13 @@ pub(super) struct Rates {
 impl Rates {
     pub fn add(&mut self, took: Took) {
         if took.member.is_none() {
-            self.together.push_back(took);
-            if self.together.len() > TOGETHER {
-                self.together.pop_front();
+            // By count, so that a long spell at one count does not forget what others brought.
+            let same = self.together.iter().filter(|t| t.members == took.members).count();
+            let oldest = self.together.iter().position(|t| t.members == took.members);
+            if let Some(oldest) = oldest.filter(|_| same >= TOGETHER) {
+                self.together.remove(oldest);
             }
+            self.together.push_back(took);
         } else if took.saturated {
             self.saturated.push_back(took);
             if self.saturated.len() > NEWEST {
@@ -77,6 +80,7 @@ impl Rates {
             samples,
             start_up: 0.0,
             rebalance: 0.0,
+            rebalance_one: 0.0,
             rebalance_down: 0.0,
             ceiling,
             assumptions: Vec::new(),
@@ -134,14 +138,33 @@ impl Rates {
         !self.saturated.is_empty() || self.proven > 0.0 || self.calm.len() >= FIRST_PROOF
     }
 
-    /// What all together were seen to do at most, when so many of `rate` each should have done more.
-    fn ceiling(&self, rate: f64) -> Option<f64> {
+    /// The fewest members that were seen to bring what all together never did more than: more bring nothing. Where that
+    /// was never tried with fewer, the count that should bring it by the rate.
+    pub fn enough(&self) -> Option<u32> {
+        let capacity = self.estimate(&mut Vec::new())?;
+        let ceiling = capacity.ceiling?;
+        let brings = |totals: &mut Vec<f64>| quantile(totals, 0.5) >= AT_CEILING * ceiling;
+        let mut totals = self.totals();
+        let seen = totals.iter_mut().find_map(|(n, totals)| brings(totals).then_some(*n))?;
+        let should = (ceiling / capacity.per_replica).round().max(1.0) as u32; // saturates
+        let tried = should >= seen || totals.range(should..seen).next().is_some();
+        Some(if tried { seen } else { should })
+    }
+
+    /// What all together did, by their count, where it was seen often enough.
+    fn totals(&self) -> BTreeMap<u32, Vec<f64>> {
         let mut by_count: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for took in &self.together {
             by_count.entry(took.members).or_default().push(took.rate);
         }
+        by_count.retain(|_, totals| totals.len() >= CAPPED.0);
+        by_count
+    }
+
+    /// What all together were seen to do at most, when so many of `rate` each should have done more.
+    fn ceiling(&self, rate: f64) -> Option<f64> {
         let (mut held, mut free) = (Vec::new(), 0.0_f64);
-        for (n, mut totals) in by_count.into_iter().filter(|(_, totals)| totals.len() >= CAPPED.0) {
+        for (n, mut totals) in self.totals() {
             if quantile(&mut totals, 0.75) < CAPPED.1 * f64::from(n) * rate {
                 held.append(&mut totals);
             } else {

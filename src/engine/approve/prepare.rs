@@ -172,7 +172,7 @@ pub(super) fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused
         Some(c) if action.to > action.from => format!(
             "ready in about {}, partitions stand still for about {}, then verified; undone with U",
             duration(c.start_up),
-            duration(c.rebalance)
+            duration(c.standstill(action.to - action.from))
         ),
         Some(c) => {
             format!("partitions stand still for about {}, then verified; undone with U", duration(c.rebalance_down))

@@ -36,13 +36,11 @@ pub struct Bursts {
 /// A burst that is on now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Burst {
-    /// Factor over the demand without it.
-    pub factor: f64,
     /// Demand per second without it, where the paths of demand were made as if it might go on; `None`: the paths are
     /// those without it.
     pub calm: Option<f64>,
-    /// How much longer it may last: weight and seconds; the weights sum to 1.
-    pub left: Vec<(f64, f64)>,
+    /// How it may go on: weight, seconds, and factor over the demand without it; the weights sum to 1.
+    pub ways: Vec<(f64, f64, f64)>,
 }
 
 impl Bursts {
@@ -116,11 +114,11 @@ fn open(minutes: &[Option<f64>], minute: f64, level: f64, lengths: &[f64]) -> Op
     }
     let elapsed = f64::from(length) * minute;
     let mut longer: Vec<f64> = lengths.iter().map(|l| l - elapsed).filter(|l| *l > 30.0).collect();
-    let left = LEFT.map(|(weight, share, assumed)| {
+    let ways = LEFT.map(|(weight, share, assumed)| {
         let seen = if longer.len() >= 3 { quantile(&mut longer, share) } else { None };
-        (weight, seen.unwrap_or(assumed))
+        (weight, seen.unwrap_or(assumed), level / calm)
     });
-    Some(Burst { factor: level / calm, calm: Some(calm), left: left.to_vec() })
+    Some(Burst { calm: Some(calm), ways: ways.to_vec() })
 }
 
 fn mean(values: &[Option<f64>]) -> Option<f64> {
@@ -168,10 +166,10 @@ mod tests {
         grid.values.extend([Some(1_600.0); 2]);
         let now = Bursts::of(&grid, grid.end()).unwrap().now.unwrap();
         assert!(
-            now.calm.is_some_and(|c| (c * now.factor - 1_600.0).abs() < 1.0 && (1_000.0..1_100.0).contains(&c)),
+            now.calm.is_some_and(|c| (c * now.ways[0].2 - 1_600.0).abs() < 1.0 && (1_000.0..1_100.0).contains(&c)),
             "{now:?}"
         );
-        assert!(now.left.iter().all(|(_, left)| (420.0..=480.0).contains(left)), "{now:?}");
+        assert!(now.ways.iter().all(|(_, left, _)| (420.0..=480.0).contains(left)), "{now:?}");
         grid.values.extend([Some(1_600.0); 28]); // over by now; the next two minutes are calm
         grid.values.extend([Some(1_000.0); 8]);
         assert_eq!(Bursts::of(&grid, grid.end()).unwrap().now, None);

@@ -59,6 +59,8 @@ impl Count {
 /// What is promised and what things cost, for one kind of work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Promise {
+    /// Most seconds late, as promised, and as planned for.
+    promised: f64,
     slo: f64,
     price: Price,
     /// Lateness is the age of the oldest unread record, not the wait for all that waits to be done.
@@ -81,10 +83,23 @@ impl Cost {
     }
 }
 
+/// Seconds that a backlog which goes from `a` to `b` is above `allowed`, and the same times their severity.
+#[inline]
+fn over(a: f64, b: f64, seconds: f64, allowed: f64) -> (f64, f64) {
+    let (low, high) = (a.min(b), a.max(b));
+    if high <= allowed || seconds <= 0.0 {
+        return (0.0, 0.0);
+    }
+    let share = if low >= allowed { 1.0 } else { (high - allowed) / (high - low) };
+    let severity = (0.5 * (high + low.max(allowed)) / allowed).min(WORST);
+    (share * seconds, share * seconds * severity)
+}
+
 impl Promise {
-    pub fn new(work: &Work, slo: f64, price: Price) -> Self {
+    /// `share` of the promised `slo` is planned for.
+    pub fn new(work: &Work, slo: f64, share: f64, price: Price) -> Self {
         let unloaded = if let Work::Shared { unloaded } = work { unloaded.max(0.0) } else { 0.0 };
-        Self { slo, price, log: matches!(work, Work::Log { .. }), unloaded }
+        Self { promised: slo, slo: slo * share, price, log: matches!(work, Work::Log { .. }), unloaded }
     }
 
     /// Seconds late.
@@ -121,6 +136,32 @@ impl Promise {
         } else {
             Cost::default()
         }
+    }
+
+    /// Some seconds of work at one count, of which the first `pause` stand still: the backlog after them, and what being
+    /// late meanwhile costs. `net` is [`Count::net`] at the demand.
+    #[inline]
+    pub fn spell(&self, count: &Count, demand: f64, net: f64, backlog: f64, pause: f64, seconds: f64) -> (f64, Cost) {
+        // A standstill longer than the spell is carried on as the backlog that it makes.
+        let peak = backlog + demand * pause;
+        let end = peak + net * (seconds - pause).max(0.0);
+        let after = end.max(0.0);
+        if !self.log || demand <= 0.0 {
+            return (after, self.late(count, demand, after.max(demand * pause), seconds));
+        }
+        let allowed = demand * self.slo;
+        if peak.max(after) <= allowed {
+            return (after, Cost::default());
+        }
+        let still = pause.min(seconds);
+        let beyond = |allowed: f64| {
+            let rise = over(backlog, backlog + demand * still, still, allowed);
+            let rest = over(peak, end, seconds - still, allowed);
+            ((rise.0 + rest.0) / 60.0, (rise.1 + rest.1) / 60.0)
+        };
+        let (_, severe) = beyond(allowed);
+        let (slo_minutes, _) = beyond(demand * self.promised);
+        (after, Cost { price: self.price.slo_minute * severe, slo_minutes })
     }
 
     /// What `replicas` cost for some seconds.

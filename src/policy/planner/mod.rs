@@ -36,13 +36,20 @@ use scenarios::{Scenario, clean};
 
 /// Seconds between the slots of the first decision.
 const SLOT: f64 = 15.0;
-/// Share of the estimated rate that is planned with: room for commits and noise (1 cost 4 % and 12 SLO minutes more).
+/// Share of the estimated rate of a shared queue that is planned with: room for noise. Of a log it is the whole rate: a
+/// log only waits, and the estimate is at the low end already (0.95 cost 3 %).
 const DERATE: f64 = 0.95;
+/// Share of the SLO that is planned with where members keep their partitions: what waits lies with a few of them, and
+/// drains as slowly as those do, while all together are hardly late.
+const STICKY_SLO: f64 = 0.8;
 /// Stages of a plan at most, and slots of each at least.
 const STAGES: usize = 30;
 const STAGE_SLOTS: usize = 4;
-/// Minutes over the SLO, weighted over the futures, that a removal may cost: a pause of its own is priced, not refused.
+/// Minutes over the SLO, weighted over the futures, that a removal may cost while what a replica can do is not known: a
+/// pause of its own is priced, not refused.
 const KEEPS: f64 = 2.0;
+/// Replicas that an addition of the programme is taken to be, which does not ask by how many: its standstill depends on it.
+const USUAL_ADDITION: u32 = 4;
 /// Seconds of no removal after an addition.
 const SETTLE: f64 = 600.0;
 /// Seconds that a replica is seen to work late: one scrape.
@@ -132,14 +139,14 @@ pub struct Plan {
 }
 
 /// Seconds within which an addition is asked for at once where a group stops at every change (3 % cheaper over a day and
-/// a quarter less late) or is late by a quarter of its SLO. One that goes on meanwhile would pay 5 % for the many small changes.
+/// a quarter less late). One that goes on meanwhile would pay for many small changes.
 const SOON: f64 = 120.0;
 
 /// Plans; `None` when there is no path of demand or no capacity above zero.
 ///
 /// Multiplying demand, backlog and rates by a constant changes no count. Values that are not finite count as zero.
 pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
-    let rate = problem.capacity.per_replica * DERATE;
+    let rate = planned_rate(&problem.work, problem.capacity);
     let usable = rate.is_finite() && rate > 0.0 && problem.step > 0.0 && !problem.demand.is_empty();
     if !usable {
         return None;
@@ -161,38 +168,47 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let considered = (0..frame.counts.len()).map(|i| {
         let replicas = frame.counts[i].replicas;
         let roll = Roll::new(problem, &fleet, &frame, replicas, first * per_stage);
-        let (mut price, mut slo_minutes, mut branches) = (0.0, 0.0, Vec::with_capacity(scenarios.len()));
+        let (mut price, mut slo_minutes, mut left) = (0.0, 0.0, Vec::with_capacity(scenarios.len()));
         let ahead = if replicas > problem.current { &after_up } else { &after_stay };
         let ahead = ahead.as_ref().unwrap_or(&values);
-        for ((scenario, values), ahead) in scenarios.iter().zip(&values).zip(ahead) {
-            let (cost, left) = roll.play(&frame, scenario, backlog);
-            price += scenario.weight * (cost.price + ahead.at(&frame, first, i, left));
+        for (scenario, ahead) in scenarios.iter().zip(ahead) {
+            let (cost, after) = roll.play(&frame, scenario, backlog);
+            price += scenario.weight * (cost.price + ahead.at(&frame, first, i, after));
             slo_minutes += scenario.weight * cost.slo_minutes;
-            branches.push(Branch { scenario, values, backlog: left });
+            left.push(after);
         }
-        let last_up = if replicas > problem.current { 0.0 } else { -problem.since_up.unwrap_or(f64::MAX) };
-        let (later, steps) = rollout::follow(&frame, branches, first, i, last_up);
-        (Alternative { replicas, price, slo_minutes: slo_minutes + later }, steps)
+        (Alternative { replicas, price, slo_minutes }, left)
     });
-    let (mut alternatives, steps): (Vec<Alternative>, Vec<_>) = considered.unzip();
-    let (mut replicas, held_by_p95) = choose(problem, &fleet, &alternatives);
-    let place = |n: u32| alternatives.iter().position(|a| a.replicas == n);
+    let (mut alternatives, left): (Vec<Alternative>, Vec<Vec<f64>>) = considered.unzip();
+    let place = |n: u32| frame.counts.iter().position(|c| c.replicas == n);
+    // How the plan goes on from a count: worked out only for those that may be chosen.
+    let follow = |n: u32| {
+        let Some(i) = place(n) else { return (0.0, Vec::new()) };
+        let branch = |((scenario, values), backlog)| Branch { scenario, values, backlog };
+        let branches = scenarios.iter().zip(&values).zip(left[i].iter().copied()).map(branch).collect();
+        let last_up = if n > problem.current { 0.0 } else { -problem.since_up.unwrap_or(f64::MAX) };
+        rollout::follow(&frame, branches, first, i, last_up)
+    };
+    let (mut replicas, held_by_p95) = choose(problem, &fleet, &alternatives, |n| follow(n).0);
+    let (mut later, mut steps) = follow(replicas);
     // An addition that is due before anybody has read and approved it is due now; the programme, which works in stages,
     // would put it off from plan to plan.
-    let due = place(replicas).and_then(|i| steps.get(i)?.first().copied());
-    let late = clean(problem.backlog) > 0.25 * problem.slo * problem.demand.first().copied().map_or(0.0, clean);
-    let worth = matches!(problem.work, Work::Log { .. }) && (late || !problem.sticky);
+    let due = steps.first().copied();
+    let worth = matches!(problem.work, Work::Log { .. }) && !problem.sticky;
     if let Some((_, more)) = due.filter(|(at, n)| worth && *at <= SOON && *n > replicas && replicas >= problem.current)
     {
         replicas = more;
+        (later, steps) = follow(more);
     }
-    let chosen = place(replicas);
     // What is put off to the last minutes of the horizon is put off to where nothing is known.
     let known = stages as f64 * frame.stage - SETTLE;
-    let follows = chosen.and_then(|i| steps.into_iter().nth(i)).unwrap_or_default();
-    let follows = follows.into_iter().filter(|(at, _)| *at <= known);
+    let follows = steps.into_iter().filter(|(at, _)| *at <= known);
     // Counts that are followed by the plan would all look alike: what else there is, is priced as kept.
-    for a in alternatives.iter_mut().filter(|a| a.replicas != replicas) {
+    for a in &mut alternatives {
+        if a.replicas == replicas {
+            a.slo_minutes += later;
+            continue;
+        }
         let kept = Roll::new(problem, &fleet, &frame, a.replicas, stages * per_stage);
         let cost = kept.hold(&frame, &scenarios, backlog);
         (a.price, a.slo_minutes) = (cost.price, cost.slo_minutes);
@@ -209,7 +225,12 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
 
 /// Records or requests per second that `replicas` can be planned with.
 pub fn capacity_of(work: &Work, capacity: &Capacity, replicas: u32) -> f64 {
-    Fleet::new(work, capacity.per_replica * DERATE).under(capacity.ceiling).capacity(replicas)
+    Fleet::new(work, planned_rate(work, capacity)).under(capacity.ceiling).capacity(replicas)
+}
+
+/// What one replica is planned to do, per second.
+fn planned_rate(work: &Work, capacity: &Capacity) -> f64 {
+    capacity.per_replica * if matches!(work, Work::Log { .. }) { 1.0 } else { DERATE }
 }
 
 fn fleet(problem: &Problem<'_>, rate: f64) -> Fleet {
@@ -240,12 +261,14 @@ fn frame(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_stage
     let moved = if problem.sticky { MOVED } else { 1.0 };
     let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST) * moved;
     let waits = clean(problem.backlog) / rate / 32.0;
+    let a_log = matches!(problem.work, Work::Log { .. });
+    let share = if a_log && problem.sticky { STICKY_SLO } else { 1.0 };
     Frame {
         levels: Levels::new((peak.max(1.0) * problem.slo.max(1e-3)).max(waits)),
-        promise: Promise::new(&problem.work, problem.slo, problem.price),
+        promise: Promise::new(&problem.work, problem.slo, share, problem.price),
         stage: per_stage as f64 * SLOT,
         start_up: clean(capacity.start_up).min(START_UP_MOST),
-        pause: [pause(capacity.rebalance), pause(capacity.rebalance_down)],
+        pause: [pause(capacity.standstill(USUAL_ADDITION)), pause(capacity.rebalance_down)],
         most,
         counts,
     }
@@ -256,7 +279,9 @@ fn candidates(problem: &Problem<'_>, fleet: &Fleet, peak: f64) -> Vec<u32> {
     let Limits { min, max } = problem.limits;
     let mut counts = fleet.useful(min, max, peak, problem.slo);
     counts.extend([min, problem.current]);
-    if max >= min && max <= fleet.most() {
+    // All that there is, where it holds more than the rest.
+    let best = counts.iter().map(|n| fleet.capacity(*n)).fold(0.0, f64::max);
+    if max >= min && max <= fleet.most() && fleet.capacity(max) > best {
         counts.push(max);
     }
     counts.sort_unstable();
@@ -264,31 +289,35 @@ fn candidates(problem: &Problem<'_>, fleet: &Fleet, peak: f64) -> Vec<u32> {
     counts
 }
 
-/// The cheapest count that may be asked for, and the smaller one that only the p95 path speaks against.
-fn choose(problem: &Problem<'_>, fleet: &Fleet, alternatives: &[Alternative]) -> (u32, Option<u32>) {
+/// The cheapest count that may be asked for, and the smaller one that only being late speaks against. `later`: minutes
+/// over the SLO of the plan that goes on from a count, beyond those of its alternative.
+fn choose(
+    problem: &Problem<'_>,
+    fleet: &Fleet,
+    alternatives: &[Alternative],
+    later: impl Fn(u32) -> f64,
+) -> (u32, Option<u32>) {
     let Limits { min, max } = problem.limits;
     let current = problem.current;
     let high = problem.high.iter().chain(problem.demand).copied().map(clean).fold(0.0, f64::max);
     let may_shrink = problem.may_shrink && problem.since_up.is_none_or(|s| s > SETTLE);
     let may = |n: u32| (min..=max).contains(&n) && (n >= current.min(max) || may_shrink);
     let a_log = matches!(problem.work, Work::Log { .. });
-    // Fewer are asked for only where they keep the SLO: when every count looks bad (a capacity that is a lower bound,
-    // one hot partition), the cheapest way to be late is no advice.
-    let late = |n: u32| alternatives.iter().find(|a| a.replicas == n).map_or(f64::MAX, |a| a.slo_minutes);
-    let keeps = |n: u32| if a_log { late(n) <= KEEPS } else { fleet.sustains(n, high, problem.slo) };
-    let holds = |n: u32| n >= current || keeps(n);
-    let cheapest = |allowed: &dyn Fn(u32) -> bool| -> Option<u32> {
-        let list = alternatives.iter().filter(|a| allowed(a.replicas));
-        let best = list.min_by(|a, b| {
-            let moves = |x: &Alternative| x.replicas != current;
-            a.price.total_cmp(&b.price).then(moves(a).cmp(&moves(b))).then(a.replicas.cmp(&b.replicas))
-        });
-        best.map(|a| a.replicas)
+    // While the rate is a lower bound every count may look bad: then the cheapest way to be late is no advice.
+    let keeps = |a: &Alternative| match a_log {
+        true if problem.capacity.samples > 0 => true,
+        true => a.slo_minutes + later(a.replicas) <= KEEPS,
+        false => fleet.sustains(a.replicas, high, problem.slo),
     };
-
-    let replicas = cheapest(&|n| may(n) && holds(n)).unwrap_or_else(|| current.max(min).min(max));
-    let unguarded = cheapest(&may);
-    (replicas, unguarded.filter(|n| *n < replicas && !holds(*n)))
+    let mut cheapest: Vec<&Alternative> = alternatives.iter().filter(|a| may(a.replicas)).collect();
+    cheapest.sort_by(|a, b| {
+        let moves = |x: &Alternative| x.replicas != current;
+        a.price.total_cmp(&b.price).then(moves(a).cmp(&moves(b))).then(a.replicas.cmp(&b.replicas))
+    });
+    let chosen = cheapest.iter().find(|a| a.replicas >= current || keeps(a));
+    let replicas = chosen.map_or_else(|| current.max(min).min(max), |a| a.replicas);
+    // The cheapest of all is another one only where it was refused.
+    (replicas, cheapest.first().map(|a| a.replicas).filter(|n| *n < replicas && *n < current))
 }
 
 #[cfg(test)]

@@ -79,10 +79,7 @@ impl Frame {
             Move::Up => self.pause[0],
             Move::Down => self.pause[1],
         };
-        // A standstill longer than the stage is carried on as the backlog that it makes.
-        let waiting = demand * pause;
-        let after = (backlog + waiting + net * (self.stage - pause).max(0.0)).max(0.0);
-        let mut cost = self.promise.late(count, demand, after.max(waiting), self.stage);
+        let (after, mut cost) = self.promise.spell(count, demand, net, backlog, pause, self.stage);
         cost.price += self.promise.pods(count.replicas, self.stage);
         (after, cost)
     }

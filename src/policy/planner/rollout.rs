@@ -54,9 +54,10 @@ impl Roll {
         let mut cost = Cost { price: if self.changes { frame.promise.action() } else { 0.0 }, slo_minutes: 0.0 };
         for ((i, paused), demand) in self.slots.iter().zip(&scenario.slots) {
             let Some(count) = self.ready.get(*i) else { break };
-            backlog = (backlog + demand * paused + count.net(*demand) * (SLOT - paused)).max(0.0);
+            let (after, late) = frame.promise.spell(count, *demand, count.net(*demand), backlog, *paused, SLOT);
+            backlog = after;
             cost.price += frame.promise.pods(self.asked, SLOT);
-            cost.add(frame.promise.late(count, *demand, backlog, SLOT), 1.0);
+            cost.add(late, 1.0);
         }
         (cost, backlog)
     }
@@ -106,11 +107,18 @@ fn pauses(problem: &Problem<'_>, fleet: &Fleet, asked: u32, arrivals: &[(f64, u3
     }
     // What joins while work stands still is part of the same action.
     let (mut number, mut began) = (before, if problem.pausing > 0.0 { 0.0 } else { f64::NEG_INFINITY });
+    let mut joined = 0;
     for (at, more) in arrivals {
         let next = number.saturating_add(*more);
         if at - began > ONE_ACTION {
-            began = *at;
-            out.push((*at, at + clean(capacity.rebalance) * fleet.moved(number, next)));
+            (began, joined) = (*at, 0);
+        }
+        joined += more;
+        let until = began + clean(capacity.standstill(joined)) * fleet.moved(next.saturating_sub(joined), next);
+        match out.last_mut().filter(|_| joined > *more) {
+            Some(same) => same.1 = same.1.max(until),
+            None if began == *at => out.push((began, until)),
+            None => {} // part of the standstill that is under way
         }
         number = next;
     }

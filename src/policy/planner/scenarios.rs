@@ -33,9 +33,9 @@ pub(super) fn scenarios(problem: &Problem<'_>, rate: f64, stages: usize, per_sta
     let mut all: Vec<(f64, Vec<f64>)> = Vec::with_capacity(5);
     let Some(middle) = middle else { return vec![scenario(1.0, high, per_stage)] };
     if let Some(now) = problem.bursts.and_then(|b| b.now.as_ref()) {
-        let factor = clean(now.factor).max(1.0);
         let calm = now.calm.map(|calm| clean(calm) / rate);
-        for (weight, left) in &now.left {
+        for (weight, left, factor) in &now.ways {
+            let factor = clean(*factor).max(1.0);
             let lasts = (left / SLOT).round().max(0.0) as usize;
             let slot = |(i, v): (usize, &f64)| match calm {
                 None if i < lasts => v * factor,

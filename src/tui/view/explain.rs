@@ -278,7 +278,11 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
     }
     page.row("start-up", &format!("{} from asking for a replica to it being ready", duration(c.start_up)));
     let (up, down) = (duration(c.rebalance), duration(c.rebalance_down));
-    page.row("rebalance", &format!("{up} without progress when replicas are added, {down} when some are removed"));
+    let one = duration(c.rebalance_one);
+    page.row(
+        "rebalance",
+        &format!("{one} to {up} without progress when one or many are added, {down} when some are removed"),
+    );
     for assumption in &c.assumptions {
         page.coloured("assumed", Slot::Unknown, assumption);
     }
@@ -289,11 +293,12 @@ fn formula(n: u32, held: f64, one: f64, c: &Capacity) -> String {
     let each = if c.samples == 0 { c.high.max(c.per_replica) } else { c.per_replica };
     let (reserve, all) = (1.0 - one / each.max(f64::MIN_POSITIVE), f64::from(n) * each);
     let busiest = one / held.max(f64::MIN_POSITIVE);
+    let kept =
+        if reserve < 0.005 { String::new() } else { format!(", {} of it kept in reserve,", format::percent(reserve)) };
     format!(
-        "{}/s: {}/s each, {} of it kept in reserve, and the busiest of {n} has {} of the work ({n} times {}/s would be {}/s)",
+        "{}/s: {}/s each{kept} and the busiest of {n} has {} of the work ({n} times {}/s would be {}/s)",
         si(held),
         si(each),
-        format::percent(reserve),
         format::percent(busiest),
         si(each),
         si(all)

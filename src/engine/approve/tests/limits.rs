@@ -119,6 +119,7 @@ fn seen(backlog: f64, demand: f64) -> WorkloadView {
         samples: 9,
         start_up: 20.0,
         rebalance: 5.0,
+        rebalance_one: 5.0,
         rebalance_down: 5.0,
         ceiling: None,
         assumptions: Vec::new(),
