@@ -241,7 +241,7 @@ async fn hung_up_at_every_step_the_ledger_reconciles() {
             t.press("t");
             t.wait_text("Approve for later");
             t.press("+30");
-            t.wait_text("+30");
+            t.wait_text("at (UTC): +30");
             t.press("\r"); // alone: with others right before it it would be taken for a paste
         });
         t.signal("-HUP");

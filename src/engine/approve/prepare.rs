@@ -1,6 +1,6 @@
 //! From a key to a dialog: what would be done, by whose right, what stands against it. Nothing is changed on the target.
 
-use super::{Desk, change, checks, put_back::SURGE, share_second};
+use super::{Desk, change, checks, share_second};
 use crate::{
     act::Plan,
     engine::run::Event,

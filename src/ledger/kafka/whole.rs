@@ -131,7 +131,7 @@ pub async fn check(settings: &LedgerSettings) -> Option<CheckLine> {
         Err(why) => (false, why, Some(acls(settings, principal(kafka).as_ref()))),
     };
     let what = Label::new(&format!("ledger: shared on kafka {}", kafka.name));
-    Some(CheckLine { what, ok, detail: detail.into(), mend: mend.map(Into::into), unreachable: false })
+    Some(CheckLine { what, ok, detail: detail.into(), mend: mend.map(Into::into), unreachable: false, grant: None })
 }
 
 fn look(client: &rdkafka::ClientConfig, settings: &LedgerSettings) -> Result<i64, String> {
