@@ -200,7 +200,7 @@ impl Operator {
             println!("{} ms from the approval to the request", approved.elapsed().as_millis());
             self.actuator.apply(&change).await
         };
-        let event = match gate.pass(&action, write).await {
+        let event = match Box::pin(gate.pass(&action, write)).await {
             Outcome::Applied => Event::Accepted { verify_by: Time::now().plus(60.0) },
             Outcome::Refused(reason) => Event::Refused { reason },
             Outcome::Unknown(reason) => Event::Lost { reason },
@@ -227,6 +227,6 @@ async fn main() -> Result<()> {
     operator.reconcile().await?;
     match to.parse()? {
         0 => Ok(()),
-        to => operator.change(to).await,
+        to => Box::pin(operator.change(to)).await,
     }
 }

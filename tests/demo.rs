@@ -116,5 +116,5 @@ fn a_recording_plays_what_was_drawn() {
     t.wait_text("orders-etl");
     assert_eq!(t.code(), 0);
     let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.starts_with("{") && text.lines().count() > 2 && text.contains("orders-etl"), "{text}");
+    assert!(text.starts_with('{') && text.lines().count() > 2 && text.contains("orders-etl"), "{text}");
 }

@@ -92,7 +92,7 @@ async fn history_equals_what_was_produced_and_the_first_screen_forecasts_its_sea
     let mut config = Config::default();
     config.kafka.push(broker.settings(&[]));
     let began = Instant::now();
-    let handle = engine::watch(engine::Options { config, clock: Clock::wall(), state: None });
+    let handle = engine::watch(engine::Options { config, clock: Clock::wall(), state: None, past: None, days: false });
     let mut pictures = handle.pictures.clone();
     let deadline = Duration::from_secs(60);
     let seen = pictures.wait_for(|p| {

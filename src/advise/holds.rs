@@ -73,11 +73,16 @@ mod tests {
 
     #[test]
     fn the_heaviest_member_is_found_by_owners_or_by_the_usual_deal() {
-        assert_eq!(heaviest(&state(2, &[1.0; 4], &[])), 1.0, "two each");
-        assert_eq!(heaviest(&state(3, &[1.0; 4], &[])), 1.5, "one of three has two of four");
-        assert_eq!(heaviest(&state(8, &[1.0; 4], &[])), 2.0, "half of them idle");
-        assert_eq!(heaviest(&state(2, &[3.0, 1.0, 1.0, 1.0], &[Some(0), Some(1), Some(1), Some(1)])), 1.0);
-        assert_eq!(heaviest(&state(0, &[1.0; 4], &[])), 1.0, "nobody reads");
-        assert_eq!(heaviest(&state(2, &[], &[])), 1.0, "the partitions are not known");
+        let assert_near = |seen: f64, wanted: f64, why: &str| assert!((seen - wanted).abs() < 1e-9, "{why}: {seen}");
+        assert_near(heaviest(&state(2, &[1.0; 4], &[])), 1.0, "two each");
+        assert_near(heaviest(&state(3, &[1.0; 4], &[])), 1.5, "one of three has two of four");
+        assert_near(heaviest(&state(8, &[1.0; 4], &[])), 2.0, "half of them idle");
+        assert_near(
+            heaviest(&state(2, &[3.0, 1.0, 1.0, 1.0], &[Some(0), Some(1), Some(1), Some(1)])),
+            1.0,
+            "three of one are as many as one of three",
+        );
+        assert_near(heaviest(&state(0, &[1.0; 4], &[])), 1.0, "nobody reads");
+        assert_near(heaviest(&state(2, &[], &[])), 1.0, "the partitions are not known");
     }
 }

@@ -198,7 +198,7 @@ fn paths(input: &Input<'_>, signals: &Signals, ahead: &Ahead<'_>, notes: &mut Ve
 /// Bursts as the planner takes them.
 fn expected(outlook: &Outlook) -> Bursts {
     let ways: Vec<(f64, f64, f64)> = outlook.burst.iter().map(|b| (b.weight, b.left, b.factor)).collect();
-    let now = (!ways.is_empty()).then(|| Burst { calm: None, ways });
+    let now = if ways.is_empty() { None } else { Some(Burst { calm: None, ways }) };
     Bursts { per_second: outlook.per_second, factor: outlook.factor, lasts: outlook.lasts, now }
 }
 

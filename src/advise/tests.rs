@@ -90,7 +90,7 @@ fn a_group_that_falls_behind_gets_more_and_reads_why() {
     assert_eq!(r.recommended, 12, "twice at once at most: {r:?}");
     assert!(r.wanted > 12 && r.blocked_by.is_empty() && r.is_change());
     assert!(r.reasons[0].starts_with("demand reaches ") && r.reasons[0].ends_with(" (p80)"), "{:?}", r.reasons);
-    assert!(r.reasons[1].starts_with("6 replicas hold 5.3k/s (930/s each"), "{:?}", r.reasons);
+    assert!(r.reasons[1].starts_with("6 replicas hold 5.58k/s (930/s each"), "{:?}", r.reasons);
     assert!(r.reasons[2].ends_with(" behind; the objective is 30 s"), "{:?}", r.reasons);
     assert!(r.price_of(6).unwrap().slo_minutes > 1.0, "{:?}", r.alternatives);
     assert!(r.price_of(6).unwrap().price > r.price_of(12).unwrap().price);

@@ -8,7 +8,7 @@ async fn floor(space: &Namespace, name: &str) -> Value {
     space.get("autoscaling/v2", "HorizontalPodAutoscaler", name).await["spec"]["minReplicas"].clone()
 }
 
-fn way_back<'a>(of: &'a ActionId, state: ActionState) -> impl Fn(&Action) -> bool + 'a {
+fn way_back(of: &ActionId, state: ActionState) -> impl Fn(&Action) -> bool {
     move |a| a.is_put_back() && a.terms.undoes.as_ref() == Some(of) && a.state == state
 }
 
@@ -91,7 +91,7 @@ async fn who_takes_a_count_back_is_named_and_two_of_them_bench_the_target() {
         // An autoscaler that was not there when it was approved.
         space.hpa("fought", 1, 3).await;
         let failed = desk.reaches(&id, ActionState::Failed).await;
-        let by = failed.terms.reverted_by.as_ref().map(|l| l.as_str());
+        let by = failed.terms.reverted_by.as_ref().map(highwater::model::Label::as_str);
         assert_eq!(by, Some("kube-controller-manager"), "round {round}: {failed:?}");
         assert!(failed.reason.as_str().starts_with("reverted by kube-controller-manager"), "{}", failed.reason);
         wait("the metric decides", async || space.replicas("fought").await == 2).await;

@@ -17,7 +17,7 @@ use highwater::{
     process::Clock,
     world::{self, World},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout_at};
 
@@ -57,7 +57,8 @@ impl Stage {
         );
         assert!(workloads.len() <= GROUPS.len());
         for ((name, target), group) in workloads.iter().zip(GROUPS) {
-            text += &format!(
+            let _ = write!(
+                text,
                 "[[workload]]\nname = \"{name}\"\ngroup = \"{group}\"\ntarget = \"{target}\"\n\
                  replicas = {{ min = 0, max = 24 }}\nslo = {{ time_lag = \"30s\" }}\n\
                  guard = {{ cooldown_up = \"0s\", cooldown_down = \"0s\", max_step_down = 1.0, surge = \"3m\" }}\n"
@@ -71,7 +72,10 @@ impl Stage {
     fn start(&self) -> Desk {
         let state = Some(self.dir.path().to_owned());
         let clock = self.world.clock();
-        Desk { handle: engine::operate(Options { config: self.config.clone(), clock, state }), clock }
+        Desk {
+            handle: engine::operate(Options { config: self.config.clone(), clock, state, past: None, days: false }),
+            clock,
+        }
     }
 
     fn ledger(&self) -> PathBuf {

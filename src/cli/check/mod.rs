@@ -10,6 +10,7 @@ use super::{
 use crate::{
     act::Observer,
     config::Config,
+    ledger,
     model::{CheckLine, Label, Target},
     process::Clock,
     source,
@@ -53,10 +54,12 @@ async fn check(config: &Config) -> Vec<CheckLine> {
         lines
     };
     let counts = counts(config);
-    let (kafka, prometheus, kubernetes, counts) = tokio::join!(kafka, prometheus, kubernetes, counts);
+    let shared = ledger::kafka::check(&config.ledger);
+    let (kafka, prometheus, kubernetes, counts, shared) = tokio::join!(kafka, prometheus, kubernetes, counts, shared);
     lines.extend(kafka.into_iter().flatten());
     lines.extend(prometheus.into_iter().flatten());
     lines.extend(kubernetes);
+    lines.extend(shared);
     lines.extend(counts);
     for w in config.workloads() {
         if w.target.as_ref().is_some_and(Target::is_kubernetes) && config.kubernetes.is_none() {

@@ -110,14 +110,15 @@ fn pauses(problem: &Problem<'_>, fleet: &Fleet, asked: u32, arrivals: &[(f64, u3
     let mut joined = 0;
     for (at, more) in arrivals {
         let next = number.saturating_add(*more);
-        if at - began > ONE_ACTION {
+        let begins = at - began > ONE_ACTION;
+        if begins {
             (began, joined) = (*at, 0);
         }
         joined += more;
         let until = began + clean(capacity.standstill(joined)) * fleet.moved(next.saturating_sub(joined), next);
         match out.last_mut().filter(|_| joined > *more) {
             Some(same) => same.1 = same.1.max(until),
-            None if began == *at => out.push((began, until)),
+            None if begins => out.push((began, until)),
             None => {} // part of the standstill that is under way
         }
         number = next;

@@ -22,7 +22,6 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
         },
         Action::Back if state.view == View::Overview && state.filter.is_empty() && state.cross.is_none() => nothing(),
         Action::Explain if !on_workloads(state) => Err("explain works on a workload: go to the overview first".into()),
-        Action::Explain => some_row(state, picture),
         Action::WhatIf if !on_workloads(state) => Err("what if works on a workload: go to the overview first".into()),
         Action::WhatIf => match rows::current_workload(state.shown(picture), state) {
             Some(view) if view.workload.entity.kind == WorkloadKind::ConsumerGroup => Ok(()),
@@ -31,7 +30,7 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
         },
         Action::Day if !on_workloads(state) => Err("a day is planned for a workload: go to the overview first".into()),
         Action::Day if state.view == View::Day => nothing(),
-        Action::Day => some_row(state, picture),
+        Action::Explain | Action::Day => some_row(state, picture),
         Action::Mark if !on_workloads(state) => Err("only workloads can be marked: go to the overview first".into()),
         Action::Note if !on_workloads(state) && state.marked.is_empty() => {
             Err("a note is of a workload: go to the overview first".into())
