@@ -240,7 +240,7 @@ async fn hung_up_at_every_step_the_ledger_reconciles() {
         stage.approve(&mut t, ActionState::Approved, |t| {
             t.press("t");
             t.wait_text("Approve for later");
-            t.press("+30");
+            t.press("\u{15}+30"); // over the instant that is suggested
             t.wait_text("at (UTC): +30");
             t.press("\r"); // alone: with others right before it it would be taken for a paste
         });
