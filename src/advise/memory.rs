@@ -36,6 +36,28 @@ pub struct Learned {
     pub capacity: Capacity,
 }
 
+/// Longest span, in minutes, whose mean a sample of the days before stands for: those that come from brokers' time index
+/// are means over five or fifteen minutes.
+const COARSE: usize = 15;
+
+/// Draws a line between samples that are minutes apart, where most minutes have none. (Where most have one, a minute
+/// without is a gap and stays one.)
+fn spread(minutes: &mut [Option<f64>]) {
+    let known: Vec<(usize, f64)> = minutes.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?))).collect();
+    let (Some(first), Some(last)) = (known.first(), known.last()) else { return };
+    if 2 * known.len() > last.0 - first.0 {
+        return;
+    }
+    for pair in known.windows(2) {
+        let ((from, a), (to, b)) = (pair[0], pair[1]);
+        if to - from <= COARSE {
+            for (i, minute) in minutes[from + 1..to].iter_mut().enumerate() {
+                *minute = Some(a + (b - a) * (i + 1) as f64 / (to - from) as f64);
+            }
+        }
+    }
+}
+
 /// What looks at a workload have taught so far.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
@@ -68,7 +90,8 @@ impl Memory {
     /// Works the day's shape out from the minutes of a week.
     pub fn learn(&mut self, history: &History, entity: &Entity, now: Time) {
         let key = SignalKey { entity: entity.clone(), role: Role::Demand };
-        let grid = history.grid(&key, now.plus(-BACK), now.floor_to(MINUTE), MINUTE);
+        let mut grid = history.grid(&key, now.plus(-BACK), now.floor_to(MINUTE), MINUTE);
+        spread(&mut grid.values);
         self.profile = Profile::of(&grid, now);
         self.tried = Some(now);
     }
@@ -224,6 +247,18 @@ mod tests {
         let seen = memory.with_learned(Some(capacity(800.0, 25, &[])), NOW).unwrap();
         assert_eq!((seen.per_replica, seen.assumptions.len()), (800.0, 0));
         assert_eq!(memory.lesson(&seen, NOW).unwrap().at, NOW);
+    }
+
+    #[test]
+    fn means_over_minutes_are_spread_and_gaps_stay_gaps() {
+        let mut coarse = vec![None; 41];
+        (coarse[0], coarse[5], coarse[15], coarse[40]) = (Some(0.0), Some(10.0), Some(20.0), Some(5.0));
+        spread(&mut coarse);
+        assert_eq!((coarse[1], coarse[10], coarse[16], coarse[39]), (Some(2.0), Some(15.0), None, None));
+        let mut fine = vec![Some(1.0); 10];
+        fine[4] = None;
+        spread(&mut fine);
+        assert_eq!(fine[4], None, "a minute that is missing among others is a gap");
     }
 
     #[test]
