@@ -9,6 +9,9 @@ const HOT: f64 = 3.0;
 const QUIET: f64 = 10.0;
 /// Growth of a dead-letter topic within so many seconds counts as going on.
 const GROWING: f64 = 600.0;
+/// Milliseconds since the epoch before which no record was written (Kafka's first release, 2011): an earlier time is none,
+/// as producers without a clock write it.
+const FIRST: i64 = 1_293_840_000_000;
 /// A last stable offset that stands behind the end for so long, seconds, is worth a look; a transaction may take
 /// `transaction.timeout.ms` (a minute by default) …
 const HANGS: f64 = 90.0;
@@ -67,7 +70,7 @@ fn dead_letter(topic: &Topic, cluster: &KafkaCluster, memory: &Memory, found: &m
         .map(|g| &g.group)
         .collect();
     let grows = if growing { format!(" and grows ({grown} since we look)") } else { String::new() };
-    let oldest = topic.partitions.iter().filter_map(|p| p.oldest).min();
+    let oldest = topic.partitions.iter().filter_map(|p| p.oldest).filter(|at| at.millis() >= FIRST).min();
     let age = oldest.map_or(String::new(), |at| format!(", the oldest about {} old", duration(cluster.at.since(at))));
     let read = match readers.as_slice() {
         [] => "nobody reads it".to_owned(),
