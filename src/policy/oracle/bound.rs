@@ -61,7 +61,8 @@ pub fn lower_bound(foreseen: &Foreseen<'_>) -> f64 {
     }
     match counts.iter().position(|n| *n == foreseen.start) {
         Some(start) => kept[start * b].min(away[start * b]),
-        None => arrived.iter().step_by(b).copied().fold(f64::INFINITY, f64::min),
+        // More consumers than partitions at first: nobody stands still because the idle ones go, so no pause is counted.
+        None => kept[..k * b].iter().step_by(b).copied().fold(f64::INFINITY, f64::min),
     }
 }
 
