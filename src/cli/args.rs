@@ -1,5 +1,9 @@
 //! The command line. The doc comments are its help.
 
+use super::{
+    backtest::Backtest, forecast::Forecast, init::Init, lint::Lint, play::Play, recommend::Recommend, replay::Replay,
+    sample::Sample, simulate::Simulate, snapshot::Snapshot,
+};
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -149,38 +153,12 @@ pub enum Command {
     Man,
 }
 
-/// `sample`.
-#[derive(Debug, ClapArgs)]
-pub struct Sample {
-    /// Topic.
-    pub topic: String,
-    /// Partition.
-    pub partition: i32,
-    /// Offset [default: the newest record].
-    #[arg(long, value_name = "N")]
-    pub offset: Option<i64>,
-    /// The cluster, as in `[kafka.NAME]` [default: the first].
-    #[arg(long, value_name = "NAME")]
-    pub cluster: Option<String>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
-    pub format: ListFormat,
-}
-
 /// `watch`.
 #[derive(Debug, Default, ClapArgs)]
 pub struct Watch {
     /// Print what changes as lines: for screen readers, logs and terminals that cannot be drawn on.
     #[arg(long)]
     pub accessible: bool,
-}
-
-/// `init`.
-#[derive(Debug, ClapArgs)]
-pub struct Init {
-    /// Write over a configuration that is there.
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// `record`.
@@ -194,19 +172,6 @@ pub struct Record {
     /// Seed of the simulated world.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-}
-
-/// `play`.
-#[derive(Debug, ClapArgs)]
-pub struct Play {
-    /// The recording.
-    pub file: PathBuf,
-    /// How much faster than it was recorded.
-    #[arg(long, default_value_t = 1.0, value_parser = positive)]
-    pub speed: f64,
-    /// Longest pause.
-    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = super::series::seconds)]
-    pub idle: f64,
 }
 
 /// `demo`.
@@ -235,202 +200,16 @@ impl Default for Demo {
     }
 }
 
-/// `snapshot`.
-#[derive(Debug, ClapArgs)]
-pub struct Snapshot {
-    /// The view to draw.
-    #[arg(long, default_value = "overview")]
-    pub view: String,
-    /// Columns and rows.
-    #[arg(long, default_value = "120x40")]
-    pub size: String,
-    /// What to print.
-    #[arg(long, value_enum, default_value_t = SnapshotFormat::Text)]
-    pub format: SnapshotFormat,
-    /// The workload to select, for the workload view and the card.
-    #[arg(long)]
-    pub workload: Option<String>,
-    /// Of the simulated world instead of yours: fraud, quiet or incident.
-    #[arg(long, value_name = "SCENARIO")]
-    pub demo: Option<String>,
-    /// Seed of the simulated world.
-    #[arg(long, default_value_t = 7)]
-    pub seed: u64,
-    /// How long to look before drawing: two refreshes are needed for rates.
-    #[arg(long, default_value = "5s", value_parser = settle, value_name = "DURATION")]
-    pub settle: f64,
-}
-
 /// Seconds of `--settle`: a duration, or a bare number of seconds.
-fn settle(text: &str) -> Result<f64, String> {
+pub(super) fn settle(text: &str) -> Result<f64, String> {
     let seconds = crate::config::parse_duration(text).or_else(|| text.parse().ok());
     seconds
         .filter(|s| (0.0..=600.0).contains(s))
         .ok_or_else(|| "write a duration from 0s to 10m, such as 5s".to_owned())
 }
 
-/// What `snapshot` prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SnapshotFormat {
-    /// Characters.
-    Text,
-    /// Characters with colours.
-    Ansi,
-    /// A picture.
-    Svg,
-    /// The data behind it.
-    Json,
-}
-
-/// `recommend`.
-#[derive(Debug, ClapArgs)]
-pub struct Recommend {
-    /// Workloads; all when none is named.
-    pub workloads: Vec<String>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
-    pub format: ListFormat,
-    /// Also the plan of the next 24 hours: when how many, and what that costs. It needs two days of demand.
-    #[arg(long)]
-    pub day: bool,
-    /// How long to look before answering: two refreshes are needed for rates.
-    #[arg(long, default_value = "5s", value_parser = settle, value_name = "DURATION")]
-    pub settle: f64,
-}
-
-/// `forecast`.
-#[derive(Debug, ClapArgs)]
-pub struct Forecast {
-    /// The series: a file with the columns ts,value.
-    #[arg(long, value_name = "FILE")]
-    pub csv: PathBuf,
-    /// How far to look ahead.
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = super::series::seconds)]
-    pub horizon: f64,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
-    pub format: ListFormat,
-}
-
-/// `backtest`.
-#[derive(Debug, ClapArgs)]
-pub struct Backtest {
-    /// The series: a file with the columns ts,value.
-    #[arg(long, value_name = "FILE")]
-    pub csv: PathBuf,
-    /// How far ahead to score.
-    #[arg(long, value_name = "DURATION[,…]", default_value = "5m,15m,60m", value_delimiter = ',', value_parser = super::series::seconds)]
-    pub horizons: Vec<f64>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
-    pub format: ListFormat,
-}
-
-/// `simulate`.
-#[derive(Debug, ClapArgs)]
-pub struct Simulate {
-    /// The scenario: a TOML file.
-    #[arg(long, value_name = "FILE")]
-    pub scenario: PathBuf,
-    /// Who plays: planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda, keda-tuned, threshold, threshold-70-50,
-    /// fixed, oracle [default: planner,hpa,keda,threshold,fixed,oracle].
-    #[arg(long, value_name = "NAME[,…]")]
-    pub policy: Option<String>,
-    /// Seeds to play, from the scenario's on; the table shows their means.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seeds: u64,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
-    pub format: ListFormat,
-}
-
-/// `replay`.
-#[derive(Debug, ClapArgs)]
-pub struct Replay {
-    /// A HorizontalPodAutoscaler (autoscaling/v2) or a ScaledObject (keda.sh/v1alpha1).
-    #[arg(long, value_name = "FILE.yaml")]
-    pub spec: PathBuf,
-    /// Its metric: ts,value; further metrics in value2 to value4, in the object's order; with replicas (and status, ready)
-    /// each row is one sync with that state.
-    #[arg(long, value_name = "FILE")]
-    pub csv: PathBuf,
-    /// Partitions of a Kafka trigger's topic, over which the lag is taken as evenly spread; without it no cap.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub partitions: Option<u32>,
-    /// Count at the beginning, where the file has none [default: the lower bound].
-    #[arg(long, value_name = "N")]
-    pub start: Option<u32>,
-    /// Time between syncs, where the file has no counts.
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = super::series::seconds)]
-    pub sync: f64,
-    /// Time until a pod is ready, where the file has no counts.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::series::seconds_or_zero)]
-    pub start_up: f64,
-    /// The controller's --horizontal-pod-autoscaler-downscale-stabilization.
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::series::seconds_or_zero)]
-    pub downscale_stabilization: f64,
-    /// The controller's --horizontal-pod-autoscaler-tolerance.
-    #[arg(long, value_name = "RATIO", default_value_t = 0.1)]
-    pub tolerance: f64,
-    /// The controller's --horizontal-pod-autoscaler-initial-readiness-delay.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::series::seconds_or_zero)]
-    pub initial_readiness_delay: f64,
-    /// The controller's --horizontal-pod-autoscaler-cpu-initialization-period.
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::series::seconds_or_zero)]
-    pub cpu_initialization: f64,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
-    pub format: RowFormat,
-}
-
-/// `lint`. What is not told here, by annotations (highwater/rate and so on) or by a scenario is taken for granted, and
-/// said.
-#[derive(Debug, ClapArgs)]
-pub struct Lint {
-    /// YAML files: several documents and lists may stand in one; objects of other kinds are passed over.
-    #[arg(value_name = "FILE.yaml", required_unless_present_any = ["live", "rules"])]
-    pub files: Vec<PathBuf>,
-    /// The objects of the cluster instead.
-    #[arg(long, conflicts_with = "files")]
-    pub live: bool,
-    /// List the rules, and the annotations that tell what no manifest holds.
-    #[arg(long, conflicts_with_all = ["files", "live"])]
-    pub rules: bool,
-    /// Partitions of what the group reads.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub partitions: Option<u32>,
-    /// Records per second, on the average.
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub rate: Option<f64>,
-    /// Records per second that one consumer can process.
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub consumer_rate: Option<f64>,
-    /// Time between two commits of a consumer [taken for granted: 5s].
-    #[arg(long, value_name = "DURATION", value_parser = super::series::seconds)]
-    pub commit: Option<f64>,
-    /// How the group hands partitions over: eager, cooperative or consumer [taken for granted: eager].
-    #[arg(long, value_name = "NAME")]
-    pub protocol: Option<crate::lint::Protocol>,
-    /// Most time behind [taken for granted: 30s].
-    #[arg(long, value_name = "DURATION", value_parser = super::series::seconds)]
-    pub slo: Option<f64>,
-    /// Demand that was seen, records per second: ts,value. Prices every finding; needs --partitions and --consumer-rate.
-    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
-    pub history: Option<PathBuf>,
-    /// The same by a scenario, as of `simulate`; it tells all of the above as well.
-    #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["partitions", "rate", "consumer_rate", "commit", "protocol", "slo"])]
-    pub scenario: Option<PathBuf>,
-    /// Days that are played for a price, from the scenario's seed on.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1_000))]
-    pub seeds: u64,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
-    pub format: ListFormat,
-}
-
 /// A number above zero.
-fn positive(text: &str) -> Result<f64, String> {
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
     number.ok_or_else(|| format!("{text:?}: a number above zero belongs here"))
 }

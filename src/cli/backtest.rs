@@ -1,13 +1,24 @@
 //! `highwater backtest`: how good the forecasts of a series would have been.
 
-use super::{
-    Failure, Outcome,
-    args::{Backtest, ListFormat},
-    print, series,
-};
+use super::{Failure, Outcome, args::ListFormat, print, series};
 use crate::forecast;
+use clap::Args;
 use serde_json::json;
-use std::{fmt::Write, time::Instant};
+use std::{fmt::Write, path::PathBuf, time::Instant};
+
+/// `backtest`.
+#[derive(Debug, Args)]
+pub struct Backtest {
+    /// The series: a file with the columns ts,value.
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// How far ahead to score.
+    #[arg(long, value_name = "DURATION[,…]", default_value = "5m,15m,60m", value_delimiter = ',', value_parser = super::series::seconds)]
+    pub horizons: Vec<f64>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
 
 pub(super) fn run(args: &Backtest) -> Outcome {
     let rows = series::read(&args.csv)?;

@@ -1,16 +1,27 @@
 //! `highwater forecast`: quantile paths for one series.
 
-use super::{
-    Failure, Outcome,
-    args::{Forecast, ListFormat},
-    print, series,
-};
+use super::{Failure, Outcome, args::ListFormat, print, series};
 use crate::{
     forecast,
     model::{Quantiles, si},
 };
+use clap::Args;
 use serde_json::json;
-use std::fmt::Write;
+use std::{fmt::Write, path::PathBuf};
+
+/// `forecast`.
+#[derive(Debug, Args)]
+pub struct Forecast {
+    /// The series: a file with the columns ts,value.
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// How far to look ahead.
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = super::series::seconds)]
+    pub horizon: f64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
 
 /// Lines of the table at most; every so many points one is shown.
 const LINES: usize = 20;

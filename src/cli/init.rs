@@ -1,17 +1,22 @@
 //! `highwater init`: three questions, then a commented configuration.
 
-use super::{
-    Failure, Outcome,
-    args::{Common, Init},
-    print,
-};
+use super::{Failure, Outcome, args::Common, print};
 use crate::config::{Config, url_problem};
+use clap::Args;
 use std::{
     fs::{DirBuilder, OpenOptions},
     io::{BufRead, IsTerminal, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Write over a configuration that is there.
+    #[arg(long)]
+    pub force: bool,
+}
 
 /// What was answered; empty: there is none.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,7 +6,7 @@ mod report;
 
 use super::{
     Failure, Outcome,
-    args::{Common, Lint, ListFormat},
+    args::{Common, ListFormat},
     common, print,
 };
 use crate::{
@@ -14,9 +14,56 @@ use crate::{
     manifest::{self, Document, Grade, Manifest},
     source,
 };
+use clap::Args;
 use known::Workloads;
 use prices::{Arena, Prices};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// `lint`. What is not told here, by annotations (highwater/rate and so on) or by a scenario is taken for granted, and
+/// said.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// YAML files: several documents and lists may stand in one; objects of other kinds are passed over.
+    #[arg(value_name = "FILE.yaml", required_unless_present_any = ["live", "rules"])]
+    pub files: Vec<PathBuf>,
+    /// The objects of the cluster instead.
+    #[arg(long, conflicts_with = "files")]
+    pub live: bool,
+    /// List the rules, and the annotations that tell what no manifest holds.
+    #[arg(long, conflicts_with_all = ["files", "live"])]
+    pub rules: bool,
+    /// Partitions of what the group reads.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: Option<u32>,
+    /// Records per second, on the average.
+    #[arg(long, value_name = "N", value_parser = super::args::positive)]
+    pub rate: Option<f64>,
+    /// Records per second that one consumer can process.
+    #[arg(long, value_name = "N", value_parser = super::args::positive)]
+    pub consumer_rate: Option<f64>,
+    /// Time between two commits of a consumer [taken for granted: 5s].
+    #[arg(long, value_name = "DURATION", value_parser = super::series::seconds)]
+    pub commit: Option<f64>,
+    /// How the group hands partitions over: eager, cooperative or consumer [taken for granted: eager].
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<crate::lint::Protocol>,
+    /// Most time behind [taken for granted: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = super::series::seconds)]
+    pub slo: Option<f64>,
+    /// Demand that was seen, records per second: ts,value. Prices every finding; needs --partitions and --consumer-rate.
+    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
+    pub history: Option<PathBuf>,
+    /// The same by a scenario, as of `simulate`; it tells all of the above as well.
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["partitions", "rate", "consumer_rate", "commit", "protocol", "slo"])]
+    pub scenario: Option<PathBuf>,
+    /// Days that are played for a price, from the scenario's seed on.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub seeds: u64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
 
 /// An object with everything that is said about it.
 struct Linted {

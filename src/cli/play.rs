@@ -1,14 +1,28 @@
 //! `highwater record` and `highwater play`: the screen as an asciicast, and back.
 
-use super::{Failure, Outcome, args::Play};
+use super::{Failure, Outcome};
 use crate::tui::cast;
+use clap::Args;
 use std::{
     fs::{File, OpenOptions},
     io::{IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
+
+/// `play`.
+#[derive(Debug, Args)]
+pub struct Play {
+    /// The recording.
+    pub file: PathBuf,
+    /// How much faster than it was recorded.
+    #[arg(long, default_value_t = 1.0, value_parser = super::args::positive)]
+    pub speed: f64,
+    /// Longest pause.
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = super::series::seconds)]
+    pub idle: f64,
+}
 
 /// The file that a recording goes to; it must not be there yet.
 pub(super) fn create(path: &Path) -> Result<File, Failure> {

@@ -2,14 +2,31 @@
 
 use super::{
     Failure, Outcome,
-    args::{Common, ListFormat, Recommend},
+    args::{Common, ListFormat},
     common, json, once, print,
 };
 use crate::{
     model::{Role, WorkloadView, si},
     process::Clock,
 };
+use clap::Args;
 use std::fmt::Write;
+
+/// `recommend`.
+#[derive(Debug, Args)]
+pub struct Recommend {
+    /// Workloads; all when none is named.
+    pub workloads: Vec<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+    /// Also the plan of the next 24 hours: when how many, and what that costs. It needs two days of demand.
+    #[arg(long)]
+    pub day: bool,
+    /// How long to look before answering: two refreshes are needed for rates.
+    #[arg(long, default_value = "5s", value_parser = super::args::settle, value_name = "DURATION")]
+    pub settle: f64,
+}
 
 pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
     common::log(common, None)?;

@@ -2,11 +2,7 @@
 
 mod controller;
 
-use super::{
-    Failure, Outcome,
-    args::{Replay, RowFormat},
-    print, series,
-};
+use super::{Failure, Outcome, args::RowFormat, print, series};
 use crate::{
     manifest::{self, Manifest, Object},
     policy::{
@@ -14,9 +10,49 @@ use crate::{
         scaled::Scaled,
     },
 };
+use clap::Args;
 use controller::{Decided, Replayed, Settings};
 use serde_json::json;
-use std::fmt::Write;
+use std::{fmt::Write, path::PathBuf};
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// A HorizontalPodAutoscaler (autoscaling/v2) or a ScaledObject (keda.sh/v1alpha1).
+    #[arg(long, value_name = "FILE.yaml")]
+    pub spec: PathBuf,
+    /// Its metric: ts,value; further metrics in value2 to value4, in the object's order; with replicas (and status, ready)
+    /// each row is one sync with that state.
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// Partitions of a Kafka trigger's topic, over which the lag is taken as evenly spread; without it no cap.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: Option<u32>,
+    /// Count at the beginning, where the file has none [default: the lower bound].
+    #[arg(long, value_name = "N")]
+    pub start: Option<u32>,
+    /// Time between syncs, where the file has no counts.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = super::series::seconds)]
+    pub sync: f64,
+    /// Time until a pod is ready, where the file has no counts.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::series::seconds_or_zero)]
+    pub start_up: f64,
+    /// The controller's --horizontal-pod-autoscaler-downscale-stabilization.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::series::seconds_or_zero)]
+    pub downscale_stabilization: f64,
+    /// The controller's --horizontal-pod-autoscaler-tolerance.
+    #[arg(long, value_name = "RATIO", default_value_t = 0.1)]
+    pub tolerance: f64,
+    /// The controller's --horizontal-pod-autoscaler-initial-readiness-delay.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::series::seconds_or_zero)]
+    pub initial_readiness_delay: f64,
+    /// The controller's --horizontal-pod-autoscaler-cpu-initialization-period.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::series::seconds_or_zero)]
+    pub cpu_initialization: f64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub format: RowFormat,
+}
 
 pub(super) fn run(args: &Replay) -> Outcome {
     if !(args.tolerance.is_finite() && args.tolerance >= 0.0) {

@@ -2,12 +2,31 @@
 
 use super::{
     Failure, Outcome,
-    args::{Common, ListFormat, Sample},
+    args::{Common, ListFormat},
     common, print,
 };
 use crate::source::kafka::{Record, Shown, sample};
+use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
+
+/// `sample`.
+#[derive(Debug, Args)]
+pub struct Sample {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Offset [default: the newest record].
+    #[arg(long, value_name = "N")]
+    pub offset: Option<i64>,
+    /// The cluster, as in `[kafka.NAME]` [default: the first].
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
 
 pub(super) fn run(common: &Common, args: &Sample) -> Outcome {
     common::log(common, None)?;

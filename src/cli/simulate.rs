@@ -2,25 +2,40 @@
 
 mod serving;
 
-use super::{
-    Failure, Outcome,
-    args::{ListFormat, Simulate},
-    print, series,
-};
+use super::{Failure, Outcome, args::ListFormat, print, series};
 use crate::{
     contest::{self, Played, Round, Scenario, Standing},
     model::{Sample, si},
     simulate::arena::Score,
 };
+use clap::Args;
 use serde_json::json;
 use std::{
     fmt::Write,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+/// `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The scenario: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub scenario: PathBuf,
+    /// Who plays: planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda, keda-tuned, threshold, threshold-70-50,
+    /// fixed, oracle [default: planner,hpa,keda,threshold,fixed,oracle].
+    #[arg(long, value_name = "NAME[,…]")]
+    pub policy: Option<String>,
+    /// Seeds to play, from the scenario's on; the table shows their means.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: u64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+}
 
 /// Who plays when nobody is named.
 const DEFAULT: &str = "planner,hpa,keda,threshold,fixed,oracle";

@@ -1,20 +1,54 @@
 //! `highwater snapshot`: one refresh, drawn once.
 
-use super::{
-    Failure, Outcome,
-    args::{Common, Snapshot, SnapshotFormat},
-    common, dashboard,
-    demo::Stage,
-    json, once, print,
-};
+use super::{Failure, Outcome, args::Common, common, dashboard, demo::Stage, json, once, print};
 use crate::{
     config::Config,
     model::{Label, Picture, Time},
     process::Clock,
     tui::{self, View, state::Pane, theme::Depth},
 };
+use clap::{Args, ValueEnum};
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::sync::Arc;
+
+/// `snapshot`.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The view to draw.
+    #[arg(long, default_value = "overview")]
+    pub view: String,
+    /// Columns and rows.
+    #[arg(long, default_value = "120x40")]
+    pub size: String,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = SnapshotFormat::Text)]
+    pub format: SnapshotFormat,
+    /// The workload to select, for the workload view and the card.
+    #[arg(long)]
+    pub workload: Option<String>,
+    /// Of the simulated world instead of yours: fraud, quiet or incident.
+    #[arg(long, value_name = "SCENARIO")]
+    pub demo: Option<String>,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// How long to look before drawing: two refreshes are needed for rates.
+    #[arg(long, default_value = "5s", value_parser = super::args::settle, value_name = "DURATION")]
+    pub settle: f64,
+}
+
+/// What `snapshot` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotFormat {
+    /// Characters.
+    Text,
+    /// Characters with colours.
+    Ansi,
+    /// A picture.
+    Svg,
+    /// The data behind it.
+    Json,
+}
 
 /// When the simulated world begins, 2026-03-12 14:07:32 UTC: the same seed then shows the same time of the same day.
 const START: Time = Time::from_millis(1_773_324_452_000);

@@ -194,7 +194,9 @@ fn ready_to_approve(t: &mut Terminal) -> bool {
     }
     let ready = t.wait("the server's answer, or why nothing was asked", PATIENCE, |s| match () {
         () if s.contains("[y]") => Some(true),
-        () if ["cannot be done as it stands", "look again", "no longer held"].iter().any(|w| s.contains(w)) => Some(false),
+        () if ["cannot be done as it stands", "look again", "no longer held"].iter().any(|w| s.contains(w)) => {
+            Some(false)
+        }
         () => None,
     });
     if !ready {

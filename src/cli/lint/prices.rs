@@ -1,8 +1,8 @@
 //! What a finding costs: the same days of the arena under the object as it is written, with each mend, and with all.
 
-use super::Linted;
+use super::{Lint, Linted};
 use crate::{
-    cli::{Failure, args::Lint, series, simulate},
+    cli::{Failure, series, simulate},
     contest::{Scenario, Season},
     lint::{self, Day, Facts, Finding, Known, Protocol},
     manifest::{Edit, Manifest, apply},
