@@ -69,7 +69,8 @@ fn dead_letter(topic: &Topic, cluster: &KafkaCluster, memory: &Memory, found: &m
         .filter(|g| g.partitions.iter().any(|p| p.topic == topic.name))
         .map(|g| &g.group)
         .collect();
-    let grows = if growing { format!(" and grows ({grown} since we look)") } else { String::new() };
+    let held = if records == 1 { "1 record".to_owned() } else { format!("{} records", si(records as f64)) };
+    let grows = if growing { format!(" and grows ({} since we look)", si(grown as f64)) } else { String::new() };
     let oldest = topic.partitions.iter().filter_map(|p| p.oldest).filter(|at| at.millis() >= FIRST).min();
     let age = oldest.map_or(String::new(), |at| format!(", the oldest about {} old", duration(cluster.at.since(at))));
     let read = match readers.as_slice() {
@@ -81,7 +82,7 @@ fn dead_letter(topic: &Topic, cluster: &KafkaCluster, memory: &Memory, found: &m
         rule: "dead-letter",
         severity: if growing && readers.is_empty() { Severity::Act } else { Severity::Look },
         subject: Subject::Topic(topic.name.clone()),
-        sentence: format!("holds {}{grows}{age}; {read}{from}", count(records as usize, "record")),
+        sentence: format!("holds {held}{grows}{age}; {read}{from}"),
         mend: format!(
             "look at its newest record for the cause (highwater sample {} {}), then read them again or drop them",
             topic.name,

@@ -155,9 +155,12 @@ impl Programme<'_> {
     fn steps(&self, forecast: &Forecast) -> Vec<PlanStep> {
         let day = self.day;
         let able: Vec<f64> = self.counts.iter().map(|n| day.holds(*n)).collect();
+        // A present count beyond the limits is left, however far that is, and never asked for again.
+        let limits = day.question.workload.limits;
+        let within = |n: u32| (limits.min..=limits.max).contains(&n);
         let allowed = |from: u32, to: u32| {
             let (least, most) = guard::steps(&day.question.workload.guard, from);
-            (least..=most).contains(&to)
+            from == to || (within(to) && (!within(from) || (least..=most).contains(&to)))
         };
         // The price from each slot on, by count, and the count to go on with.
         let mut ahead = vec![0.0; self.counts.len()];

@@ -6,7 +6,7 @@ use crate::{
     engine::run::Event,
     model::{
         Action, ActionId, ActionState, Label, Lever, PlanHash, Prepared, Recommendation, Second, Severity, Target,
-        Terms, Time, WorkloadView, duration,
+        Terms, Time, WorkloadKind, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -168,17 +168,20 @@ impl Desk {
 }
 
 pub(super) fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused: Vec<Label>, now: Time) -> Prepared {
-    let after = match &view.advice.capacity {
-        Some(c) if action.to > action.from => format!(
-            "ready in about {}, partitions stand still for about {}, then verified; undone with U",
-            duration(c.start_up),
-            duration(c.standstill(action.to - action.from))
-        ),
-        Some(c) => {
-            format!("partitions stand still for about {}, then verified; undone with U", duration(c.rebalance_down))
+    let mut first = Vec::new();
+    if let Some(c) = &view.advice.capacity {
+        let more = action.to > action.from;
+        if more {
+            first.push(format!("ready in about {}, ", duration(c.start_up)));
         }
-        None => "verified when ready; undone with U".to_owned(),
-    };
+        // Only a group stops while its partitions move.
+        if view.workload.entity.kind == WorkloadKind::ConsumerGroup {
+            let pause = if more { c.standstill(action.to - action.from) } else { c.rebalance_down };
+            first.push(format!("partitions stand still for about {}, ", duration(pause)));
+        }
+    }
+    let verified = if first.is_empty() { "verified when ready" } else { "then verified" };
+    let after = format!("{}{verified}; undone with U", first.concat());
     Prepared {
         action: action.id.clone(),
         workload: action.workload.clone(),

@@ -97,10 +97,9 @@ pub fn plan_service(problem: &ServiceProblem<'_>) -> Option<Plan> {
     }
     let replicas = choose(problem, &alternatives);
     let steps = course.follow(replicas, &values);
-    if replicas != problem.current {
-        for a in alternatives.iter_mut().filter(|a| a.replicas == problem.current) {
-            (a.price, a.slo_minutes) = course.hold(problem.current);
-        }
+    // Counts that are followed by the plan would all look alike: what else there is, is priced as kept.
+    for a in alternatives.iter_mut().filter(|a| a.replicas != replicas) {
+        (a.price, a.slo_minutes) = course.hold(a.replicas);
     }
     Some(Plan { replicas, steps, alternatives, held_by_p95: None, hot: None })
 }
@@ -301,7 +300,8 @@ impl<'a> Course<'a> {
             price += self.pods(f64::from(n), STAGE) + late;
             minutes += over;
         }
-        (price, minutes)
+        // Where one late stage follows another the time that a pile takes is the next one's.
+        (price, minutes.min(self.stages() as f64 * STAGE / 60.0))
     }
 }
 

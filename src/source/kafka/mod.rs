@@ -68,6 +68,8 @@ pub async fn run(settings: KafkaSettings, clock: Clock, known: Known, out: mpsc:
             Err(reason) => (Health::Down, Label::new(reason)),
             Ok(reader) => {
                 let cluster = reader.refresh().await;
+                let (requests, seconds, groups) = (cluster.requests, cluster.seconds, cluster.groups.len());
+                tracing::debug!("{}: {groups} groups by {requests} requests in {seconds:.3} s", settings.name);
                 let (health, detail) = judge(&cluster, reader.trouble());
                 let read = health != Health::Down || !cluster.brokers.is_empty();
                 let at = cluster.at;
