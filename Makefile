@@ -27,5 +27,6 @@ soak: ## half an hour of faults on three real brokers: SOAK=60 for a minute
 bench: ## figures of the README
 	$(CARGO) bench --locked
 
-screenshots: ## SVG and PNG of the real screens, drawn by the program's own exporter
-	tests/screenshots.sh
+screenshots: ## the pictures of the README anew, drawn by the program's own exporter; PNG too where rsvg-convert is there
+	HIGHWATER_SCREENSHOTS=write $(CARGO) test --locked --lib screenshots_are_what
+	if command -v rsvg-convert >/dev/null; then for f in screenshots/*.svg; do rsvg-convert $$f -o $${f%.svg}.png; done; fi

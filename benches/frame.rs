@@ -1,8 +1,8 @@
 //! What one frame costs: the overview at 200×60, with few and with many workloads, and its export.
 
 use highwater::{
-    model::Mode,
-    tui::{State, Theme, View, draw, export, fixture},
+    model::{Mode, Picture},
+    tui::{State, Theme, View, draw, export, fixture, rows, state::Sort},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -22,11 +22,45 @@ fn overview(bencher: divan::Bencher<'_, '_>, workloads: usize) {
 
 #[divan::bench(args = [View::Workload, View::Kafka, View::Ml, View::Alerts, View::Pipeline])]
 fn page(bencher: divan::Bencher<'_, '_>, view: View) {
-    let picture = fixture::picture(Mode::Operate);
-    let state = State { view, ..State::default() };
+    frame(bencher, &fixture::picture(Mode::Operate), &State { view, ..State::default() });
+}
+
+/// The same pages of 5,000 workloads and 20,000 partitions; a cursor far down, so that it has to be looked for.
+#[divan::bench(args = View::ALL)]
+fn platform(bencher: divan::Bencher<'_, '_>, view: View) {
+    let picture = fixture::platform(5_000, 20_000);
+    let mut state = State { view, size: (AREA.width, AREA.height), ..State::default() };
+    for pane in view.panes() {
+        let last = rows::ids(*pane, &picture, &state).pop();
+        state.selected.extend(last.map(|id| (*pane, id)));
+    }
+    frame(bencher, &picture, &state);
+}
+
+/// The overview in each order, and filtered.
+#[divan::bench(args = ["worst", "demand", "name", "filtered"])]
+fn platform_overview(bencher: divan::Bencher<'_, '_>, order: &str) {
+    let sort = match order {
+        "demand" => Sort::Demand,
+        "name" => Sort::Name,
+        _ => Sort::Worst,
+    };
+    let filter = if order == "filtered" { "lag>1 !state:ok" } else { "" };
+    let state = State { sort, filter: filter.into(), ..State::default() };
+    frame(bencher, &fixture::platform(5_000, 20_000), &state);
+}
+
+/// A frame as the loop makes it: drawn, and turned into the bytes that differ.
+fn frame(bencher: divan::Bencher<'_, '_>, picture: &Picture, state: &State) {
     let theme = Theme::default();
-    let mut buf = Buffer::empty(AREA);
-    bencher.bench_local(|| draw(&picture, &state, &theme, fixture::NOW, AREA, &mut buf));
+    let mut drawn = Buffer::default();
+    bencher.bench_local(|| {
+        let mut next = Buffer::empty(AREA);
+        draw(picture, state, &theme, fixture::NOW, AREA, &mut next);
+        let changes = drawn.area == next.area && drawn.diff(&next).is_empty();
+        drawn = next;
+        changes
+    });
 }
 
 #[divan::bench]

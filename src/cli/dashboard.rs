@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::Config,
     engine::{self, Options},
-    model::Mode,
+    model::{Mode, Zone},
     process::Clock,
     tui::{
         self, State,
@@ -172,6 +172,7 @@ pub(super) fn screen(config: &Config, keymap: Keymap, shelf: &Shelf) -> Result<S
         links: Arc::new(config.links.clone()),
         themes: shelf.names(),
         theme: config.ui.theme.clone(),
+        local: Zone::system(),
         ..State::new(keymap)
     })
 }

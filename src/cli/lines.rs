@@ -64,9 +64,10 @@ fn summary(picture: &Picture) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{clock} UTC: {} workloads, {bad} need you.", picture.workloads.len());
     for alert in alerts::alerts(picture) {
-        let mend = if alert.mend.is_empty() { String::new() } else { format!(" To do: {}.", alert.mend) };
+        let trouble = alert.trouble(picture);
+        let mend = if trouble.mend.is_empty() { String::new() } else { format!(" To do: {}.", trouble.mend) };
         let word = alerts::word(alert.severity).to_lowercase();
-        let _ = writeln!(out, "{clock} {word}: {}: {}.{mend}", alert.subject, alert.text);
+        let _ = writeln!(out, "{clock} {word}: {}: {}.{mend}", alert.subject(), trouble.text);
     }
     out
 }

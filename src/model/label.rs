@@ -3,9 +3,6 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Borrow, fmt, fmt::Write as _, sync::Arc};
 
-/// Longest label kept, in characters; longer text is cut and ends in `…` and a short hash, so that two long names stay two.
-const MAX_CHARS: usize = 250;
-
 /// A name, label value or message that is safe to draw, log and store: no control characters (C0, DEL, C1), no
 /// bidirectional overrides, no zero-width characters, bounded length. What was unsafe is shown as an escape
 /// (`\u{1b}`), never dropped silently, so a forged name looks forged.
@@ -23,15 +20,19 @@ const MAX_CHARS: usize = 250;
 pub struct Label(Arc<str>);
 
 impl Label {
+    /// Longest label kept, in characters; longer text is cut and ends in `…` and a short hash, so that two long names
+    /// stay two.
+    pub const MAX_CHARS: usize = 250;
+
     /// Scrubs `raw` and keeps it.
     pub fn new(raw: &str) -> Self {
-        if raw.len() <= MAX_CHARS && !raw.chars().any(is_unsafe) {
+        if raw.len() <= Self::MAX_CHARS && !raw.chars().any(is_unsafe) {
             return Self(raw.into());
         }
-        let mut out = String::with_capacity(raw.len().min(MAX_CHARS * 2));
+        let mut out = String::with_capacity(raw.len().min(Self::MAX_CHARS * 2));
         let mut chars = 0;
         for c in raw.chars() {
-            if chars >= MAX_CHARS {
+            if chars >= Self::MAX_CHARS {
                 // FNV-1a over the whole name: only to tell two cut names apart, not for security.
                 let hash = raw.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
                 let _ = write!(out, "…{hash:08x}"); // writing to a String cannot fail
@@ -144,7 +145,7 @@ mod tests {
         fn nothing_that_moves_a_cursor_survives(raw in "\\PC*|.*") {
             let label = Label::new(&raw);
             prop_assert!(!label.as_str().chars().any(is_unsafe));
-            prop_assert!(label.as_str().chars().count() <= MAX_CHARS + 20);
+            prop_assert!(label.as_str().chars().count() <= Label::MAX_CHARS + 20);
             prop_assert_eq!(Label::new(label.as_str()), label, "scrubbing twice changes nothing");
         }
     }

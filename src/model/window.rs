@@ -1,6 +1,6 @@
 //! Spans of the week: when nothing is changed, or when something may be.
 
-use super::Time;
+use super::{Label, Time};
 use std::fmt;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -32,6 +32,45 @@ pub struct WeekSpan {
 /// The time zone that spans of the week are read in; UTC unless one is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(jiff::tz::TimeZone);
+
+impl Zone {
+    /// This machine's own.
+    pub fn system() -> Self {
+        Self(jiff::tz::TimeZone::system())
+    }
+
+    /// What its clocks show at an instant: hours, minutes, seconds. UTC where the instant is beyond any calendar.
+    pub fn clock(&self, t: Time) -> (u8, u8, u8) {
+        match jiff::Timestamp::from_millisecond(t.millis()).map(|t| self.0.to_datetime(t)) {
+            Ok(at) => (at.hour().unsigned_abs(), at.minute().unsigned_abs(), at.second().unsigned_abs()),
+            Err(_) => {
+                let seconds = t.millis().div_euclid(1000).rem_euclid(86_400);
+                ((seconds / 3600) as u8, (seconds / 60 % 60) as u8, (seconds % 60) as u8)
+            }
+        }
+    }
+
+    /// What it is called then: `UTC`, `CET`, `+05:30`.
+    pub fn name(&self, t: Time) -> Label {
+        let at = jiff::Timestamp::from_millisecond(t.millis()).unwrap_or_default();
+        Label::new(self.0.to_offset_info(at).abbreviation())
+    }
+
+    /// The instants at which its clocks show this minute on the day of `t`, the day before and the day after, as far as
+    /// they do; a minute that a change of the clocks leaves out is the one after it, one that comes twice the first.
+    pub fn around(&self, t: Time, hour: u8, minute: u8) -> Vec<Time> {
+        let Ok(at) = jiff::Timestamp::from_millisecond(t.millis()) else { return Vec::new() };
+        let (Ok(hour), Ok(minute)) = (i8::try_from(hour), i8::try_from(minute)) else { return Vec::new() };
+        let today = self.0.to_datetime(at).date();
+        let days = [today.yesterday(), Ok(today), today.tomorrow()].into_iter().filter_map(Result::ok);
+        let shown = days.filter_map(|day| {
+            let civil = jiff::civil::Time::new(hour, minute, 0, 0).ok()?.on(day.year(), day.month(), day.day());
+            let stamp = self.0.to_ambiguous_timestamp(civil).compatible().ok()?;
+            Some(Time::from_millis(stamp.as_millisecond()))
+        });
+        shown.collect()
+    }
+}
 
 impl Default for Zone {
     fn default() -> Self {

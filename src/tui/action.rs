@@ -97,6 +97,9 @@ actions! {
     Compare      "compare"       "compare"   Show    ["="]                "Draw the same time of yesterday, then of last week, into the charts.";
     ZoomOut      "zoom-out"      "longer"    Show    ["["]                "Show a longer past in the charts.";
     ZoomIn       "zoom-in"       "shorter"   Show    ["]"]                "Show a shorter past in the charts.";
+    PanLeft      "pan-left"      "back"      Show    ["<"]                "Move the charts into the past, by a quarter of what they show.";
+    PanRight     "pan-right"     "forth"     Show    [">"]                "Move the charts back towards the present.";
+    Clock        "clock"         "clock"     Show    ["L"]                "Write times by this machine's own clock, and in UTC again.";
     Rivals       "rivals"        "rivals"    Show    ["v"]                "Show in the charts what the counts of HPA, KEDA and a CPU rule would hold.";
     Mark         "mark"          "mark"      Show    ["m"]                "Mark the workload: marked ones stand on top, and /marked shows them alone.";
     Columns      "columns"       "columns"   Show    ["C"]                "Choose the columns of the overview.";

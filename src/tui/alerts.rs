@@ -1,22 +1,21 @@
 //! What is wrong, worst first, each with its mend and the place where it is seen: gathered from the whole picture.
 
-use super::state::{Pane, View};
-use crate::model::{
-    Action, ActionState, Gpu, Health, KafkaCluster, Label, Mode, Picture, Severity, Subject, Time, WorkloadView,
+use super::{
+    id::Id,
+    state::{Pane, View},
 };
+use crate::model::{
+    Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, Reading, Severity, SourceStatus,
+    Subject, Time, WorkloadView,
+};
+use std::borrow::Cow;
 
 /// Seconds that a failed action is worth an alert.
 const RECENT: f64 = 3_600.0;
 
-/// One thing that is wrong.
+/// One thing that is wrong, in words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// What the cursor holds; the same thing keeps its id from refresh to refresh.
-    pub id: Label,
-    /// How bad.
-    pub severity: Severity,
-    /// What it is about: `fraud-scorer`, `kafka prod`.
-    pub subject: String,
     /// What is wrong, with numbers.
     pub text: String,
     /// What to do about it.
@@ -25,8 +24,32 @@ pub struct Trouble {
     pub evidence: String,
     /// Since when, where that is known.
     pub since: Option<Time>,
-    /// Where it is seen.
-    pub place: Place,
+}
+
+/// One thing that is wrong: what its place in the list needs. Thousands are found in every frame, a screenful is put into
+/// words ([`Spot::trouble`]).
+#[derive(Clone, Debug)]
+pub struct Spot<'a> {
+    /// What the cursor holds; the same thing keeps its id from refresh to refresh.
+    pub id: Id<'a>,
+    /// How bad.
+    pub severity: Severity,
+    of: Of<'a>,
+}
+
+/// What it is about.
+#[derive(Clone, Copy, Debug)]
+enum Of<'a> {
+    Source(&'a SourceStatus),
+    Ledger,
+    Action(&'a Action),
+    /// What a rule found on a cluster.
+    Rule(&'a KafkaCluster, &'a Alert),
+    /// What the cluster's reader has to say.
+    Reader(&'a KafkaCluster, &'a Label),
+    Gpu(&'a Label, &'a Gpu, &'a Reading),
+    State(&'a WorkloadView),
+    Notice(&'a WorkloadView, &'a Label),
 }
 
 /// Where something is seen.
@@ -51,157 +74,156 @@ pub fn word(severity: Severity) -> &'static str {
 }
 
 /// Everything that is wrong in a picture, worst first.
-pub fn alerts(picture: &Picture) -> Vec<Trouble> {
+pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
     let mut all = Vec::new();
-    sources(picture, &mut all);
+    for source in &picture.sources {
+        let severity = match source.health {
+            Health::Down => Severity::Act,
+            Health::Degraded => Severity::Look,
+            Health::Ok if source.is_stale(picture.at) => Severity::Unknown,
+            Health::Ok | Health::Connecting => continue,
+        };
+        let id = Id::new(["source", source.kind.name(), source.name.as_str()]);
+        all.push(Spot { id, severity, of: Of::Source(source) });
+    }
+    if picture.mode == Mode::Operate && !picture.ledger.writable {
+        all.push(Spot { id: Id::new(["ledger"]), severity: Severity::Act, of: Of::Ledger });
+    }
     for action in picture.actions.iter() {
-        of_action(action, picture.at, &mut all);
+        let severity = match action.state {
+            ActionState::Unknown => Severity::Act,
+            ActionState::Failed if picture.at.since(action.updated) < RECENT => Severity::Look,
+            _ => continue,
+        };
+        all.push(Spot { id: Id::new(["action", action.id.0.as_str()]), severity, of: Of::Action(action) });
     }
     for cluster in &picture.clusters {
         of_cluster(cluster, &mut all);
     }
     for (source, gpu) in picture.ml.iter().flat_map(|m| m.gpus.iter().map(move |g| (&m.source, g))) {
-        of_gpu(source, gpu, &mut all);
+        if let Some(xid) = gpu.xid.as_ref().filter(|x| x.value > 0.0) {
+            let id = Id::new(["gpu", source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]);
+            all.push(Spot { id, severity: Severity::Act, of: Of::Gpu(source, gpu, xid) });
+        }
     }
     for view in picture.workloads.iter().filter(|w| w.snoozed.is_none_or(|t| t <= picture.at)) {
-        of_workload(view, picture, &mut all);
+        of_workload(view, &mut all);
     }
-    all.sort_by_key(|a| std::cmp::Reverse(a.severity)); // stable: equals keep the order above
+    all.sort_by_cached_key(|a| std::cmp::Reverse(a.severity)); // stable: equals keep the order above
     all
 }
 
-fn id(parts: &[&str]) -> Label {
-    Label::new(&parts.join("/"))
-}
-
-fn sources(picture: &Picture, all: &mut Vec<Trouble>) {
-    for source in &picture.sources {
-        let (severity, words) = match source.health {
-            Health::Down => (Severity::Act, "does not answer"),
-            Health::Degraded => (Severity::Look, "answers in part"),
-            Health::Ok if source.is_stale(picture.at) => (Severity::Unknown, "has gone silent"),
-            Health::Ok | Health::Connecting => continue,
-        };
-        all.push(Trouble {
-            id: id(&["source", source.kind.name(), source.name.as_str()]),
-            severity,
-            subject: format!("{} {}", source.kind.name(), source.name),
-            text: format!("{words}: {}", source.detail),
-            mend: "`highwater check` tries every step of it and names the mend; until then its values are old".into(),
-            evidence: String::new(),
-            since: Some(source.since),
-            place: Place::Here,
-        });
-    }
-    if picture.mode == Mode::Operate && !picture.ledger.writable {
-        all.push(Trouble {
-            id: id(&["ledger"]),
-            severity: Severity::Act,
-            subject: "ledger".into(),
-            text: format!("cannot be written: {}", picture.ledger.detail),
-            mend: "nothing can be approved until decisions can be recorded".into(),
-            evidence: String::new(),
-            since: None,
-            place: Place::Here,
-        });
-    }
-}
-
-fn of_action(action: &Action, now: Time, all: &mut Vec<Trouble>) {
-    let (severity, mend) = match action.state {
-        ActionState::Unknown => (Severity::Act, "its outcome is being observed: do not repeat it by hand"),
-        ActionState::Failed if now.since(action.updated) < RECENT => {
-            (Severity::Look, "open it to see the request and the answer; undo is U")
-        }
-        _ => return,
-    };
-    all.push(Trouble {
-        id: id(&["action", action.id.0.as_str()]),
-        severity,
-        subject: action.workload.to_string(),
-        text: format!("{} to {} {}: {}", action.from, action.to, action.state.name(), action.reason),
-        mend: mend.into(),
-        evidence: action.evidence.to_string(),
-        since: Some(action.updated),
-        place: Place::Row(View::Actions, Pane::Actions, action.id.0.clone()),
-    });
-}
-
 /// What the rules found on a cluster, and what its reader has to say.
-fn of_cluster(cluster: &KafkaCluster, all: &mut Vec<Trouble>) {
+fn of_cluster<'a>(cluster: &'a KafkaCluster, all: &mut Vec<Spot<'a>>) {
     let name = cluster.name.as_str();
     for alert in &cluster.alerts {
-        let subject = alert.subject.to_string();
-        let place = match &alert.subject {
-            Subject::Cluster => Place::Here,
-            Subject::Broker(broker) => Place::Row(View::Kafka, Pane::Brokers, id(&[name, &broker.to_string()])),
-            Subject::Topic(topic) => Place::Row(View::Kafka, Pane::Topics, id(&[name, topic.as_str()])),
-            Subject::Group(group) | Subject::GroupPartition { group, .. } => {
-                Place::Row(View::Kafka, Pane::Groups, id(&[name, group.as_str()]))
-            }
-        };
-        all.push(Trouble {
-            id: id(&["kafka", name, alert.rule, &subject]),
-            severity: alert.severity,
-            subject: if alert.subject == Subject::Cluster { format!("kafka {name}") } else { subject },
-            text: alert.sentence.to_string(),
-            mend: alert.mend.to_string(),
-            evidence: alert.evidence.to_string(),
-            since: Some(alert.since),
-            place,
-        });
+        let subject = Cow::Owned(alert.subject.to_string());
+        let id = Id::new([Cow::Borrowed("kafka"), Cow::Borrowed(name), Cow::Borrowed(alert.rule), subject]);
+        all.push(Spot { id, severity: alert.severity, of: Of::Rule(cluster, alert) });
     }
-    for (i, notice) in cluster.notices.iter().enumerate() {
-        all.push(Trouble {
-            id: id(&["cluster", name, &i.to_string()]),
-            severity: Severity::Look,
-            subject: format!("kafka {name}"),
-            text: notice.to_string(),
-            mend: String::new(),
-            evidence: String::new(),
-            since: None,
-            place: Place::Here,
-        });
+    for (i, notice) in (0..).zip(&cluster.notices) {
+        let id = Id::new(["cluster", name]).numbered(i);
+        all.push(Spot { id, severity: Severity::Look, of: Of::Reader(cluster, notice) });
     }
 }
 
-fn of_gpu(source: &Label, gpu: &Gpu, all: &mut Vec<Trouble>) {
-    let Some(xid) = gpu.xid.as_ref().filter(|x| x.value > 0.0) else { return };
-    let held = gpu.pod.as_ref().map_or(String::new(), |pod| format!(", held by {pod}"));
-    all.push(Trouble {
-        id: id(&["gpu", source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]),
-        severity: Severity::Act,
-        subject: format!("{} GPU {}", gpu.host, gpu.gpu),
-        text: format!("hardware error XID {:.0}{held}", xid.value),
-        mend: "drain the node; NVIDIA's XID catalogue says whether a reset is enough".into(),
-        evidence: xid.origin.to_string(),
-        since: Some(xid.at),
-        place: Place::Row(View::Ml, Pane::Gpus, id(&[source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()])),
-    });
-}
-
-fn of_workload(view: &WorkloadView, picture: &Picture, all: &mut Vec<Trouble>) {
+fn of_workload<'a>(view: &'a WorkloadView, all: &mut Vec<Spot<'a>>) {
     let name = view.workload.name.as_str();
-    let mut push = |what: &str, severity, text: String, mend: String| {
-        all.push(Trouble {
-            id: id(&["workload", name, what]),
-            severity,
-            subject: name.to_owned(),
-            text,
-            mend,
-            evidence: String::new(),
-            since: None,
-            place: Place::Workload(view.workload.name.clone()),
-        });
-    };
     let notices = &view.state.notices;
     if matches!(view.severity, Severity::Act | Severity::Unknown)
         || (view.severity == Severity::Look && !notices.iter().any(|n| n == view.headline.as_str()))
     {
-        push("state", view.severity, view.headline.clone(), mend(view, picture));
+        let id = Id::new(["workload", name, "state"]);
+        all.push(Spot { id, severity: view.severity, of: Of::State(view) });
     }
-    for (i, notice) in notices.iter().enumerate() {
-        push(&i.to_string(), Severity::Look, notice.to_string(), "e explains what it rests on".into());
+    for (i, notice) in (0..).zip(notices) {
+        let id = Id::new(["workload", name]).numbered(i);
+        all.push(Spot { id, severity: Severity::Look, of: Of::Notice(view, notice) });
+    }
+}
+
+impl<'a> Spot<'a> {
+    /// What it is about: `fraud-scorer`, `kafka prod`.
+    pub fn subject(&self) -> Cow<'a, str> {
+        match self.of {
+            Of::Source(source) => format!("{} {}", source.kind.name(), source.name).into(),
+            Of::Ledger => "ledger".into(),
+            Of::Action(action) => action.workload.as_str().into(),
+            Of::Rule(_, alert) if alert.subject != Subject::Cluster => alert.subject.to_string().into(),
+            Of::Rule(cluster, _) | Of::Reader(cluster, _) => format!("kafka {}", cluster.name).into(),
+            Of::Gpu(_, gpu, _) => format!("{} GPU {}", gpu.host, gpu.gpu).into(),
+            Of::State(view) | Of::Notice(view, _) => view.workload.name.as_str().into(),
+        }
+    }
+
+    /// Where it is seen.
+    pub fn place(&self) -> Place {
+        let row = |view, pane, id: Id<'_>| Place::Row(view, pane, id.label());
+        match self.of {
+            Of::Source(_) | Of::Ledger | Of::Reader(..) => Place::Here,
+            Of::Action(action) => row(View::Actions, Pane::Actions, Id::new([action.id.0.as_str()])),
+            Of::Rule(cluster, alert) => {
+                let name = cluster.name.as_str();
+                match &alert.subject {
+                    Subject::Cluster => Place::Here,
+                    Subject::Broker(broker) => row(View::Kafka, Pane::Brokers, Id::new([name]).numbered(*broker)),
+                    Subject::Topic(topic) => row(View::Kafka, Pane::Topics, Id::new([name, topic.as_str()])),
+                    Subject::Group(group) | Subject::GroupPartition { group, .. } => {
+                        row(View::Kafka, Pane::Groups, Id::new([name, group.as_str()]))
+                    }
+                }
+            }
+            Of::Gpu(source, gpu, _) => {
+                row(View::Ml, Pane::Gpus, Id::new([source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]))
+            }
+            Of::State(view) | Of::Notice(view, _) => Place::Workload(view.workload.name.clone()),
+        }
+    }
+
+    /// In words, of the picture that it was found in.
+    pub fn trouble(&self, picture: &Picture) -> Trouble {
+        let plain = |text: String, mend: String| Trouble { text, mend, evidence: String::new(), since: None };
+        match self.of {
+            Of::Source(source) => {
+                let words = match source.health {
+                    Health::Down => "does not answer",
+                    Health::Degraded => "answers in part",
+                    Health::Ok | Health::Connecting => "has gone silent",
+                };
+                let mend = "`highwater check` tries every step of it and names the mend; until then its values are old";
+                let text = format!("{words}: {}", source.detail);
+                Trouble { since: Some(source.since), ..plain(text, mend.into()) }
+            }
+            Of::Ledger => plain(
+                format!("cannot be written: {}", picture.ledger.detail),
+                "nothing can be approved until decisions can be recorded".into(),
+            ),
+            Of::Action(action) => {
+                let mend = match action.state {
+                    ActionState::Unknown => "its outcome is being observed: do not repeat it by hand",
+                    _ => "open it to see the request and the answer; undo is U",
+                };
+                let text = format!("{} to {} {}: {}", action.from, action.to, action.state.name(), action.reason);
+                let evidence = action.evidence.to_string();
+                Trouble { evidence, since: Some(action.updated), ..plain(text, mend.into()) }
+            }
+            Of::Rule(_, alert) => Trouble {
+                text: alert.sentence.to_string(),
+                mend: alert.mend.to_string(),
+                evidence: alert.evidence.to_string(),
+                since: Some(alert.since),
+            },
+            Of::Reader(_, notice) => plain(notice.to_string(), String::new()),
+            Of::Gpu(_, gpu, xid) => {
+                let held = gpu.pod.as_ref().map_or(String::new(), |pod| format!(", held by {pod}"));
+                let text = format!("hardware error XID {:.0}{held}", xid.value);
+                let mend = "drain the node; NVIDIA's XID catalogue says whether a reset is enough";
+                let evidence = xid.origin.to_string();
+                Trouble { evidence, since: Some(xid.at), ..plain(text, mend.into()) }
+            }
+            Of::State(view) => plain(view.headline.clone(), mend(view, picture)),
+            Of::Notice(_, notice) => plain(notice.to_string(), "e explains what it rests on".into()),
+        }
     }
 }
 
@@ -235,21 +257,22 @@ mod tests {
         let picture = fixture::picture(Mode::Operate);
         let all = alerts(&picture);
         assert!(all.is_sorted_by_key(|a| std::cmp::Reverse(a.severity)));
-        let mut ids: Vec<&str> = all.iter().map(|a| a.id.as_str()).collect();
+        let mut ids: Vec<String> = all.iter().map(|a| a.id.to_string()).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), all.len(), "{all:#?}");
         for subject in ["fraud-scorer", "broker 3"] {
-            assert!(all.iter().any(|a| a.subject == subject), "{subject}: {all:#?}");
+            assert!(all.iter().any(|a| a.subject() == subject), "{subject}: {all:#?}");
         }
-        assert!(!all.iter().any(|a| a.subject == "payments-audit"), "what is well is no alert");
+        assert!(!all.iter().any(|a| a.subject() == "payments-audit"), "what is well is no alert");
     }
 
     #[test]
     fn the_mend_says_what_one_may_do_here() {
         let mend = |mode: Mode| {
-            let all = alerts(&fixture::picture(mode));
-            all.into_iter().find(|a| a.id == "workload/fraud-scorer/state").map(|a| a.mend).unwrap_or_default()
+            let (picture, id) = (fixture::picture(mode), Label::new("workload/fraud-scorer/state"));
+            let all = alerts(&picture);
+            all.iter().find(|a| a.id == id).map(|a| a.trouble(&picture).mend).unwrap_or_default()
         };
         assert_eq!(mend(Mode::Operate), "6 to 10 replicas: a approves");
         assert!(mend(Mode::Watch).contains("highwater operate"));

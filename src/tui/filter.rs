@@ -1,7 +1,7 @@
 //! The small language of the filter line: words, `marked`, `kind:group`, `state:blocked`, `source:prod`, `target:deploy`,
 //! `lag>10k`, `behind>90s`, `replicas<3`; all must hold, and `!` turns one round.
 
-use crate::model::{Role, Severity, WorkloadKind, WorkloadView};
+use crate::model::{ActionState, Role, Severity, WorkloadKind, WorkloadView};
 
 /// What a row says of itself to the filter. What a table does not know is `None`, and a term on it does not match.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Facts<'a> {
     pub lag: Option<f64>,
     /// Seconds behind.
     pub behind: Option<f64>,
+    /// The state of an action.
+    pub action: Option<ActionState>,
     /// Whether the operator marked it.
     pub marked: bool,
     /// The workload that it is, for what else can be asked.
@@ -37,6 +39,7 @@ impl<'a> Facts<'a> {
             severity: Some(view.severity),
             lag: now(Role::Backlog),
             behind: now(Role::TimeLag),
+            action: None,
             marked: false,
             view: Some(view),
         }
@@ -58,6 +61,7 @@ enum Term {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Severity(Severity),
+    Action(ActionState),
     Blocked,
     Snoozed,
     Changing,
@@ -74,6 +78,20 @@ const STATES: [(&str, State); 8] = [
     ("snoozed", State::Snoozed),
     ("changing", State::Changing),
     ("stale", State::Stale),
+];
+
+/// States of actions; `unknown` stands above.
+const ACTIONS: [ActionState; 10] = [
+    ActionState::Proposed,
+    ActionState::Superseded,
+    ActionState::Expired,
+    ActionState::Rejected,
+    ActionState::Approved,
+    ActionState::Applying,
+    ActionState::Applied,
+    ActionState::Verified,
+    ActionState::Failed,
+    ActionState::RolledBack,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,6 +147,11 @@ impl Filter {
         self.problem.as_deref()
     }
 
+    /// Whether it lets everything through.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
     /// Whether every term holds.
     pub fn matches(&self, facts: &Facts<'_>) -> bool {
         self.terms.iter().all(|(term, wanted)| holds(term, facts) == *wanted)
@@ -141,7 +164,12 @@ fn holds(term: &Term, facts: &Facts<'_>) -> bool {
         Term::Word(word) => has(facts.name, word),
         Term::Marked => facts.marked,
         Term::Kind(kind) => facts.kind == Some(*kind),
+        // `unknown` is also a state of actions.
+        Term::State(State::Severity(Severity::Unknown)) if facts.action.is_some() => {
+            facts.action == Some(ActionState::Unknown)
+        }
         Term::State(State::Severity(severity)) => facts.severity == Some(*severity),
+        Term::State(State::Action(state)) => facts.action == Some(*state),
         Term::State(state) => facts.view.is_some_and(|v| is(v, *state)),
         Term::Source(part) => facts.view.is_some_and(|v| has(v.workload.entity.source.as_str(), part)),
         Term::Target(part) => {
@@ -156,6 +184,7 @@ fn holds(term: &Term, facts: &Facts<'_>) -> bool {
 fn is(view: &WorkloadView, state: State) -> bool {
     match state {
         State::Severity(severity) => view.severity == severity,
+        State::Action(state) => view.action.as_ref().is_some_and(|a| a.state == state),
         State::Blocked => view.advice.recommendation.as_ref().is_ok_and(|r| !r.blocked_by.is_empty()),
         State::Snoozed => view.snoozed.is_some(),
         State::Changing => view.action.as_ref().is_some_and(|a| !a.state.is_final()),
@@ -187,8 +216,12 @@ fn term(word: &str) -> Result<Term, String> {
         }
         Some(("state", state)) => {
             let names: Vec<&str> = STATES.iter().map(|(name, _)| *name).collect();
-            let known = STATES.iter().find(|(name, _)| *name == state).map(|(_, s)| Term::State(*s));
-            return known.ok_or_else(|| format!("state: is one of {}", names.join(", ")));
+            let of_row = STATES.iter().find(|(name, _)| *name == state).map(|(_, s)| *s);
+            let of_action = || ACTIONS.into_iter().find(|a| a.name() == state).map(State::Action);
+            let known = of_row.or_else(of_action).map(Term::State);
+            return known.ok_or_else(|| {
+                format!("state: is one of {}, or of an action: verified, failed, rejected, ...", names.join(", "))
+            });
         }
         Some(("source", part)) => return Ok(Term::Source(part.to_owned())),
         Some(("target", part)) => return Ok(Term::Target(part.to_owned())),
@@ -232,9 +265,25 @@ mod tests {
         severity: Some(Severity::Act),
         lag: Some(12_000.0),
         behind: Some(34.0),
+        action: None,
         marked: false,
         view: None,
     };
+
+    #[test]
+    fn actions_are_asked_for_by_their_state() {
+        let action = |state| Facts { action: Some(state), ..Facts::named("orders-etl alice@corp") };
+        for (text, state, expected) in [
+            ("state:verified", ActionState::Verified, true),
+            ("state:rolled-back", ActionState::RolledBack, true),
+            ("state:unknown", ActionState::Unknown, true),
+            ("state:unknown", ActionState::Failed, false),
+            ("alice !state:failed", ActionState::Failed, false),
+        ] {
+            assert_eq!(Filter::parse(text).matches(&action(state)), expected, "{text} {state:?}");
+        }
+        assert!(Filter::parse("state:done").problem().is_some_and(|p| p.contains("verified")));
+    }
 
     #[test]
     fn terms_hold_together() {

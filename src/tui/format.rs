@@ -1,6 +1,6 @@
 //! Numbers for people, where [`crate::model::si`] and [`crate::model::duration`] are not enough. Never a bare NaN.
 
-use crate::model::{Severity, Time, si};
+use crate::model::{Severity, Time, Zone, si};
 
 /// Bytes with binary prefixes: `812 B`, `1.5 GiB`.
 pub fn bytes(value: f64) -> String {
@@ -93,6 +93,18 @@ pub fn severity(severity: Severity) -> &'static str {
 pub fn clock(t: Time) -> String {
     let minutes = t.millis().div_euclid(60_000).rem_euclid(24 * 60);
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// Hours and minutes by the clocks of a zone.
+pub fn clock_in(zone: &Zone, t: Time) -> String {
+    let (hour, minute, _) = zone.clock(t);
+    format!("{hour:02}:{minute:02}")
+}
+
+/// Hours, minutes and seconds by the clocks of a zone.
+pub fn clock_seconds_in(zone: &Zone, t: Time) -> String {
+    let (hour, minute, second) = zone.clock(t);
+    format!("{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Hours, minutes and seconds of the day, UTC: `14:07:32`.

@@ -20,6 +20,8 @@ pub mod filter;
 #[doc(hidden)]
 pub mod fixture;
 pub mod format;
+pub mod hits;
+pub mod id;
 pub mod input;
 pub mod keymap;
 pub mod log;
@@ -43,8 +45,12 @@ pub use state::{State, View};
 pub use theme::Theme;
 pub use update::{Effect, Event, Moment, update};
 
-use crate::model::{Picture, Time};
-use ratatui::{buffer::Buffer, layout::Rect};
+use crate::model::{Label, Picture, Time};
+use hits::{Hit, Hits};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 
 /// What a view draws from. Every view is `pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer)`: a pure function.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +63,38 @@ pub struct Cx<'a> {
     pub theme: &'a Theme,
     /// The clock's instant, for ages.
     pub now: Time,
+    /// Where views say what lies where; `None`: nobody asks.
+    pub hits: Option<&'a Hits>,
+}
+
+impl Cx<'_> {
+    /// Hours and minutes, by the clocks that the screen shows.
+    pub fn clock(&self, t: Time) -> String {
+        format::clock_in(&self.state.zone, t)
+    }
+
+    /// Hours, minutes and seconds, likewise.
+    pub fn clock_seconds(&self, t: Time) -> String {
+        format::clock_seconds_in(&self.state.zone, t)
+    }
+
+    /// What those clocks are called.
+    pub fn zone(&self, t: Time) -> Label {
+        self.state.zone.name(t)
+    }
 }
 
 /// Draws the whole screen: header, the current view, footer, dialogs above them.
 pub fn draw(picture: &Picture, state: &State, theme: &Theme, now: Time, area: Rect, buf: &mut Buffer) {
     let picture = state.shown(picture);
-    view::draw(&Cx { picture, state, theme, now }, area, buf);
+    view::draw(&Cx { picture, state, theme, now, hits: None }, area, buf);
+}
+
+/// What lies at a place of the screen. It is drawn once more for that: a click is rare, and a frame costs a millisecond.
+pub fn under(picture: &Picture, state: &State, theme: &Theme, now: Time, place: Position) -> Option<Hit> {
+    let (hits, picture) = (Hits::default(), state.shown(picture));
+    let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
+    let area = buf.area;
+    view::draw(&Cx { picture, state, theme, now, hits: Some(&hits) }, area, &mut buf);
+    hits.at(place)
 }

@@ -66,12 +66,13 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
         }
         out.push('\n');
     }
-    let wrong: Vec<_> = alerts::alerts(picture).into_iter().filter(|a| a.subject != w.name.as_str()).take(8).collect();
+    let wrong: Vec<_> =
+        alerts::alerts(picture).into_iter().filter(|a| a.subject() != w.name.as_str()).take(8).collect();
     if !wrong.is_empty() {
         let _ = writeln!(out, "## What else is wrong\n");
         for alert in wrong {
             let word = alerts::word(alert.severity).to_lowercase();
-            let _ = writeln!(out, "- {word}: {}: {}", plain(&alert.subject), plain(&alert.text));
+            let _ = writeln!(out, "- {word}: {}: {}", plain(&alert.subject()), plain(&alert.trouble(picture).text));
         }
     }
     out
@@ -124,7 +125,7 @@ fn value(r: &Reading, unit: &str) -> String {
 fn chart(view: &WorkloadView, picture: &Picture, state: &State, now: Time) -> String {
     let theme = Theme::fallback(Depth::None, Charset::Braille);
     let mut buf = Buffer::empty(CHART);
-    view::chart(&Cx { picture, state, theme: &theme, now }, view, CHART, &mut buf);
+    view::chart(&Cx { picture, state, theme: &theme, now, hits: None }, view, CHART, &mut buf);
     export::text(&buf)
 }
 

@@ -3,8 +3,9 @@
 //! Views draw exactly these rows and `update` moves over exactly these, so that the two cannot differ.
 
 use super::{
-    alerts::{self, Place, Trouble},
+    alerts::{self, Place, Spot},
     filter::{Facts, Filter},
+    id::Id,
     log::Entry,
     pipeline::{self, Stage},
     state::{Pane, Sort, State},
@@ -13,28 +14,25 @@ use crate::model::{
     Action, Broker, BrokerState, Gpu, Group, GroupPartition, KafkaCluster, Label, Picture, Queue, Role, Service, Topic,
     Training, WorkloadKind, WorkloadView,
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// One row: what it is called for the cursor, where it was seen, and the thing.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Row<'a, T> {
     /// The id that [`State::selected`] holds.
-    pub id: Label,
+    pub id: Id<'a>,
     /// Name of the cluster or source.
     pub source: &'a Label,
     /// The thing.
     pub item: &'a T,
 }
 
-fn id(parts: &[&str]) -> Label {
-    Label::new(&parts.join("/"))
-}
-
 /// Workloads.
 pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<WorkloadView>> {
     let filter = Filter::parse(&state.filter);
     let marked = |w: &WorkloadView| state.marked.contains(&w.workload.name);
-    let wanted = |w: &&Arc<WorkloadView>| filter.matches(&Facts { marked: marked(w), ..Facts::of(w) });
+    let wanted =
+        |w: &&Arc<WorkloadView>| filter.is_empty() || filter.matches(&Facts { marked: marked(w), ..Facts::of(w) });
     let mut rows: Vec<_> = picture.workloads.iter().filter(wanted).collect();
     let by = |role: Role| {
         move |w: &&Arc<WorkloadView>| {
@@ -44,9 +42,10 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
     match state.sort {
         Sort::Worst => {}
         Sort::Name => rows.sort_by(|a, b| a.workload.name.cmp(&b.workload.name)),
-        Sort::Demand => rows.sort_by_key(by(Role::Demand)),
-        Sort::Backlog => rows.sort_by_key(by(Role::Backlog)),
-        Sort::Behind => rows.sort_by_key(by(Role::TimeLag)),
+        // Cached: a key is looked up in a list of signals.
+        Sort::Demand => rows.sort_by_cached_key(by(Role::Demand)),
+        Sort::Backlog => rows.sort_by_cached_key(by(Role::Backlog)),
+        Sort::Behind => rows.sort_by_cached_key(by(Role::TimeLag)),
     }
     if state.reverse {
         rows.reverse();
@@ -60,7 +59,7 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
 /// Brokers of every cluster: those that do not answer first, then those with under-replicated partitions.
 pub fn brokers<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Broker>> {
     let mut rows = each_cluster(picture, |c| {
-        c.brokers.iter().map(|b| Row { id: id(&[c.name.as_str(), &b.id.to_string()]), source: &c.name, item: b })
+        c.brokers.iter().map(|b| Row { id: Id::new([c.name.as_str()]).numbered(b.id), source: &c.name, item: b })
     });
     rows.sort_by_key(|r| (r.item.state == BrokerState::Up, std::cmp::Reverse(r.item.under_replicated)));
     named(rows, state)
@@ -69,7 +68,7 @@ pub fn brokers<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Broker>> 
 /// Topics of every cluster: those with partitions offline, then under-replicated ones first; internal ones last.
 pub fn topics<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Topic>> {
     let mut rows = each_cluster(picture, |c| {
-        c.topics.iter().map(|t| Row { id: id(&[c.name.as_str(), t.name.as_str()]), source: &c.name, item: t })
+        c.topics.iter().map(|t| Row { id: Id::new([c.name.as_str(), t.name.as_str()]), source: &c.name, item: t })
     });
     let trouble = |t: &Topic| {
         let offline = t.partitions.iter().filter(|p| p.leader.is_none()).count();
@@ -82,36 +81,41 @@ pub fn topics<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Topic>> {
 /// Consumer groups of every cluster, the largest lag first.
 pub fn groups<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Group>> {
     let mut rows = each_cluster(picture, |c| {
-        c.groups.iter().map(|g| Row { id: id(&[c.name.as_str(), g.group.as_str()]), source: &c.name, item: g })
+        c.groups.iter().map(|g| Row { id: Id::new([c.name.as_str(), g.group.as_str()]), source: &c.name, item: g })
     });
     let filter = Filter::parse(&state.filter);
-    rows.retain(|r| {
+    let wanted = |r: &Row<'_, Group>| {
         let (lag, behind) = (r.item.lag.map(|l| l as f64), r.item.time_lag);
-        filter.matches(&Facts { lag, behind, kind: Some(WorkloadKind::ConsumerGroup), ..Facts::named(r.id.as_str()) })
-    });
-    rows.sort_by_key(|r| std::cmp::Reverse(r.item.lag));
+        let name = r.id.to_string();
+        filter.matches(&Facts { lag, behind, kind: Some(WorkloadKind::ConsumerGroup), ..Facts::named(&name) })
+    };
+    rows.retain(|r| filter.is_empty() || wanted(r));
+    rows.sort_by_cached_key(|r| std::cmp::Reverse(r.item.lag));
     rows
 }
 
-/// The group under the cursor: the selected one, else the first.
-pub fn current_group<'a>(picture: &'a Picture, state: &State) -> Option<Row<'a, Group>> {
-    let rows = groups(picture, state);
-    let at = position(rows.iter().map(|r| &r.id), state.selected(Pane::Groups));
-    rows.into_iter().nth(at)
+/// The group under the cursor of these rows of [`groups`]: the selected one, else the first.
+pub fn current_group<'r, 'a>(groups: &'r [Row<'a, Group>], state: &State) -> Option<&'r Row<'a, Group>> {
+    groups.get(position(groups.iter().map(|r| &r.id), state.selected(Pane::Groups)))
 }
 
-/// Partitions of the group under the cursor, as the group sees them: unknown ones first, then the largest lag, in steps of
-/// twice as much, so that rows do not dance with every refresh.
+/// Partitions of the group under the cursor, as the group sees them.
 pub fn partitions<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, GroupPartition>> {
-    let Some(group) = current_group(picture, state) else { return Vec::new() };
+    current_group(&groups(picture, state), state).map_or_else(Vec::new, partitions_of)
+}
+
+/// Partitions of a group, as it sees them: unknown ones first, then the largest lag, in steps of twice as much, so that
+/// rows do not dance with every refresh. Not filtered: the filter chose the group.
+pub fn partitions_of<'a>(group: &Row<'a, Group>) -> Vec<Row<'a, GroupPartition>> {
+    let (source, name) = (group.source, group.item.group.as_str());
     let row = |p: &'a GroupPartition| Row {
-        id: id(&[group.id.as_str(), p.topic.as_str(), &p.partition.to_string()]),
-        source: group.source,
+        id: Id::new([source.as_str(), name, p.topic.as_str()]).numbered(p.partition),
+        source,
         item: p,
     };
-    // Not filtered: the filter chose the group.
     let mut rows: Vec<_> = group.item.partitions.iter().map(row).collect();
-    rows.sort_by_key(|r| (r.item.lag.is_some(), std::cmp::Reverse(r.item.lag.map(|l| u64::BITS - l.leading_zeros()))));
+    let step = |lag: u64| u64::BITS - lag.leading_zeros();
+    rows.sort_by_cached_key(|r| (r.item.lag.is_some(), std::cmp::Reverse(r.item.lag.map(step))));
     rows
 }
 
@@ -119,7 +123,7 @@ pub fn partitions<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, GroupP
 pub fn gpus<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Gpu>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.gpus.iter().map(move |g| Row {
-            id: id(&[m.source.as_str(), g.host.as_str(), g.gpu.as_str()]),
+            id: Id::new([m.source.as_str(), g.host.as_str(), g.gpu.as_str()]),
             source: &m.source,
             item: g,
         })
@@ -133,27 +137,29 @@ pub fn gpus<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Gpu>> {
 pub fn services<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Service>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.services.iter().map(move |s| Row {
-            id: id(&[m.source.as_str(), s.name.as_str()]),
+            id: Id::new([m.source.as_str(), s.name.as_str()]),
             source: &m.source,
             item: s,
         })
     });
-    let place = |r: &Row<'_, Service>| {
-        let same = |v: &Arc<WorkloadView>| {
-            let entity = &v.workload.entity;
-            entity.kind == WorkloadKind::Inference && entity.source == *r.source && entity.id == r.item.name
-        };
-        picture.workloads.iter().position(same).unwrap_or(usize::MAX)
-    };
+    let entities = picture.workloads.iter().map(|v| &v.workload.entity).enumerate();
+    let places: HashMap<(&Label, &Label), usize> = entities
+        .filter(|(_, e)| e.kind == WorkloadKind::Inference)
+        .map(|(place, e)| ((&e.source, &e.id), place))
+        .collect();
     let mut rows: Vec<_> = rows.collect();
-    rows.sort_by_cached_key(place);
+    rows.sort_by_cached_key(|r| places.get(&(r.source, &r.item.name)).copied().unwrap_or(usize::MAX));
     named(rows, state)
 }
 
 /// Work queues of every source.
 pub fn queues<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Queue>> {
     let rows = picture.ml.iter().flat_map(|m| {
-        m.queues.iter().map(move |q| Row { id: id(&[m.source.as_str(), q.name.as_str()]), source: &m.source, item: q })
+        m.queues.iter().map(move |q| Row {
+            id: Id::new([m.source.as_str(), q.name.as_str()]),
+            source: &m.source,
+            item: q,
+        })
     });
     named(rows.collect(), state)
 }
@@ -162,7 +168,7 @@ pub fn queues<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Queue>> {
 pub fn trainings<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Training>> {
     let rows = picture.ml.iter().flat_map(|m| {
         m.trainings.iter().map(move |t| Row {
-            id: id(&[m.source.as_str(), t.name.as_str()]),
+            id: Id::new([m.source.as_str(), t.name.as_str()]),
             source: &m.source,
             item: t,
         })
@@ -173,17 +179,21 @@ pub fn trainings<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Trainin
 /// Actions: those under way first, then the newest.
 pub fn actions<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Action> {
     let filter = Filter::parse(&state.filter);
-    let mut rows: Vec<_> =
-        picture.actions.iter().filter(|a| filter.matches(&Facts::named(a.workload.as_str()))).collect();
+    let wanted = |a: &&Action| {
+        let name = format!("{} {}", a.workload, a.actor); // whose it was is asked as often
+        filter.is_empty() || filter.matches(&Facts { action: Some(a.state), ..Facts::named(&name) })
+    };
+    let mut rows: Vec<_> = picture.actions.iter().filter(wanted).collect();
     rows.sort_by_key(|a| a.state.is_final());
     rows
 }
 
 /// What is wrong, worst first.
-pub fn alerts(picture: &Picture, state: &State) -> Vec<Trouble> {
+pub fn alerts<'a>(picture: &'a Picture, state: &State) -> Vec<Spot<'a>> {
     let filter = Filter::parse(&state.filter);
     let mut rows = alerts::alerts(picture);
-    rows.retain(|a| filter.matches(&Facts { severity: Some(a.severity), ..Facts::named(&a.subject) }));
+    let wanted = |a: &Spot<'_>| filter.matches(&Facts { severity: Some(a.severity), ..Facts::named(&a.subject()) });
+    rows.retain(|a| filter.is_empty() || wanted(a));
     rows
 }
 
@@ -205,7 +215,7 @@ pub fn log(state: &State) -> Vec<&Entry> {
 /// The ids of a table's rows, in order.
 pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
     fn of<T>(rows: Vec<Row<'_, T>>) -> Vec<Label> {
-        rows.into_iter().map(|r| r.id).collect()
+        rows.into_iter().map(|r| r.id.label()).collect()
     }
     match pane {
         Pane::Workloads => workloads(picture, state).iter().map(|w| w.workload.name.clone()).collect(),
@@ -218,7 +228,7 @@ pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
         Pane::Queues => of(queues(picture, state)),
         Pane::Trainings => of(trainings(picture, state)),
         Pane::Actions => actions(picture, state).iter().map(|a| a.id.0.clone()).collect(),
-        Pane::Alerts => alerts(picture, state).into_iter().map(|a| a.id).collect(),
+        Pane::Alerts => alerts(picture, state).iter().map(|a| a.id.label()).collect(),
         Pane::Stages => stages(picture, state).into_iter().map(|s| s.id).collect(),
         Pane::Log => log(state).iter().map(|e| e.id()).collect(),
     }
@@ -231,8 +241,9 @@ pub fn line(picture: &Picture, state: &State) -> Option<String> {
     let at = position(ids.iter(), state.selected(pane));
     Some(match pane {
         Pane::Alerts => {
-            let alert = alerts(picture, state).into_iter().nth(at)?;
-            format!("{} {}: {}", alerts::word(alert.severity), alert.subject, alert.text)
+            let rows = alerts(picture, state);
+            let alert = rows.get(at)?;
+            format!("{} {}: {}", alerts::word(alert.severity), alert.subject(), alert.trouble(picture).text)
         }
         Pane::Log => log(state).get(at).map(|e| format!("{} {}", e.at, e.text))?,
         Pane::Actions => {
@@ -244,9 +255,24 @@ pub fn line(picture: &Picture, state: &State) -> Option<String> {
     })
 }
 
+/// Whether a table has any rows.
+pub fn any(pane: Pane, picture: &Picture, state: &State) -> bool {
+    match pane {
+        Pane::Workloads => !workloads(picture, state).is_empty(),
+        Pane::Groups => !groups(picture, state).is_empty(),
+        Pane::Partitions => !partitions(picture, state).is_empty(),
+        Pane::Topics => !topics(picture, state).is_empty(),
+        Pane::Alerts => !alerts(picture, state).is_empty(),
+        _ => !ids(pane, picture, state).is_empty(),
+    }
+}
+
 /// The line of the selected id; the first line when nothing is selected or it is gone.
-pub fn position<'a>(mut ids: impl Iterator<Item = &'a Label>, selected: Option<&Label>) -> usize {
-    selected.and_then(|s| ids.position(|i| i == s)).unwrap_or(0)
+pub fn position<'i, I>(mut ids: impl Iterator<Item = &'i I>, selected: Option<&Label>) -> usize
+where
+    I: PartialEq<Label> + 'i,
+{
+    selected.and_then(|s| ids.position(|i| *i == *s)).unwrap_or(0)
 }
 
 /// The workload under the cursor: the selected one, else the first; of a stage or an alert the one that it is about.
@@ -260,14 +286,23 @@ pub fn current_workload<'a>(picture: &'a Picture, state: &State) -> Option<&'a A
         Pane::Alerts => {
             let rows = alerts(picture, state);
             let at = position(rows.iter().map(|a| &a.id), state.selected(Pane::Alerts));
-            let Place::Workload(name) = &rows.get(at)?.place else { return None };
+            let Place::Workload(name) = rows.get(at)?.place() else { return None };
             return picture.workload(name.as_str());
         }
         _ => {}
     }
-    let rows = workloads(picture, state);
-    let at = position(rows.iter().map(|w| &w.workload.name), state.selected(Pane::Workloads));
-    rows.get(at).copied()
+    workload_of(&workloads(picture, state), state)
+}
+
+/// The workload under the cursor of these rows of [`workloads`].
+pub fn workload_of<'a>(rows: &[&'a Arc<WorkloadView>], state: &State) -> Option<&'a Arc<WorkloadView>> {
+    rows.get(workload_at(rows, state)).copied()
+}
+
+/// Its line.
+pub fn workload_at(rows: &[&Arc<WorkloadView>], state: &State) -> usize {
+    let selected = state.selected(Pane::Workloads);
+    selected.and_then(|s| rows.iter().position(|w| w.workload.name == *s)).unwrap_or(0)
 }
 
 /// The lines of a table that are drawn when `height` fit: the cursor stays near the middle.
@@ -279,7 +314,7 @@ pub fn window(cursor: usize, len: usize, height: usize) -> std::ops::Range<usize
 /// The rows whose id the filter lets through.
 fn named<'a, T>(mut rows: Vec<Row<'a, T>>, state: &State) -> Vec<Row<'a, T>> {
     let filter = Filter::parse(&state.filter);
-    rows.retain(|r| filter.matches(&Facts::named(r.id.as_str())));
+    rows.retain(|r| filter.is_empty() || filter.matches(&Facts::named(&r.id.to_string())));
     rows
 }
 

@@ -15,6 +15,7 @@ use super::{
     keymap::Chord,
     terminal::{self, SCREEN, Terminal},
     theme::Shelf,
+    under,
     update::{file_name, update},
     view,
 };
@@ -22,10 +23,13 @@ use crate::{
     model::{Alarm, Intent, Picture, Severity},
     process::Clock,
 };
-use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseEventKind};
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use jobs::{Done, Jobs};
 use playing::{Playing, played};
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 use signals::{Caught, Signals};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -67,9 +71,11 @@ pub struct Context {
 /// How to draw.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// Frames per second at most while nobody presses a key; a key is answered four times as fast.
+    /// Frames per second at most while nobody presses a key.
     pub frames_per_second: f64,
-    /// Take the mouse: the wheel moves the cursor. Off: the terminal's own selection works.
+    /// Frames per second at most while somebody does.
+    pub key_frames_per_second: f64,
+    /// Take the mouse: the wheel and a click move the cursor. Off: the terminal's own selection works.
     pub mouse: bool,
     /// How to draw the operator's eye to what becomes critical.
     pub alarm: Alarm,
@@ -78,17 +84,23 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 10 frames per second, no mouse, no alarm.
+    /// 10 frames per second, 40 for keys, no mouse, no alarm.
     fn default() -> Self {
-        Self { frames_per_second: 10.0, mouse: false, alarm: Alarm::Off, between: Between::Nothing }
+        Self {
+            frames_per_second: 10.0,
+            key_frames_per_second: 40.0,
+            mouse: false,
+            alarm: Alarm::Off,
+            between: Between::Nothing,
+        }
     }
 }
 
 impl Options {
-    /// For slow lines: one frame per second.
+    /// For slow lines: one frame per second, whatever happens. The first key after a quiet second is answered at once.
     #[must_use]
     pub fn low_bandwidth(self) -> Self {
-        Self { frames_per_second: 1.0, ..self }
+        Self { frames_per_second: 1.0, key_frames_per_second: 1.0, ..self }
     }
 }
 
@@ -108,6 +120,11 @@ pub async fn run(cx: Context) -> Result<Exit, String> {
     SCREEN.scope((), Loop::start(cx)?.run()).await
 }
 
+/// Least time between two frames.
+fn between(frames_per_second: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / frames_per_second.clamp(0.1, 60.0))
+}
+
 struct Loop {
     cx: Context,
     state: State,
@@ -117,6 +134,8 @@ struct Loop {
     started: Instant,
     /// The picture that is on screen: what a key was pressed at.
     drawn: Arc<Picture>,
+    /// When the last frame was made.
+    framed: Instant,
     /// The question of what would happen if that is being played.
     playing: Option<Playing>,
     /// What is being read and saved.
@@ -152,6 +171,7 @@ impl Loop {
             signals,
             started: now,
             drawn,
+            framed: now,
             playing: None,
             jobs: Jobs::default(),
             written,
@@ -209,17 +229,13 @@ impl Loop {
         let now = self.cx.clock.now();
         let (state, theme) = (&self.state, &self.cx.theme);
         self.terminal.draw(state.size, |area, buf| {
-            view::draw(&Cx { picture: state.shown(&live), state, theme, now }, area, buf);
+            view::draw(&Cx { picture: state.shown(&live), state, theme, now, hits: None }, area, buf);
         })?;
         self.drawn = live;
         self.dirty = false;
-        self.next_frame = Instant::now() + self.frame();
+        self.framed = Instant::now();
+        self.next_frame = self.framed + between(self.cx.options.frames_per_second);
         Ok(())
-    }
-
-    /// Least time between two frames.
-    fn frame(&self) -> Duration {
-        Duration::from_secs_f64(1.0 / self.cx.options.frames_per_second.clamp(0.1, 60.0))
     }
 
     /// Whether a key would approve something.
@@ -273,6 +289,7 @@ impl Loop {
                 Some(Input::Mouse(mouse)) => match mouse.kind {
                     MouseEventKind::ScrollDown => Some(Event::Scroll(1)),
                     MouseEventKind::ScrollUp => Some(Event::Scroll(-1)),
+                    MouseEventKind::Down(MouseButton::Left) => self.clicked(Position::new(mouse.column, mouse.row)),
                     _ => None,
                 },
                 Some(Input::FocusGained | Input::FocusLost) => None,
@@ -286,8 +303,14 @@ impl Loop {
             input = self.inputs.try_recv().ok();
         }
         // An answer to a key may come sooner than the next picture would.
-        self.next_frame = self.next_frame.min(Instant::now() + self.frame() / 4);
+        self.next_frame = self.next_frame.min(self.framed + between(self.cx.options.key_frames_per_second));
         None
+    }
+
+    /// What was clicked at, on the screen that was drawn.
+    fn clicked(&self, place: Position) -> Option<Event> {
+        let hit = under(&self.drawn, &self.state, &self.cx.theme, self.cx.clock.now(), place);
+        hit.map(Event::Click)
     }
 
     fn tick(&mut self) -> Option<Exit> {
@@ -338,7 +361,7 @@ impl Loop {
         let (picture, now) = (self.drawn.clone(), self.cx.clock.now());
         let (state, theme) = (&self.state, &self.cx.theme);
         let area = buf.area;
-        view::draw(&Cx { picture: state.shown(&picture), state, theme, now }, area, &mut buf);
+        view::draw(&Cx { picture: state.shown(&picture), state, theme, now, hits: None }, area, &mut buf);
         let named = |ending: &str| file_name(state.view.name(), now, ending);
         let files = vec![
             (named("svg"), export::svg(&buf, &export::SvgOptions::of(theme))),

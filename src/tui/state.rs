@@ -8,7 +8,7 @@ use super::{
     log::Log,
     past::Past,
 };
-use crate::model::{ActionId, Grid, Label, Link, Picture, Severity, SignalKey, Time};
+use crate::model::{ActionId, Grid, Label, Link, Picture, Severity, SignalKey, Time, Zone};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -308,6 +308,12 @@ pub struct State {
     pub backtest: Option<Backtest>,
     /// How much of the past the charts show.
     pub zoom: Zoom,
+    /// Seconds by which the charts are moved into the past.
+    pub pan: f64,
+    /// By whose clocks times are written.
+    pub zone: Zone,
+    /// This machine's own clocks, for those who want them.
+    pub local: Zone,
     /// Whether the charts show what other rules' counts would hold.
     pub rivals: bool,
     /// Terminal's columns and lines.

@@ -33,6 +33,8 @@ fn child() {
         "workloads" => super::super::fixture::picture(Mode::Watch),
         _ => Picture::empty(Mode::Watch, "testing", start),
     };
+    let options = Options::default();
+    let options = if way == "slow-line" { options.low_bandwidth() } else { options };
     let picture = Arc::new(picture);
     let (sender, pictures) = watch::channel(picture);
     let cx = Context {
@@ -44,7 +46,7 @@ fn child() {
         home: None,
         saves: None,
         record: None,
-        options: Options::default(),
+        options,
         // A clock that stands still: then nothing on screen changes by itself.
         clock: Clock::scaled(start, 0.0),
     };
@@ -106,6 +108,8 @@ struct Session {
     process: Box<dyn Child + Send + Sync>,
     screen: Arc<Mutex<vt100::Parser>>,
     bytes: Arc<AtomicUsize>,
+    /// Begun frames.
+    frames: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
     reading: Option<std::thread::JoinHandle<()>>,
     before: String,
@@ -142,7 +146,9 @@ impl Session {
         let keys = pair.master.take_writer().unwrap();
         let screen = Arc::new(Mutex::new(parser(30, 100)));
         let bytes = Arc::new(AtomicUsize::new(0));
+        let frames = Arc::new(AtomicUsize::new(0));
         let (seen, count, over) = (screen.clone(), bytes.clone(), Arc::new(AtomicBool::new(false)));
+        let framed = frames.clone();
         let stop = over.clone();
         let reading = std::thread::spawn(move || {
             let mut chunk = [0_u8; 4096];
@@ -150,6 +156,7 @@ impl Session {
                 && let Ok(n @ 1..) = reader.read(&mut chunk)
             {
                 count.fetch_add(n, Ordering::SeqCst);
+                framed.fetch_add(chunk[..n].windows(8).filter(|w| *w == b"\x1b[?2026h").count(), Ordering::SeqCst);
                 seen.lock().unwrap().process(&chunk[..n]);
             }
         });
@@ -159,6 +166,7 @@ impl Session {
             process,
             screen,
             bytes,
+            frames,
             over,
             reading: Some(reading),
             before,
@@ -319,6 +327,21 @@ fn nothing_is_written_while_nothing_changes() {
     settled();
     session.press("q");
     assert_eq!(session.ended(), 0);
+}
+
+#[test]
+fn a_slow_line_gets_a_frame_a_second_however_many_keys_are_pressed() {
+    let mut session = Session::start("slow-line", None).up();
+    let (start, before) = (std::time::Instant::now(), session.frames.load(Ordering::SeqCst));
+    for key in "j?j?j?j?j?j?j?j?j?j?j?j?j?j?j?".chars() {
+        session.press(&key.to_string());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let frames = session.frames.load(Ordering::SeqCst) - before;
+    assert!(frames > 0 && frames as f64 <= start.elapsed().as_secs_f64() + 1.0, "{frames} in {:?}", start.elapsed());
+    session.kill(rustix::process::Signal::TERM);
+    assert_eq!(session.ended(), 143);
+    session.assert_restored();
 }
 
 #[test]

@@ -9,18 +9,17 @@ use super::{
     },
     Effect, Press,
     dialogs::allowed,
+    travel::minute,
 };
-use crate::model::{Confirm, Intent, Picture, Severity, Time};
+use crate::model::{Confirm, Intent, Picture, Severity, Time, Zone};
 use crossterm::event::KeyCode;
-
-const DAY: i64 = 86_400_000;
 
 /// Opens the line above the approval, if there is anything to approve.
 pub(super) fn open(state: &mut State, mut approve: Approve, press: Press<'_>) -> Vec<Effect> {
     match allowed(&approve, press.at.now) {
         Ok(shown) if shown.prepared.confirm == Confirm::TypeName => {}
         Ok(_) => {
-            let input = Input::new(&format::clock(suggestion(&approve, press.picture, press.at.now)));
+            let input = Input::new(&format::clock_in(&state.zone, suggestion(&approve, press.picture, press.at.now)));
             approve.covered = true;
             state.dialogs.push(Dialog::Approve(Box::new(approve)));
             state.dialogs.push(Dialog::At { input, problem: None });
@@ -54,7 +53,7 @@ pub(super) fn key(state: &mut State, mut input: Input, problem: Option<String>, 
             return Vec::new();
         }
     };
-    let checked = parse(&input.text(), press.at.now).and_then(|at| {
+    let checked = parse(&input.text(), press.at.now, &state.zone).and_then(|at| {
         let shown = allowed(&under, press.at.now)?;
         if press.held {
             return Err("too quick: read it, then press once".into());
@@ -68,7 +67,11 @@ pub(super) fn key(state: &mut State, mut input: Input, problem: Option<String>, 
             let workload = &under.plan.workload;
             state.say(
                 Severity::Ok,
-                format!("{workload}: approved for {} UTC; x on the actions page cancels it", format::clock(at)),
+                format!(
+                    "{workload}: approved for {} {}; x on the actions page cancels it",
+                    format::clock_in(&state.zone, at),
+                    state.zone.name(at)
+                ),
             );
             vec![Effect::Send(Intent::ConfirmAt { action, plan_hash, at })]
         }
@@ -80,19 +83,16 @@ pub(super) fn key(state: &mut State, mut input: Input, problem: Option<String>, 
     }
 }
 
-/// `14:20` is the next such minute (UTC), `+15` is in so many minutes; at most 12 hours ahead.
-fn parse(text: &str, now: Time) -> Result<Time, String> {
-    let wrong = || "write a time such as 14:20 (UTC), or +15 for in 15 minutes".to_owned();
+/// `14:20` is the next such minute on the clocks of a zone, `+15` is in so many minutes; at most 12 hours ahead.
+fn parse(text: &str, now: Time, zone: &Zone) -> Result<Time, String> {
+    let wrong = || format!("write a time such as 14:20 ({}), or +15 for in 15 minutes", zone.name(now));
     let text = text.trim();
     let number = |t: &str| t.parse::<u16>().ok().filter(|_| t.bytes().all(|b| b.is_ascii_digit()));
     let at = if let Some(minutes) = text.strip_prefix('+') {
         now.plus(f64::from(number(minutes).filter(|m| *m > 0).ok_or_else(wrong)?) * 60.0)
     } else {
-        let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
-        let hours = number(hours).filter(|h| *h < 24).ok_or_else(wrong)?;
-        let minutes = number(minutes).filter(|m| *m < 60).ok_or_else(wrong)?;
-        let today = now.millis().div_euclid(DAY) * DAY + i64::from(hours * 60 + minutes) * 60_000;
-        Time::from_millis(if today > now.millis() { today } else { today + DAY })
+        let (hours, minutes) = minute(text).ok_or_else(wrong)?;
+        zone.around(now, hours, minutes).into_iter().find(|t| *t > now).ok_or_else(wrong)?
     };
     if at.since(now) > 12.0 * 3600.0 { Err("that is more than 12 hours ahead".into()) } else { Ok(at) }
 }
@@ -104,12 +104,14 @@ mod tests {
     #[test]
     fn a_time_is_the_next_one() {
         let now = Time::parse("2026-03-02T22:30:00Z").unwrap();
-        let at = |text| parse(text, now).map(|t| t.to_string());
+        let at = |text| parse(text, now, &Zone::default()).map(|t| t.to_string());
         assert_eq!(at("23:05").as_deref(), Ok("2026-03-02T23:05:00.000Z"));
         assert_eq!(at("06:00").as_deref(), Ok("2026-03-03T06:00:00.000Z"));
         assert_eq!(at(" +15 ").as_deref(), Ok("2026-03-02T22:45:00.000Z"));
         for wrong in ["", "22", "24:00", "10:61", "+0", "+-5", "+x", "22:30", "1:2:3"] {
             assert!(at(wrong).is_err(), "{wrong}");
         }
+        let west = "-05:00".parse().unwrap();
+        assert_eq!(parse("17:35", now, &west).map(|t| t.to_string()).as_deref(), Ok("2026-03-02T22:35:00.000Z"));
     }
 }

@@ -8,16 +8,17 @@ use super::{
         rows,
         state::{Pane, State},
     },
-    Effect, Press, possible,
+    Effect, Here, Press, possible,
 };
 use crate::model::Intent;
 
 /// Asks for the way back; `possible` said that there is one.
 pub(super) fn undo(state: &mut State, press: Press<'_>) -> Vec<Effect> {
-    let Ok(done) = possible::undoable(state, press.picture) else { return Vec::new() };
+    let done = possible::undoable(&Here::new(state, press.picture, press.at.now)).cloned();
+    let Ok(done) = done else { return Vec::new() };
     let plan = Plan { workload: done.workload.clone(), hash: done.plan_hash.clone() };
     wait_for_answer(state, plan, done.from, press);
-    vec![Effect::Send(Intent::Undo { action: done.id.clone() })]
+    vec![Effect::Send(Intent::Undo { action: done.id })]
 }
 
 /// Asks to see what waits for a second person; `possible` said that there is one.

@@ -2,6 +2,7 @@
 
 mod at;
 mod choose;
+mod cursor;
 mod decide;
 mod dialogs;
 mod possible;
@@ -11,14 +12,16 @@ pub(super) mod tests;
 mod travel;
 
 pub use choose::items as choices;
-pub use possible::possible;
+use cursor::{click, distance, move_cursor, page, pin, turn};
+pub use possible::{Here, possible};
 pub use take::file_name;
 
 use super::{
     action::Action,
-    alerts::Place,
+    alerts::{Place, Spot},
     backtest::{self, Backtest},
     dialog::{Choice, Dialog},
+    hits::Hit,
     input::Input,
     keymap::Chord,
     log, rows,
@@ -27,7 +30,7 @@ use super::{
 };
 use crate::{
     advise::what_if::Answer,
-    model::{Grid, Intent, Label, Mode, Picture, Severity, SignalKey, Time, WorkloadKind},
+    model::{Grid, Intent, Label, Mode, Picture, Severity, SignalKey, Time, WorkloadKind, Zone},
 };
 use crossterm::event::{KeyEvent, KeyEventKind};
 use std::{sync::Arc, time::Duration};
@@ -47,6 +50,8 @@ pub enum Event {
     Paste(String),
     /// The mouse wheel, lines downward.
     Scroll(isize),
+    /// A click.
+    Click(Hit),
     /// The terminal has this many columns and lines.
     Resize(u16, u16),
     /// The engine published a picture.
@@ -145,6 +150,10 @@ pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Momen
             }
             Vec::new()
         }
+        Event::Click(hit) => {
+            click(state, hit, picture);
+            Vec::new()
+        }
         Event::Resize(columns, lines) => {
             state.size = (columns, lines);
             Vec::new()
@@ -199,19 +208,9 @@ fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment)
     }
 }
 
-/// Nobody moved the cursor yet: from the first key on it stays with what is under it.
-fn pin(state: &mut State, picture: &Arc<Picture>) {
-    let pane = state.pane();
-    if state.selected(pane).is_none()
-        && let Some(first) = rows::ids(pane, state.shown(picture), state).into_iter().next()
-    {
-        state.selected.insert(pane, first);
-    }
-}
-
 /// Does what an action says, or says why it is not possible here and now.
 fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
-    if let Err(reason) = possible(action, state, press.picture, press.at.now) {
+    if let Err(reason) = possible(action, &Here::new(state, press.picture, press.at.now)) {
         if !reason.is_empty() {
             state.say(Severity::Unknown, reason);
         }
@@ -269,6 +268,12 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         Action::CrossLeft => travel::read(state, -1.0),
         Action::CrossRight => travel::read(state, 1.0),
         Action::Compare => state.compare = state.compare.next(),
+        Action::PanLeft => travel::pan(state, 1.0),
+        Action::PanRight => travel::pan(state, -1.0),
+        Action::Clock => {
+            let utc = Zone::default();
+            state.zone = if state.zone == utc { state.local.clone() } else { utc };
+        }
         Action::ZoomOut => state.zoom = state.zoom.farther(),
         Action::ZoomIn => state.zoom = state.zoom.nearer(),
         Action::Rivals => state.rivals = !state.rivals,
@@ -338,8 +343,7 @@ fn open(state: &mut State, picture: &Arc<Picture>) {
             let live = state.shown(picture);
             let alerts = rows::alerts(live, state);
             let at = rows::position(alerts.iter().map(|a| &a.id), state.selected(Pane::Alerts));
-            if let Some(alert) = alerts.get(at) {
-                let place = alert.place.clone();
+            if let Some(place) = alerts.get(at).map(Spot::place) {
                 visit(state, place);
             }
         }
@@ -374,6 +378,8 @@ fn visit(state: &mut State, place: Place) {
 fn back(state: &mut State) {
     if state.cross.take().is_some() {
         // the charts are no longer read
+    } else if state.pan > 0.0 {
+        state.pan = 0.0;
     } else if !state.filter.is_empty() {
         state.filter.clear();
     } else if state.pane() == Pane::Partitions {
@@ -404,43 +410,6 @@ fn go(state: &mut State, view: View, picture: &Picture) {
     if let Some((pane, id)) = place {
         state.selected.insert(pane, id);
         state.focus.insert(view, pane);
-    }
-}
-
-/// Moves the cursor to another table of the view.
-fn turn(state: &mut State, by: isize) {
-    let panes = state.view.panes();
-    let at = panes.iter().position(|p| *p == state.pane()).unwrap_or(0);
-    let next = (at.cast_signed() + by).rem_euclid(panes.len().cast_signed());
-    state.focus.insert(state.view, panes[next.cast_unsigned()]);
-}
-
-/// Lines that PgUp and PgDn move: about what a table shows.
-fn page(state: &State) -> isize {
-    isize::from((state.size.1 / 2).cast_signed()).max(1)
-}
-
-/// Lines that an action moves downward; the ends are farther than any table is long.
-fn distance(action: Action, page: isize) -> isize {
-    match action {
-        Action::Down => 1,
-        Action::Up => -1,
-        Action::PageDown => page,
-        Action::PageUp => -page,
-        Action::Bottom => isize::MAX / 2,
-        Action::Top => isize::MIN / 2,
-        _ => 0,
-    }
-}
-
-/// Moves the cursor of the current table and remembers what is under it.
-fn move_cursor(state: &mut State, picture: &Arc<Picture>, lines: isize) {
-    let pane = state.pane();
-    let ids = rows::ids(pane, state.shown(picture), state);
-    let at = rows::position(ids.iter(), state.selected(pane)).cast_signed();
-    let to = at.saturating_add(lines).clamp(0, ids.len().cast_signed().max(1) - 1);
-    if let Some(id) = ids.get(to.cast_unsigned()) {
-        state.selected.insert(pane, id.clone());
     }
 }
 

@@ -5,32 +5,68 @@ use super::super::{
     rows,
     state::{Pane, State, View},
 };
+use super::travel;
 use crate::model::{
-    Action as Done, ActionState, Label, Mode, Picture, Recommendation, Time, WorkloadKind, WorkloadView,
+    Action as Done, ActionState, Label, Mode, Picture, Recommendation, Time, WorkloadKind, WorkloadView, Zone,
 };
+use std::{cell::OnceCell, sync::Arc};
+
+/// Where the operator stands. What is under the cursor is looked up once for all the questions of a frame: each look goes
+/// through every row.
+#[derive(Debug)]
+pub struct Here<'a> {
+    state: &'a State,
+    /// The live picture.
+    picture: &'a Picture,
+    now: Time,
+    workload: OnceCell<Option<&'a Arc<WorkloadView>>>,
+    any: OnceCell<bool>,
+}
+
+impl<'a> Here<'a> {
+    /// On the page of this state; `picture` is the live one.
+    pub fn new(state: &'a State, picture: &'a Picture, now: Time) -> Self {
+        Self { state, picture, now, workload: OnceCell::new(), any: OnceCell::new() }
+    }
+
+    /// The workload under the cursor, as it is shown.
+    pub(super) fn workload(&self) -> Option<&'a Arc<WorkloadView>> {
+        *self.workload.get_or_init(|| rows::current_workload(self.state.shown(self.picture), self.state))
+    }
+
+    fn some_row(&self) -> Result<(), String> {
+        let any = || rows::any(self.state.pane(), self.state.shown(self.picture), self.state);
+        if *self.any.get_or_init(any) { Ok(()) } else { Err(String::new()) }
+    }
+}
 
 /// Whether an action can be done on the page (dialogs aside); the error is a sentence for the operator, or empty where
-/// there is nothing worth saying. `picture` is the live one.
-pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> Result<(), String> {
+/// there is nothing worth saying.
+pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
     let nothing = || Err(String::new());
+    let state = here.state;
     match action {
-        _ if action.section() == Section::Decide => decidable(action, state, picture, now),
+        _ if action.section() == Section::Decide => decidable(action, here),
         Action::Open => match state.pane() {
-            Pane::Workloads if matches!(state.view, View::Overview | View::Backtest) => some_row(state, picture),
-            Pane::Groups | Pane::Actions | Pane::Alerts | Pane::Stages => some_row(state, picture),
+            Pane::Workloads if matches!(state.view, View::Overview | View::Backtest) => here.some_row(),
+            Pane::Groups | Pane::Actions | Pane::Alerts | Pane::Stages => here.some_row(),
             _ => nothing(),
         },
-        Action::Back if state.view == View::Overview && state.filter.is_empty() && state.cross.is_none() => nothing(),
+        Action::Back
+            if state.view == View::Overview && state.filter.is_empty() && state.cross.is_none() && state.pan <= 0.0 =>
+        {
+            nothing()
+        }
         Action::Explain if !on_workloads(state) => Err("explain works on a workload: go to the overview first".into()),
         Action::WhatIf if !on_workloads(state) => Err("what if works on a workload: go to the overview first".into()),
-        Action::WhatIf => match rows::current_workload(state.shown(picture), state) {
+        Action::WhatIf => match here.workload() {
             Some(view) if view.workload.entity.kind == WorkloadKind::ConsumerGroup => Ok(()),
             Some(view) => Err(format!("{}: what if plays consumer groups only", view.workload.name)),
             None => nothing(),
         },
         Action::Day if !on_workloads(state) => Err("a day is planned for a workload: go to the overview first".into()),
         Action::Day if state.view == View::Day => nothing(),
-        Action::Explain | Action::Day => some_row(state, picture),
+        Action::Explain | Action::Day => here.some_row(),
         Action::Mark if !on_workloads(state) => Err("only workloads can be marked: go to the overview first".into()),
         Action::Note if !on_workloads(state) && state.marked.is_empty() => {
             Err("a note is of a workload: go to the overview first".into())
@@ -39,11 +75,8 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
         Action::Links if state.links.is_empty() => {
             Err("there are no links: write templates under [links] of the configuration".into())
         }
-        Action::Mark | Action::Note | Action::Links => match rows::current_workload(state.shown(picture), state) {
-            Some(_) => Ok(()),
-            None => nothing(),
-        },
-        Action::Copy => rows::line(state.shown(picture), state).map(|_| ()).ok_or_else(String::new),
+        Action::Mark | Action::Note | Action::Links => here.workload().map(|_| ()).ok_or_else(String::new),
+        Action::Copy => here.some_row(),
         Action::Columns if state.view != View::Overview => nothing(),
         Action::Tour if !state.demo => Err("the tour is part of `highwater demo`".into()),
         Action::Later if state.frozen.is_none() => nothing(),
@@ -51,11 +84,16 @@ pub fn possible(action: Action, state: &State, picture: &Picture, now: Time) -> 
         Action::Sort | Action::SortReverse if state.view != View::Overview => {
             Err("only the overview can be sorted".into())
         }
+        Action::PanRight if state.pan <= 0.0 => Err("this is the present".into()),
+        Action::PanLeft if state.pan >= travel::farthest(state) => Err("no older samples are kept on screen".into()),
+        Action::Clock if state.local == Zone::default() => Err("this machine's own clock is UTC".into()),
         Action::ZoomIn if state.zoom == state.zoom.nearer() => Err("this is the shortest span".into()),
         Action::ZoomOut if state.zoom == state.zoom.farther() => Err("this is the longest span".into()),
         Action::NextPane | Action::PreviousPane if state.view.panes().len() < 2 => nothing(),
         Action::ZoomIn
         | Action::ZoomOut
+        | Action::PanLeft
+        | Action::PanRight
         | Action::Rivals
         | Action::Compare
         | Action::CrossLeft
@@ -78,13 +116,10 @@ fn charted(view: View) -> bool {
     !matches!(view, View::Actions | View::Alerts | View::Log | View::Backtest)
 }
 
-fn some_row(state: &State, picture: &Picture) -> Result<(), String> {
-    if rows::ids(state.pane(), state.shown(picture), state).is_empty() { Err(String::new()) } else { Ok(()) }
-}
-
 /// The one place where the screen asks whether it may decide. (The engine asks again: in watch mode it has nobody who
 /// could carry anything out.)
-fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Result<(), String> {
+fn decidable(action: Action, here: &Here<'_>) -> Result<(), String> {
+    let (state, picture) = (here.state, here.picture);
     if picture.mode == Mode::Watch {
         return Err("watch is read-only: decisions are made in `highwater operate`".into());
     }
@@ -95,7 +130,7 @@ fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Res
         return Err("the screen is frozen: go on before you decide, so that you decide on what is true now".into());
     }
     match action {
-        Action::Undo => return undoable(state, picture).map(|_| ()),
+        Action::Undo => return undoable(here).map(|_| ()),
         Action::Reject if state.pane() == Pane::Actions => return cancellable(state, picture).map(|_| ()),
         Action::Approve if state.pane() == Pane::Actions => return secondable(state, picture).map(|_| ()),
         _ => {}
@@ -103,14 +138,14 @@ fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Res
     if !on_workloads(state) {
         return Err("decisions are made on a workload: go to the overview first".into());
     }
-    let view = rows::current_workload(picture, state).ok_or("there is no workload under the cursor")?;
+    let view = here.workload().ok_or("there is no workload under the cursor")?; // not frozen: the live one
     let name = &view.workload.name;
     let recommendation = match &view.advice.recommendation {
         Ok(recommendation) => recommendation,
         Err(reason) => return Err(format!("{name}: no recommendation: {reason}")),
     };
     match action {
-        Action::Approve | Action::ChangeCount => changeable(view, recommendation, picture, now)?,
+        Action::Approve | Action::ChangeCount => changeable(view, recommendation, picture, here.now)?,
         Action::Reject if !recommendation.is_change() => return Err(no_change(name, recommendation)),
         _ => {}
     }
@@ -127,14 +162,15 @@ fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Res
 
 /// The change that undo would take back: the one under the cursor on the actions page, elsewhere the newest of the
 /// workload. The engine asks the target itself whether the count is still there.
-pub(super) fn undoable<'a>(state: &State, picture: &'a Picture) -> Result<&'a Done, String> {
+pub(super) fn undoable<'a>(here: &Here<'a>) -> Result<&'a Done, String> {
+    let (state, picture) = (here.state, here.picture);
     let is_done = |a: &&Done| matches!(a.state, ActionState::Applied | ActionState::Verified);
     if state.pane() == Pane::Actions {
         let action = selected_action(state, picture).ok_or("there is no action under the cursor")?;
         let not = || format!("{} is {}: there is nothing to undo", action.workload, action.state.name());
         return Some(action).filter(is_done).ok_or_else(not);
     }
-    let view = rows::current_workload(picture, state).ok_or("there is no workload under the cursor")?;
+    let view = here.workload().ok_or("there is no workload under the cursor")?;
     let name = &view.workload.name;
     // Newest first: a change that failed or was taken back is passed over only when nothing newer was done.
     let newest = picture.actions.iter().find(|a| a.workload == *name && is_done(a));

@@ -10,7 +10,7 @@ use super::{
     },
     Effect, Press,
 };
-use crate::model::{Grid, Picture, Severity, SignalKey, Time};
+use crate::model::{Grid, Picture, Severity, SignalKey, Time, Zone};
 use crossterm::event::KeyCode;
 use std::sync::Arc;
 
@@ -22,7 +22,6 @@ const PLACES: f64 = 60.0;
 const STALE: f64 = 300.0;
 /// Seconds ahead of the present that a comparison reaches: what came then.
 const AHEAD: f64 = 3_600.0;
-const DAY: i64 = 86_400_000;
 
 /// Goes back or forth in time from what is on screen.
 pub(super) fn step(state: &mut State, press: Press<'_>, seconds: f64) {
@@ -38,7 +37,7 @@ fn show(state: &mut State, live: &Arc<Picture>, to: Time) {
     }
     let picture = state.past.at(to, live);
     if state.frozen.as_ref().is_some_and(|f| f.at == picture.at) {
-        state.say(Severity::Unknown, format!("nothing else is kept near {} UTC", format::clock_seconds(to)));
+        state.say(Severity::Unknown, format!("nothing else is kept near {}", written(&state.zone, to)));
     }
     state.frozen = Some(Arc::new(picture));
 }
@@ -50,34 +49,56 @@ pub(super) fn key(state: &mut State, mut input: Input, problem: Option<String>, 
         state.dialogs.push(Dialog::Travel { input, problem });
         return Vec::new();
     }
-    match parse(&input.text(), press.picture.at) {
+    match parse(&input.text(), press.picture.at, &state.zone) {
         Ok(to) => show(state, press.picture, to),
         Err(why) => state.dialogs.push(Dialog::Travel { input, problem: Some(why) }),
     }
     Vec::new()
 }
 
-/// `03:12` is the last such minute (UTC), `-15` was so many minutes ago.
-fn parse(text: &str, now: Time) -> Result<Time, String> {
-    let wrong = || "write a time such as 03:12 (UTC), or -15 for 15 minutes ago".to_owned();
+/// `03:12` is the last such minute on the clocks of a zone, `-15` was so many minutes ago.
+fn parse(text: &str, now: Time, zone: &Zone) -> Result<Time, String> {
+    let wrong = || format!("write a time such as 03:12 ({}), or -15 for 15 minutes ago", zone.name(now));
     let number = |t: &str| t.parse::<u16>().ok().filter(|_| t.bytes().all(|b| b.is_ascii_digit()));
     let text = text.trim();
     if let Some(minutes) = text.strip_prefix('-') {
         let minutes = number(minutes).filter(|m| *m > 0).ok_or_else(wrong)?;
         return Ok(now.plus(-60.0 * f64::from(minutes)));
     }
-    let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
-    let hours = number(hours).filter(|h| *h < 24).ok_or_else(wrong)?;
-    let minutes = number(minutes).filter(|m| *m < 60).ok_or_else(wrong)?;
-    let today = now.millis().div_euclid(DAY) * DAY + i64::from(hours * 60 + minutes) * 60_000;
-    Ok(Time::from_millis(if today <= now.millis() { today } else { today - DAY }))
+    let (hours, minutes) = minute(text).ok_or_else(wrong)?;
+    zone.around(now, hours, minutes).into_iter().rfind(|t| *t <= now).ok_or_else(wrong)
+}
+
+/// Reads `14:20`.
+pub(super) fn minute(text: &str) -> Option<(u8, u8)> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |t: &str| t.parse::<u8>().ok().filter(|_| t.bytes().all(|b| b.is_ascii_digit()));
+    Some((number(hours).filter(|h| *h < 24)?, number(minutes).filter(|m| *m < 60)?))
+}
+
+/// An instant by the clocks of a zone, with its name.
+fn written(zone: &Zone, t: Time) -> String {
+    format!("{} {}", format::clock_seconds_in(zone, t), zone.name(t))
+}
+
+/// Samples that are kept for the charts, seconds.
+const KEPT: f64 = 86_400.0;
+
+/// How far the charts can be moved into the past, seconds.
+pub(super) fn farthest(state: &State) -> f64 {
+    (KEPT - state.zoom.back()).max(0.0)
+}
+
+/// Moves the charts by quarters of the past that they show, towards the past.
+pub(super) fn pan(state: &mut State, quarters: f64) {
+    state.pan = (state.pan + quarters * state.zoom.back() / 4.0).clamp(0.0, farthest(state));
 }
 
 /// Moves the place at which the charts are read, by a share of the past that they show.
 pub(super) fn read(state: &mut State, places: f64) {
     let step = state.zoom.back() / PLACES;
-    let at = state.cross.unwrap_or(0.0) + places * step;
-    state.cross = Some(at.clamp(-state.zoom.back(), AHEAD));
+    let at = state.cross.unwrap_or(-state.pan) + places * step;
+    state.cross = Some(at.clamp(-state.zoom.back() - state.pan, AHEAD));
 }
 
 /// Asks for the series that the charts are to be compared with, unless it is there or on its way.
@@ -116,12 +137,14 @@ mod tests {
     #[test]
     fn a_time_is_the_last_one() {
         let now = Time::parse("2026-03-02T02:30:00Z").unwrap();
-        let at = |text| parse(text, now).map(|t| t.to_string());
+        let at = |text| parse(text, now, &Zone::default()).map(|t| t.to_string());
         assert_eq!(at("02:05").as_deref(), Ok("2026-03-02T02:05:00.000Z"));
         assert_eq!(at("03:12").as_deref(), Ok("2026-03-01T03:12:00.000Z"));
         assert_eq!(at(" -15 ").as_deref(), Ok("2026-03-02T02:15:00.000Z"));
         for wrong in ["", "3", "24:00", "10:61", "-0", "+5", "-x", "1:2:3"] {
             assert!(at(wrong).is_err(), "{wrong}");
         }
+        let east = "+05:30".parse().unwrap();
+        assert_eq!(parse("07:35", now, &east).map(|t| t.to_string()).as_deref(), Ok("2026-03-02T02:05:00.000Z"));
     }
 }

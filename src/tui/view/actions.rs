@@ -62,6 +62,9 @@ fn table(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, actions: &[&Action], cursor:
     let inside = Rect { height: area.height.saturating_sub(2), ..area };
     let remark = table::position(actions.len(), Some(cursor), inside);
     let inner = widget::panel(cx.theme, &title, &remark, true, area, buf);
+    if let Some(hits) = cx.hits {
+        hits.rows(Pane::Actions, actions.len(), Some(cursor), inner);
+    }
     table::draw(cx.theme, &COLUMNS, actions.len(), Some(cursor), inner, buf, |i| cells(cx, actions[i]));
 }
 
@@ -107,7 +110,7 @@ fn progress(action: &Action, now: Time) -> String {
         ActionState::Applying => "writing".to_owned(),
         ActionState::Applied => match action.verify_by {
             Some(by) if by > now => format!("accepted, ready within {}", format::countdown(by.since(now))),
-            _ => "accepted, waits until it is ready".to_owned(),
+            _ => "accepted, waits until ready".to_owned(),
         },
         ActionState::Verified => "ready at the count asked for".to_owned(),
         ActionState::Unknown => format!("outcome not known, being observed: {}", action.reason),

@@ -3,7 +3,7 @@
 use super::text::{Line, lines, wrap};
 use crate::tui::{
     Cx,
-    alerts::{self, Trouble},
+    alerts::{self, Spot},
     format, rows,
     state::Pane,
     theme::Slot,
@@ -41,9 +41,12 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     if all.is_empty() {
         return widget::empty(cx.theme, &nothing(cx), inner, buf);
     }
+    if let Some(hits) = cx.hits {
+        hits.rows(Pane::Alerts, all.len(), Some(cursor), inner);
+    }
     table::draw(cx.theme, &COLUMNS, all.len(), Some(cursor), inner, buf, |i| cells(cx, &all[i]));
     if let Some(alert) = all.get(cursor).filter(|_| detail > 0) {
-        let inner = widget::panel(cx.theme, &alert.subject, alerts::word(alert.severity), false, bottom, buf);
+        let inner = widget::panel(cx.theme, &alert.subject(), alerts::word(alert.severity), false, bottom, buf);
         lines(cx, inner, buf, &in_full(cx, alert, usize::from(inner.width)), 0);
     }
 }
@@ -61,8 +64,8 @@ fn nothing(cx: &Cx<'_>) -> String {
     }
 }
 
-fn cells(cx: &Cx<'_>, alert: &Trouble) -> Vec<text::Line<'static>> {
-    let theme = cx.theme;
+fn cells(cx: &Cx<'_>, alert: &Spot<'_>) -> Vec<text::Line<'static>> {
+    let (theme, trouble) = (cx.theme, alert.trouble(cx.picture));
     let slot = value::slot(alert.severity);
     let cell = |slot: Slot, text: &str| text::Line::from(span(text, theme.style(slot)));
     let severity = text::Line::from(vec![
@@ -71,24 +74,27 @@ fn cells(cx: &Cx<'_>, alert: &Trouble) -> Vec<text::Line<'static>> {
     ]);
     vec![
         severity,
-        cell(Slot::Text, &alert.subject),
-        alert.since.map_or_else(|| value::missing(theme), |t| cell(Slot::Dim, &format::age(cx.now.since(t).max(0.0)))),
-        cell(Slot::Text, &alert.text),
-        cell(Slot::Dim, &alert.mend),
+        cell(Slot::Text, &alert.subject()),
+        trouble
+            .since
+            .map_or_else(|| value::missing(theme), |t| cell(Slot::Dim, &format::age(cx.now.since(t).max(0.0)))),
+        cell(Slot::Text, &trouble.text),
+        cell(Slot::Dim, &trouble.mend),
     ]
 }
 
-fn in_full(cx: &Cx<'_>, alert: &Trouble, columns: usize) -> Vec<Line> {
-    let mut text = wrap(" wrong  ", value::slot(alert.severity), &alert.text, columns);
-    if !alert.mend.is_empty() {
-        text.extend(wrap(" mend   ", Slot::Text, &alert.mend, columns));
+fn in_full(cx: &Cx<'_>, alert: &Spot<'_>, columns: usize) -> Vec<Line> {
+    let trouble = alert.trouble(cx.picture);
+    let mut text = wrap(" wrong  ", value::slot(alert.severity), &trouble.text, columns);
+    if !trouble.mend.is_empty() {
+        text.extend(wrap(" mend   ", Slot::Text, &trouble.mend, columns));
     }
-    if !alert.evidence.is_empty() {
-        text.extend(wrap(" from   ", Slot::Dim, &alert.evidence, columns));
+    if !trouble.evidence.is_empty() {
+        text.extend(wrap(" from   ", Slot::Dim, &trouble.evidence, columns));
     }
-    if let Some(since) = alert.since {
-        let (clock, age) = (format::clock_seconds(since), format::age(cx.now.since(since).max(0.0)));
-        text.extend(wrap(" since  ", Slot::Dim, &format!("{clock} UTC ({age} ago)"), columns));
+    if let Some(since) = trouble.since {
+        let (clock, age) = (cx.clock_seconds(since), format::age(cx.now.since(since).max(0.0)));
+        text.extend(wrap(" since  ", Slot::Dim, &format!("{clock} {} ({age} ago)", cx.zone(since)), columns));
     }
     text
 }

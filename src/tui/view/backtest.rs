@@ -64,9 +64,10 @@ fn results(cx: &Cx<'_>, answer: &Answer, area: Rect, buf: &mut Buffer) {
     .areas(area);
     let (begin, seconds) = answer.span;
     let what = format!(
-        "{} from {} UTC, played {} times; price = pod-hours + minutes late + changes, as configured",
+        "{} from {} {}, played {} times; price = pod-hours + minutes late + changes, as configured",
         duration(seconds),
-        format::clock(begin),
+        cx.clock(begin),
+        cx.zone(begin),
         answer.seeds
     );
     widget::empty(cx.theme, &what, head, buf);

@@ -105,7 +105,7 @@ fn compared(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
 fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     let theme = cx.theme;
     let changes = plan.steps.len().saturating_sub(1);
-    let inner = widget::panel(theme, "Steps, UTC", &format!("{changes}"), false, area, buf);
+    let inner = widget::panel(theme, &format!("Steps, {}", cx.zone(cx.now)), &format!("{changes}"), false, area, buf);
     if changes == 0 {
         return widget::empty(theme, "the present count is right all day", inner, buf);
     }
@@ -116,7 +116,7 @@ fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
         let change = i64::from(step.replicas) - i64::from(before.replicas);
         let slot = if change > 0 { Slot::Accent } else { Slot::Text };
         let line = Line::from(vec![
-            span(format!(" {}  ", format::clock(step.at)), theme.style(Slot::Dim)),
+            span(format!(" {}  ", cx.clock(step.at)), theme.style(Slot::Dim)),
             span(format!("{:>4} {} {:<4}", before.replicas, theme.glyphs().arrow, step.replicas), theme.style(slot)),
             span(format!("{change:+}"), theme.style(slot)),
         ]);
@@ -129,7 +129,8 @@ fn basis(cx: &Cx<'_>, plan: &DayPlan, columns: usize) -> Vec<Line<'static>> {
     let error = forecast
         .relative_error
         .map(|e| format!("forecast {}: {} of the error of the last value", forecast.model, format::percent(e)));
-    let peak = forecast.peak(|q| q.p80).map(|(at, v)| format!("p80 peaks at {}/s at {} UTC", si(v), format::clock(at)));
+    let when = |at| format!("{} {}", cx.clock(at), cx.zone(at));
+    let peak = forecast.peak(|q| q.p80).map(|(at, v)| format!("p80 peaks at {}/s at {}", si(v), when(at)));
     let own = ["each step comes up for approval at its time, planned anew".to_owned()];
     let all = plan.basis.iter().cloned().chain(error).chain(peak).chain(own);
     let lines = all.flat_map(|text| widget::wrap(&text, columns));

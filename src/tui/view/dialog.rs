@@ -79,7 +79,7 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
             small(cx, area, buf, "Change the count", &[plain(now), Line::new(), count, said]);
         }
         Dialog::At { input, problem } => {
-            let mut at = vec![(Slot::Dim, "at (UTC): ".to_owned())];
+            let mut at = vec![(Slot::Dim, format!("at ({}): ", cx.zone(cx.now)))];
             at.extend(field(input));
             let said = match problem {
                 Some(problem) => vec![(Slot::Act, problem.clone())],
@@ -91,7 +91,7 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
             small(cx, area, buf, "Approve for later", &[how, Line::new(), at, said]);
         }
         Dialog::Travel { input, problem } => {
-            let mut at = vec![(Slot::Dim, "at (UTC): ".to_owned())];
+            let mut at = vec![(Slot::Dim, format!("at ({}): ", cx.zone(cx.now)))];
             at.extend(field(input));
             let said = match problem {
                 Some(problem) => vec![(Slot::Act, problem.clone())],

@@ -8,7 +8,7 @@ use super::{
         filter::Filter,
         input::Input,
         theme::Slot,
-        update::possible,
+        update::{Here, possible},
     },
     text::{Line, put, width},
 };
@@ -73,7 +73,8 @@ fn page_hints(cx: &Cx<'_>, room: usize) -> Line {
     if !cx.state.filter.is_empty() {
         line.push((Slot::Look, format!("filter {}  ", cx.state.filter)));
     }
-    for action in OFFERED.into_iter().filter(|a| possible(*a, cx.state, cx.picture, cx.now).is_ok()) {
+    let here = Here::new(cx.state, cx.picture, cx.now);
+    for action in OFFERED.into_iter().filter(|a| possible(*a, &here).is_ok()) {
         let hint = hints(cx, &[action]);
         if width(&line) + width(&hint) > room {
             break;

@@ -6,9 +6,12 @@ use super::{
 };
 use crate::model::{Health, Mode, Severity, SourceKind, SourceStatus, Time};
 use ratatui::{buffer::Buffer, layout::Rect};
+use unicode_width::UnicodeWidthStr;
 
 /// Lines that it takes.
 pub(super) const LINES: u16 = 2;
+/// Fewest columns in which what is wrong with a source is begun.
+const DETAIL: usize = 24;
 /// Characters of what is wrong with the ledger.
 const LEDGER: usize = 40;
 
@@ -43,7 +46,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     put(buf, cx.theme, (x, area.y), area.width, &right);
     let ledger = ledger(cx);
     let room = area.width.saturating_sub(width(&ledger) as u16 + 2);
-    put(buf, cx.theme, (area.x, area.y + 1), room, &counts(cx, titled));
+    put(buf, cx.theme, (area.x, area.y + 1), room, &counts(cx, titled, usize::from(room)));
     let x = area.right().saturating_sub(width(&ledger) as u16 + 1);
     put(buf, cx.theme, (x, area.y + 1), area.width, &ledger);
 }
@@ -53,7 +56,7 @@ fn mode(cx: &Cx<'_>, columns: u16) -> Line {
     let mut line = Line::new();
     if cx.state.frozen.is_some() {
         let age = format::age(cx.now.since(cx.picture.at).max(0.0));
-        line.push((Slot::Look, format!(" FROZEN {} ({age} ago) ", format::clock_seconds(cx.picture.at))));
+        line.push((Slot::Look, format!(" FROZEN {} ({age} ago) ", cx.clock_seconds(cx.picture.at))));
         line.push((Slot::Text, " ".into()));
     }
     match cx.picture.mode {
@@ -63,8 +66,8 @@ fn mode(cx: &Cx<'_>, columns: u16) -> Line {
     if let Some(identity) = cx.picture.identity.as_ref().filter(|_| columns >= 100) {
         line.push((Slot::Text, format!("  {identity}")));
     }
-    let clock = if columns >= 80 { format::clock_seconds(cx.now) } else { format::clock(cx.now) };
-    line.push((Slot::Dim, format!("  {clock} UTC")));
+    let clock = if columns >= 80 { cx.clock_seconds(cx.now) } else { cx.clock(cx.now) };
+    line.push((Slot::Dim, format!("  {clock} {}", cx.zone(cx.now))));
     line
 }
 
@@ -151,8 +154,9 @@ fn ledger(cx: &Cx<'_>) -> Line {
     }
 }
 
-/// How many need the operator and what is under way; then what is wrong with a source.
-fn counts(cx: &Cx<'_>, titled: bool) -> Line {
+/// How many need the operator and what is under way; then what is wrong with a source, which may be cut: the alerts have
+/// it whole. A count that has no room is not begun.
+fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
     let picture = cx.picture;
     let dot = cx.theme.glyphs().dot;
     let n = picture.workloads.len();
@@ -161,21 +165,33 @@ fn counts(cx: &Cx<'_>, titled: bool) -> Line {
         line.insert(0, (Slot::Title, format!(" {}  ", picture.title)));
     }
     let mut part = |slot: Slot, text: String| {
-        line.push((Slot::Dim, format!(" {dot} ")));
-        line.push((slot, text));
+        let counts = text.chars().next().is_some_and(|c| c.is_ascii_digit());
+        let left = room.saturating_sub(width(&line) + 3);
+        if left >= text.width() || !counts && left >= DETAIL {
+            line.push((Slot::Dim, format!(" {dot} ")));
+            line.push((slot, text));
+        }
     };
-    let bad = |s: Severity| picture.workloads.iter().filter(|w| w.severity == s && w.snoozed.is_none()).count();
-    match bad(Severity::Act) {
+    let (mut act, mut look, mut unknown) = (0, 0, 0);
+    for view in picture.workloads.iter().filter(|w| w.snoozed.is_none()) {
+        match view.severity {
+            Severity::Act => act += 1,
+            Severity::Look => look += 1,
+            Severity::Unknown => unknown += 1,
+            Severity::Ok => {}
+        }
+    }
+    match act {
         0 if n > 0 => part(Slot::Good, "none needs you".into()),
         0 => {}
         1 => part(Slot::Act, "1 needs you".into()),
         many => part(Slot::Act, format!("{many} need you")),
     }
-    if bad(Severity::Look) > 0 {
-        part(Slot::Look, format!("{} to look at", bad(Severity::Look)));
+    if look > 0 {
+        part(Slot::Look, format!("{look} to look at"));
     }
-    if bad(Severity::Unknown) > 0 {
-        part(Slot::Unknown, format!("{} not known", bad(Severity::Unknown)));
+    if unknown > 0 {
+        part(Slot::Unknown, format!("{unknown} not known"));
     }
     let under_way = picture.actions.iter().filter(|a| !a.state.is_final()).count();
     if under_way > 0 {
@@ -185,7 +201,7 @@ fn counts(cx: &Cx<'_>, titled: bool) -> Line {
     let worst = picture.sources.iter().filter(ill).min_by_key(|s| s.health != Health::Down);
     if let Some(source) = worst {
         let (_, slot, word) = health(cx, source);
-        let since = format::clock(source.since);
+        let since = cx.clock(source.since);
         part(slot, format!("{} {} {word} since {since}: {}", source.kind.name(), source.name, source.detail));
     }
     line

@@ -5,7 +5,7 @@ use super::{
         action::{Action, Section},
         state::State,
         theme::Slot,
-        update::possible,
+        update::{Here, possible},
     },
     text::{Line, wrap},
 };
@@ -13,6 +13,7 @@ use crate::model::{Picture, Time};
 
 /// The lines of the help.
 pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize) -> Vec<Line> {
+    let here = Here::new(state, picture, now);
     let mut lines = Vec::new();
     for section in Section::ALL {
         let actions: Vec<Action> =
@@ -27,7 +28,7 @@ pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize)
         for action in actions {
             let keys: Vec<String> = state.keymap.keys(action).iter().map(ToString::to_string).collect();
             let keys = if keys.is_empty() { "no key".to_owned() } else { keys.join(" ") };
-            let active = possible(action, state, picture, now).is_ok();
+            let active = possible(action, &here).is_ok();
             let (key, text) = if active { (Slot::Key, Slot::Text) } else { (Slot::Dim, Slot::Dim) };
             let lead = format!("  {keys:<14}{:<15}", action.name());
             for mut line in wrap(&lead, text, action.doc(), columns) {
@@ -40,4 +41,35 @@ pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize)
     let end = "What is greyed cannot be done here and now. Keys can be changed under [keys] of the configuration.";
     lines.extend(wrap("", Slot::Dim, end, columns));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Mode,
+        tui::{
+            fixture,
+            palette::{self, Item},
+        },
+    };
+
+    /// The README, the manual and `highwater keys` are held to the same list where they are made.
+    #[test]
+    fn help_and_palette_say_what_the_keymap_says() {
+        let (state, picture) = (State::default(), fixture::picture(Mode::Operate));
+        let text = |line: &Line| line.iter().map(|(_, t)| t.as_str()).collect::<String>();
+        let lines: Vec<String> = lines(&state, &picture, fixture::NOW, 400).iter().map(text).collect();
+        let offered = palette::matching("", &picture);
+        for listed in state.keymap.listed() {
+            let (name, doc) = (listed.action.name(), listed.action.doc());
+            let line = format!("  {:<14}{name:<15}{doc}", listed.keys.join(" "));
+            assert_eq!(lines.iter().filter(|l| **l == line).count(), 1, "{line}");
+            let own = |item: &&Item| item.name() == name && matches!(item, Item::Action(_));
+            assert!(offered.iter().find(own).is_none_or(|item| item.doc() == doc), "{name}");
+            let elsewhere = listed.section == Section::Move || listed.action.view().is_some();
+            let without = ["open", "back", "confirm", "confirm-at", "palette"];
+            assert_eq!(offered.iter().any(|i| own(&i)), !elsewhere && !without.contains(&name), "{name}");
+        }
+    }
 }

@@ -27,13 +27,14 @@ const OLD: f64 = 60.0;
 
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let groups = rows::groups(cx.picture, cx.state);
     let rows = Rows {
         cx,
         several: cx.picture.clusters.len() > 1,
         brokers: rows::brokers(cx.picture, cx.state),
         topics: rows::topics(cx.picture, cx.state),
-        groups: rows::groups(cx.picture, cx.state),
-        partitions: rows::partitions(cx.picture, cx.state),
+        partitions: rows::current_group(&groups, cx.state).map_or_else(Vec::new, rows::partitions_of),
+        groups,
     };
     let rows = &rows;
     let advised = rows.advised(cx, usize::from(area.width.saturating_sub(4))).len();
@@ -93,14 +94,14 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// The workload that the group under the cursor is; among the topics, the group that is most behind on that topic.
     fn current(&self) -> Option<&'a WorkloadView> {
-        let (picture, state) = (self.cx.picture, self.cx.state);
+        let state = self.cx.state;
         let at = rows::position(self.topics.iter().map(|r| &r.id), state.selected(Pane::Topics));
         let topic = self.topics.get(at).filter(|_| state.pane() == Pane::Topics);
         let group = match topic {
-            None => rows::current_group(picture, state)?,
+            None => rows::current_group(&self.groups, state)?,
             Some(topic) => {
                 let reads = |g: &Group| g.partitions.iter().any(|p| p.topic == topic.item.name);
-                rows::groups(picture, state).into_iter().find(|g| g.source == topic.source && reads(g.item))?
+                self.groups.iter().find(|g| g.source == topic.source && reads(g.item))?
             }
         };
         tables::workload(self.cx, WorkloadKind::ConsumerGroup, group.source, &group.item.group).map(AsRef::as_ref)
@@ -172,9 +173,8 @@ impl<'a> Rows<'a> {
     }
 
     fn partitions(&self, area: Rect, buf: &mut Buffer) {
-        let current = rows::current_group(self.cx.picture, self.cx.state);
+        let current = rows::current_group(&self.groups, self.cx.state);
         let title = current
-            .as_ref()
             .map_or_else(|| "Partitions".to_owned(), |g| format!("Partitions of {}, largest lag first", g.item.group));
         let sheet = Sheet {
             pane: Pane::Partitions,
@@ -183,9 +183,9 @@ impl<'a> Rows<'a> {
             rows: &self.partitions,
             empty: "no partitions: the group has neither committed an offset nor been given a partition".to_owned(),
         };
-        let all = current.as_ref().map_or(&[][..], |g| &g.item.partitions);
+        let all = current.map_or(&[][..], |g| &g.item.partitions);
         let lags: Vec<Option<f64>> = all.iter().map(|p| p.lag.map(|l| l as f64)).collect();
-        sheet.draw(self.cx, area, buf, |row| partition(self.cx, row.item, current.as_ref().map(|g| g.item)));
+        sheet.draw(self.cx, area, buf, |row| partition(self.cx, row.item, current.map(|g| g.item)));
         // The heads' line has room on its right where the screen is wide: the lag of all partitions at one look.
         let strip = Rect { x: area.x + 112.min(area.width), width: area.width.saturating_sub(114), ..area };
         if strip.width >= 24 && area.height > 3 && !lags.is_empty() {

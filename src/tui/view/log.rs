@@ -15,7 +15,7 @@ use crate::tui::{
 use ratatui::{buffer::Buffer, layout::Rect, text::Line};
 
 const COLUMNS: [Column; 3] =
-    [Column::words("  UTC", 10, 10, 0), Column::numbers("AGO", 4, 1), Column::words("WHAT CHANGED", 30, 240, 0)];
+    [Column::words("  TIME", 10, 10, 0), Column::numbers("AGO", 4, 1), Column::words("WHAT CHANGED", 30, 240, 0)];
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let entries = rows::log(cx.state);
@@ -23,7 +23,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let cursor = rows::position(ids.iter(), cx.state.selected(Pane::Log));
     let inside = Rect { height: area.height.saturating_sub(2), ..area };
     let remark = table::position(entries.len(), Some(cursor), inside);
-    let inner = widget::panel(cx.theme, "Log, newest first", &remark, true, area, buf);
+    let inner = widget::panel(cx.theme, &format!("Log, newest first, {}", cx.zone(cx.now)), &remark, true, area, buf);
     if entries.is_empty() {
         let text = if cx.state.filter.is_empty() {
             "nothing has changed since this screen was started: changes of sources, workloads, advice and actions are told here".to_owned()
@@ -31,6 +31,9 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
             format!("nothing that changed matches the filter {:?}; Esc clears it", cx.state.filter)
         };
         return widget::empty(cx.theme, &text, inner, buf);
+    }
+    if let Some(hits) = cx.hits {
+        hits.rows(Pane::Log, entries.len(), Some(cursor), inner);
     }
     table::draw(cx.theme, &COLUMNS, entries.len(), Some(cursor), inner, buf, |i| cells(cx, entries[i]));
 }
@@ -44,7 +47,7 @@ fn cells(cx: &Cx<'_>, entry: &Entry) -> Vec<Line<'static>> {
     vec![
         Line::from(vec![
             value::severity(theme, entry.severity),
-            span(format!(" {}", format::clock_seconds(entry.at)), theme.style(Slot::Dim)),
+            span(format!(" {}", cx.clock_seconds(entry.at)), theme.style(Slot::Dim)),
         ]),
         Line::from(span(format::age(cx.now.since(entry.at).max(0.0)), theme.style(Slot::Dim))),
         Line::from(span(entry.text.clone(), theme.style(slot))),

@@ -112,4 +112,6 @@ fn to_ascii(area: Rect, buf: &mut Buffer) {
 #[cfg(test)]
 mod page_tests;
 #[cfg(test)]
+mod screenshots;
+#[cfg(test)]
 mod tests;

@@ -5,8 +5,10 @@ use crate::{
     advise,
     model::{ActionState, Forecast, Recommendation, Role, Severity, WorkloadKind, WorkloadView, duration, si},
     tui::{
-        Cx, format, rows,
-        state::Pane,
+        Cx, format,
+        hits::Hit,
+        rows,
+        state::{Pane, Sort},
         theme::Slot,
         widget::{
             self, span,
@@ -52,7 +54,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let table = if area.height >= 19 { wanted.min(area.height * 11 / 20).max(8) } else { area.height };
     let [top, bottom] = Layout::vertical([Constraint::Length(table), Constraint::Fill(1)]).areas(area);
     workloads(cx, &shown, top, buf);
-    let Some(current) = rows::current_workload(cx.picture, cx.state).filter(|_| !bottom.is_empty()) else { return };
+    let Some(current) = rows::workload_of(&shown, cx.state).filter(|_| !bottom.is_empty()) else { return };
     let [left, right] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Length((bottom.width * 2 / 5).clamp(38, 76))])
             .areas(bottom);
@@ -72,7 +74,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
 }
 
 fn workloads(cx: &Cx<'_>, shown: &[&std::sync::Arc<WorkloadView>], area: Rect, buf: &mut Buffer) {
-    let cursor = rows::position(shown.iter().map(|w| &w.workload.name), cx.state.selected(Pane::Workloads));
+    let cursor = rows::workload_at(shown, cx.state);
     let inside = Rect { height: area.height.saturating_sub(2), ..area };
     let remark = table::position(shown.len(), Some(cursor), inside);
     let title = format!("Workloads, {}", cx.state.order());
@@ -87,7 +89,27 @@ fn workloads(cx: &Cx<'_>, shown: &[&std::sync::Arc<WorkloadView>], area: Rect, b
     let wanted: Vec<bool> = COLUMNS.iter().map(|c| !cx.state.hidden.contains(&name(c))).collect();
     let columns: Vec<Column> = keep(columns, &wanted).collect();
     let row = |i: usize| keep(cells(cx, shown[i], spark), &wanted).collect();
-    table::draw(cx.theme, &columns, shown.len(), Some(cursor), inner, buf, row);
+    let heads = table::draw(cx.theme, &columns, shown.len(), Some(cursor), inner, buf, row);
+    if let Some(hits) = cx.hits {
+        hits.rows(Pane::Workloads, shown.len(), Some(cursor), inner);
+        for (column, (x, width)) in columns.iter().zip(heads) {
+            if let Some(sort) = sorted_by(column) {
+                hits.add(Rect { x, width, height: 1, ..inner }, Hit::Head(sort));
+            }
+        }
+    }
+}
+
+/// What a column's head sorts by.
+fn sorted_by(column: &Column) -> Option<Sort> {
+    match column.title {
+        "  WORKLOAD" => Some(Sort::Name),
+        "DEMAND/S" => Some(Sort::Demand),
+        "BACKLOG" => Some(Sort::Backlog),
+        "BEHIND" => Some(Sort::Behind),
+        "WHY" => Some(Sort::Worst),
+        _ => None,
+    }
 }
 
 /// What stands in the columns that are wanted.
@@ -180,8 +202,9 @@ pub(super) fn kind(kind: WorkloadKind) -> &'static str {
 }
 
 fn signal(cx: &Cx<'_>, view: &WorkloadView, role: Role) -> Line<'static> {
-    let now = view.signal(role).and_then(|s| s.now.as_ref());
-    value::reading(cx.theme, now, cx.now, view.state.stale_after, si)
+    let signal = view.signal(role);
+    let print: fn(f64) -> String = if signal.is_some_and(|s| s.unit.starts_with("bytes")) { format::bytes } else { si };
+    value::reading(cx.theme, signal.and_then(|s| s.now.as_ref()), cx.now, view.state.stale_after, print)
 }
 
 /// What waits, with a word for what it is where that is not records.
@@ -285,7 +308,7 @@ pub(super) fn need(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
             // Not now, at a time: more is worth a look, fewer is a word aside.
             Some(step) => {
                 let slot = if step.replicas > r.recommended { Slot::Look } else { Slot::Dim };
-                let at = format!(" {}{}", g.later, format::clock(step.at));
+                let at = format!(" {}{}", g.later, cx.clock(step.at));
                 let text = format!("{} {} {}", r.recommended, g.arrow, step.replicas);
                 Line::from(vec![span(text, theme.style(slot)), span(at, theme.style(slot))])
             }

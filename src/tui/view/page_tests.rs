@@ -3,8 +3,10 @@
 use crate::{
     advise::what_if::{Event, Question},
     model::{Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time},
+    simulate::arena::Score,
     tui::{
         self, State, Theme, View,
+        backtest::{Answer, Backtest},
         dialog::Dialog,
         export, fixture, rows,
         state::Pane,
@@ -13,7 +15,8 @@ use crate::{
 };
 use proptest::prelude::*;
 use ratatui::{buffer::Buffer, layout::Rect};
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, sync::Arc};
 
 fn state(view: View) -> State {
     State { view, ..State::default() }
@@ -30,16 +33,38 @@ fn screen(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16
 fn page(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> String {
     let area = Rect::new(0, 0, width, height - 3);
     let mut buf = Buffer::empty(area);
-    super::page(&tui::Cx { picture, state, theme, now: fixture::NOW }, area, &mut buf);
+    super::page(&tui::Cx { picture, state, theme, now: fixture::NOW, hits: None }, area, &mut buf);
     export::text(&buf)
 }
 
 /// Columns and lines that every page is looked at.
 const SIZES: [(u16, u16); 4] = [(60, 15), (80, 24), (120, 40), (200, 60)];
 
-/// A state with something in the log.
+/// What a backtest says.
+pub(super) fn backtest() -> Backtest {
+    let row = |name: &str, price: f64, pod_hours: f64, slo_minutes: f64| {
+        let score = Score { price, pod_hours, slo_minutes, actions: 11.0, ..Score::default() };
+        (name.to_owned(), score)
+    };
+    let workload = Label::new("fraud-scorer");
+    let answer = Answer {
+        workload: workload.clone(),
+        span: (fixture::NOW.plus(-16_200.0), 16_200.0),
+        rows: vec![
+            row("planner", 36.1, 34.8, 0.4),
+            row("KEDA, lag threshold 16.2k", 61.0, 60.3, 0.0),
+            row("HPA on CPU, 70 %", 98.2, 31.0, 22.5),
+            row("always 6", 140.0, 27.0, 41.0),
+        ],
+        assumed: vec!["an eager group: its protocol is not known".to_owned()],
+        seeds: 3,
+    };
+    Backtest { workload, number: 1, answer: Some(Ok(Arc::new(answer))) }
+}
+
+/// A state with something in the log, and a backtest that was played.
 fn busy(view: View) -> State {
-    let mut state = state(view);
+    let mut state = State { backtest: Some(backtest()), ..state(view) };
     let (before, after) = (fixture::picture(Mode::Operate), fixture::later(&fixture::picture(Mode::Operate), 30.0));
     let mut worse = after.clone();
     worse.sources[1].health = crate::model::Health::Down;
@@ -50,28 +75,46 @@ fn busy(view: View) -> State {
     state
 }
 
+/// What can be shown: every page at every size with braille and in ASCII, as text. Colours are in [`styles`].
 #[test]
 fn pages() {
     let picture = fixture::picture(Mode::Operate);
-    let ascii = Theme::fallback(Depth::None, Charset::Ascii);
-    for view in View::ALL.into_iter().filter(|v| *v != View::Day) {
-        let state = busy(view);
-        let looks = SIZES.iter().map(|size| (size, Theme::default())).chain([(&SIZES[1], ascii.clone())]);
-        let shots = looks.map(|(size, theme)| {
-            let charset = theme.glyphs().charset.name();
-            format!("{}x{}, {charset}\n{}", size.0, size.1, page(&picture, &state, &theme, *size))
-        });
-        insta::assert_snapshot!(format!("{}", view.name()), shots.collect::<Vec<_>>().join("\n"));
+    for view in View::ALL {
+        for (name, theme) in [("", Theme::default()), ("_ascii", Theme::fallback(Depth::None, Charset::Ascii))] {
+            let shots = SIZES.map(|size| {
+                let text = export::text(&screen(&picture, &State { size, ..busy(view) }, &theme, size));
+                format!("{}x{}\n{text}", size.0, size.1)
+            });
+            insta::assert_snapshot!(format!("{}{name}", view.name()), shots.join("\n"));
+        }
     }
 }
 
+/// How the same screens are coloured in each depth: a digest of every cell's style, and how many cells have which
+/// foreground and background, so that a changed digest tells what it is about.
 #[test]
-fn the_day() {
+fn styles() {
     let picture = fixture::picture(Mode::Operate);
-    for size in SIZES {
-        let text = page(&picture, &state(View::Day), &Theme::default(), size);
-        insta::assert_snapshot!(format!("day_{}x{}", size.0, size.1), text);
+    let mut out = String::new();
+    for (depth, view, size) in [Depth::True, Depth::Ansi16, Depth::None]
+        .into_iter()
+        .flat_map(|d| View::ALL.into_iter().flat_map(move |v| SIZES.map(|s| (d, v, s))))
+    {
+        let theme = Theme::fallback(depth, Charset::Braille);
+        let buf = screen(&picture, &State { size, ..busy(view) }, &theme, size);
+        let mut uses = BTreeMap::<String, usize>::new();
+        let mut digest = Sha256::new();
+        for cell in &buf.content {
+            let style = format!("{}/{}/{:?}", cell.fg, cell.bg, cell.modifier);
+            digest.update(&style);
+            *uses.entry(style.replace("/NONE", "").replace("Reset", "-")).or_default() += 1;
+        }
+        let uses: Vec<String> = uses.into_iter().map(|(style, n)| format!("{style} {n}")).collect();
+        let digest: String = digest.finalize().iter().take(4).map(|b| format!("{b:02x}")).collect();
+        let (columns, lines) = size;
+        out += &format!("{depth:?} {} {columns}x{lines} {digest}: {}\n", view.name(), uses.join(", "));
     }
+    insta::assert_snapshot!("styles", out);
 }
 
 /// With fewer colours the same is said: no word goes, and nothing is drawn in a colour that the terminal has not.

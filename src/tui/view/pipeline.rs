@@ -21,6 +21,7 @@ use ratatui::{
     layout::{Constraint, Direction, Layout, Rect},
     text::Line,
 };
+use unicode_width::UnicodeWidthStr;
 
 /// Age beyond which a reading that has no workload of its own counts as stale, seconds.
 const OLD: f64 = 60.0;
@@ -79,7 +80,9 @@ fn flow(cx: &Cx<'_>, stages: &[&Stage<'_>], current: Option<&Stage<'_>>, area: R
         let x = area.x + i as u16 * (width + FLOW);
         let place = Rect { x, width, ..area };
         let focus = current.is_some_and(|c| c.id == stage.id);
-        let mark = if stage.bottleneck { format!("{} ", cx.theme.glyphs().act) } else { String::new() };
+        // A narrow box keeps its whole name: the table's title says which one it is, too.
+        let marked = stage.bottleneck && stage.name.width() + 6 <= usize::from(width);
+        let mark = if marked { format!("{} ", cx.theme.glyphs().act) } else { String::new() };
         let inner = widget::panel(cx.theme, &format!("{mark}{}", stage.name), "", focus, place, buf);
         for (line, y) in inside(cx, stage, usize::from(inner.width)).iter().zip(inner.top()..inner.bottom()) {
             widget::put(line, inner.x, y, inner, buf);
@@ -115,8 +118,12 @@ fn inside(cx: &Cx<'_>, stage: &Stage<'_>, width: usize) -> Vec<Line<'static>> {
                 (None, _) => Line::from(span(" not seen", theme.style(Slot::Unknown))),
             });
             lines.push(bar(cx, stage, width.saturating_sub(8).min(24)));
+            // How late it is stands in the table as well.
             let mut waits = said(" ", reading(cx, stage, stage.waits, si), " wait", dim);
-            waits.spans.extend(said(", ", reading(cx, stage, stage.late, duration), "", dim).spans);
+            let late = said(", ", reading(cx, stage, stage.late, duration), "", dim);
+            if waits.width() + late.width() <= width {
+                waits.spans.extend(late.spans);
+            }
             lines.push(waits);
         }
     }
@@ -137,7 +144,11 @@ fn said(
 /// A gauge with its share: red beyond what is held.
 fn bar(cx: &Cx<'_>, stage: &Stage<'_>, width: usize) -> Line<'static> {
     let Some(used) = stage.used else {
-        let text = if stage.workload.is_some() { " capacity unknown" } else { " " };
+        let text = match stage.workload {
+            Some(_) if width < GAUGE => " capacity ?",
+            Some(_) => " capacity unknown",
+            None => " ",
+        };
         return Line::from(span(text, cx.theme.style(Slot::Unknown)));
     };
     let slot = slot(stage, used);
@@ -166,6 +177,9 @@ fn list(cx: &Cx<'_>, stages: &[Stage<'_>], cursor: usize, area: Rect, buf: &mut 
     let inner = widget::panel(cx.theme, &title(stages), &remark, true, area, buf);
     if stages.is_empty() {
         return widget::empty(cx.theme, &nothing(cx), inner, buf);
+    }
+    if let Some(hits) = cx.hits {
+        hits.rows(Pane::Stages, stages.len(), Some(cursor), inner);
     }
     table::draw(cx.theme, &COLUMNS, stages.len(), Some(cursor), inner, buf, |i| cells(cx, &stages[i]));
 }

@@ -46,7 +46,7 @@ pub(super) fn demand(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buf
     };
     let mut over = Over { forecast: view.advice.forecast.as_ref(), ..Over::default() };
     if signal.role == Role::Demand {
-        (over.limits, over.steps) = (capacities(cx, view), plan(view));
+        (over.limits, over.steps) = (capacities(cx, view), plan(cx, view));
     }
     draw(cx, view, signal, over, area, buf);
 }
@@ -117,17 +117,17 @@ pub(super) fn rivals(r: &Recommendation) -> [(&'static str, Option<u32>); 3] {
 }
 
 /// The plan in the unit of demand: what is held from when on. What is added works a start-up after it was asked for.
-fn plan(view: &WorkloadView) -> Vec<Step> {
+fn plan(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Step> {
     let (Some(capacity), Ok(r)) = (&view.advice.capacity, &view.advice.recommendation) else { return Vec::new() };
     let changes = r.is_change() || r.steps.len() > 1;
     if !changes || !r.blocked_by.iter().all(|b| b.until.is_some()) {
         return Vec::new();
     }
-    levels(view, capacity, r.current.desired, &r.steps)
+    levels(cx, view, capacity, r.current.desired, &r.steps)
 }
 
 /// Steps as what is held from when on.
-fn levels(view: &WorkloadView, capacity: &Capacity, current: u32, steps: &[PlanStep]) -> Vec<Step> {
+fn levels(cx: &Cx<'_>, view: &WorkloadView, capacity: &Capacity, current: u32, steps: &[PlanStep]) -> Vec<Step> {
     let mut before = current;
     let step = |(i, s): (usize, &PlanStep)| {
         let change = i64::from(s.replicas) - i64::from(before);
@@ -135,7 +135,7 @@ fn levels(view: &WorkloadView, capacity: &Capacity, current: u32, steps: &[PlanS
         before = s.replicas;
         let label = match i {
             0 => String::new(), // the line's name says it
-            _ => format!("{change:+} at {}", format::clock(s.at)),
+            _ => format!("{change:+} at {}", cx.clock(s.at)),
         };
         Step { at: ready, value: advise::holds(view.workload.entity.kind, &view.state, capacity, s.replicas), label }
     };
@@ -146,10 +146,10 @@ fn levels(view: &WorkloadView, capacity: &Capacity, current: u32, steps: &[PlanS
 pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     let age = format::age(cx.now.since(plan.at).max(0.0));
     let title = format!("{}  the next 24 h", view.workload.name);
-    let remark = format!("planned {} UTC, {age} ago", format::clock(plan.at));
+    let remark = format!("planned {} {}, {age} ago", cx.clock(plan.at), cx.zone(plan.at));
     let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
     let current = plan.steps.first().map_or(0, |s| s.replicas);
-    let steps = view.advice.capacity.as_ref().map_or_else(Vec::new, |c| levels(view, c, current, &plan.steps));
+    let steps = view.advice.capacity.as_ref().map_or_else(Vec::new, |c| levels(cx, view, c, current, &plan.steps));
     let signal = first(view);
     let limits = capacities(cx, view).into_iter().take(1).collect();
     Chart {
@@ -157,6 +157,8 @@ pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, 
         now: cx.picture.at,
         back: DAY_BACK,
         ahead: plan.forecast.horizon(),
+        pan: 0.0,
+        zone: &cx.state.zone,
         unit: signal.map_or("", |s| s.unit),
         history: signal.map(|s| &*s.track),
         second: None,
@@ -186,8 +188,12 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
     };
     let title = format!("{}  {what}", view.workload.name);
     let second = compared(cx, view, signal);
-    let remark = match seen_since(signal, cx.picture.at, back) {
+    let remark = match seen_since(cx, signal, back) {
         _ if cx.state.cross.is_some() => read(cx, signal, over.forecast, second.as_deref()),
+        _ if cx.state.pan > 0.0 => {
+            let end = cx.picture.at.plus(-cx.state.pan);
+            format!("{} up to {} {}", duration(back), cx.clock(end), cx.zone(end))
+        }
         _ if second.is_some() => format!("beside {}", cx.state.compare.word()),
         Some(since) => format!("seen since {since}"),
         None => format!("{} back, {} ahead", duration(back), duration(ahead)),
@@ -207,6 +213,8 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         now: cx.picture.at,
         back,
         ahead,
+        pan: cx.state.pan,
+        zone: &cx.state.zone,
         unit: if signal.role == Role::Progress { "%" } else { signal.unit },
         history: Some(&signal.track),
         second: second.as_deref(),
@@ -241,7 +249,7 @@ fn read(cx: &Cx<'_>, signal: &SignalView, forecast: Option<&Forecast>, second: O
         (None, None) => "not known".to_owned(),
     };
     let beside = second.and_then(value).map_or_else(String::new, |v| format!(", {} {v}", cx.state.compare.word()));
-    format!("{} UTC: {said}{beside}", format::clock_seconds(at))
+    format!("{} {}: {said}{beside}", cx.clock_seconds(at), cx.zone(at))
 }
 
 /// A value with its unit.
@@ -255,9 +263,10 @@ fn printed(value: f64, unit: &str) -> String {
 }
 
 /// When the first sample was taken, where that is well after the chart's left edge: a blank there is not a zero.
-fn seen_since(signal: &SignalView, now: Time, back: f64) -> Option<String> {
+fn seen_since(cx: &Cx<'_>, signal: &SignalView, back: f64) -> Option<String> {
+    let now = cx.picture.at;
     let track = &signal.track;
     let i = track.values.iter().position(Option::is_some)?;
     let at = track.at(i);
-    (now.since(at) < back * (1.0 - LATE)).then(|| format::clock(at))
+    (now.since(at) < back * (1.0 - LATE)).then(|| cx.clock(at))
 }

@@ -4,7 +4,9 @@ use super::plot;
 use crate::{
     model::{Label, WorkloadKind, WorkloadView},
     tui::{
-        Cx, rows,
+        Cx,
+        hits::Hit,
+        rows,
         state::Pane,
         theme::Slot,
         widget::{
@@ -18,6 +20,7 @@ use ratatui::{
     layout::{Constraint, Direction, Layout, Rect},
     text::Line,
 };
+use unicode_width::UnicodeWidthStr;
 
 /// Lines of the lowest chart worth its room.
 const CHART: u16 = 8;
@@ -54,6 +57,9 @@ impl<T> Sheet<'_, T> {
             return widget::empty(cx.theme, &self.empty, inner, buf);
         }
         let cursor = focus.then_some(at);
+        if let Some(hits) = cx.hits {
+            hits.rows(self.pane, self.rows.len(), cursor, inner);
+        }
         table::draw(cx.theme, self.columns, self.rows.len(), cursor, inner, buf, |i| cells(&self.rows[i]));
     }
 }
@@ -129,13 +135,18 @@ impl Page<'_> {
 
     /// The names of the tables with their counts, the one with the focus accented.
     fn tabs(&self, area: Rect, buf: &mut Buffer) {
-        let theme = self.cx.theme;
+        let (cx, theme) = (self.cx, self.cx.theme);
         let mut spans = vec![span(" ", theme.style(Slot::Text))];
         for part in &self.parts {
             let focus = self.cx.state.pane() == part.pane;
             let style = theme.style(if focus { Slot::Accent } else { Slot::Dim });
             let mark = if focus { theme.glyphs().cursor } else { " " };
-            spans.push(span(format!("{mark}{} {}", part.tab.0, part.tab.1), style));
+            let text = format!("{mark}{} {}", part.tab.0, part.tab.1);
+            let (x, width) = (Line::from(spans.clone()).width() as u16, text.width() as u16);
+            if let Some(hits) = cx.hits {
+                hits.add(Rect { x: area.x + x, width, ..area }, Hit::Tab(part.pane));
+            }
+            spans.push(span(text, style));
             spans.push(span("   ", style));
         }
         let next = self.cx.state.keymap.hint(crate::tui::action::Action::NextPane);

@@ -55,9 +55,9 @@ impl Column {
     }
 }
 
-/// Draws the table and gives the rows that were drawn, for the panel's remark ("1–12/42").
+/// Draws the table and gives the columns and widths of its heads; 0: the column gave way.
 ///
-/// `cells` is called for these rows only.
+/// `cells` is called for the rows that are drawn only.
 pub fn draw(
     theme: &Theme,
     columns: &[Column],
@@ -66,9 +66,9 @@ pub fn draw(
     area: Rect,
     buf: &mut Buffer,
     cells: impl Fn(usize) -> Vec<Line<'static>>,
-) {
+) -> Vec<(u16, u16)> {
     if area.is_empty() {
-        return;
+        return Vec::new();
     }
     let shown = visible(len, cursor, area);
     let built: Vec<Vec<Line<'static>>> = shown.clone().map(cells).collect();
@@ -87,6 +87,18 @@ pub fn draw(
             }
         }
     }
+    places(&widths, area.x)
+}
+
+/// Where each column begins, with its width.
+fn places(widths: &[u16], left: u16) -> Vec<(u16, u16)> {
+    let mut x = left.saturating_add(MARGIN);
+    let place = |width: &u16| {
+        let place = (x, *width);
+        x = x.saturating_add(if *width == 0 { 0 } else { width + GAP });
+        place
+    };
+    widths.iter().map(place).collect()
 }
 
 /// The rows that fit below the head.
@@ -135,18 +147,16 @@ fn layout(columns: &[Column], rows: &[Vec<Line<'static>>], room: u16) -> Vec<u16
 }
 
 fn row(theme: &Theme, columns: &[Column], widths: &[u16], cells: Vec<Line<'static>>, area: Rect, buf: &mut Buffer) {
-    let mut x = area.x.saturating_add(MARGIN);
-    for ((column, width), cell) in columns.iter().zip(widths).zip(cells) {
-        if *width == 0 {
+    for ((column, (x, width)), cell) in columns.iter().zip(places(widths, area.x)).zip(cells) {
+        if width == 0 {
             continue;
         }
-        let cell = fit_line(theme, cell, usize::from(*width));
+        let cell = fit_line(theme, cell, usize::from(width));
         let shift = match column.align {
             Align::Left => 0,
             Align::Right => width - cell.width() as u16,
         };
         put(&cell, x.saturating_add(shift), area.y, area, buf);
-        x = x.saturating_add(width + GAP);
     }
 }
 

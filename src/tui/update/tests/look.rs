@@ -3,7 +3,15 @@
 use super::*;
 use crate::{
     model::Link,
-    tui::{fixture, state::Compare},
+    tui::{
+        Theme, draw, fixture,
+        state::{Compare, Sort},
+        under,
+    },
+};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
 };
 
 fn desk() -> Desk {
@@ -84,8 +92,9 @@ fn an_alert_leads_to_where_it_is_seen_and_back() {
     let mut desk = desk();
     desk.press("5");
     let alerts = rows::alerts(&desk.picture, &desk.state);
-    let at = alerts.iter().position(|a| a.subject == "fraud-model").unwrap();
-    desk.state.selected.insert(Pane::Alerts, alerts[at].id.clone());
+    let at = alerts.iter().position(|a| a.subject() == "fraud-model").unwrap();
+    let id = alerts[at].id.label();
+    desk.state.selected.insert(Pane::Alerts, id);
     let effects = desk.press("a");
     assert!(matches!(&effects[..], [Effect::Send(Intent::Prepare { workload, .. })] if workload == "fraud-model"));
     desk.press("esc enter");
@@ -156,4 +165,82 @@ fn charts_are_read_at_an_instant_until_esc() {
     assert_eq!(desk.state.cross, Some(-120.0));
     desk.press("esc");
     assert_eq!((desk.state.cross, desk.state.view), (None, View::Workload));
+}
+
+fn screen(desk: &Desk) -> String {
+    let mut buf = Buffer::empty(Rect::new(0, 0, desk.state.size.0, desk.state.size.1));
+    let area = buf.area;
+    draw(&desk.picture, &desk.state, &Theme::default(), fixture::NOW, area, &mut buf);
+    crate::tui::export::text(&buf)
+}
+
+/// Where a text stands on the screen.
+fn place(desk: &Desk, text: &str) -> Position {
+    let screen = screen(desk);
+    let (y, line) = screen.lines().enumerate().find(|(_, l)| l.contains(text)).unwrap_or_else(|| panic!("{screen}"));
+    Position::new(line.split(text).next().map_or(0, |l| l.chars().count()) as u16, y as u16)
+}
+
+fn click(desk: &mut Desk, text: &str) {
+    let at = place(desk, text);
+    let hit = under(&desk.picture, &desk.state, &Theme::default(), desk.at().now, at);
+    desk.event(Event::Click(hit.unwrap_or_else(|| panic!("nothing lies under {text}"))));
+}
+
+#[test]
+fn a_click_chooses_a_row_a_tab_and_an_order() {
+    let mut desk = desk();
+    click(&mut desk, "orders-etl");
+    assert_eq!(desk.state.selected(Pane::Workloads), Some(&Label::new("orders-etl")));
+    click(&mut desk, "BEHIND");
+    assert_eq!((desk.state.sort, desk.state.reverse), (Sort::Behind, false));
+    click(&mut desk, "BEHIND");
+    assert!(desk.state.reverse);
+    desk.press("2");
+    desk.state.size = (80, 24);
+    click(&mut desk, "topics");
+    assert_eq!(desk.state.pane(), Pane::Topics);
+    click(&mut desk, "orders.v2");
+    assert_eq!(desk.state.selected(Pane::Topics), Some(&Label::new("prod/orders.v2")));
+}
+
+#[test]
+fn a_click_does_nothing_to_what_lies_above_the_page() {
+    let mut desk = desk();
+    desk.press("a");
+    let before = format!("{:?}", desk.state);
+    for hit in [Hit::Row(Pane::Workloads, 2), Hit::Tab(Pane::Workloads), Hit::Head(Sort::Name)] {
+        assert_eq!(desk.event(Event::Click(hit)), []);
+    }
+    assert_eq!(format!("{:?}", desk.state), before);
+}
+
+#[test]
+fn the_charts_move_into_the_past_and_back() {
+    let mut desk = desk();
+    desk.press("enter < <");
+    let text = screen(&desk);
+    assert!(text.contains("60 min up to 13:37 UTC") && !text.contains("14:10"), "{text}");
+    desk.press(">");
+    assert!(screen(&desk).contains("up to 13:52 UTC"));
+    desk.press("esc");
+    assert!(desk.state.pan <= 0.0 && desk.state.view == View::Workload, "esc leads back to the present first");
+    desk.press("[ [ [ [ [ <");
+    assert!(desk.said().contains("no older samples"), "{}", desk.said());
+}
+
+#[test]
+fn times_are_written_by_the_clock_that_was_asked_for() {
+    let mut desk = desk();
+    desk.press("L");
+    assert!(desk.said().contains("own clock is UTC"));
+    desk.state.local = "+02:00".parse().unwrap();
+    desk.press("L");
+    let text = screen(&desk);
+    assert!(text.contains("16:07:32 +02") && text.contains("16:00") && !text.contains("14:07:32"), "{text}");
+    desk.press("@ 1 6 : 0 0 enter");
+    let frozen = desk.state.frozen.as_ref().map(|f| f.at);
+    assert!(frozen.is_some_and(|at| at < fixture::NOW), "16:00 there is 14:00 UTC: {frozen:?}");
+    desk.press("L");
+    assert!(screen(&desk).contains(" UTC"));
 }

@@ -4,14 +4,27 @@
 use super::*;
 use crate::tui::{
     Theme, View, draw, fixture,
+    hits::Hit,
+    state::Sort,
     theme::{Charset, Depth},
+    under,
 };
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+};
 
 /// Events of `cargo test`; `make monkey` asks for a million.
 const EVENTS: u64 = 20_000;
 /// Events between two frames.
 const FRAME: u64 = 40;
+
+/// Resident memory of this process, MiB; `None` where Linux does not tell it.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? / 1024)
+}
 
 /// A generator whose whole state is its seed (SplitMix64).
 struct Dice(u64);
@@ -70,7 +83,8 @@ fn a_monkey_at_the_keys() {
         Theme::fallback(Depth::Ansi16, Charset::Block),
         Theme::fallback(Depth::None, Charset::Ascii),
     ];
-    let (mut confirmed, mut views) = (0, std::collections::BTreeSet::new());
+    let (mut confirmed, mut clicks, mut views) = (0, 0, std::collections::BTreeSet::new());
+    let mut early = None;
     for n in 0..events {
         desk.wait(*dice.pick(&[0, 5, 80, 300, 700, 1_500]));
         let before = desk.state.dialogs.last().cloned();
@@ -79,6 +93,32 @@ fn a_monkey_at_the_keys() {
             0 => desk.event(Event::Paste(dice.pick(&["y", "yyyy\n", "a\ny\n", "lag>10k", "\u{1b}[31m"]).to_string())),
             1 => desk.event(Event::Scroll(dice.roll(9).cast_signed() as isize - 4)),
             2 => desk.event(Event::Resize(dice.roll(260) as u16, dice.roll(80) as u16)),
+            9 if dice.roll(10) == 0 => {
+                let place = Position::new(dice.roll(260) as u16, dice.roll(80) as u16);
+                let hit = under(&desk.picture, &desk.state, dice.pick(&themes), desk.at().now, place);
+                hit.map_or_else(Vec::new, |hit| desk.event(Event::Click(hit)))
+            }
+            // Somebody who means it: out of what is open, to the worst, approve, and yes.
+            roll @ 11..17 => {
+                let code = match (&before, roll) {
+                    (Some(Dialog::Approve(_)), _) => KeyCode::Char('y'),
+                    (Some(_), _) => KeyCode::Esc,
+                    (None, 11) => KeyCode::Char('1'),
+                    (None, 12) => KeyCode::Char('g'),
+                    (None, 13) if desk.state.frozen.is_some() => KeyCode::Char(' '),
+                    (None, _) => KeyCode::Char('a'),
+                };
+                let key = KeyEvent::from(code);
+                pressed = Some(Chord::of(&key));
+                desk.event(Event::Key(key))
+            }
+            10 => {
+                // What lay there a page ago.
+                let pane = *dice.pick(&View::ALL).panes().first().unwrap_or(&Pane::Workloads);
+                let row = dice.roll(40) as usize;
+                clicks += 1;
+                desk.event(Event::Click(*dice.pick(&[Hit::Row(pane, row), Hit::Tab(pane), Hit::Head(Sort::Demand)])))
+            }
             3 | 4 => {
                 // Mostly the answer that is waited for.
                 let (name, to) = match &before {
@@ -123,6 +163,9 @@ fn a_monkey_at_the_keys() {
         assert!(desk.state.dialogs.len() < 8 && desk.state.toasts.len() <= 3, "event {n}: {:?}", desk.state.dialogs);
         assert!(desk.state.log.newest().count() <= 1_000 && desk.state.marked.len() <= 40, "event {n}");
         views.insert(desk.state.view);
+        if n == events / 10 {
+            early = resident();
+        }
         if n % FRAME == 0 {
             let (columns, lines) = desk.state.size;
             let area = Rect::new(0, 0, columns, lines);
@@ -131,5 +174,12 @@ fn a_monkey_at_the_keys() {
         }
     }
     assert_eq!(views.len(), View::ALL.len(), "it saw every page: {views:?}");
-    assert!(confirmed > 0, "it confirmed something, so that the rule above was tried");
+    assert!(confirmed > 10 && clicks > 10, "the rules above were tried: {confirmed} confirmed, {clicks} clicks");
+    if let Some((early, late)) = early.zip(resident()) {
+        println!(
+            "{events} events, {confirmed} confirmed, {clicks} clicks; {early} MiB after a tenth, {late} at the end"
+        );
+        // The log, the past and what the allocator keeps are full after the first tenth.
+        assert!(events < 500_000 || late < early + 32, "memory grew from {early} to {late} MiB");
+    }
 }

@@ -1,7 +1,7 @@
 //! Ticks of value and time, and which instant stands in which column.
 
 use crate::{
-    model::{Time, si},
+    model::{Time, Zone, si},
     tui::format,
 };
 
@@ -44,6 +44,12 @@ impl TimeAxis {
         Self { step, left: now.floor_to(step).plus(-step * column as f64), width, now: column }
     }
 
+    /// The same axis so many seconds earlier, in whole columns; the present may then lie right of it.
+    pub(super) fn moved(self, seconds: f64) -> Self {
+        let columns = (seconds / self.step).round().max(0.0);
+        Self { left: self.left.plus(-columns * self.step), now: self.now + columns as usize, ..self }
+    }
+
     /// The place of an instant in columns, with its fraction.
     pub(super) fn x(&self, t: Time) -> f64 {
         t.since(self.left) / self.step
@@ -54,8 +60,8 @@ impl TimeAxis {
         self.left.plus(self.step * self.width as f64)
     }
 
-    /// Columns and texts of the labels, from left to right, none over another.
-    pub(super) fn labels(&self) -> Vec<(usize, String)> {
+    /// Columns and texts of the labels by the clocks of a zone, from left to right, none over another.
+    pub(super) fn labels(&self, zone: &Zone) -> Vec<(usize, String)> {
         let span = LABEL.into_iter().find(|s| s / self.step >= 9.0).unwrap_or(172_800.0 * 7.0);
         let mut t = self.left.floor_to(span);
         let mut out = Vec::new();
@@ -63,8 +69,11 @@ impl TimeAxis {
         while t < self.right() && out.len() <= self.width {
             let x = self.x(t);
             if x >= 0.0 && (x as usize) < self.width {
-                let text =
-                    if days { t.to_string().get(5..10).unwrap_or_default().to_owned() } else { format::clock(t) };
+                let text = if days {
+                    t.to_string().get(5..10).unwrap_or_default().to_owned()
+                } else {
+                    format::clock_in(zone, t)
+                };
                 out.push((x as usize, text));
             }
             t = t.plus(span);
@@ -163,7 +172,7 @@ mod tests {
     #[test]
     fn labels_are_round_times() {
         let axis = TimeAxis::new(Time::parse("2026-03-12T14:07:32Z").unwrap(), 3_600.0, 1_800.0, 90);
-        let labels: Vec<String> = axis.labels().into_iter().map(|(_, text)| text).collect();
+        let labels: Vec<String> = axis.labels(&Zone::default()).into_iter().map(|(_, text)| text).collect();
         assert_eq!(labels, ["13:10", "13:20", "13:30", "13:40", "13:50", "14:00", "14:10", "14:20", "14:30"]);
     }
 }

@@ -6,7 +6,7 @@ mod steps;
 
 use super::{canvas::Canvas, put, span};
 use crate::{
-    model::{Forecast, Grid, Time},
+    model::{Forecast, Grid, Time, Zone},
     tui::theme::{Slot, Theme},
 };
 use axis::{TimeAxis, ValueAxis};
@@ -61,6 +61,10 @@ pub struct Chart<'a> {
     pub back: f64,
     /// Seconds of the future.
     pub ahead: f64,
+    /// Seconds by which it is moved into the past.
+    pub pan: f64,
+    /// By whose clocks its times are written; the name stands at the axis.
+    pub zone: &'a Zone,
     /// `records/s`, `s`, `bytes`, …: how ticks are written.
     pub unit: &'a str,
     /// What was measured.
@@ -110,8 +114,7 @@ impl Chart<'_> {
         let labels: Vec<(f64, String)> = value.ticks().into_iter().map(|v| (v, axis::label(v, self.unit))).collect();
         let gutter = labels.iter().map(|(_, l)| l.width()).max().unwrap_or(1).min(12) as u16 + 2;
         let inner = Rect { x: area.x + gutter, width: area.width - gutter, height: area.height - 2, ..area };
-        let plot =
-            Plot { area: inner, time: TimeAxis::new(self.now, self.back, self.ahead, usize::from(inner.width)), value };
+        let plot = Plot { area: inner, time: self.time(inner.width), value };
         self.axes(&plot, &labels, area, buf);
         let canvas = self.lines(&plot);
         band::draw(self.theme, &plot, self.forecast, &canvas, buf);
@@ -125,15 +128,21 @@ impl Chart<'_> {
         self.marks(&plot, buf);
     }
 
+    fn time(&self, width: u16) -> TimeAxis {
+        TimeAxis::new(self.now, self.back, self.ahead, usize::from(width)).moved(self.pan)
+    }
+
     /// The largest value that the chart must reach: the data, p80 with some room for p95, and limits that are near.
     fn largest(&self, area: Rect) -> f64 {
-        let time = TimeAxis::new(self.now, self.back, self.ahead, usize::from(area.width));
+        let time = self.time(area.width);
         let of_grid = |g: &Grid| {
-            let seen = g.values.iter().enumerate().filter(|(i, _)| g.at(*i) >= time.left);
+            let seen = g.values.iter().enumerate().filter(|(i, _)| g.at(*i) >= time.left && g.at(*i) < time.right());
             seen.filter_map(|(_, v)| *v).fold(0.0, f64::max)
         };
         let past = [self.history, self.second].into_iter().flatten().map(of_grid).fold(0.0, f64::max);
-        let peak = |q: fn(&crate::model::Quantiles) -> f64| self.forecast.and_then(|f| f.peak(q)).map_or(0.0, |p| p.1);
+        let peak = |q: fn(&crate::model::Quantiles) -> f64| {
+            self.forecast.and_then(|f| f.peak(q)).filter(|p| p.0 < time.right()).map_or(0.0, |p| p.1)
+        };
         // A wide p95 would flatten everything else; its band is cut at the top instead.
         let data = past.max(peak(|q| q.p95).min(past.max(peak(|q| q.p80)) * 1.25));
         let near = |value: f64| data <= 0.0 || value <= data * 1.8;
@@ -162,8 +171,14 @@ impl Chart<'_> {
             buf.set_stringn(axis - width, y, label, usize::from(width), dim);
             buf.set_string(axis, y, glyph, dim);
         }
+        // Whose clocks these are stands left of them.
+        let zone = self.zone.name(plot.time.left);
         let mut free = plot.area.x;
-        for (column, label) in plot.time.labels() {
+        if zone.as_str().width() <= usize::from(plot.area.x - area.x) {
+            buf.set_string(area.x, foot + 1, zone.as_str(), dim);
+            free = free.max(area.x + zone.as_str().width() as u16 + 1);
+        }
+        for (column, label) in plot.time.labels(self.zone) {
             let x = plot.area.x + column as u16;
             let start = x.saturating_sub(label.width() as u16 / 2);
             buf.set_string(x, foot, g.tick_x, dim);
@@ -187,7 +202,7 @@ impl Chart<'_> {
         for (grid, slot) in [(self.second, Slot::HistorySecond), (self.history, Slot::History)] {
             let Some(grid) = grid else { continue };
             // Of another day also what came after this time is known.
-            let edge = if slot == Slot::History { self.now } else { plot.time.right() };
+            let edge = if slot == Slot::History { self.now.min(plot.time.right()) } else { plot.time.right() };
             let mut last: Option<(i64, i64)> = None;
             for (i, value) in grid.values.iter().enumerate() {
                 let here =
@@ -289,7 +304,7 @@ impl Chart<'_> {
             let above = line.wrapping_sub(1);
             // Left first: there the past is, and the future is kept free for the band.
             let place = [line, above, below].into_iter().filter(|l| *l < plot.area.height).find_map(|l| {
-                let end = (plot.time.now as u16).max(width);
+                let end = (plot.time.now as u16).max(width).min(plot.area.width);
                 let start = (1..end.saturating_sub(width)).find(|x| {
                     free(plot, canvas, *x, l, width)
                         && taken.iter().all(|t| t.0 != l || t.1 + t.2 <= *x || *x + width <= t.1)
