@@ -16,7 +16,7 @@ use crate::{
 use proptest::prelude::*;
 use ratatui::{buffer::Buffer, layout::Rect};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 fn state(view: View) -> State {
     State { view, ..State::default() }
@@ -112,7 +112,7 @@ fn styles() {
         let uses: Vec<String> = uses.into_iter().map(|(style, n)| format!("{style} {n}")).collect();
         let digest: String = digest.finalize().iter().take(4).map(|b| format!("{b:02x}")).collect();
         let (columns, lines) = size;
-        out += &format!("{depth:?} {} {columns}x{lines} {digest}: {}\n", view.name(), uses.join(", "));
+        writeln!(out, "{depth:?} {} {columns}x{lines} {digest}: {}", view.name(), uses.join(", ")).unwrap();
     }
     insta::assert_snapshot!("styles", out);
 }
