@@ -122,6 +122,7 @@ impl Seen {
             signals: std::collections::BTreeMap::new(),
             shape: highwater::model::Shape::default(),
             broker: None,
+            found: None,
             configured: true,
         };
         let mut history = History::default();

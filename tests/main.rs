@@ -10,6 +10,7 @@ mod closed_loop;
 mod conformance;
 mod contract;
 mod demo;
+mod discover;
 mod engine;
 mod floors;
 mod leases;

@@ -19,6 +19,7 @@ fn workload(kind: WorkloadKind) -> Workload {
         signals: std::collections::BTreeMap::new(),
         shape: crate::model::Shape::default(),
         broker: None,
+        found: None,
         configured: true,
     }
 }

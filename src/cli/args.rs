@@ -290,6 +290,12 @@ pub enum ConfigCommand {
         /// The roles that Kubernetes needs instead, to hand to an administrator.
         #[arg(long)]
         rbac: bool,
+        /// What is found on the sources instead: targets and pipelines, with what speaks for each; guesses as comments.
+        #[arg(long, conflicts_with = "rbac")]
+        from_live: bool,
+        /// How long to look for `--from-live`.
+        #[arg(long, default_value = "10s", value_parser = settle, value_name = "DURATION", requires = "from_live")]
+        settle: f64,
     },
     /// A JSON schema of the file, for editors.
     Schema,

@@ -3,7 +3,7 @@
 use super::{
     Failure, Outcome,
     args::{self, Common, ConfigCommand, ListFormat},
-    common, print,
+    common, from_live, print,
 };
 use crate::{
     config::Config,
@@ -83,8 +83,9 @@ pub(super) fn packs() -> Outcome {
 
 pub(super) fn config(common: &Common, command: &ConfigCommand) -> Outcome {
     match command {
-        ConfigCommand::Example { rbac: true } => print(RBAC),
-        ConfigCommand::Example { rbac: false } => print(EXAMPLE),
+        ConfigCommand::Example { rbac: true, .. } => print(RBAC),
+        ConfigCommand::Example { from_live: true, settle, .. } => from_live::run(common, *settle),
+        ConfigCommand::Example { .. } => print(EXAMPLE),
         ConfigCommand::Schema => print(SCHEMA),
         ConfigCommand::Show => print(&show(&common::config(common)?)),
     }

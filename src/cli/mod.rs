@@ -8,6 +8,7 @@ mod common;
 mod dashboard;
 mod demo;
 mod forecast;
+mod from_live;
 mod init;
 mod json;
 mod ledger;

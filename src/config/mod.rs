@@ -256,6 +256,7 @@ impl Config {
             shape: w.shape,
             broker: w.broker,
             signals: w.signals.clone(),
+            found: None,
             configured: true,
         })
     }

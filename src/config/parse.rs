@@ -396,7 +396,7 @@ fn pipelines(root: &Section<'_>, config: &mut Config) {
             }
         }
         if let Some(name) = s.label("name") {
-            config.pipelines.push(Pipeline { name, workloads });
+            config.pipelines.push(Pipeline { name, workloads, links: Vec::new() });
         } else {
             s.wrong("name", "is missing");
         }

@@ -223,6 +223,7 @@ pub fn workload(game: &Game, guard: GuardSettings) -> Workload {
         signals: BTreeMap::new(),
         shape: crate::model::Shape::default(),
         broker: None,
+        found: None,
         configured: true,
     }
 }

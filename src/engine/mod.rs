@@ -11,6 +11,7 @@
 
 mod approve;
 mod brokers;
+mod confirmed;
 mod discover;
 mod latest;
 mod pass;

@@ -3,7 +3,9 @@
 //! It runs off the async threads and owns the history while it runs; the engine buffers what arrives meanwhile.
 
 use super::{
-    HORIZON, STEP, discover,
+    HORIZON, STEP,
+    confirmed::Confirmed,
+    discover,
     latest::{Latest, Samples},
     view::{self, Beside},
     watch,
@@ -12,8 +14,8 @@ use crate::{
     advise::{self, Allowance, Input, Learned, budget, day},
     history::History,
     model::{
-        Action, Advice, Budget, DayPlan, Entity, Label, Role, Sample, SignalKey, Time, Workload, WorkloadKind,
-        WorkloadState, WorkloadView,
+        Action, Advice, Budget, DayPlan, Entity, Label, Pipeline, Role, Sample, SignalKey, Time, Workload,
+        WorkloadKind, WorkloadState, WorkloadView,
     },
 };
 use std::{
@@ -59,6 +61,8 @@ pub(super) struct Memory {
     /// What looks at each thing taught.
     taught: HashMap<Entity, advise::Memory>,
     counts: HashMap<Entity, (u32, Option<(Time, u32)>)>,
+    /// What flows into what, by the last pass.
+    pipelines: Arc<Vec<Pipeline>>,
 }
 
 /// Plans of a day, with when each was made.
@@ -69,8 +73,11 @@ pub(super) struct Given<'a> {
     pub(super) latest: &'a Latest,
     pub(super) samples: Samples,
     pub(super) configured: &'a [Arc<Workload>],
+    pub(super) pipelines: &'a [Pipeline],
     pub(super) budgets: &'a [Budget],
     pub(super) snoozed: &'a HashMap<Label, Time>,
+    /// Found targets that an operator confirmed.
+    pub(super) confirmed: &'a Confirmed,
     pub(super) actions: &'a [Action],
     /// Plans of the next day that were made so far.
     pub(super) days: &'a Days,
@@ -116,7 +123,8 @@ impl Memory {
             self.history.record(key, *sample);
         }
         self.keep_time(given.now);
-        let mut workloads = discover::workloads(given.configured, given.latest);
+        let mut workloads = discover::workloads(given.configured, given.latest, given.confirmed);
+        self.pipelines = Arc::new(discover::pipelines(given.pipelines, &workloads, given.latest));
         self.turn += 1;
         self.waiting = 0;
         workloads.sort_by_cached_key(|w| self.turns.get(&w.entity).copied());
@@ -132,6 +140,11 @@ impl Memory {
         let (took, waiting) = (began.elapsed(), self.waiting);
         tracing::debug!("a pass over {} workloads took {took:?}; {waiting} wait for the next one", views.len());
         views
+    }
+
+    /// What flows into what, by the last pass.
+    pub(super) fn pipelines(&self) -> Arc<Vec<Pipeline>> {
+        self.pipelines.clone()
     }
 
     /// The days that the last pass found to be due for a plan.

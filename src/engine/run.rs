@@ -2,6 +2,7 @@
 
 use super::{
     Operating, Options, Watching, approve,
+    confirmed::{Confirmation, Confirmed},
     latest::{Latest, Samples},
     pass::{Days, Given, Memory},
     persist, role, sources,
@@ -75,6 +76,8 @@ pub(super) enum Event {
     Identity(Label),
     /// A workload is not to be asked about before an instant.
     Snoozed(Label, Time),
+    /// A guessed target was confirmed.
+    Confirmed(Confirmation),
     /// A sentence for the operator.
     Notice(Severity, String),
 }
@@ -193,11 +196,15 @@ struct Engine {
     kube: Option<Arc<KubeState>>,
     views: Vec<Arc<WorkloadView>>,
     pipelines: Arc<Vec<Pipeline>>,
+    /// Pipelines of the configuration.
+    written: Arc<Vec<Pipeline>>,
     actions: Arc<Vec<Action>>,
     prepared: Option<Arc<Prepared>>,
     ledger: LedgerHealth,
     identity: Option<Label>,
     snoozed: Arc<HashMap<Label, Time>>,
+    /// Found targets that an operator confirmed, here or in earlier runs.
+    confirmed: Arc<Confirmed>,
     /// Plans of the next day, and the one that is being made.
     days: Arc<Days>,
     planning: Option<Planning>,
@@ -224,6 +231,7 @@ impl Engine {
             }
         }
         let own = options.config.own_series();
+        let (confirmed, unread) = options.state.as_deref().map(Confirmed::read).unwrap_or_default();
         let configured = options.config.workloads().into_iter().map(Arc::new).collect();
         let budgets = Arc::new(options.config.budgets.clone());
         let pipelines = Arc::new(options.config.pipelines.clone());
@@ -244,12 +252,14 @@ impl Engine {
             ml: Vec::new(),
             kube: None,
             views: Vec::new(),
+            written: pipelines.clone(),
             pipelines,
             actions: Arc::new(Vec::new()),
             prepared: None,
             ledger,
             identity: None,
             snoozed: Arc::default(),
+            confirmed: Arc::new(confirmed),
             days: Arc::default(),
             planning: None,
             notices: Vec::new(),
@@ -260,7 +270,7 @@ impl Engine {
             began: Instant::now(),
             looked: (now, Instant::now()),
         };
-        if let Some(problem) = problem {
+        for problem in problem.into_iter().chain(unread) {
             engine.notice(Severity::Look, &problem);
         }
         engine
@@ -342,6 +352,10 @@ impl Engine {
             Event::Snoozed(workload, until) => {
                 Arc::make_mut(&mut self.snoozed).insert(workload, until);
             }
+            Event::Confirmed(word) => {
+                Arc::make_mut(&mut self.confirmed).add(word);
+                self.waiting = self.waiting.max(1); // the next pass shows it
+            }
             Event::Notice(severity, text) => self.notice(severity, &text),
         }
     }
@@ -371,6 +385,7 @@ impl Engine {
         let (mut latest, mut memory) = self.state.take()?;
         let pending = std::mem::take(&mut self.pending);
         let (configured, budgets) = (self.configured.clone(), self.budgets.clone());
+        let (pipelines, confirmed) = (self.written.clone(), self.confirmed.clone());
         let (snoozed, actions, days) = (self.snoozed.clone(), self.actions.clone(), self.days.clone());
         let now = self.options.clock.now();
         Some(tokio::task::spawn_blocking(move || {
@@ -384,8 +399,10 @@ impl Engine {
                 latest: &latest,
                 samples,
                 configured: &configured,
+                pipelines: &pipelines,
                 budgets: &budgets,
                 snoozed: &snoozed,
+                confirmed: &confirmed,
                 actions: &actions,
                 days: &days,
                 now,
@@ -404,6 +421,7 @@ impl Engine {
         self.ml = passed.latest.ml.values().cloned().collect();
         self.kube.clone_from(&passed.latest.kube);
         self.views = passed.views;
+        self.pipelines = passed.memory.pipelines();
         self.waiting = passed.memory.waiting();
         self.state = Some((passed.latest, passed.memory));
         let settled = self.options.days || self.began.elapsed() >= SETTLED;

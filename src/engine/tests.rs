@@ -99,9 +99,11 @@ impl Desk {
             latest: &self.latest,
             samples,
             configured: &configured,
+            pipelines: &[],
             budgets: &[],
             days: &HashMap::new(),
             snoozed: &snoozed,
+            confirmed: &Default::default(),
             actions: &actions,
             now,
         })

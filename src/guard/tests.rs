@@ -18,6 +18,7 @@ fn workload(min: u32, max: u32) -> Workload {
         signals: std::collections::BTreeMap::new(),
         shape: crate::model::Shape::default(),
         broker: None,
+        found: None,
         configured: true,
     }
 }

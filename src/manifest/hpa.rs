@@ -5,6 +5,7 @@ use crate::model::{
     Hpa, HpaBehavior, HpaMetric, Label, MetricSource, MetricTarget, Quantity, ScalingPolicy, ScalingRules, ScalingUnit,
     SelectPolicy,
 };
+use std::collections::BTreeMap;
 
 pub(super) fn read(object: &Cursor<'_>) -> Hpa {
     match object.text("apiVersion") {
@@ -72,15 +73,22 @@ fn metric(spec: &Cursor<'_>) -> HpaMetric {
             spec.get("type")
                 .unwrap_or_else(|| spec.here())
                 .unreadable(&format!("type {other:?} is no metric source: {known}"));
-            return HpaMetric { source: MetricSource::Other(Label::new(other)), name: Label::new(""), target: None };
+            return blank(MetricSource::Other(Label::new(other)), Label::new(""));
         }
     };
     let Some(part) = spec.get(key) else {
         spec.unreadable(&format!("a metric of type {kind} without its block {key}"));
-        return HpaMetric { source, name: Label::new("?"), target: None };
+        return blank(source, Label::new("?"));
     };
     let name = part.at(&["metric"]).map_or_else(|| part.label("name"), |m| m.label("name"));
-    HpaMetric { source, name, target: target(&part, kind) }
+    let chosen = part.at(&["metric", "selector", "matchLabels"]);
+    let label = |chosen: &Cursor<'_>, key: &str| (Label::new(key), chosen.label(key));
+    let selects = chosen.iter().flat_map(|c| c.keys().map(|key| label(c, key))).collect();
+    HpaMetric { selects, target: target(&part, kind), ..blank(source, name) }
+}
+
+fn blank(source: MetricSource, name: Label) -> HpaMetric {
+    HpaMetric { source, name, selects: BTreeMap::new(), target: None }
 }
 
 fn target(part: &Cursor<'_>, kind: &str) -> Option<MetricTarget> {

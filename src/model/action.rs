@@ -1,6 +1,6 @@
 //! A decision being carried out, and what an operator asks for.
 
-use super::{Confirm, Label, Lever, PlanHash, Target, Time};
+use super::{Confirm, Found, Label, Lever, PlanHash, Target, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -248,6 +248,13 @@ pub enum Intent {
         /// The action that waits for a second person.
         action: ActionId,
     },
+    /// Say that the workload of a prepared change runs on its target, which was only guessed; then check it anew.
+    ConfirmLink {
+        /// The prepared action.
+        action: ActionId,
+        /// The plan on screen that it was prepared from.
+        plan_hash: PlanHash,
+    },
     /// Leave the dialog without doing it.
     Abandon {
         /// The prepared action.
@@ -306,6 +313,8 @@ pub struct Prepared {
     pub evidence_age: f64,
     /// How it is confirmed.
     pub confirm: Confirm,
+    /// The target is a guess that nobody has confirmed yet: what speaks for it.
+    pub guess: Option<Found>,
     /// A protected target: whether confirming asks for the second person or is the second person's word, and the sentence
     /// for it. `None`: one person is enough.
     pub second: Option<(Second, Label)>,

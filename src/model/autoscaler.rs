@@ -4,7 +4,7 @@
 
 use super::{Label, Quantity};
 use serde::Serialize;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// An HPA.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -56,6 +56,8 @@ pub struct HpaMetric {
     pub source: MetricSource,
     /// The metric's name, or the resource's.
     pub name: Label,
+    /// `selector.matchLabels`: which series of a metric from outside of the pods.
+    pub selects: BTreeMap<Label, Label>,
     /// What it is held at; `None`: the object does not say it in a way that is understood.
     pub target: Option<MetricTarget>,
 }

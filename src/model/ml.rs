@@ -82,6 +82,8 @@ pub struct Service {
     pub kv_cache: Option<Reading>,
     /// Replicas that export metrics.
     pub replicas: Option<Reading>,
+    /// Pods that export them, `NAMESPACE/NAME`, or the name alone where the series does not say more.
+    pub pods: Vec<Label>,
 }
 
 /// One queue of batch or training work.

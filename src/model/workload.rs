@@ -1,6 +1,6 @@
 //! Something with replicas: what it is, what it must keep, what it is allowed to do.
 
-use super::{Alert, Hpa, Label, Role, ScaledObject, Target, Time};
+use super::{Alert, Found, Hpa, Label, Role, ScaledObject, Target, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,8 @@ pub struct Workload {
     pub entity: Entity,
     /// What would be scaled; `None`: recommendation only.
     pub target: Option<Target>,
+    /// How the target was found; `None`: the configuration names it, or there is none.
+    pub found: Option<Found>,
     /// Bounds of the count.
     pub limits: Limits,
     /// What it must keep.

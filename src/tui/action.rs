@@ -81,6 +81,7 @@ actions! {
     Snooze       "snooze"        "snooze"    Decide  ["z"]                "Do not ask again for a while.";
     Confirm      "confirm"       "do it"     Decide  ["y"]                "In the approval dialog: do what is shown.";
     ConfirmAt    "confirm-at"    "at a time" Decide  ["t"]                "In the approval dialog: do it at a time that you write.";
+    ConfirmLink  "confirm-link"  "it is"     Decide  ["L"]                "In the approval dialog: say that a guessed target is the right one.";
     Undo         "undo"          "undo"      Decide  ["U"]                "Go back to the count before the last change.";
     Explain      "explain"       "explain"   Show    ["e"]                "Show where every number of the recommendation comes from.";
     WhatIf       "what-if"       "what if"   Show    ["w"]                "Play the next half hour: more demand, a consumer lost, a broker lost, slow commits.";

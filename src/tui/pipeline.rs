@@ -3,7 +3,7 @@
 
 use crate::{
     advise,
-    model::{Gpu, KafkaCluster, Label, Picture, Pipeline, Reading, Role, WorkloadKind, WorkloadView},
+    model::{Found, Gpu, KafkaCluster, KubePod, Label, Picture, Pipeline, Reading, Role, WorkloadKind, WorkloadView},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -48,6 +48,15 @@ pub struct Stage<'a> {
     pub workload: Option<&'a Arc<WorkloadView>>,
     /// Whether it holds the others back.
     pub bottleneck: bool,
+    /// How it is known that what is before it feeds it; `None`: it is the first, or that is written down or plain to see.
+    pub link: Option<&'a Found>,
+}
+
+impl Stage<'_> {
+    /// How its target is known, where it is a workload whose target was found.
+    pub fn found(&self) -> Option<&Found> {
+        self.workload.filter(|_| matches!(self.kind, Kind::Workload(_)))?.workload.found.as_ref()
+    }
 }
 
 /// The stages of every pipeline.
@@ -57,13 +66,17 @@ pub fn stages(picture: &Picture) -> Vec<Stage<'_>> {
 
 fn of_pipeline<'a>(pipeline: &'a Pipeline, picture: &'a Picture) -> Vec<Stage<'a>> {
     let mut stages = Vec::new();
-    for name in &pipeline.workloads {
+    for (place, name) in pipeline.workloads.iter().enumerate() {
+        let begins = stages.len();
         let view = picture.workload(name.as_str());
         if let Some(view) = view.filter(|v| v.workload.entity.kind == WorkloadKind::ConsumerGroup) {
             stages.extend(topics(pipeline, view, picture));
         }
         stages.push(workload(pipeline, name, view));
         stages.extend(view.and_then(|v| gpus(pipeline, v, picture)));
+        if let Some(first) = stages.get_mut(begins) {
+            first.link = pipeline.link_to(place);
+        }
     }
     mark(&mut stages);
     stages
@@ -88,6 +101,7 @@ fn blank(pipeline: &Pipeline, kind: Kind, name: String) -> Stage<'_> {
         parts: 0,
         workload: None,
         bottleneck: false,
+        link: None,
     }
 }
 
@@ -128,10 +142,17 @@ fn workload<'a>(pipeline: &'a Pipeline, name: &Label, view: Option<&'a Arc<Workl
     }
 }
 
-/// The GPUs whose pods carry the name of the workload's target.
+/// The GPUs of the pods that the workload's target owns; where pods are not known, of those that carry its name.
 fn gpus<'a>(pipeline: &'a Pipeline, view: &'a Arc<WorkloadView>, picture: &'a Picture) -> Option<Stage<'a>> {
-    let (_, _, target) = view.workload.target.as_ref()?.kubernetes()?;
+    let own = view.workload.target.as_ref()?;
+    let (_, _, target) = own.kubernetes()?;
+    let pods = picture.kube.as_ref().map_or(&[][..], |k| &k.pods);
+    let is_own = |p: &&KubePod| p.owner.as_ref().and_then(|o| o.target.as_ref()) == Some(own);
+    let names: BTreeSet<&Label> = pods.iter().filter(is_own).map(|p| &p.name).collect();
     let is_its = |g: &&Gpu| {
+        if !names.is_empty() {
+            return g.pod.as_ref().is_some_and(|pod| names.contains(pod));
+        }
         let rest = g.pod.as_ref().and_then(|pod| pod.as_str().strip_prefix(target.as_str()));
         rest.is_some_and(|rest| rest.starts_with('-'))
     };

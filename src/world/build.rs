@@ -167,6 +167,7 @@ impl Builder {
             metrics: vec![HpaMetric {
                 source: MetricSource::External,
                 name: Label::new(metric),
+                selects: BTreeMap::new(),
                 target: Some(MetricTarget::AverageValue(Quantity::from_milli(target_lag.saturating_mul(1000)))),
             }],
             behavior: None,

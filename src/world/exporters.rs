@@ -5,6 +5,7 @@
 
 use super::{
     hardware::{Broker, Gpu, Holder},
+    pods,
     series::{Key, Scrapes},
     state::{GroupState, Service, State},
 };
@@ -115,7 +116,7 @@ fn dcgm(state: &State, i: usize, gpu: &Gpu, out: &mut Scrapes) {
     // The pod is part of the labels: another holder makes another series, as with the real exporter.
     let pod = match gpu.holder {
         Some(Holder::Replica { fleet, serial }) => {
-            state.services.get(fleet).map(|s| ("ml", pod_name(s.model, serial), "vllm", serial as u32))
+            state.services.get(fleet).map(|s| ("ml", pods::name(s.model, serial), "vllm", serial as u32))
         }
         Some(Holder::Job { serial }) => Some(("ml", format!("{}-worker-0", run(serial)), "trainer", serial as u32)),
         None => None,
@@ -167,15 +168,6 @@ fn instance(n: usize, r: &Replica) -> String {
     format!("10.8.{}.{}:8000", n % 2, 20 + r.serial)
 }
 
-/// The pod name of a replica: stable for its life.
-fn pod_name(model: &str, serial: u64) -> String {
-    let mut random = crate::simulate::Random::new(serial);
-    let letters: Vec<char> = "bcdfghjklmnpqrstvwxz2456789".chars().collect();
-    let suffix: String =
-        (0..5).filter_map(|_| letters.get(random.between(0.0, letters.len() as f64) as usize)).collect();
-    format!("{model}-7c9d5b6f8d-{suffix}")
-}
-
 /// The name of a training run.
 fn run(serial: u64) -> String {
     let kinds = ["train-embeddings", "fraud-finetune", "risk-distill", "merchant-graph"];
@@ -189,7 +181,7 @@ fn vllm(service: &Service, key: Key, n: usize, r: &Replica, out: &mut Scrapes) {
             ("engine", text("0")),
             ("model_name", text(service.model)),
             ("namespace", text("ml")),
-            ("pod", pod_name(service.model, r.serial)),
+            ("pod", pods::name(service.model, r.serial)),
             ("instance", instance(n, r)),
             ("job", text("vllm")),
         ]

@@ -32,6 +32,7 @@ mod hardware;
 mod objects;
 mod offsets;
 mod past;
+mod pods;
 mod scenario;
 mod series;
 mod state;

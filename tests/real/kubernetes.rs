@@ -130,6 +130,15 @@ impl Kubernetes {
             "metadata": {"name": "look"}, "rules": rules}),
         )
         .await;
+        // Operators may see pods too, viewers may not.
+        let pods = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]);
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": "look-at-pods"}, "rules": pods});
+        create(&admin, None, role).await;
+        let bound = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": "look-at-pods"}, "subjects": [{"kind": "Group", "name": "operators", "apiGroup": RBAC}],
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "look-at-pods"}});
+        create(&admin, None, bound).await;
         let groups = ["operators", "viewers"].map(|g| json!({"kind": "Group", "name": g, "apiGroup": RBAC}));
         create(
             &admin,

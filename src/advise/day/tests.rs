@@ -16,6 +16,7 @@ fn workload(kind: WorkloadKind) -> Workload {
         shape: crate::model::Shape::default(),
         broker: None,
         signals: std::collections::BTreeMap::new(),
+        found: None,
         configured: true,
     }
 }

@@ -64,6 +64,7 @@ fn picture(change: impl FnOnce(&mut WorkloadState, &mut Advice)) -> Picture {
         signals: BTreeMap::new(),
         shape: crate::model::Shape::default(),
         broker: None,
+        found: None,
         configured: true,
     };
     let view = WorkloadView {

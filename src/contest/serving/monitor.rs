@@ -125,6 +125,7 @@ pub(super) fn workload(game: &Game, index: usize, guard: GuardSettings) -> Optio
         signals: BTreeMap::new(),
         shape: crate::model::Shape::default(),
         broker: None,
+        found: None,
         configured: true,
     })
 }

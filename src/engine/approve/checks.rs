@@ -7,7 +7,7 @@ use crate::{
     guard,
     ledger::SET_BACK,
     model::{
-        Action, ActionState, Advice, Forecast, Label, LimitSettings, PlanHash, Recommendation, Time, WhenLost,
+        Action, ActionState, Advice, Forecast, Found, Label, LimitSettings, PlanHash, Recommendation, Time, WhenLost,
         WorkloadView, duration, si,
     },
 };
@@ -26,6 +26,8 @@ pub(super) struct Case<'a> {
     pub(super) limits: &'a LimitSettings,
     /// What holds while the shared ledger is lost.
     pub(super) lost: WhenLost,
+    /// What speaks for the target, where it is a guess that nobody has confirmed.
+    pub(super) guess: Option<&'a Found>,
     /// By how many seconds the machine's clock was set back.
     pub(super) behind: Option<f64>,
     pub(super) now: Time,
@@ -89,6 +91,13 @@ impl Case<'_> {
     fn target(&self, against: &mut Vec<String>) {
         let Action { id, target, .. } = self.action;
         let link = self.book.link();
+        if let Some(found) = self.guess {
+            against.push(format!(
+                "that {} runs on {target} is a guess ({}): confirm that first",
+                self.view.workload.name,
+                found.why()
+            ));
+        }
         // A way back was agreed to together with the change that it takes back.
         if self.view.workload.guard.protected && !self.action.is_put_back() {
             let why = match &link {

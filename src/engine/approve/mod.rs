@@ -12,6 +12,7 @@
 mod book;
 mod carry;
 mod checks;
+mod confirm_link;
 mod effect;
 mod identity;
 mod prepare;
@@ -21,7 +22,7 @@ mod share_second;
 
 pub use share::Gate;
 
-use super::{Options, run::Event};
+use super::{Options, confirmed::Confirmed, run::Event};
 use crate::{
     act::{Actuator, Change, Leases, Outcome, Seen},
     ledger::{
@@ -156,6 +157,8 @@ struct Desk {
     link: Option<Result<(), Label>>,
     /// Ways back that could not be gone: when that was found, and why.
     held_back: HashMap<ActionId, (Instant, String)>,
+    /// Found targets that an operator confirmed.
+    confirmed: Confirmed,
 }
 
 impl Desk {
@@ -167,6 +170,7 @@ impl Desk {
         let clock = DeskClock { forward: Forward::new(start), begun: Instant::now(), clock: options.clock };
         let actuator = actuator(&options, &events).await;
         let leases = actuator.leases();
+        let confirmed = options.state.as_deref().map(|dir| Confirmed::read(dir).0).unwrap_or_default();
         Self {
             options,
             clock,
@@ -184,6 +188,7 @@ impl Desk {
             said_no_lease: false,
             link: None,
             held_back: HashMap::new(),
+            confirmed,
         }
     }
 
@@ -225,6 +230,7 @@ impl Desk {
             Intent::Undo { action } => self.prepare_undo(&action).await,
             Intent::Confirm { action, plan_hash } => self.confirm(&action, &plan_hash, None).await,
             Intent::ConfirmAt { action, plan_hash, at } => self.confirm(&action, &plan_hash, Some(at)).await,
+            Intent::ConfirmLink { action, plan_hash } => self.confirm_link(&action, &plan_hash).await,
             Intent::Second { action } => self.prepare_second(&action).await,
             Intent::Abandon { action } => self.abandon(&action).await,
             Intent::Cancel { action } => self.cancel(&action).await,

@@ -5,8 +5,8 @@ use crate::{
     act::Plan,
     engine::run::Event,
     model::{
-        Action, ActionId, ActionState, Label, Lever, PlanHash, Prepared, Recommendation, Second, Severity, Target,
-        Terms, Time, WorkloadKind, WorkloadView, duration,
+        Action, ActionId, ActionState, Found, Label, Lever, PlanHash, Prepared, Recommendation, Second, Severity,
+        Target, Terms, Time, WorkloadKind, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -106,7 +106,8 @@ impl Desk {
             self.stop_deciding();
             return;
         }
-        let mut prepared = prepared(view, &action, plan, refused, now);
+        let mut prepared =
+            Prepared { guess: self.guess(view, &action).cloned(), ..prepared(view, &action, plan, refused, now) };
         if let Some(words) = words {
             let back = action.terms.lever.as_ref().and_then(|l| l.restore_at);
             let back = back.map_or_else(String::new, |at| {
@@ -121,8 +122,16 @@ impl Desk {
     /// Everything that stands against an action now, but for what the server says.
     pub(super) fn refused(&self, view: &WorkloadView, action: &Action, now: Time) -> Vec<Label> {
         let (book, limits, behind) = (&self.book, &self.options.config.limits, self.clock.behind());
-        let lost = self.options.config.ledger.lost;
-        checks::Case { view, action, book, limits, lost, behind, now }.refused()
+        let (lost, guess) = (self.options.config.ledger.lost, self.guess(view, action));
+        checks::Case { view, action, book, limits, lost, guess, behind, now }.refused()
+    }
+
+    /// What speaks for a target that was guessed, as long as nobody has confirmed it. The way back from a change that was
+    /// made is no new guess.
+    pub(super) fn guess<'a>(&self, view: &'a WorkloadView, action: &Action) -> Option<&'a Found> {
+        let workload = &view.workload;
+        let is_new = action.terms.undoes.is_none() && !self.confirmed.holds(&workload.entity, &action.target);
+        workload.found.as_ref().filter(|found| !found.certain && is_new)
     }
 
     pub(super) fn action(
@@ -197,6 +206,7 @@ pub(super) fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused
         plan_hash: action.plan_hash.clone(),
         expires: action.expires,
         evidence_age: view.state.data_age.max(now.since(view.state.at)),
+        guess: None,
         confirm: view.workload.guard.confirm,
         second: share_second::second(action, now),
     }

@@ -56,7 +56,8 @@ impl Desk {
         }
         let as_us = Action { actor: self.actor.clone(), ..action.clone() };
         refused.extend(self.decide_alone(&as_us).await);
-        let prepared = prepare::prepared(&view, &action, plan, refused, now);
+        let guess = self.guess(&view, &action).cloned();
+        let prepared = crate::model::Prepared { guess, ..prepare::prepared(&view, &action, plan, refused, now) };
         self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
         self.prepared = Some((prepared, action));
     }

@@ -1,5 +1,6 @@
 //! The whole way of a decision against a command that keeps its count in a file: what an operator sees and what is left.
 
+mod guess;
 mod later;
 mod limits;
 mod two;
@@ -60,6 +61,7 @@ fn picture(recommendation: Recommendation, replicas: u32) -> Arc<Picture> {
         signals: BTreeMap::new(),
         shape: crate::model::Shape::default(),
         broker: None,
+        found: None,
         configured: true,
     };
     let seen = Replicas { desired: replicas, ready: replicas, at: now, origin: "test".into(), uid: None };

@@ -44,6 +44,7 @@ pub async fn check(settings: &KubernetesSettings) -> Vec<CheckLine> {
         for kind in Kind::all(&settings.kinds) {
             lines.push(may_read(&client, &name, &user, kind, scope).await);
         }
+        lines.push(may_climb(&client, &name, &user, scope).await);
     }
     lines
 }
@@ -218,6 +219,34 @@ async fn may_read(client: &Client, name: &Label, user: &Label, kind: Kind, names
         }
     }
     good(what, "may be listed and watched")
+}
+
+/// From a pod of a Deployment the way leads over its ReplicaSet.
+async fn may_climb(client: &Client, name: &Label, user: &Label, namespace: Option<&str>) -> CheckLine {
+    let place = namespace.map_or("all namespaces".to_owned(), |n| Label::new(n).to_string());
+    let what = format!("kubernetes {name}: owners of pods in {place}");
+    let attributes = ResourceAttributes {
+        verb: Some("get".into()),
+        group: Some("apps".into()),
+        resource: Some("replicasets".into()),
+        namespace: namespace.map(str::to_owned),
+        ..ResourceAttributes::default()
+    };
+    match may(client, attributes).await {
+        Ok(true) => good(what, "replicasets may be read"),
+        Ok(false) => {
+            let grant = Grant::Rule {
+                user: user.clone(),
+                namespace: namespace.map(Label::new),
+                group: "apps".into(),
+                resource: "replicasets".into(),
+                name: None,
+                verbs: vec!["get"],
+            };
+            lacking(what, "not allowed to get replicasets: what their pods belong to is guessed by names", grant)
+        }
+        Err(fault) => bad(what, &fault.words, "", false),
+    }
 }
 
 async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, Fault> {

@@ -1,12 +1,14 @@
-//! Reads Deployments, StatefulSets, HPAs and ScaledObjects by watch. No Kubernetes at all is a normal state.
+//! Reads Deployments, StatefulSets, HPAs, ScaledObjects and pods by watch. No Kubernetes at all is a normal state.
 //!
-//! The context is pinned by the configuration, never "whatever is current". Four watches per namespace (or four for the
+//! The context is pinned by the configuration, never "whatever is current". Five watches per namespace (or five for the
 //! whole cluster) carry everything; a small request every few seconds tells a quiet server from a hung one.
+//! What owns a pod leads to what can be scaled (`owners.rs`); kinds met on the way are watched from then on.
 
 mod check;
 mod connect;
 mod list;
 mod objects;
+mod owners;
 mod store;
 
 pub use check::{check, check_targets};
@@ -108,6 +110,7 @@ struct Session {
 enum Happened {
     Event(usize, Box<watcher::Result<Event<DynamicObject>>>),
     Alive(Result<(), String>),
+    Owner(owners::Reference, Option<owners::Above>),
 }
 
 type Happenings = Pin<Box<dyn Stream<Item = Happened> + Send>>;
@@ -116,13 +119,8 @@ impl Session {
     /// Watches with one client until it is of no use any more.
     async fn watch(&mut self, client: &Client, settings: &KubernetesSettings) -> End {
         let mut store = Store::new(name(settings), &settings.namespaces, &settings.kinds);
-        let mut streams: Vec<Happenings> = store
-            .slots()
-            .enumerate()
-            .map(|(slot, (kind, namespace))| watch_one(client, slot, kind, namespace))
-            .collect();
-        streams.push(signs_of_life(client.clone()));
-        let mut happenings = stream::select_all(streams);
+        let mut happenings = stream::select_all([signs_of_life(client.clone())]);
+        happenings.extend(watches(client, &store, 0));
         let started = Instant::now();
         let mut missed = 0;
         let mut due: Option<Instant> = None;
@@ -131,6 +129,8 @@ impl Session {
                 happened = happenings.next() => happened,
                 () = wait_for(due) => {
                     due = None;
+                    let unknown = store.missing_owners();
+                    happenings.extend(unknown.into_iter().map(|of| look_up(client.clone(), of)));
                     if self.send(&store).await.is_err() { return End::Closed; }
                     continue;
                 }
@@ -160,6 +160,20 @@ impl Session {
                     }
                     if self.health(Health::Degraded, &why).await.is_err() {
                         return End::Closed;
+                    }
+                }
+                Some(Happened::Owner(of, above)) => {
+                    // Nobody could say: asked for again with the next sign of life.
+                    let known = above.is_some();
+                    store.take_owner(&of, above);
+                    let new = store.follow_owners();
+                    if !new.is_empty() {
+                        happenings.extend(watches(client, &store, new.start));
+                    }
+                    if known {
+                        let unknown = store.missing_owners();
+                        happenings.extend(unknown.into_iter().map(|of| look_up(client.clone(), of)));
+                        due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
                     }
                 }
                 None => return End::Lost("the watches ended".to_owned()),
@@ -199,6 +213,18 @@ async fn wait_for(due: Option<Instant>) {
     }
 }
 
+/// The watches of the slots from number `from` on.
+fn watches(client: &Client, store: &Store, from: usize) -> Vec<Happenings> {
+    let one = |(slot, (kind, namespace))| watch_one(client, slot, kind, namespace);
+    store.slots().enumerate().skip(from).map(one).collect()
+}
+
+/// One question about an owner.
+fn look_up(client: Client, of: owners::Reference) -> Happenings {
+    let answer = owners::look(client, of);
+    Box::pin(stream::once(answer).map(|(of, above)| Happened::Owner(of, above)))
+}
+
 /// The watch of one kind in one namespace (or in all), begun again by itself with growing pauses.
 fn watch_one(client: &Client, slot: usize, kind: Kind, namespace: Option<&str>) -> Happenings {
     let resource = kind.resource();
@@ -208,7 +234,11 @@ fn watch_one(client: &Client, slot: usize, kind: Kind, namespace: Option<&str>) 
     };
     let config = watcher::Config::default().timeout(WATCH);
     // Of all the Jobs of a cluster only those that were made from a template are asked for.
-    let config = if kind == Kind::Named(ObjectKind::Job) { config.labels(manifest::job::TEMPLATE) } else { config };
+    let config = match kind {
+        Kind::Named(ObjectKind::Job) => config.labels(manifest::job::TEMPLATE),
+        Kind::Pod => config.fields("status.phase=Running"), // Jobs leave the others by the thousand
+        _ => config,
+    };
     let events = watcher(api, config).default_backoff();
     Box::pin(events.map(move |event| Happened::Event(slot, Box::new(event))))
 }

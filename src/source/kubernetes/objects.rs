@@ -2,10 +2,11 @@
 
 use crate::{
     manifest,
-    model::{Hpa, KubeWorkload, Label, ObjectKind, ScaledObject, Target, Time},
+    model::{Hpa, KubePod, KubeWorkload, Label, Mentions, ObjectKind, ScaledObject, Target, Time},
 };
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 fn label(value: &str) -> Label {
     Label::new(value)
@@ -37,6 +38,37 @@ pub(super) fn workload(object: &DynamicObject, stateful: bool, at: Time) -> Kube
         at,
         last_writer: last_writer(object),
         gitops: gitops(object),
+        mentions: Arc::new(mentions(&object.data)),
+    }
+}
+
+/// What a pod template tells its containers. Values that come from Secrets and ConfigMaps are not read.
+fn mentions(data: &Value) -> Mentions {
+    let containers = data.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let containers = || containers.into_iter().flatten();
+    let list = |c: &'_ Value, key: &str| c.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let env: Vec<(String, String)> = containers()
+        .flat_map(|c| list(c, "env"))
+        .filter_map(|e| Some((e.get("name")?.as_str()?.to_owned(), e.get("value")?.as_str()?.to_owned())))
+        .collect();
+    let args: Vec<Value> = containers().flat_map(|c| [list(c, "command"), list(c, "args")].concat()).collect();
+    let args = args.iter().filter_map(|a| Some(("its arguments", a.as_str()?)));
+    Mentions::of(env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(args))
+}
+
+/// A running pod, without its owner: the way up is another matter.
+pub(super) fn pod(object: &DynamicObject) -> KubePod {
+    let data = &object.data;
+    let shares = data.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
+    let all = data.pointer("/status/podIPs").and_then(Value::as_array).into_iter().flatten();
+    let first = data.pointer("/status/podIP");
+    let texts = all.filter_map(|a| a.get("ip")).chain(first).filter_map(Value::as_str);
+    let addresses: BTreeSet<IpAddr> = texts.filter(|_| !shares).filter_map(|t| t.parse().ok()).collect();
+    KubePod {
+        namespace: namespace(object),
+        name: label(&object.name_any()),
+        addresses: addresses.into_iter().collect(),
+        owner: None,
     }
 }
 

@@ -1,17 +1,28 @@
 //! What the watches have said so far, as one [`KubeState`].
 
-use super::{connect::words, objects};
-use crate::model::{Health, Hpa, KubeState, KubeWorkload, Label, ObjectKind, ScaledObject, Target, Time};
+use super::{
+    connect::words,
+    objects,
+    owners::{Above, Owners, PodLabels, Reference},
+};
+use crate::model::{
+    Health, Hpa, KubePod, KubeState, KubeWorkload, Label, ObjectKind, PodOwner, ScaledObject, Target, Time,
+};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::Pod,
 };
 use kube::{
     ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind},
     runtime::watcher::{self, Event},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// A watch that broke and gave no other error for this long runs again: a resumed watch is silent until something
@@ -25,12 +36,14 @@ pub(super) enum Kind {
     StatefulSet,
     Hpa,
     ScaledObject,
-    /// A kind that a target names.
+    /// Running pods: who reads and who serves.
+    Pod,
+    /// A kind that a target or an owner of pods names.
     Named(ObjectKind),
 }
 
 impl Kind {
-    const ALWAYS: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject];
+    const ALWAYS: [Self; 5] = [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject, Self::Pod];
 
     /// What is watched always, and what targets name.
     pub(super) fn all(named: &[ObjectKind]) -> impl Iterator<Item = Self> {
@@ -42,6 +55,7 @@ impl Kind {
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
             Self::Hpa => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+            Self::Pod => ApiResource::erase::<Pod>(&()),
             Self::ScaledObject => {
                 let kind = GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject");
                 ApiResource::from_gvk_with_plural(&kind, "scaledobjects")
@@ -59,6 +73,7 @@ impl Kind {
             Self::StatefulSet => "statefulsets",
             Self::Hpa => "horizontalpodautoscalers",
             Self::ScaledObject => "scaledobjects",
+            Self::Pod => "pods",
             Self::Named(kind) => kind.api().plural,
         }
     }
@@ -72,6 +87,8 @@ enum Known {
     Named(Vec<KubeWorkload>),
     Hpa(Hpa),
     ScaledObject(ScaledObject),
+    /// With its own owner, and what its labels say of the way up.
+    Pod(KubePod, Option<(Reference, PodLabels)>),
 }
 
 /// How the watch of one kind in one namespace is.
@@ -103,6 +120,8 @@ struct Slot {
     /// Objects of a list that is under way: they replace `known` when it is complete.
     listing: BTreeMap<Key, Known>,
     listed: bool,
+    /// What is known without it is worth showing: it may be forbidden or missing, and nobody waits for it.
+    extra: bool,
 }
 
 /// Everything known of one cluster.
@@ -110,6 +129,8 @@ struct Slot {
 pub(super) struct Store {
     context: Label,
     slots: Vec<Slot>,
+    owners: Owners,
+    scopes: Vec<Option<String>>,
     at: Time,
 }
 
@@ -118,16 +139,31 @@ impl Store {
     pub(super) fn new(context: Label, namespaces: &[String], named: &[ObjectKind]) -> Self {
         let scopes: Vec<Option<String>> =
             if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
-        let slot = |kind, namespace| Slot {
-            kind,
-            namespace,
-            condition: Condition::Waiting,
-            known: BTreeMap::new(),
-            listing: BTreeMap::new(),
-            listed: false,
-        };
-        let slots = Kind::all(named).flat_map(|kind| scopes.iter().map(move |s| slot(kind, s.clone()))).collect();
-        Self { context, slots, at: Time::default() }
+        let of = |kind| scopes.iter().map(move |s| Slot::new(kind, s.clone(), kind == Kind::Pod));
+        let slots = Kind::all(named).flat_map(of).collect();
+        Self { context, slots, owners: Owners::default(), scopes, at: Time::default() }
+    }
+
+    /// Begins to follow the kinds that own pods and were not followed before; gives the numbers of their slots.
+    pub(super) fn follow_owners(&mut self) -> std::ops::Range<usize> {
+        let from = self.slots.len();
+        for kind in self.owners.kinds().into_iter().map(Kind::Named) {
+            if self.slots.iter().all(|s| s.kind != kind) {
+                self.slots.extend(self.scopes.iter().map(|scope| Slot::new(kind, scope.clone(), true)));
+            }
+        }
+        from..self.slots.len()
+    }
+
+    /// The objects that must be asked for before the ways up from all pods are known. They count as asked from now on.
+    pub(super) fn missing_owners(&mut self) -> Vec<Reference> {
+        let Self { slots, owners, .. } = self;
+        owners.missing(firsts(slots))
+    }
+
+    /// Takes in what was said about an owner.
+    pub(super) fn take_owner(&mut self, of: &Reference, above: Option<Above>) {
+        self.owners.answer(of, above);
     }
 
     /// Kind and namespace of each slot, in the order of their numbers.
@@ -140,6 +176,11 @@ impl Store {
         let Some(slot) = self.slots.get_mut(slot) else { return false };
         match event {
             Ok(event) => {
+                if let Event::InitApply(object) | Event::Apply(object) = &event
+                    && slot.kind != Kind::Pod
+                {
+                    self.owners.learn(object);
+                }
                 slot.take(event, now);
                 self.at = now;
                 true
@@ -157,6 +198,8 @@ impl Store {
     /// The server gave a sign of life: what the watches said last is still so.
     pub(super) fn confirm(&mut self, now: Time) {
         self.at = now;
+        let Self { slots, owners, .. } = self;
+        owners.keep_only(firsts(slots));
         for slot in &mut self.slots {
             if matches!(&slot.condition, Condition::Broken(_, since) if slot.listed && since.elapsed() > MENDED) {
                 slot.condition = Condition::Followed;
@@ -166,12 +209,13 @@ impl Store {
 
     /// Whether every kind was listed once, or is known not to be to be had.
     pub(super) fn is_complete(&self) -> bool {
-        self.slots.iter().all(|s| s.listed || !matches!(s.condition, Condition::Waiting | Condition::Broken(..)))
+        let waits = |s: &Slot| !s.listed && matches!(s.condition, Condition::Waiting | Condition::Broken(..));
+        !self.slots.iter().any(|s| waits(s) && !s.extra)
     }
 
     /// The kinds that no list has come of yet.
     pub(super) fn waiting_for(&self) -> String {
-        let waiting = self.slots.iter().filter(|s| !s.listed && s.condition == Condition::Waiting);
+        let waiting = self.slots.iter().filter(|s| !s.listed && !s.extra && s.condition == Condition::Waiting);
         waiting.map(|s| s.kind.plural()).collect::<Vec<_>>().join(", ")
     }
 
@@ -187,14 +231,22 @@ impl Store {
         let mut state = KubeState {
             context: self.context.clone(),
             at: self.at,
-            notices: self.problems().iter().map(|p| Label::new(p)).collect(),
+            notices: self.problems().map(|(_, p)| Label::new(&p)).collect(),
             ..KubeState::default()
         };
         let of_jobs = |s: &&Slot| s.kind == Kind::Named(ObjectKind::Job);
         let mut jobs = self.slots.iter().filter(of_jobs).peekable();
         state.jobs_followed = jobs.peek().is_some() && jobs.all(|s| s.condition == Condition::Followed);
+        let mut ways: HashMap<&(Reference, PodLabels), Option<Arc<PodOwner>>> = HashMap::new();
         for known in self.slots.iter().flat_map(|s| s.known.values()) {
+            if let Known::Pod(pod, way) = known {
+                let up = |way: &(Reference, PodLabels)| self.owners.owner(&way.0, &way.1).map(Arc::new);
+                let owner = way.as_ref().and_then(|way| ways.entry(way).or_insert_with(|| up(way)).clone());
+                state.pods.push(KubePod { owner, ..pod.clone() });
+                continue;
+            }
             match known.clone() {
+                Known::Pod(..) => {}
                 Known::Workload(workload) => state.workloads.push(workload),
                 Known::Named(all) => all.into_iter().for_each(|w| add(&mut state.workloads, w)),
                 Known::Hpa(hpa) => state.hpas.push(hpa),
@@ -206,7 +258,7 @@ impl Store {
 
     /// Health and a sentence.
     pub(super) fn health(&self) -> (Health, String) {
-        let problems = self.problems();
+        let problems: Vec<String> = self.problems().filter(|(extra, _)| !extra).map(|(_, p)| p).collect();
         if let Some(first) = problems.first() {
             let more = if problems.len() > 1 { format!(" (and {} more)", problems.len() - 1) } else { String::new() };
             return (Health::Degraded, format!("{first}{more}"));
@@ -217,6 +269,7 @@ impl Store {
             (Kind::StatefulSet, "statefulsets"),
             (Kind::Hpa, "HPAs"),
             (Kind::ScaledObject, "ScaledObjects"),
+            (Kind::Pod, "pods"),
         ];
         let words: Vec<String> = words
             .iter()
@@ -229,23 +282,26 @@ impl Store {
         (Health::Ok, detail)
     }
 
-    /// What cannot be read, as sentences.
-    fn problems(&self) -> Vec<String> {
+    /// What cannot be read, as sentences, and whether it is only an extra.
+    fn problems(&self) -> impl Iterator<Item = (bool, String)> {
         let sentence = |slot: &Slot| {
             let place = slot.namespace.as_ref().map_or("in all namespaces".to_owned(), |n| format!("in {n}"));
             let plural = slot.kind.plural();
             match &slot.condition {
+                Condition::Forbidden(why) if slot.kind == Kind::Pod => Some(format!(
+                    "pods {place} cannot be read, so what runs where is guessed by names: {why}; grant get, list and watch on them"
+                )),
                 Condition::Forbidden(why) => {
                     Some(format!("{plural} {place} cannot be read: {why}; grant get, list and watch on them"))
                 }
-                Condition::Absent if matches!(slot.kind, Kind::Named(_)) => {
+                Condition::Absent if matches!(slot.kind, Kind::Named(_)) && !slot.extra => {
                     Some(format!("a target is one of {plural}, and the cluster has no such kind"))
                 }
                 Condition::Broken(why, _) => Some(format!("the watch of {plural} {place} broke: {why}")),
                 _ => None,
             }
         };
-        self.slots.iter().filter_map(sentence).collect()
+        self.slots.iter().filter_map(move |s| Some((s.extra, sentence(s)?)))
     }
 }
 
@@ -263,7 +319,27 @@ fn add(workloads: &mut Vec<KubeWorkload>, new: KubeWorkload) {
     }
 }
 
+/// The own owner of every pod.
+fn firsts(slots: &[Slot]) -> impl Iterator<Item = &Reference> {
+    slots.iter().filter(|s| s.kind == Kind::Pod).flat_map(|s| s.known.values()).filter_map(|known| match known {
+        Known::Pod(_, Some((first, _))) => Some(first),
+        _ => None,
+    })
+}
+
 impl Slot {
+    fn new(kind: Kind, namespace: Option<String>, extra: bool) -> Self {
+        Self {
+            kind,
+            namespace,
+            condition: Condition::Waiting,
+            known: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            listed: false,
+            extra,
+        }
+    }
+
     fn take(&mut self, event: Event<DynamicObject>, now: Time) {
         match event {
             Event::Init => self.listing.clear(),
@@ -312,6 +388,13 @@ impl Slot {
                 Known::Named(all)
             }
             Kind::Hpa => Known::Hpa(objects::hpa(object)),
+            Kind::Pod => Known::Pod(
+                objects::pod(object),
+                match Above::of(&object.metadata) {
+                    Above::Owner(first) => Some((first, PodLabels::of(object))),
+                    Above::Nothing | Above::Unread(_) => None,
+                },
+            ),
             Kind::ScaledObject => Known::ScaledObject(objects::scaled_object(object)),
         };
         (key, known)

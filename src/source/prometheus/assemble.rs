@@ -66,6 +66,11 @@ impl Assembly {
                 }
                 Slot::Training(field) => field(self.trainings.entry(name()).or_insert_with(|| training(name()))),
                 Slot::Broker(field) => field(self.brokers.entry(name()).or_insert_with(|| broker(name()))),
+                Slot::Pods => {
+                    let new = || Service { name: name(), pack: pack.clone(), ..Service::default() };
+                    self.services.entry(name()).or_insert_with(new).pods.extend(pod_of(series));
+                    continue;
+                }
                 Slot::Group(_) => continue,
             };
             field.get_or_insert(reading);
@@ -130,7 +135,7 @@ pub(super) fn keys(source: &Label, question: &Question, answer: &Answer) -> Vec<
         Slot::Queue(..) => WorkloadKind::Batch,
         Slot::Broker(_) => WorkloadKind::Brokers,
         Slot::Group(_) => WorkloadKind::ConsumerGroup,
-        Slot::Gpu(_) | Slot::Training(_) => return vec![None; answer.series.len()],
+        Slot::Gpu(_) | Slot::Training(_) | Slot::Pods => return vec![None; answer.series.len()],
     };
     let hidden = hidden_labels(&answer.series);
     let templates = question.pack.templates(question.slot);
@@ -167,6 +172,14 @@ fn fill(template: &str, series: &Series, hidden: &BTreeSet<String>) -> Option<La
         out += rest;
     }
     Some(Label::new(&out))
+}
+
+/// The pod that a series comes from, `NAMESPACE/NAME`. Where an exporter tells of other pods than its own, the labels of
+/// those are the `exported_` ones.
+fn pod_of(series: &Series) -> Option<Label> {
+    let label = |name: &str| series.label(&format!("exported_{name}")).or_else(|| series.label(name));
+    let pod = label("pod")?;
+    Some(label("namespace").map_or_else(|| pod.clone(), |namespace| Label::new(&format!("{namespace}/{pod}"))))
 }
 
 fn training(name: Label) -> Training {

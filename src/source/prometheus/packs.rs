@@ -144,7 +144,7 @@ impl Pack {
     pub(super) fn templates(&self, slot: Slot) -> &Templates {
         match slot {
             Slot::Gpu(_) => &self.gpu,
-            Slot::Service(..) => &self.service,
+            Slot::Service(..) | Slot::Pods => &self.service,
             Slot::Queue(..) => &self.queue,
             Slot::Training(_) => &self.training,
             Slot::Broker(_) => &self.broker,

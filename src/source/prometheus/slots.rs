@@ -10,6 +10,8 @@ pub(super) type Field<T> = fn(&mut T) -> &mut Option<Reading>;
 pub(super) enum Slot {
     Gpu(Field<Gpu>),
     Service(Field<Service>, &'static [Role]),
+    /// The pods that a service runs in: the labels are what is taken.
+    Pods,
     Queue(Field<Queue>, &'static [Role]),
     Training(Field<Training>),
     Broker(Field<BrokerMetrics>),
@@ -17,7 +19,7 @@ pub(super) enum Slot {
     Group(&'static [Role]),
 }
 
-const SLOTS: [(&str, Slot); 37] = [
+const SLOTS: [(&str, Slot); 38] = [
     ("gpu.utilisation", Slot::Gpu(|g| &mut g.utilisation)),
     ("gpu.memory_used", Slot::Gpu(|g| &mut g.memory_used)),
     ("gpu.memory_total", Slot::Gpu(|g| &mut g.memory_total)),
@@ -34,6 +36,7 @@ const SLOTS: [(&str, Slot); 37] = [
     ("service.queue_p95", Slot::Service(|s| &mut s.queue_p95, &[])),
     ("service.kv_cache", Slot::Service(|s| &mut s.kv_cache, &[Role::Utilisation])),
     ("service.replicas", Slot::Service(|s| &mut s.replicas, &[Role::Replicas])),
+    ("service.pods", Slot::Pods),
     ("queue.waiting", Slot::Queue(|q| &mut q.waiting, &[Role::Backlog, Role::Queue])),
     ("queue.running", Slot::Queue(|q| &mut q.running, &[Role::Running])),
     ("queue.workers", Slot::Queue(|q| &mut q.workers, &[])),
@@ -77,7 +80,7 @@ impl Slot {
     pub(super) fn entity(self) -> &'static str {
         match self {
             Self::Gpu(_) => "gpu",
-            Self::Service(..) => "service",
+            Self::Service(..) | Self::Pods => "service",
             Self::Queue(..) => "queue",
             Self::Training(_) => "training",
             Self::Broker(_) => "broker",
@@ -94,7 +97,7 @@ impl Slot {
     pub(super) fn roles(self) -> &'static [Role] {
         match self {
             Self::Service(_, roles) | Self::Queue(_, roles) | Self::Group(roles) => roles,
-            Self::Gpu(_) | Self::Training(_) | Self::Broker(_) => &[],
+            Self::Gpu(_) | Self::Training(_) | Self::Broker(_) | Self::Pods => &[],
         }
     }
 }

@@ -179,7 +179,9 @@ fn snooze_key(state: &mut State, dialog: Dialog, action: Option<Action>, press: 
 /// Keys of the approval: confirm, another number, leave. Everything else is ignored.
 fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, press: Press<'_>) -> Vec<Effect> {
     let confirm = approve.shown.as_ref().map(|s| s.prepared.confirm);
-    let types_name = confirm == Some(Confirm::TypeName);
+    let guessed = approve.shown.as_ref().is_some_and(|s| s.prepared.guess.is_some());
+    // As long as the target is a guess there is nothing to type its name for, and its own key is listened to.
+    let types_name = confirm == Some(Confirm::TypeName) && !guessed;
     let wants = match (press.chord.code(), action) {
         (KeyCode::Esc, _) => return let_go(state, &approve),
         (KeyCode::Enter, _) => types_name || confirm == Some(Confirm::None),
@@ -194,6 +196,16 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
             state.dialogs.push(Dialog::Approve(Box::new(approve)));
             state.dialogs.push(Dialog::Help(0));
             return Vec::new();
+        }
+        (_, Some(Action::ConfirmLink)) if guessed => {
+            match link(&approve, press) {
+                Ok(intent) => {
+                    state.dialogs.push(Dialog::Approve(Box::new(approve)));
+                    return vec![Effect::Send(intent)];
+                }
+                Err(why) => state.say(Severity::Unknown, why),
+            }
+            false
         }
         (_, Some(Action::ConfirmAt)) => return at::open(state, approve, press),
         (_, Some(Action::Confirm)) => true,
@@ -235,6 +247,22 @@ pub(super) fn allowed(approve: &Approve, now: Time) -> Result<&Shown, String> {
         return Err(format!("refused: {why}"));
     }
     Ok(shown)
+}
+
+/// The word that a guessed target is right, or why it is not taken. It is given like a confirmation: not by the key that
+/// opened the dialog, not by a held key, not before it could be read, and never by pasting.
+fn link(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
+    let shown = approve.shown.as_ref().ok_or("the server has not answered yet")?;
+    if press.chord == approve.opener {
+        return Err("the key that opened this confirms nothing".into());
+    }
+    if shown.gone || press.at.now >= shown.prepared.expires {
+        return Err("this change is no longer held ready: leave and ask again".into());
+    }
+    if press.held || press.at.uptime.saturating_sub(shown.since) < DEAD_TIME {
+        return Err("too quick: read it, then press once".into());
+    }
+    Ok(Intent::ConfirmLink { action: shown.prepared.action.clone(), plan_hash: approve.plan.hash.clone() })
 }
 
 /// The intent that the confirming key stands for, or why it does nothing. The only place that makes one.

@@ -72,6 +72,9 @@ fn answer(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Lin
     if let Some((_, words)) = &p.second {
         labelled("two people", Slot::Look, words.as_str());
     }
+    for (i, why) in p.guess.iter().flat_map(|g| &g.because).enumerate() {
+        labelled(if i == 0 { "a guess" } else { "" }, Slot::Look, why.as_str());
+    }
     for why in &p.refused {
         labelled("refused", Slot::Act, why.as_str());
     }
@@ -113,8 +116,11 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
         }
     } else {
         text.extend(wrap("", Slot::Act, "this cannot be done as it stands", room));
+        if p.guess.is_some() && listens {
+            offer(key(Action::ConfirmLink), &format!("{} runs on {}", p.workload, p.target));
+        }
     }
-    if p.confirm != Confirm::TypeName {
+    if p.confirm != Confirm::TypeName || p.guess.is_some() {
         if may && listens && !asks {
             offer(key(Action::ConfirmAt), "at a time");
         }

@@ -88,10 +88,27 @@ impl Card<'_> {
         for notice in &view.state.notices {
             self.text(notice.as_str(), Slot::Look);
         }
+        self.pipeline(view);
         self.basis(&view.advice);
         if let Ok(r) = &view.advice.recommendation {
-            self.plan(r);
+            self.plan(view, r);
         }
+    }
+
+    /// The first pipeline that it is part of, where nobody wrote that down: guessed links are marked.
+    fn pipeline(&mut self, view: &WorkloadView) {
+        let name = &view.workload.name;
+        let mut all = self.cx.picture.pipelines.iter().filter(|p| p.is_proposed());
+        let Some(pipeline) = all.find(|p| p.workloads.contains(name)) else { return };
+        let g = self.cx.theme.glyphs();
+        let link = |i: usize| match pipeline.link_to(i) {
+            None => String::new(),
+            Some(link) => format!(" {}{} ", if link.certain { "" } else { g.about }, g.arrow),
+        };
+        let flow: String = pipeline.workloads.iter().enumerate().map(|(i, w)| format!("{}{w}", link(i))).collect();
+        let key = self.cx.state.keymap.hint(action::Action::Pipeline);
+        let how = key.map_or_else(String::new, |key| format!("; {key} shows what speaks for it"));
+        self.text(&format!("proposed pipeline: {flow}{how}"), Slot::Dim);
     }
 
     fn heading(&mut self, text: &str, slot: Slot) {
@@ -264,9 +281,14 @@ impl Card<'_> {
         }
     }
 
-    fn plan(&mut self, r: &Recommendation) {
+    fn plan(&mut self, view: &WorkloadView, r: &Recommendation) {
         let dot = self.cx.theme.glyphs().dot;
         let target = r.target.as_ref().map_or_else(|| "no target: advice only".to_owned(), ToString::to_string);
+        let guess = view.workload.found.as_ref().filter(|f| !f.certain);
+        let target = guess.map_or_else(
+            || target.clone(),
+            |f| format!("{}{target}, a guess: {}", self.cx.theme.glyphs().about, f.why()),
+        );
         let limits = format!("{target} {dot} allowed {} to {}", r.limits.min, r.limits.max);
         self.text(&limits, Slot::Dim);
         self.text(&format!("plan {}", r.plan_hash), Slot::Dim);

@@ -52,7 +52,7 @@ pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line>
     let Advice { forecast, capacity, recommendation } = &*view.advice;
     match recommendation {
         Ok(r) => {
-            recommended(&mut page, r, now);
+            recommended(&mut page, r, view, now);
             prices(&mut page, r, view);
         }
         Err(why) => {
@@ -170,7 +170,7 @@ fn slo(page: &mut Page, view: &WorkloadView, now: Time) {
     );
 }
 
-fn recommended(page: &mut Page, r: &Recommendation, now: Time) {
+fn recommended(page: &mut Page, r: &Recommendation, view: &WorkloadView, now: Time) {
     page.head("Recommendation");
     let change = if r.is_change() {
         format!("{} to {} replicas", r.current.desired, r.recommended)
@@ -186,7 +186,13 @@ fn recommended(page: &mut Page, r: &Recommendation, now: Time) {
     page.row("plan", &format!("{}, made at {} UTC, {expiry}", r.plan_hash, format::clock_seconds(r.at)));
     match &r.target {
         Some(target) => page.row("target", &target.to_string()),
-        None => page.coloured("target", Slot::Unknown, "none is configured: recommendation only"),
+        None => page.coloured("target", Slot::Unknown, "none is configured or found: recommendation only"),
+    }
+    if let Some(found) = &view.workload.found {
+        let (slot, word) = if found.certain { (Slot::Text, "found by") } else { (Slot::Look, "a guess by") };
+        for (i, because) in found.because.iter().enumerate() {
+            page.coloured(if i == 0 { word } else { "" }, slot, because.as_str());
+        }
     }
     if r.steps.len() > 1 {
         let step = |s: &PlanStep| format!("{} at {}", s.replicas, format::clock(s.at));

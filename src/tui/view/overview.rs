@@ -291,6 +291,15 @@ pub(super) fn young(cx: &Cx<'_>, view: &WorkloadView) -> Option<&'static str> {
 
 /// `6 → 10`, `12 → 8 ◷` (held for a while), `12 → 8 ◷14:20` (at a time), `14 held`, `3`.
 pub(super) fn need(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
+    let mut line = counts(cx, view);
+    // The count of an object that is only guessed to be the workload's is as good as the guess.
+    if view.workload.found.as_ref().is_some_and(|f| !f.certain) && view.state.replicas.is_some() {
+        line.spans.insert(0, span(cx.theme.glyphs().about, cx.theme.style(Slot::Dim)));
+    }
+    line
+}
+
+fn counts(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     let (theme, g) = (cx.theme, cx.theme.glyphs());
     let dim = |text: String| span(text, theme.style(Slot::Dim));
     if let Some(action) = view.action.as_ref().filter(|a| !a.state.is_final() && a.state != ActionState::Proposed) {

@@ -2,7 +2,7 @@
 
 use crate::{
     advise::what_if::{Event, Question},
-    model::{Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time},
+    model::{Found, Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time, Workload},
     simulate::arena::Score,
     tui::{
         self, State, Theme, View,
@@ -73,6 +73,38 @@ fn busy(view: View) -> State {
     state.log.extend(tui::log::changes(&before, &worse));
     state.log.extend(tui::log::changes(&worse, &after));
     state
+}
+
+/// What was found and not written down: a certain target, a guessed one, a proposed pipeline with a guessed link.
+#[test]
+fn guesses_are_marked() {
+    let mut picture = fixture::picture(Mode::Operate);
+    let link = Found::guess("MODEL_URL of deploy/payments/fraud-scorer names fraud-model.ml");
+    let mut pipelines = (*picture.pipelines).clone();
+    pipelines[0].links = vec![link];
+    picture.pipelines = Arc::new(pipelines);
+    for view in &mut picture.workloads {
+        let found = match view.workload.name.as_str() {
+            "fraud-scorer" => Found::guess("it has the name of the group"),
+            "fraud-model" => Found::certain("4 of 4 pods that export its series are its own"),
+            _ => continue,
+        };
+        let workload = Workload { found: Some(found), configured: false, ..(*view.workload).clone() };
+        Arc::make_mut(view).workload = Arc::new(workload);
+    }
+    let shot = |view: View, selected: Option<&str>, theme: &Theme| {
+        let mut state = state(view);
+        let stage = selected.map(|s| (Pane::Stages, Label::new(s)));
+        state.selected.extend(stage);
+        page(&picture, &state, theme, (120, 40))
+    };
+    let ascii = Theme::fallback(Depth::None, Charset::Ascii);
+    let shots = [
+        shot(View::Overview, None, &Theme::default()),
+        shot(View::Pipeline, Some("fraud/fraud-scorer"), &Theme::default()),
+        shot(View::Pipeline, Some("fraud/fraud-model"), &ascii),
+    ];
+    insta::assert_snapshot!(shots.join("\n\n"));
 }
 
 /// What can be shown: every page at every size with braille and in ASCII, as text. Colours are in [`styles`].

@@ -2,7 +2,7 @@
 
 use super::{overview, plot, tables::room_for_charts};
 use crate::{
-    model::{Reading, WorkloadKind, duration, si},
+    model::{Found, Reading, WorkloadKind, duration, si},
     tui::{
         Cx, format,
         pipeline::{Kind, Stage},
@@ -52,7 +52,8 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let current = stages.get(cursor);
     let shown: Vec<&Stage<'_>> = stages.iter().filter(|s| current.is_some_and(|c| c.pipeline == s.pipeline)).collect();
     let boxes = if fits(&shown, area) { BOX } else { 0 };
-    let wanted = stages.len().max(2) as u16 + 3;
+    let known = current.map(|s| evidence(s)).unwrap_or_default();
+    let wanted = stages.len().max(2) as u16 + 3 + known.len() as u16;
     let left = area.height.saturating_sub(boxes + wanted);
     let charts = room_for_charts(current.and_then(|s| s.workload).map_or(0, |_| left));
     let [top, middle, bottom] =
@@ -60,7 +61,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     if boxes > 0 {
         flow(cx, &shown, current, top, buf);
     }
-    list(cx, &stages, cursor, middle, buf);
+    list(cx, &stages, cursor, &known, middle, buf);
     if let Some(view) = current.and_then(|s| s.workload).filter(|_| charts > 0) {
         plot::both(cx, view, Direction::Horizontal, bottom, buf);
     }
@@ -88,8 +89,11 @@ fn flow(cx: &Cx<'_>, stages: &[&Stage<'_>], current: Option<&Stage<'_>>, area: R
             widget::put(line, inner.x, y, inner, buf);
         }
         if i > 0 {
-            let arrow = Line::from(span(cx.theme.glyphs().arrow, cx.theme.style(Slot::Dim)));
-            widget::put(&arrow, x - 2, area.y + BOX / 2, area, buf);
+            let g = cx.theme.glyphs();
+            let (about, slot) =
+                if stage.link.is_some_and(|l| !l.certain) { (g.about, Slot::Look) } else { (" ", Slot::Dim) };
+            let arrow = Line::from(span(format!("{about}{}", g.arrow), cx.theme.style(slot)));
+            widget::put(&arrow, x - 3, area.y + BOX / 2, area, buf);
         }
     }
 }
@@ -171,17 +175,34 @@ fn reading(cx: &Cx<'_>, stage: &Stage<'_>, r: Option<&Reading>, print: fn(f64) -
     value::reading(cx.theme, r, cx.now, stale, print)
 }
 
-fn list(cx: &Cx<'_>, stages: &[Stage<'_>], cursor: usize, area: Rect, buf: &mut Buffer) {
+/// How the stage under the cursor is known, as far as nobody wrote it down: what feeds it, and what it runs on.
+fn evidence(stage: &Stage<'_>) -> Vec<(bool, String)> {
+    let word = |found: &Found| if found.certain { "" } else { "a guess: " };
+    let fed = stage.link.map(|l| (l.certain, format!("fed by what is before it: {}{}", word(l), l.why())));
+    let target = stage.workload.and_then(|w| w.workload.target.as_ref());
+    let runs = stage.found().zip(target);
+    let runs = runs.map(|(f, target)| (f.certain, format!("runs on {target}: {}{}", word(f), f.why())));
+    fed.into_iter().chain(runs).collect()
+}
+
+fn list(cx: &Cx<'_>, stages: &[Stage<'_>], cursor: usize, known: &[(bool, String)], area: Rect, buf: &mut Buffer) {
     let inside = Rect { height: area.height.saturating_sub(2), ..area };
     let remark = table::position(stages.len(), Some(cursor), inside);
     let inner = widget::panel(cx.theme, &title(stages), &remark, true, area, buf);
     if stages.is_empty() {
         return widget::empty(cx.theme, &nothing(cx), inner, buf);
     }
+    let lines = known.len().min(usize::from(inner.height.saturating_sub(3))) as u16;
+    let [rows, below] = Layout::vertical([Constraint::Fill(1), Constraint::Length(lines)]).areas(inner);
     if let Some(hits) = cx.hits {
-        hits.rows(Pane::Stages, stages.len(), Some(cursor), inner);
+        hits.rows(Pane::Stages, stages.len(), Some(cursor), rows);
     }
-    table::draw(cx.theme, &COLUMNS, stages.len(), Some(cursor), inner, buf, |i| cells(cx, &stages[i]));
+    table::draw(cx.theme, &COLUMNS, stages.len(), Some(cursor), rows, buf, |i| cells(cx, &stages[i]));
+    for (y, (certain, words)) in (below.top()..below.bottom()).zip(known) {
+        let slot = if *certain { Slot::Dim } else { Slot::Look };
+        let text = widget::fit(cx.theme, words, usize::from(below.width.saturating_sub(2)));
+        widget::put(&Line::from(span(text, cx.theme.style(slot))), below.x + 1, y, below, buf);
+    }
 }
 
 /// The title says the answer: where it is held up.
@@ -199,9 +220,15 @@ fn nothing(cx: &Cx<'_>) -> String {
     if !cx.picture.pipelines.is_empty() {
         return format!("no stage matches the filter {:?}; Esc clears it", cx.state.filter);
     }
-    "no pipeline is configured: [[pipeline]] with name = \"fraud\" and workloads = [\"fraud-scorer\", \"fraud-model\"] \
+    "no pipeline was found, and none is configured: [[pipeline]] with name = \"fraud\" and workloads = [\"fraud-scorer\", \"fraud-model\"] \
      says what flows into what; the topic before a group and the GPUs behind a service are found"
         .to_owned()
+}
+
+/// The pipeline's name; one that is only proposed is marked like what is estimated.
+fn pipeline_name(cx: &Cx<'_>, stage: &Stage<'_>) -> String {
+    let proposed = cx.picture.pipelines.iter().any(|p| p.name == *stage.pipeline && p.is_proposed());
+    format!("{}{}", if proposed { cx.theme.glyphs().about } else { "" }, stage.pipeline)
 }
 
 fn cells(cx: &Cx<'_>, stage: &Stage<'_>) -> Vec<Line<'static>> {
@@ -236,7 +263,7 @@ fn cells(cx: &Cx<'_>, stage: &Stage<'_>) -> Vec<Line<'static>> {
             span(stage.name.clone(), theme.style(Slot::Text)),
         ]),
         dim(kind),
-        dim(stage.pipeline.as_str()),
+        dim(&pipeline_name(cx, stage)),
         reading(cx, stage, stage.comes, si),
         stage.holds.map_or_else(|| value::missing(theme), |h| dim(&si(h))),
         if used.is_empty() { value::missing(theme) } else { Line::from(used) },

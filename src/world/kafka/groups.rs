@@ -9,7 +9,10 @@ use crate::{
         Assignor, Random,
         group::{Consumer, Protocol},
     },
-    world::state::{GroupState, State},
+    world::{
+        pods,
+        state::{GroupState, State},
+    },
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::{
@@ -91,7 +94,7 @@ fn identity(group: &GroupState, consumer: &Consumer) -> Identity {
     let client = format!("{}-{}", group.id, consumer.serial);
     let uuid =
         format!("{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}", a >> 32, a & 0xffff, b & 0xfff, (b >> 12) & 0xfff, b >> 16);
-    let host = format!("/10.8.{}.{}", 1 + consumer.serial / 200, 11 + consumer.serial % 200);
+    let host = format!("/{}", pods::address(group.id, consumer.serial));
     let member = if is_modern(group) { uuid } else { format!("{client}-{uuid}") };
     Identity { member: text(&member), client: text(&client), host: text(&host) }
 }

@@ -1,10 +1,11 @@
 //! The world's Kubernetes face: enough of the API on loopback that the real source and the real actuator can use it.
 //!
-//! Lists and watches of Deployments, StatefulSets (none live here), HPAs and ScaledObjects; `/scale` with the API
+//! Lists and watches of Deployments, StatefulSets (none live here), HPAs, ScaledObjects and pods; `/scale` with the API
 //! server's compare-and-set; discovery and the two self reviews. What the real server answers was measured on v1.36.4.
 
 mod bounds;
 mod objects;
+mod pods;
 mod scale;
 mod status;
 mod watch;
@@ -132,7 +133,9 @@ fn router(face: Face) -> Router {
     Router::new()
         .route("/version", get(version))
         .route("/api", get(|| async { Json(json!({"kind": "APIVersions", "versions": ["v1"]})) }))
-        .route("/api/v1", get(|| async { Json(resource_list("v1", &[])) }))
+        .route("/api/v1", get(|| async { Json(resource_list("v1", &[Resource::Pod])) }))
+        .route("/api/v1/{plural}", get(list_core))
+        .route("/api/v1/namespaces/{namespace}/{plural}", get(list_core_namespace))
         .route("/apis", get(groups))
         .route("/apis/{group}/{version}", get(resources))
         .route("/apis/{group}/{version}/{plural}", get(list_all))
@@ -180,9 +183,9 @@ fn resource_list(group_version: &str, resources: &[Resource]) -> Value {
         let (plural, kind) = (resource.plural(), resource.kind());
         list.push(json!({
             "name": plural, "singularName": kind.to_lowercase(), "namespaced": true, "kind": kind,
-            "verbs": if resource.group() == "apps" { json!(["get", "list", "watch"]) } else { json!(["get", "list", "patch", "watch"]) },
+            "verbs": if resource.has_scale() || matches!(resource, Resource::Pod | Resource::ReplicaSet) { json!(["get", "list", "watch"]) } else { json!(["get", "list", "patch", "watch"]) },
         }));
-        if resource.group() == "apps" {
+        if resource.has_scale() {
             list.push(json!({
                 "name": format!("{plural}/scale"), "singularName": "", "namespaced": true, "kind": "Scale",
                 "group": "autoscaling", "version": "v1", "verbs": ["get", "patch"],
@@ -201,6 +204,18 @@ async fn list_all(
         Some(resource) => watch::list_or_watch(face, resource, None, &parameters),
         None => Status::not_found("the server could not find the requested resource").into_response(),
     }
+}
+
+async fn list_core(face: Shared<Face>, Path(plural): Path<String>, parameters: Parameters) -> Response {
+    list_all(face, Path((String::new(), "v1".to_owned(), plural)), parameters).await
+}
+
+async fn list_core_namespace(
+    face: Shared<Face>,
+    Path((namespace, plural)): Path<(String, String)>,
+    parameters: Parameters,
+) -> Response {
+    list_namespace(face, Path((String::new(), "v1".to_owned(), namespace, plural)), parameters).await
 }
 
 async fn list_namespace(
@@ -240,7 +255,8 @@ async fn who() -> (StatusCode, Json<Value>) {
 /// What this face can do is allowed.
 async fn may(Json(mut review): Json<Value>) -> (StatusCode, Json<Value>) {
     let word = |key: &str| review.pointer(&format!("/spec/resourceAttributes/{key}")).and_then(Value::as_str);
-    let known = Resource::ALL.iter().any(|r| Some(r.group()) == word("group") && Some(r.plural()) == word("resource"));
+    let group = word("group").unwrap_or_default(); // the core group has no name
+    let known = Resource::ALL.iter().any(|r| r.group() == group && Some(r.plural()) == word("resource"));
     let scale = word("group") == Some("apps") && word("subresource") == Some("scale");
     let bounds =
         matches!(word("group"), Some("autoscaling" | "keda.sh")) && word("subresource").is_none_or(str::is_empty);

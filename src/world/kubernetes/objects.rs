@@ -1,5 +1,6 @@
 //! The world's objects as the API's JSON.
 
+use super::pods;
 use crate::{
     model::{Hpa, HpaMetric, KafkaTrigger, Label, MetricSource, MetricTarget, ScaledObject, Time},
     world::{Deployment, Meta, State},
@@ -13,6 +14,8 @@ pub(super) enum Resource {
     StatefulSet,
     Hpa,
     ScaledObject,
+    Pod,
+    ReplicaSet,
 }
 
 /// One object with what lists and watches look at.
@@ -25,7 +28,8 @@ pub(super) struct Served {
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject, Self::Pod, Self::ReplicaSet];
 
     pub(super) fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|r| (r.group(), r.version(), r.plural()) == (group, version, plural))
@@ -33,7 +37,8 @@ impl Resource {
 
     pub(super) fn group(self) -> &'static str {
         match self {
-            Self::Deployment | Self::StatefulSet => "apps",
+            Self::Deployment | Self::StatefulSet | Self::ReplicaSet => "apps",
+            Self::Pod => "",
             Self::Hpa => "autoscaling",
             Self::ScaledObject => "keda.sh",
         }
@@ -41,7 +46,7 @@ impl Resource {
 
     pub(super) fn version(self) -> &'static str {
         match self {
-            Self::Deployment | Self::StatefulSet => "v1",
+            Self::Deployment | Self::StatefulSet | Self::ReplicaSet | Self::Pod => "v1",
             Self::Hpa => "v2",
             Self::ScaledObject => "v1alpha1",
         }
@@ -53,6 +58,8 @@ impl Resource {
             Self::StatefulSet => "StatefulSet",
             Self::Hpa => "HorizontalPodAutoscaler",
             Self::ScaledObject => "ScaledObject",
+            Self::Pod => "Pod",
+            Self::ReplicaSet => "ReplicaSet",
         }
     }
 
@@ -62,24 +69,33 @@ impl Resource {
             Self::StatefulSet => "statefulsets",
             Self::Hpa => "horizontalpodautoscalers",
             Self::ScaledObject => "scaledobjects",
+            Self::Pod => "pods",
+            Self::ReplicaSet => "replicasets",
         }
     }
 
     pub(super) fn api_version(self) -> String {
-        format!("{}/{}", self.group(), self.version())
+        if self.group().is_empty() { self.version().to_owned() } else { format!("{}/{}", self.group(), self.version()) }
+    }
+
+    /// Whether its count can be read and written alone.
+    pub(super) fn has_scale(self) -> bool {
+        matches!(self, Self::Deployment | Self::StatefulSet)
     }
 
     /// Every object of this kind.
     pub(super) fn all(self, state: &State) -> Vec<Served> {
         match self {
-            Self::Deployment => state.deployments().iter().map(deployment).collect(),
+            Self::Deployment => state.deployments().iter().map(|d| deployment(state, d)).collect(),
             Self::StatefulSet => Vec::new(),
+            Self::Pod => pods::all(state),
+            Self::ReplicaSet => pods::replica_sets(state),
             Self::Hpa => state.hpas().iter().map(|o| hpa(&o.meta, &o.value)).collect(),
             Self::ScaledObject => state.scaled_objects().iter().map(|o| scaled_object(&o.meta, &o.value)).collect(),
         }
     }
 
-    fn served(self, namespace: &str, name: &str, version: u64, mut json: Value) -> Served {
+    pub(super) fn served(self, namespace: &str, name: &str, version: u64, mut json: Value) -> Served {
         if let Some(fields) = json.as_object_mut() {
             fields.insert("apiVersion".to_owned(), self.api_version().into());
             fields.insert("kind".to_owned(), self.kind().into());
@@ -93,7 +109,7 @@ pub(super) fn instant(t: Time) -> String {
     t.floor_to(1.0).to_string().replace(".000Z", "Z")
 }
 
-fn deployment(d: &Deployment) -> Served {
+fn deployment(state: &State, d: &Deployment) -> Served {
     let (writer, written) = &d.last_writer;
     let labels = json!({"app": d.name});
     let mut status = Map::new();
@@ -123,7 +139,9 @@ fn deployment(d: &Deployment) -> Served {
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "main", "image": "registry.invalid/simulated:1"}]},
+                "spec": {"containers": [{
+                    "name": "main", "image": "registry.invalid/simulated:1", "env": pods::environment(state, d),
+                }]},
             },
         },
         "status": status,

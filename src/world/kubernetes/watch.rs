@@ -54,6 +54,7 @@ pub(super) fn list_or_watch(
     let name = match parameters.get("fieldSelector").map(|s| s.strip_prefix("metadata.name=")) {
         None => None,
         Some(Some(name)) => Some(name.to_owned()),
+        Some(None) if parameters.get("fieldSelector").is_some_and(|s| s == "status.phase=Running") => None, // all are
         Some(None) => return Status::bad_request("only metadata.name can be selected here").into_response(),
     };
     if parameters.contains_key("labelSelector") {

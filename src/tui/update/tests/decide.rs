@@ -171,3 +171,36 @@ fn reject_and_snooze_carry_the_plan_on_screen() {
         assert_eq!(effects, [Effect::Send(intent)], "{keys}");
     }
 }
+
+/// A guessed target has a key of its own, with the same care; what it confirms is the link and nothing more.
+#[test]
+fn a_guess_is_confirmed_by_its_own_key_before_the_change_can_be() {
+    let guessed = |id: &str, confirm| {
+        let mut p = prepared(id, "fraud", 10, confirm);
+        p.guess = Some(crate::model::Found::guess("it has the name of the group"));
+        p.refused = vec![Label::new("that fraud runs on deploy/payments/fraud is a guess: confirm that first")];
+        p
+    };
+    for confirm in [Confirm::Yes, Confirm::None, Confirm::TypeName] {
+        let mut desk = Desk::new(Mode::Operate);
+        desk.press("a");
+        desk.answer(guessed("a1", confirm));
+        desk.wait(300);
+        assert_eq!(desk.tap("L"), [], "dead time");
+        assert_eq!(desk.event(Event::Paste("L".into())), []);
+        assert_eq!(desk.press("y enter"), [], "a guess is not acted on");
+        let linked = desk.press("L");
+        let intent = Intent::ConfirmLink { action: ActionId(Label::new("a1")), plan_hash: PlanHash::of(&["fraud"]) };
+        assert_eq!(linked, [Effect::Send(intent)]);
+        assert!(!confirms(&linked) && !desk.state.dialogs.is_empty(), "the change itself is another key");
+        // What is checked anew is read anew.
+        desk.answer(prepared("a2", "fraud", 10, Confirm::Yes));
+        assert_eq!(desk.tap("y"), []);
+        assert!(confirms(&desk.press("y")));
+        assert_eq!(desk.press("L"), [], "there is nothing to confirm on the page");
+    }
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    assert_eq!(desk.press("L"), [], "what is certain has no such key");
+}

@@ -57,6 +57,7 @@ fn workload(name: &str, to: u32) -> Arc<WorkloadView> {
             signals: BTreeMap::new(),
             shape: crate::model::Shape::default(),
             broker: None,
+            found: None,
             configured: true,
         }),
         state: Arc::new(WorkloadState::unknown(NOW)),
@@ -96,6 +97,7 @@ pub(in crate::tui) fn prepared(action: &str, name: &str, to: u32, confirm: Confi
         evidence_age: 4.0,
         confirm,
         second: None,
+        guess: None,
     }
 }
 

@@ -1,20 +1,27 @@
 //! Which workloads there are, and what is true of each now: configuration joined to what the sources said.
 
-use super::{brokers, latest::Latest};
+mod pipelines;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use super::{brokers, confirmed::Confirmed, latest::Latest};
 use crate::model::{
-    Entity, Group, GroupType, GuardSettings, Hpa, KubeState, Label, Limits, Price, Queue, Replicas, ScaledObject,
-    Service, Slo, SourceKind, Target, Time, Workload, WorkloadKind, WorkloadState,
+    Entity, Found, Group, GroupType, GuardSettings, Hpa, KubeState, Label, Limits, Pipeline, Price, Queue, Replicas,
+    ScaledObject, Service, Slo, SourceKind, Target, Time, Workload, WorkloadKind, WorkloadState,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 /// SLO of a discovered consumer group that nobody configured, seconds behind. Said to be assumed on screen.
 pub(super) const ASSUMED_TIME_LAG: f64 = 60.0;
 
-/// Workloads of the configuration first, then one for each group, service and queue that none of them is about.
-pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest) -> Vec<Arc<Workload>> {
+/// Workloads of the configuration first, then one for each group, service and queue that none of them is about: those with
+/// the target that was found for them, if one was.
+pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest, confirmed: &Confirmed) -> Vec<Arc<Workload>> {
+    let mut found = found(latest);
     let mut all = configured.to_vec();
     let taken: BTreeSet<Entity> = configured.iter().map(|w| w.entity.clone()).collect();
     let mut names: BTreeSet<Label> = configured.iter().map(|w| w.name.clone()).collect();
@@ -27,11 +34,18 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest) -> Vec<Ar
         while !names.insert(name.clone()) {
             name = Label::new(&format!("{}/{name}", entity.source));
         }
+        let found = found.remove(&entity);
+        let settled = found.map(|(target, found)| {
+            let found = confirmed.settle(&entity, &target, found);
+            (target, found)
+        });
+        let (target, found) = settled.unzip();
         let time_lag = (entity.kind == WorkloadKind::ConsumerGroup).then_some(ASSUMED_TIME_LAG);
         all.push(Arc::new(Workload {
             name,
             entity,
-            target: None,
+            target,
+            found,
             limits: Limits::default(),
             slo: Slo { time_lag, ..Slo::default() },
             price: Price::default(),
@@ -41,6 +55,24 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest) -> Vec<Ar
             broker: None,
             configured: false,
         }));
+    }
+    all
+}
+
+/// What was found to run the groups and services.
+fn found(latest: &Latest) -> HashMap<Entity, (Target, Found)> {
+    let Some(kube) = &latest.kube else { return HashMap::new() };
+    let clusters = || latest.clusters.values().map(AsRef::as_ref);
+    let index = targets::Index::new(kube, clusters());
+    targets::all(&index, clusters(), latest.ml.values().map(AsRef::as_ref))
+}
+
+/// The pipelines of the configuration, then those that are proposed.
+pub(super) fn pipelines(configured: &[Pipeline], workloads: &[Arc<Workload>], latest: &Latest) -> Vec<Pipeline> {
+    let mut all = configured.to_vec();
+    if let Some(kube) = &latest.kube {
+        let clusters = latest.clusters.values().map(AsRef::as_ref);
+        all.extend(pipelines::proposed(configured, workloads, kube, clusters));
     }
     all
 }

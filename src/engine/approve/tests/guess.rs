@@ -1,0 +1,58 @@
+//! A guessed target: nothing is written before an operator's word, and the word is remembered.
+
+use super::*;
+use crate::model::Found;
+
+/// The picture of a workload whose target was only guessed.
+fn guessed() -> Arc<Picture> {
+    let mut picture = (*picture(recommendation(Vec::new()), 2)).clone();
+    let mut view = (*picture.workloads[0]).clone();
+    let found = Some(Found::guess("it has the name of the group"));
+    view.workload = Arc::new(Workload { found, configured: false, ..(*view.workload).clone() });
+    picture.workloads = vec![Arc::new(view)];
+    Arc::new(picture)
+}
+
+#[tokio::test]
+async fn a_guess_is_acted_on_only_after_a_word_that_is_remembered() {
+    let mut bench = Bench::new(SET, Vec::new());
+    bench.pictures.send_replace(guessed());
+    let prepared = bench.prepare(4).await;
+    assert!(prepared.guess.is_some() && prepared.refused[0].as_str().contains("is a guess"), "{prepared:?}");
+    bench.confirm(&prepared).await;
+    bench.state(ActionState::Rejected).await;
+    assert_eq!(bench.count(), "2", "whatever the screen sends");
+
+    let again = bench.prepare(4).await;
+    let word = Intent::ConfirmLink { action: again.action.clone(), plan_hash: Bench::hash() };
+    bench.intents.send(word).await.unwrap();
+    let told = bench.next(|e| if let Event::Confirmed(word) = e { Some(word) } else { None }).await;
+    assert_eq!(told.target, Target::Command("pool".into()));
+    let checked = bench
+        .next(|e| match e {
+            Event::Prepared(Some(p)) => Some(p),
+            _ => None,
+        })
+        .await;
+    assert!(checked.guess.is_none() && checked.refused.is_empty() && checked.action != again.action, "{checked:?}");
+    assert_eq!(bench.count(), "2", "the word alone writes nothing to the target");
+    bench.confirm(&checked).await;
+    bench.state(ActionState::Applied).await;
+    assert_eq!(bench.count(), "4");
+    let (kept, problem) = crate::engine::confirmed::Confirmed::read(bench.dir.path());
+    assert!(kept.holds(&told.entity, &told.target) && problem.is_none());
+}
+
+#[tokio::test]
+async fn a_word_that_cannot_be_kept_is_not_given() {
+    let mut bench = Bench::new(SET, Vec::new());
+    bench.pictures.send_replace(guessed());
+    let prepared = bench.prepare(4).await;
+    std::fs::create_dir(bench.dir.path().join("confirmed.jsonl")).unwrap();
+    bench
+        .intents
+        .send(Intent::ConfirmLink { action: prepared.action.clone(), plan_hash: Bench::hash() })
+        .await
+        .unwrap();
+    assert!(bench.told("not confirmed").await.contains("confirmed.jsonl cannot be written"));
+}

@@ -1,0 +1,275 @@
+//! What evidence is worth, and that no guess is ever taken for more.
+
+use super::{
+    targets::{Evidence, Index, Strength, all, decide},
+    *,
+};
+use crate::model::{
+    GroupPartition, Hpa, HpaMetric, KafkaCluster, KafkaTrigger, KubePod, KubeWorkload, Member, Mentions, MetricSource,
+    MlState, PodOwner, Trigger, TriggerSource,
+};
+use proptest::prelude::*;
+
+fn object(target: &str, mentions: &[(&str, &str)]) -> KubeWorkload {
+    KubeWorkload {
+        target: target.parse().unwrap(),
+        uid: "u".into(),
+        image: None,
+        desired: 2,
+        current: 2,
+        ready: 2,
+        observed: true,
+        at: Time::default(),
+        last_writer: None,
+        gitops: None,
+        mentions: Arc::new(Mentions::of(mentions.iter().copied())),
+    }
+}
+
+/// A pod of `target` with an address; `unread`: its owners were not read to the top.
+fn pod(target: &str, name: &str, address: &str, unread: bool) -> KubePod {
+    let target: Target = target.parse().unwrap();
+    let namespace = target.kubernetes().unwrap().1.clone();
+    let owner = PodOwner {
+        path: "ReplicaSet r → Deployment d".into(),
+        target: Some(target),
+        unread: unread.then(|| "ReplicaSet r cannot be read".into()),
+    };
+    KubePod { namespace, name: name.into(), addresses: vec![address.parse().unwrap()], owner: Some(Arc::new(owner)) }
+}
+
+fn group(id: &str, topic: &str, members: &[(&str, &str)]) -> Group {
+    let member = |(host, client): &(&str, &str)| Member {
+        id: "m".into(),
+        client_id: (*client).into(),
+        host: (*host).into(),
+        instance_id: None,
+        partitions: 1,
+    };
+    Group {
+        group: id.into(),
+        members: members.iter().map(member).collect(),
+        partitions: vec![GroupPartition { topic: topic.into(), ..GroupPartition::default() }],
+        ..Group::default()
+    }
+}
+
+fn kube(workloads: Vec<KubeWorkload>, pods: Vec<KubePod>) -> KubeState {
+    KubeState { workloads, pods, ..KubeState::default() }
+}
+
+fn cluster(name: &str, groups: Vec<Group>) -> KafkaCluster {
+    KafkaCluster { name: name.into(), groups, ..KafkaCluster::default() }
+}
+
+/// What is found for one group: the target, whether it is certain, and why.
+fn of(kube: &KubeState, group: &Group) -> Option<(String, bool, String)> {
+    let cluster = cluster("k", vec![group.clone()]);
+    let index = Index::new(kube, [&cluster].into_iter());
+    index.of_group(group).map(|(t, f)| (t.to_string(), f.certain, f.why().to_owned()))
+}
+
+const WEB: &str = "deploy/shop/web";
+
+#[test]
+fn members_at_addresses_of_pods_are_proof_from_two_pods_on() {
+    let pods = |unread| vec![pod(WEB, "web-1", "10.0.0.1", unread), pod(WEB, "web-2", "10.0.0.2", unread)];
+    let two = group("orders", "t", &[("/10.0.0.1", "c-1"), ("web.local/10.0.0.2", "c-2")]);
+    let (target, certain, why) = of(&kube(vec![object(WEB, &[])], pods(false)), &two).unwrap();
+    assert_eq!((target.as_str(), certain), (WEB, true));
+    assert_eq!(why, "2 of 2 members come from addresses of its pods: web-1 → ReplicaSet r → Deployment d");
+    let (_, certain, why) = of(&kube(vec![object(WEB, &[])], pods(true)), &two).unwrap();
+    assert!(!certain && why.contains("cannot be read"), "{why}");
+    let stranger = group("orders", "t", &[("/10.0.0.1", "c"), ("/10.0.0.2", "c"), ("/10.9.9.9", "c")]);
+    let (_, certain, why) = of(&kube(vec![object(WEB, &[])], pods(false)), &stranger).unwrap();
+    assert!(!certain && why.starts_with("2 of 3"), "{why}");
+    assert_eq!(of(&kube(Vec::new(), pods(false)), &two), None, "a count that is not seen is not proposed");
+}
+
+#[test]
+fn one_pod_needs_a_second_word_and_a_shared_address_is_no_address() {
+    let one = |id: &str, client: &str| group(id, "t", &[("/10.0.0.1", client)]);
+    let seen = kube(vec![object(WEB, &[])], vec![pod(WEB, "web-1", "10.0.0.1", false)]);
+    assert!(!of(&seen, &one("orders", "c")).unwrap().1);
+    assert!(of(&seen, &one("orders", "web-1-consumer-3")).unwrap().1, "seen and said alike");
+    assert!(of(&seen, &one("web", "c")).unwrap().1, "seen, and of that name");
+    let mut twice = seen.clone();
+    twice.pods.push(pod(WEB, "web-2", "10.0.0.1", false));
+    assert_eq!(of(&twice, &one("orders", "c")), None);
+}
+
+#[test]
+fn what_clients_say_of_themselves_and_names_are_guesses() {
+    let seen =
+        kube(vec![object(WEB, &[])], vec![pod(WEB, "web-1", "10.0.0.1", false), pod(WEB, "web-2", "10.0.0.2", false)]);
+    let said = group("orders", "t", &[("/192.168.0.1", "web-1"), ("/192.168.0.1", "web-2-StreamThread-1")]);
+    let (target, certain, why) = of(&seen, &said).unwrap();
+    assert_eq!((target.as_str(), certain), (WEB, false), "{why}");
+    assert!(why.starts_with("the client ids of 2 of 2 members"), "{why}");
+    assert_eq!(
+        of(&seen, &group("web", "t", &[])).unwrap(),
+        (WEB.to_owned(), false, "it has the name of the group".to_owned())
+    );
+    let two = kube(vec![object(WEB, &[]), object("deploy/test/web", &[])], Vec::new());
+    assert_eq!(of(&two, &group("web", "t", &[])), None, "two of that name");
+}
+
+fn scaled(topic: Option<&str>, source: Option<TriggerSource>) -> ScaledObject {
+    let kafka = KafkaTrigger { group: "orders".into(), topic: topic.map(Into::into), ..KafkaTrigger::default() };
+    let source = source.unwrap_or(TriggerSource::Kafka(kafka));
+    let trigger = Trigger { source, ..Trigger::from(KafkaTrigger::default()) };
+    ScaledObject {
+        namespace: "shop".into(),
+        name: "web".into(),
+        target_name: "web".into(),
+        triggers: vec![trigger],
+        ..ScaledObject::default()
+    }
+}
+
+#[test]
+fn an_autoscaler_that_names_the_group_proves_it_unless_another_cluster_or_its_members_say_otherwise() {
+    let orders = group("orders", "t", &[]);
+    let with =
+        |object_: ScaledObject| KubeState { scaled_objects: vec![object_], ..kube(vec![object(WEB, &[])], Vec::new()) };
+    assert!(of(&with(scaled(Some("t"), None)), &orders).unwrap().1);
+    assert!(!of(&with(scaled(Some("another"), None)), &orders).unwrap().1, "the topic is not one that the group reads");
+    let query = |q: &str| TriggerSource::Prometheus {
+        query: q.into(),
+        threshold: crate::model::Quantity::from_milli(1),
+        activation: 0.0,
+    };
+    let said =
+        of(&with(scaled(None, Some(query("sum(lag{topic=\"x\", consumergroup=\"orders\"})")))), &orders).unwrap();
+    assert!(!said.1 && said.2.contains("ScaledObject shop/web"), "{said:?}");
+    assert_eq!(of(&with(scaled(None, Some(query("sum(lag{topic=\"orders\"})")))), &orders), None);
+
+    let state = with(scaled(Some("t"), None));
+    let (a, b) = (cluster("a", vec![orders.clone()]), cluster("b", vec![orders.clone()]));
+    let index = Index::new(&state, [&a, &b].into_iter());
+    assert!(!index.of_group(&orders).unwrap().1.certain, "which of the two clusters is not known");
+
+    let mut state = with(scaled(Some("t"), None));
+    state.workloads.push(object("deploy/shop/other", &[]));
+    state.pods = vec![pod("deploy/shop/other", "o-1", "10.0.0.1", false)];
+    let torn = group("orders", "t", &[("/10.0.0.1", "c"), ("/10.0.0.7", "c")]);
+    let index = Index::new(&state, [&a].into_iter());
+    let (target, found) = index.of_group(&torn).unwrap();
+    assert_eq!((target.to_string().as_str(), found.certain), (WEB, false));
+    assert!(found.because[1].as_str().starts_with("against it, for deploy/shop/other: 1 of 2"), "{found:?}");
+}
+
+#[test]
+fn an_hpa_names_the_group_in_its_selector() {
+    let metric = HpaMetric {
+        source: MetricSource::External,
+        name: "kafka_consumergroup_lag".into(),
+        selects: [("consumergroup".into(), "orders".into())].into(),
+        target: None,
+    };
+    let hpa = Hpa {
+        namespace: "shop".into(),
+        name: "web".into(),
+        target_name: "web".into(),
+        metrics: vec![metric],
+        ..Hpa::default()
+    };
+    let mut state = KubeState { hpas: vec![hpa], ..kube(vec![object(WEB, &[])], Vec::new()) };
+    assert!(of(&state, &group("orders", "t", &[])).unwrap().1);
+    state.hpas[0].keda = true;
+    assert_eq!(of(&state, &group("orders", "t", &[])), None, "KEDA's own HPA says what its ScaledObject says");
+}
+
+/// A group whose pods are told of a model and of a topic, the group that reads that topic, and the model.
+#[test]
+fn a_pipeline_is_proposed_from_what_pods_are_told_and_each_link_is_a_guess() {
+    let told = [("MODEL_URL", "http://scorer.ml.svc:8000/v1"), ("OUT", "scored"), ("IN", "raw")];
+    let model = pod("deploy/ml/scorer", "scorer-1", "10.0.1.1", false);
+    let mut state = kube(vec![object("deploy/shop/score", &told), object("deploy/ml/scorer", &[])], vec![model]);
+    state.pods.extend([
+        pod("deploy/shop/score", "score-1", "10.0.0.1", false),
+        pod("deploy/shop/score", "score-2", "10.0.0.2", false),
+    ]);
+    let score = group("score", "raw", &[("/10.0.0.1", "c"), ("/10.0.0.2", "c")]);
+    let mut kafka = cluster("k", vec![score, group("alerts", "scored", &[])]);
+    let topic = |name: &str| crate::model::Topic { name: name.into(), ..crate::model::Topic::default() };
+    kafka.topics = vec![topic("raw"), topic("scored")];
+    let service = Service { name: "fraud-7b".into(), pods: vec!["ml/scorer-1".into()], ..Service::default() };
+    let ml = MlState { source: "p".into(), services: vec![service], ..MlState::default() };
+    let mut latest = Latest::default();
+    latest.clusters.insert("k".into(), Arc::new(kafka));
+    latest.ml.insert("p".into(), Arc::new(ml));
+    latest.kube = Some(Arc::new(state));
+    let workloads = workloads(&[], &latest, &Confirmed::default());
+    let target = |name: &str| {
+        let w = workloads.iter().find(|w| w.name == *name).unwrap();
+        w.target.as_ref().map(|t| (t.to_string(), w.found.as_ref().unwrap().certain))
+    };
+    assert_eq!(target("score"), Some(("deploy/shop/score".to_owned(), true)));
+    assert_eq!(target("fraud-7b"), Some(("deploy/ml/scorer".to_owned(), true)));
+    assert_eq!(target("alerts"), None);
+    let all = pipelines(&[], &workloads, &latest);
+    let shown: Vec<String> = all
+        .iter()
+        .map(|p| {
+            let words: Vec<&str> = p.workloads.iter().map(Label::as_str).collect();
+            let links: Vec<String> = p.links.iter().map(|l| format!("{} ({})", l.why(), l.certain)).collect();
+            format!("{}: {}: {}", p.name, words.join(" > "), links.join("; "))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "score to alerts: score > alerts: OUT of deploy/shop/score names scored, and it does not read that (false)",
+            "score to fraud-7b: score > fraud-7b: MODEL_URL of deploy/shop/score names fraud-7b (false)",
+        ]
+    );
+    assert!(pipelines(&all, &workloads, &latest).len() == 2, "what is configured is not proposed too");
+}
+
+fn strengths() -> impl Strategy<Value = Strength> {
+    prop_oneof![Just(Strength::Name), Just(Strength::Said), Just(Strength::Seen), Just(Strength::Proven)]
+}
+
+proptest! {
+    /// Whatever speaks for whatever: certain is only what is proven, or seen and more, with nothing but names against it;
+    /// the order in which evidence was found does not matter.
+    #[test]
+    fn certain_is_only_what_nothing_contradicts(
+        evidence in proptest::collection::vec((0usize..3, strengths()), 0..8), seed in any::<u64>(),
+    ) {
+        let targets = ["deploy/a/x", "deploy/a/y", "sts/a/z"];
+        let make = |(at, strength): &(usize, Strength)| Evidence {
+            target: targets[*at].parse().unwrap(), strength: *strength, why: format!("{at} {strength:?}"),
+        };
+        let all: Vec<Evidence> = evidence.iter().map(make).collect();
+        let mut other = all.clone();
+        if !other.is_empty() {
+            let n = other.len();
+            other.rotate_left(seed as usize % n);
+        }
+        let (one, two) = (decide(all.clone()), decide(other));
+        prop_assert_eq!(one.as_ref().map(|(t, f)| (t, f.certain)), two.as_ref().map(|(t, f)| (t, f.certain)));
+        if let Some((target, found)) = one {
+            let best = all.iter().map(|e| e.strength).max().unwrap();
+            prop_assert!(all.iter().all(|e| e.strength < best || e.target == target));
+            prop_assert!(!found.because.is_empty());
+            if found.certain {
+                prop_assert!(best >= Strength::Seen);
+                prop_assert!(all.iter().all(|e| e.target == target || e.strength == Strength::Name));
+                prop_assert!(best == Strength::Proven || all.iter().filter(|e| e.target == target).count() > 1);
+            }
+        }
+    }
+
+    /// Hosts and client ids are what strangers send: nothing breaks on any, and none makes a target out of nothing.
+    #[test]
+    fn any_host_and_any_client_id_are_read(host in "\\PC{0,40}", client in "\\PC{0,60}") {
+        let seen = kube(vec![object(WEB, &[])], vec![pod(WEB, "web-1", "10.0.0.1", false)]);
+        let cluster = cluster("k", vec![group("orders", "t", &[(host.as_str(), client.as_str())])]);
+        let index = Index::new(&seen, [&cluster].into_iter());
+        for (target, found) in all(&index, [&cluster].into_iter(), std::iter::empty()).into_values() {
+            prop_assert!(target.to_string() == WEB && (client.starts_with("web-1") || host.ends_with("10.0.0.1")), "{:?}", found);
+        }
+    }
+}
