@@ -195,7 +195,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn samples(text: &str) -> Vec<(String, Vec<(String, String)>, f64)> {
+    type Read = (String, Vec<(String, String)>, f64);
+
+    fn samples(text: &str) -> Vec<Read> {
         let owned = |s: Sample<'_>| {
             let labels = s.labels.into_iter().map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
             (s.name.into_owned(), labels, s.value)

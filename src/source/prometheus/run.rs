@@ -253,10 +253,10 @@ impl Ways {
             return Ok(());
         }
         let failures = std::mem::take(&mut self.passed);
-        let more = failures.iter().skip(1).map(|f| format!("; {}", f.reason)).collect::<String>();
-        let Some(mut first) = failures.into_iter().next() else { return Ok(()) };
-        first.reason = Label::new(&format!("{}{more}", first.reason));
-        Err(first)
+        let reasons: Vec<&str> = failures.iter().map(|f| f.reason.as_str()).collect();
+        let reason = Label::new(&reasons.join("; "));
+        let Some(first) = failures.into_iter().next() else { return Ok(()) };
+        Err(Failure { reason, ..first })
     }
 
     /// Returns to a preferred way that answers again. Looking never delays a refresh.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// One of the ways to a source's series.
 pub(super) enum Upstream {
     /// An HTTP API of Prometheus: it has the history too.
-    Server(Client),
+    Server(Box<Client>),
     /// The exporters, read directly.
     Exporters(Exporters),
 }
@@ -25,7 +25,7 @@ impl Upstream {
         let mut all = Vec::new();
         for url in [&settings.url].into_iter().chain(&settings.others).filter(|url| !url.is_empty()) {
             let settings = PrometheusSettings { url: url.clone(), ..settings.clone() };
-            all.push(Arc::new(Self::Server(Client::new(&settings).await?)));
+            all.push(Arc::new(Self::Server(Box::new(Client::new(&settings).await?))));
         }
         if !settings.scrape.is_empty() {
             all.push(Arc::new(Self::Exporters(Exporters::new(settings, packs, clock).await?)));
