@@ -3,8 +3,8 @@
 //! The house, from the ground up. A room imports only rooms of lower floors; `tests/floors.rs` holds it to that.
 //!
 //! 1. [`model`]: plain data that every room speaks. No I/O, no clock, no async.
-//! 2. [`alert`], [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`], [`manifest`]: pure functions over
-//!    `model`; time is an argument. (`history` alone also keeps a file.)
+//! 2. [`alert`], [`history`], [`forecast`], [`capacity`], [`policy`], [`guard`], [`simulate`], [`manifest`],
+//!    [`promql`]: pure functions over `model`; time is an argument. (`history` alone also keeps a file.)
 //! 3. [`advise`]: history → forecast → capacity → policies → guards → recommendation. Pure.
 //!    [`lint`]: what is wrong with an HPA or a ScaledObject, and what to write instead. Pure.
 //!    [`process`]: what every edge needs from the operating system: a clock, children with deadlines, secrets.
@@ -30,6 +30,7 @@ pub mod manifest;
 pub mod model;
 pub mod policy;
 pub mod process;
+pub mod promql;
 pub mod simulate;
 pub mod source;
 pub mod tui;

@@ -9,7 +9,7 @@ use std::{
 /// The floors of `src/lib.rs`. Rooms on one floor do not import one another.
 const FLOORS: [(u8, &[&str]); 6] = [
     (1, &["model"]),
-    (2, &["alert", "history", "forecast", "capacity", "policy", "guard", "simulate", "manifest"]),
+    (2, &["alert", "history", "forecast", "capacity", "policy", "guard", "simulate", "manifest", "promql"]),
     (3, &["advise", "lint", "process"]),
     (4, &["config", "contest", "source", "ledger", "act", "world"]),
     (5, &["engine", "tui"]),

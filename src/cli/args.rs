@@ -135,7 +135,11 @@ pub enum Command {
         slots: bool,
     },
     /// The metric packs there are, and what each is detected by.
-    Packs,
+    Packs {
+        /// What else to do with packs.
+        #[command(subcommand)]
+        command: Option<PacksCommand>,
+    },
     /// The configuration: what is in force, or an example to start from.
     Config {
         /// Which.
@@ -278,6 +282,17 @@ pub enum ExportFormat {
     Json,
     /// Comma-separated values with a header.
     Csv,
+}
+
+/// `packs`.
+#[derive(Debug, Subcommand)]
+pub enum PacksCommand {
+    /// What is wrong with packs of your own, each with its line; exit 1 when one cannot be used.
+    Lint {
+        /// Pack files (TOML).
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// `config`.

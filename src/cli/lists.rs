@@ -81,6 +81,30 @@ pub(super) fn packs() -> Outcome {
     print(&out)
 }
 
+/// `packs lint`: every problem of these packs with its line, and what could be better; exit 0 when all can be used.
+pub(super) fn lint_packs(files: &[std::path::PathBuf]) -> Outcome {
+    let (mut out, mut code) = (String::new(), 0);
+    for file in files {
+        let name = file.display();
+        let text = std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
+        match packs::examine(&text) {
+            Ok(pack) => {
+                let _ = writeln!(out, "{name}: {}: {} expressions parse", pack.name, pack.concepts.len());
+                for note in packs::notes(&pack) {
+                    let _ = writeln!(out, "{name}: note: {note}");
+                }
+            }
+            Err(problems) => {
+                code = 1;
+                for problem in problems {
+                    let _ = writeln!(out, "{name}{problem}");
+                }
+            }
+        }
+    }
+    print(&out).map(|_| code)
+}
+
 pub(super) fn config(common: &Common, command: &ConfigCommand) -> Outcome {
     match command {
         ConfigCommand::Example { rbac: true, .. } => print(RBAC),
@@ -110,7 +134,11 @@ fn show(config: &Config) -> String {
         }
     }
     for p in &config.prometheus {
-        let _ = writeln!(out, "\n[prometheus.{}]\nurl = {:?}\nrefresh = \"{}s\"", p.name, p.url, p.refresh);
+        let urls: Vec<&String> = [&p.url].into_iter().chain(&p.others).filter(|url| !url.is_empty()).collect();
+        let _ = writeln!(out, "\n[prometheus.{}]\nurl = {urls:?}\nrefresh = \"{}s\"", p.name, p.refresh);
+        for (job, urls) in &p.scrape {
+            let _ = writeln!(out, "scrape.{job} = {urls:?}");
+        }
         if let Some(bearer) = &p.bearer {
             let _ = writeln!(out, "bearer_token = {}", secret(bearer));
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    parse::is_secret_header,
+    prometheus::is_secret_header,
     reader::{FreeValue, Section},
 };
 use crate::manifest;

@@ -6,6 +6,7 @@
 mod actuators;
 mod ledger;
 mod parse;
+mod prometheus;
 mod reader;
 mod shape;
 
@@ -198,7 +199,7 @@ impl Config {
         }
         if let Some(url) = over.prometheus {
             match self.prometheus.first_mut() {
-                Some(first) => first.url = url,
+                Some(first) => (first.url, first.others) = (url, Vec::new()),
                 None => self.prometheus.push(PrometheusSettings::new("prometheus", url)),
             }
             self.prometheus.truncate(1);

@@ -1,14 +1,13 @@
 //! One function per section of the file.
 
 use super::{
-    Config, Problem, Ui, WorkloadConfig, actuators, ledger,
+    Config, Problem, Ui, WorkloadConfig, actuators, ledger, prometheus,
     reader::{Doc, FreeValue, Section},
-    shape, url_problem,
+    shape,
 };
 use crate::model::{
     Alarm, Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits,
-    Link, ObjectKind, Pipeline, Price, PrometheusSettings, Property, Role, SecretSource, Slo, Target, TlsSettings,
-    WorkloadKind, check_link,
+    Link, ObjectKind, Pipeline, Price, Property, Role, Slo, Target, WorkloadKind, check_link,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
@@ -33,7 +32,11 @@ fn read(root: &Section<'_>) -> Config {
         keys: keys.as_ref().map(Section::free_lists).unwrap_or_default(),
         links: root.section("links").map(|s| links(&s)).unwrap_or_default(),
         kafka: root.named_sections("kafka").into_iter().map(|(name, s)| kafka(&name, &s, ui.refresh)).collect(),
-        prometheus: root.named_sections("prometheus").into_iter().map(|(name, s)| prometheus(&name, &s)).collect(),
+        prometheus: root
+            .named_sections("prometheus")
+            .into_iter()
+            .map(|(name, s)| prometheus::read(&name, &s))
+            .collect(),
         kubernetes: root.section("kubernetes").map(|s| kubernetes(&s)),
         workloads: Vec::new(),
         pipelines: Vec::new(),
@@ -122,60 +125,8 @@ pub(super) fn properties(s: &Section<'_>) -> BTreeMap<String, Property> {
     s.free(is_kafka_secret).into_iter().map(|(key, value)| (key, property(value))).collect()
 }
 
-/// Headers that carry credentials; a tenant's name is none.
-pub(super) fn is_secret_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].iter().any(|w| name.contains(w))
-}
-
-fn prometheus(name: &str, s: &Section<'_>) -> PrometheusSettings {
-    let mut p = PrometheusSettings::new(name, s.text("url").unwrap_or_default().trim_end_matches('/'));
-    if let Some(problem) = url_problem(&p.url) {
-        s.wrong("url", problem);
-    }
-    p.bearer = s.secret("bearer_token");
-    if let Some(basic) = s.section("basic") {
-        let user = basic.text("user").unwrap_or_default().to_owned();
-        p.basic = basic.secret("password").map(|password| (user, password));
-        if p.basic.is_none() {
-            s.wrong("basic", "needs user and password");
-        }
-        basic.finish();
-    }
-    if let Some(headers) = s.section("headers") {
-        let all = headers.free(is_secret_header).into_iter();
-        let as_source = |value| match value {
-            FreeValue::Text(text) => SecretSource::Value(crate::model::Secret::new(text)),
-            FreeValue::Secret(secret) => secret,
-        };
-        p.headers = all.map(|(key, value)| (key, as_source(value))).collect();
-    }
-    if let Some(tls) = s.section("tls") {
-        p.tls = TlsSettings {
-            ca: tls.path("ca"),
-            cert: tls.path("cert"),
-            key: tls.path("key"),
-            server_name: tls.text("server_name").map(str::to_owned),
-            insecure: tls.boolean("insecure").unwrap_or_default(),
-        };
-        if p.tls.cert.is_some() != p.tls.key.is_some() {
-            s.wrong("tls", "cert and key belong together");
-        }
-        tls.finish();
-    }
-    p.timeout = s.duration("timeout").unwrap_or(p.timeout).max(0.1);
-    p.refresh = s.duration("refresh").unwrap_or(p.refresh).max(1.0);
-    p.step = s.duration("step").unwrap_or(p.step).max(1.0);
-    p.backfill = s.duration("backfill").unwrap_or(p.backfill);
-    p.prefix = s.text("prefix").map_or_else(String::new, str::to_owned);
-    p.packs = s.path("packs");
-    p.select = s.section("select").map(|t| texts(&t)).unwrap_or_default();
-    s.finish();
-    p
-}
-
 /// A table of texts whose keys are free; secrets have no place there.
-fn texts(s: &Section<'_>) -> BTreeMap<String, String> {
+pub(super) fn texts(s: &Section<'_>) -> BTreeMap<String, String> {
     let text = |(key, value): (String, FreeValue)| match value {
         FreeValue::Text(text) => Some((key, text)),
         FreeValue::Secret(_) => {

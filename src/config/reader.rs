@@ -165,6 +165,14 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A text, or a list of texts.
+    pub(super) fn text_or_texts(&self, key: &'static str) -> Option<Vec<String>> {
+        self.typed(key, "a text or a list of texts", |v| match v {
+            DeValue::String(s) => Some(vec![s.to_string()]),
+            _ => v.as_array()?.iter().map(|t| t.get_ref().as_str().map(str::to_owned)).collect(),
+        })
+    }
+
     /// An argv: a list of texts with at least the program.
     pub(super) fn argv(&self, key: &'static str) -> Option<Vec<String>> {
         let argv = self.texts(key)?;

@@ -67,8 +67,12 @@ pub struct TlsSettings {
 pub struct PrometheusSettings {
     /// Name.
     pub name: Label,
-    /// Base URL, path prefix included, no trailing slash, no user information.
+    /// Base URL, path prefix included, no trailing slash, no user information; empty: the exporters are read directly.
     pub url: String,
+    /// Further base URLs that are tried in this order when `url` does not answer.
+    pub others: Vec<String>,
+    /// Exporters by job, read directly while no URL answers: addresses of their metrics.
+    pub scrape: BTreeMap<String, Vec<String>>,
     /// Basic authentication.
     pub basic: Option<(String, SecretSource)>,
     /// Bearer token.
@@ -101,6 +105,8 @@ impl PrometheusSettings {
         Self {
             name: name.into(),
             url: url.into(),
+            others: Vec::new(),
+            scrape: BTreeMap::new(),
             basic: None,
             bearer: None,
             headers: BTreeMap::new(),

@@ -50,6 +50,19 @@ fn lists_need_no_system_and_no_file() {
 }
 
 #[test]
+fn a_pack_of_ones_own_is_judged_with_lines() {
+    let home = Home::new();
+    let good = "name = 'mine'\ndetect = ['my_len']\n[queue]\nname = ['{q}']\n[concepts.waiting]\n\
+                query = 'sum by (q) (my_len{$sel})'\ninto = 'queue.waiting'\n";
+    let file = home.file("good.toml", good);
+    assert!(home.expect(0, &["packs", "lint", &file]).out.contains("mine: 1 expressions parse"));
+    let bad = home.file("bad.toml", &good.replace("my_len{$sel})", "my_len{$sel}"));
+    let ran = home.expect(1, &["packs", "lint", &file, &bad]);
+    assert!(ran.out.contains("bad.toml:5, concept waiting: the query does not parse"), "{ran:?}");
+    home.expect(2, &["packs", "lint", "/no/such/pack.toml"]);
+}
+
+#[test]
 fn the_example_is_a_configuration_that_is_accepted() {
     let home = Home::new();
     let example = home.expect(0, &["config", "example"]).out;

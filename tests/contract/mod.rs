@@ -2,4 +2,5 @@
 
 mod kafka;
 mod kubernetes;
+mod packs;
 mod prometheus;

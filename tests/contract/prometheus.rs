@@ -5,10 +5,11 @@ use crate::real::prometheus::{exporter, prometheus, secured_prometheus};
 use highwater::{
     model::{Label, MlState, Observation, PrometheusSettings, Role, Time, TlsSettings},
     process::Clock,
+    promql::{Labels, NAME, SeriesStore, Stored},
     source::prometheus::{Client, FailureKind, packs, run},
     world::{
         World,
-        prometheus::{Labels, NAME, PrometheusFace, SeriesStore, Stored, serve, serve_storage},
+        prometheus::{PrometheusFace, serve, serve_storage},
     },
 };
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};

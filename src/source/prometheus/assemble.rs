@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The state while it is put together: earlier answers win where two fill the same field of the same thing.
 pub(super) struct Assembly {
-    source: Label,
+    /// What readings come from: `prometheus main`.
+    origin: String,
     gpus: BTreeMap<(Label, Label), Gpu>,
     /// GPU by UUID, so that two exporters of one GPU fill one entry.
     uuids: BTreeMap<Label, (Label, Label)>,
@@ -26,9 +27,9 @@ pub(super) struct Assembly {
 
 impl Assembly {
     /// Nothing known yet.
-    pub(super) fn new(source: &Label) -> Self {
+    pub(super) fn new(origin: String) -> Self {
         Self {
-            source: source.clone(),
+            origin,
             gpus: BTreeMap::new(),
             uuids: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -93,8 +94,7 @@ impl Assembly {
     /// NaN and infinities are no readings: a quantile of an empty histogram is *missing*.
     fn reading(&self, question: &Question, answer: &Answer, series: &Series) -> Option<Reading> {
         let (at, value) = series.last()?;
-        let reading =
-            Reading::new(value * question.scale, at, format!("prometheus {}: {}", self.source, question.promql))?;
+        let reading = Reading::new(value * question.scale, at, format!("{}: {}", self.origin, question.promql))?;
         Some(if !answer.warnings.is_empty() {
             reading.with_quality(Quality::Partial)
         } else if question.promql.contains("histogram_quantile") {

@@ -4,9 +4,13 @@ use super::{
     client::Client,
     detect::{Plan, detect, server_time},
     failure::{Failure, FailureKind},
-    packs,
+    packs::{self, Pack},
+    upstream::Upstream,
 };
-use crate::model::{CheckLine, Label, PrometheusSettings, Time};
+use crate::{
+    model::{CheckLine, Label, PrometheusSettings, Time},
+    process::Clock,
+};
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 
@@ -19,15 +23,21 @@ pub async fn check(settings: &PrometheusSettings) -> Vec<CheckLine> {
         let detail = Label::new("any certificate is accepted");
         lines.push(CheckLine { what: name("TLS"), ok: false, detail, mend, unreachable: false, grant: None });
     }
-    match reach(settings).await {
-        Err(failure) => lines.push(refused(name("answers"), &failure)),
-        Ok((client, detail)) => {
-            lines.push(good(name("answers"), &detail));
-            match plan(&client, settings).await {
-                Err(failure) => lines.push(refused(name("metric packs"), &failure)),
-                Ok(plan) => {
-                    lines.push(found(name("metric packs"), &plan));
-                    lines.extend(queries(&client, &plan, &name).await);
+    match ways(settings).await {
+        Err(failure) => lines.push(refused(name("settings"), &failure)),
+        Ok((packs, ways)) => {
+            let mut first = None;
+            for way in ways {
+                let said = reach(&way, settings, &mut lines, &name).await;
+                first = first.or(said.then_some(way));
+            }
+            if let Some(way) = first {
+                match detect(&way, &packs, settings, Time::now()).await {
+                    Err(failure) => lines.push(refused(name("metric packs"), &failure)),
+                    Ok(plan) => {
+                        lines.push(found(name("metric packs"), &plan));
+                        lines.extend(queries(&way, &plan, &name).await);
+                    }
                 }
             }
         }
@@ -35,33 +45,73 @@ pub async fn check(settings: &PrometheusSettings) -> Vec<CheckLine> {
     lines
 }
 
-async fn reach(settings: &PrometheusSettings) -> Result<(Client, String), Failure> {
-    let client = Client::new(settings).await?;
+/// The packs, and every way to the source's series.
+async fn ways(settings: &PrometheusSettings) -> Result<(Vec<Arc<Pack>>, Vec<Arc<Upstream>>), Failure> {
+    let folder = settings.packs.clone();
+    let packs = tokio::task::spawn_blocking(move || packs::load(folder.as_deref())).await;
+    let packs = packs.map_err(|e| Failure::settings(e.to_string()))?.map_err(Failure::settings)?;
+    let packs: Vec<_> = packs.into_iter().map(Arc::new).collect();
+    let ways = Upstream::all(settings, &packs, Clock::wall()).await?;
+    Ok((packs, ways))
+}
+
+/// Whether one way answers: a line for a server, one for each exporter.
+async fn reach(
+    way: &Upstream,
+    settings: &PrometheusSettings,
+    lines: &mut Vec<CheckLine>,
+    name: &impl Fn(&str) -> Label,
+) -> bool {
+    match way {
+        Upstream::Server(client) => {
+            let what = if client.url() == settings.url.trim_end_matches('/') {
+                "answers".to_owned()
+            } else {
+                format!("{} answers", client.url())
+            };
+            let said = server(way, client).await;
+            let answers = said.is_ok();
+            lines.push(said.map_or_else(|failure| refused(name(&what), &failure), |detail| good(name(&what), &detail)));
+            answers
+        }
+        Upstream::Exporters(exporters) => {
+            let round = exporters.scrape().await;
+            let answers = round.is_ok();
+            match round {
+                Err(failure) => lines.push(refused(name("exporters"), &failure)),
+                Ok(round) => {
+                    for (target, said) in exporters.targets().iter().zip(round) {
+                        let what = name(&format!("exporter {} {}", target.job, target.instance));
+                        lines.push(match said {
+                            Ok(series) => good(what, &format!("{series} series that are asked for")),
+                            Err(failure) => refused(what, &failure),
+                        });
+                    }
+                }
+            }
+            answers
+        }
+    }
+}
+
+async fn server(way: &Upstream, client: &Client) -> Result<String, Failure> {
     let begun = std::time::Instant::now();
-    let ahead = server_time(&client).await?.map(|at| at.since(Time::now()));
+    let ahead = server_time(way).await?.map(|at| at.since(Time::now()));
     let took = begun.elapsed().as_secs_f64() * 1000.0;
     // A server that does not say its version still answers queries.
     let version = client.version().await.ok().flatten().map_or_else(String::new, |v| format!(", version {v}"));
     let skew =
         ahead.filter(|s| s.abs() > 30.0).map_or_else(String::new, |s| format!(", its clock differs by {s:.0} s"));
-    Ok((client, format!("{} in {took:.0} ms{version}{skew}", settings.url)))
-}
-
-async fn plan(client: &Client, settings: &PrometheusSettings) -> Result<Plan, Failure> {
-    let folder = settings.packs.clone();
-    let packs = tokio::task::spawn_blocking(move || packs::load(folder.as_deref())).await;
-    let packs = packs.map_err(|e| Failure::settings(e.to_string()))?.map_err(Failure::settings)?;
-    let packs: Vec<_> = packs.into_iter().map(Arc::new).collect();
-    detect(client, &packs, settings, Time::now()).await
+    Ok(format!("{} in {took:.0} ms{version}{skew}", client.url()))
 }
 
 /// Asks every query once: one line for all that answer, one for each that does not.
-async fn queries(client: &Client, plan: &Plan, name: &impl Fn(&str) -> Label) -> Vec<CheckLine> {
+async fn queries(way: &Upstream, plan: &Plan, name: &impl Fn(&str) -> Label) -> Vec<CheckLine> {
     let packs = plan.questions.iter().map(|q| (format!("{} {}", q.pack.name, q.concept), q.promql.as_str(), false));
     let custom =
         plan.custom.iter().map(|c| (format!("{} of {}", c.key.role.name(), c.key.entity.id), c.promql.as_str(), true));
     let asks: Vec<_> = packs.chain(custom).collect();
-    let sent: Vec<_> = asks.iter().map(|ask| client.instant_for(ask, ask.1)).collect();
+    let sent: Vec<_> = asks.iter().map(|ask| way.instant_for(ask, ask.1)).collect();
     let mut answers = stream::iter(sent).buffered(4);
     let (mut lines, mut empty) = (Vec::new(), Vec::new());
     while let Some(((what, promql, one), result)) = answers.next().await {

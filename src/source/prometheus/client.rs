@@ -56,31 +56,8 @@ pub struct Client {
 impl Client {
     /// Sets up a client; nothing is sent yet. Certificate files and the platform's authorities are read here.
     pub async fn new(settings: &PrometheusSettings) -> Result<Self, Failure> {
-        let url = Url::parse(&settings.url)
-            .map_err(|e| Failure::settings(format!("`url` {:?} is no URL: {e}", settings.url)))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(Failure::settings(format!("`url` {:?} must begin with http:// or https://", settings.url)));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Failure::settings("`url` must not hold a password: use `basic`"));
-        }
-        let (tls_settings, encrypted) = (settings.tls.clone(), url.scheme() == "https");
-        let tls = spawn_blocking(move || tls::config(&tls_settings, encrypted))
-            .await
-            .map_err(|e| Failure::settings(format!("TLS cannot be set up: {e}")))??;
-        let near = is_near(&url);
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(Policy::none())
-            .gzip(!near) // compression costs the server more than a fast network: 217 against 28 ms for 1 MB
-            .connect_timeout(Duration::from_secs_f64(settings.timeout.clamp(0.1, 5.0)))
-            .timeout(Duration::from_secs_f64(settings.timeout.max(0.1)))
-            .pool_max_idle_per_host(IN_FLIGHT)
-            .user_agent(concat!("highwater/", env!("CARGO_PKG_VERSION")));
-        if near {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|e| Failure::settings(format!("the HTTP client cannot be set up: {e}")))?;
+        let url = base(&settings.url, "url")?;
+        let http = http(settings, url.scheme() == "https", is_near(&url), settings.timeout).await?;
         let mut settings = settings.clone();
         settings.url.truncate(settings.url.trim_end_matches('/').len());
         Ok(Self {
@@ -92,6 +69,11 @@ impl Client {
         })
     }
 
+    /// Its base URL.
+    pub fn url(&self) -> &str {
+        &self.settings.url
+    }
+
     /// Requests sent so far, retries included.
     pub fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
@@ -100,11 +82,6 @@ impl Client {
     /// Evaluates `query` at the server's own present.
     pub async fn instant(&self, query: &str) -> Result<Answer, Failure> {
         self.query("/api/v1/query", &[("query", query.to_owned())]).await
-    }
-
-    /// The same, handing back what the answer is for.
-    pub(super) async fn instant_for<'a, T>(&'a self, what: &'a T, query: &'a str) -> (&'a T, Result<Answer, Failure>) {
-        (what, self.instant(query).await)
     }
 
     /// Evaluates `query` from `from` to `to`, both moved down to multiples of `step` seconds, so that two ranges of the
@@ -196,21 +173,11 @@ impl Client {
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {
-        let transport = |e| Failure::transport(&e, &self.settings.url, self.settings.timeout);
-        let mut response = request.send().await.map_err(transport)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                let reason = format!("the answer is larger than {} MiB", BODY_LIMIT >> 20);
-                return Err(Failure::new(FailureKind::TooLarge, reason, "narrow the query with `select`"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let (status, headers, body) = read(request, &self.settings.url, self.settings.timeout, BODY_LIMIT).await?;
         if status == StatusCode::OK {
             return Ok(body);
         }
-        let location = response.headers().get(LOCATION).and_then(|v| v.to_str().ok());
+        let location = headers.get(LOCATION).and_then(|v| v.to_str().ok());
         let said = match (decode::refusal(&body), location) {
             (Some(Bad::Refused { kind, text }), _) => format!("{kind}: {text}"),
             (_, Some(location)) => format!("to {}", Label::new(location)),
@@ -218,7 +185,7 @@ impl Client {
         };
         let offered = self.settings.basic.is_some() || self.settings.bearer.is_some();
         let mut failure = Failure::status(status.as_u16(), &said, &self.settings.url, offered);
-        let wait = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<u32>().ok());
+        let wait = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<u32>().ok());
         failure.retry_after = wait.map(f64::from);
         Err(failure)
     }
@@ -252,6 +219,64 @@ impl Client {
         let credentials = read_credentials(&self.settings).await?;
         Ok(cached.insert(credentials).clone())
     }
+}
+
+/// A URL of the configuration's key `key`.
+pub(super) fn base(text: &str, key: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text).map_err(|e| Failure::settings(format!("`{key}` {text:?} is no URL: {e}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(Failure::settings(format!("`{key}` {text:?} must begin with http:// or https://")));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Failure::settings(format!("`{key}` must not hold a password: use `basic`")));
+    }
+    Ok(url)
+}
+
+/// Sets up HTTP with a source's TLS; `near` is a network that is faster than compression and needs no proxy.
+pub(super) async fn http(
+    settings: &PrometheusSettings,
+    encrypted: bool,
+    near: bool,
+    timeout: f64,
+) -> Result<reqwest::Client, Failure> {
+    let tls_settings = settings.tls.clone();
+    let tls = spawn_blocking(move || tls::config(&tls_settings, encrypted))
+        .await
+        .map_err(|e| Failure::settings(format!("TLS cannot be set up: {e}")))??;
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(Policy::none())
+        .gzip(!near) // compression costs the server more than a fast network: 217 against 28 ms for 1 MB
+        .connect_timeout(Duration::from_secs_f64(timeout.clamp(0.1, 5.0)))
+        .timeout(Duration::from_secs_f64(timeout.max(0.1)))
+        .pool_max_idle_per_host(IN_FLIGHT)
+        .user_agent(concat!("highwater/", env!("CARGO_PKG_VERSION")));
+    if near {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|e| Failure::settings(format!("the HTTP client cannot be set up: {e}")))
+}
+
+/// Sends a request and reads its answer, up to `limit` bytes.
+pub(super) async fn read(
+    request: reqwest::RequestBuilder,
+    url: &str,
+    timeout: f64,
+    limit: usize,
+) -> Result<(StatusCode, HeaderMap, Vec<u8>), Failure> {
+    let transport = |e| Failure::transport(&e, url, timeout);
+    let mut response = request.send().await.map_err(transport)?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        if body.len() + chunk.len() > limit {
+            let reason = format!("the answer of {url} is larger than {} MiB", limit >> 20);
+            return Err(Failure::new(FailureKind::TooLarge, reason, "narrow the query with `select`"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((status, headers, body))
 }
 
 /// What every request carries.
@@ -289,7 +314,7 @@ async fn secret(key: &str, source: &SecretSource) -> Result<Secret, Failure> {
 }
 
 /// Loopback, private and cluster-local hosts: the network there is faster than compression.
-fn is_near(url: &Url) -> bool {
+pub(super) fn is_near(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),

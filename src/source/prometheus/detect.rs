@@ -6,6 +6,7 @@ use super::{
     failure::Failure,
     packs::{Ask, Pack, fill},
     slots::Slot,
+    upstream::Upstream,
 };
 use crate::model::{Label, PrometheusSettings, SignalKey, Time};
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
@@ -43,24 +44,27 @@ pub(super) struct Plan {
 }
 
 /// The server's own present.
-pub(super) async fn server_time(client: &Client) -> Result<Option<Time>, Failure> {
-    let answer = client.instant("time()").await?;
+pub(super) async fn server_time(upstream: &Upstream) -> Result<Option<Time>, Failure> {
+    let answer = upstream.instant("time()").await?;
     Ok(answer.series.first().and_then(Series::last).map(|(_, now)| Time::from_secs(now)))
 }
 
 /// Detects packs: the server's time, the names, the scrape intervals: three requests.
 pub(super) async fn detect(
-    client: &Client,
+    upstream: &Upstream,
     packs: &[Arc<Pack>],
     settings: &PrometheusSettings,
     now: Time,
 ) -> Result<Plan, Failure> {
-    let at = server_time(client).await?.unwrap_or(now);
+    let at = server_time(upstream).await?.unwrap_or(now);
     let candidates = candidates(packs, settings);
     let wanted: Vec<&str> = candidates.iter().map(|c| c.name.as_str()).collect();
-    let found = client.names(&wanted, at.plus(-RECENT), at).await?;
+    let found = upstream.names(&wanted, at.plus(-RECENT), at).await?;
     let present: Vec<&Candidate> = candidates.iter().filter(|c| found.contains(&c.name)).collect();
-    let windows = windows(client, &present, settings).await?;
+    let (windows, least) = match upstream {
+        Upstream::Server(client) => (windows(client, &present, settings).await?, (4.0 * settings.step).max(WINDOW.0)),
+        Upstream::Exporters(exporters) => (BTreeMap::new(), exporters.window()),
+    };
     let mut plan = Plan { ahead: at.since(now), ..Plan::default() };
     for candidate in present {
         let pack = &packs[candidate.pack];
@@ -69,10 +73,10 @@ pub(super) async fn detect(
             continue; // two of its names were found
         }
         plan.packs.push(label);
-        let window = windows.get(&candidate.name).copied().unwrap_or(WINDOW.0);
+        let window = windows.get(&candidate.name).copied().unwrap_or(least);
         plan.questions.extend(pack.asks().filter_map(|ask| question(pack, &ask, &candidate.prefix, window, settings)));
     }
-    let window = windows.values().copied().fold((4.0 * settings.step).max(WINDOW.0), f64::max);
+    let window = windows.values().copied().fold(least, f64::max);
     plan.custom = settings
         .custom
         .iter()

@@ -1,7 +1,8 @@
 //! Reads GPU, queue and latency series, and brokers' own metrics, over the Prometheus HTTP API.
 //!
 //! [`packs`] say what to ask (one TOML file per exporter family under `config/packs/`), [`Client`] asks it, [`run`]
-//! keeps asking. An empty answer is *missing*, never 0.
+//! keeps asking. An empty answer is *missing*, never 0. While no server answers, the exporters are read directly and the
+//! same expressions are evaluated here.
 
 mod assemble;
 mod backfill;
@@ -9,11 +10,15 @@ mod check;
 mod client;
 mod decode;
 mod detect;
+pub mod exposition;
 mod failure;
 pub mod packs;
+mod ring;
 mod run;
+mod scrape;
 mod slots;
 mod tls;
+mod upstream;
 
 pub use check::check;
 pub use client::Client;

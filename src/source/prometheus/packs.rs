@@ -3,10 +3,10 @@
 //! The format is explained at the top of `config/packs/vllm.toml`.
 
 use super::slots::Slot;
-use crate::model::PrometheusSettings;
+use crate::{model::PrometheusSettings, promql};
 use promql_parser::parser::{self, Expr};
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::Path, sync::LazyLock};
+use std::{collections::BTreeMap, fmt, path::Path, sync::LazyLock};
 
 /// One exporter family.
 #[derive(Clone, Debug, Deserialize)]
@@ -112,31 +112,121 @@ pub fn load(folder: Option<&Path>) -> Result<Vec<Pack>, String> {
 
 /// Reads and checks one pack; `file` is for the error alone.
 pub fn read(file: &str, text: &str) -> Result<Pack, String> {
-    let pack: Pack = toml::from_str(text).map_err(|e| format!("metric pack {file}: {e}"))?;
-    if pack.detect.is_empty() {
-        return Err(format!("metric pack {file}: `detect` names no metric"));
+    examine(text).map_err(|problems| {
+        let said: Vec<_> = problems.iter().map(|p| format!("metric pack {file}{p}")).collect();
+        said.join("\n")
+    })
+}
+
+/// Something that is wrong in a pack's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line, from 1.
+    pub line: usize,
+    /// The concept that it is in.
+    pub concept: Option<String>,
+    /// What is wrong, and what to write instead.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.concept {
+            Some(concept) => write!(f, ":{}, concept {concept}: {}", self.line, self.what),
+            None => write!(f, ":{}: {}", self.line, self.what),
+        }
     }
-    let plain = |n: &String| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
-    if let Some(name) = pack.detect.iter().chain(&pack.prefixes).find(|n| !plain(n)) {
-        return Err(format!("metric pack {file}: {name:?} is no metric name (letters, digits, `_`, `:`)"));
+}
+
+/// Reads a pack and names everything that is wrong with it.
+pub fn examine(text: &str) -> Result<Pack, Vec<Problem>> {
+    let pack: Pack = toml::from_str(text).map_err(|e| {
+        let line = text.get(..e.span().map_or(0, |s| s.start)).unwrap_or_default().matches('\n').count() + 1;
+        vec![Problem { line, concept: None, what: e.message().to_owned() }]
+    })?;
+    let mut problems = Vec::new();
+    let mut wrong = |key: &str, concept: Option<&String>, what: String| {
+        let line = text.lines().position(|l| l.trim_start().starts_with(key)).unwrap_or(0) + 1;
+        problems.push(Problem { line, concept: concept.cloned(), what });
+    };
+    if pack.detect.is_empty() {
+        wrong("detect", None, "`detect` names no metric".to_owned());
+    }
+    let plain = |n: &&String| n.is_empty() || !n.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
+    for (key, names) in [("detect", &pack.detect), ("prefixes", &pack.prefixes)] {
+        for name in names.iter().filter(plain) {
+            wrong(key, None, format!("{name:?} is no metric name (letters, digits, `_`, `:`)"));
+        }
     }
     for (name, concept) in &pack.concepts {
-        let wrong = |what: String| format!("metric pack {file}, concept {name}: {what}");
+        let header = format!("[concepts.{name}]");
         let slot = concept.into.as_deref().map(|into| {
-            Slot::parse(into)
-                .ok_or_else(|| wrong(format!("`into = {into:?}` is no field; there are {}", Slot::names())))
+            Slot::parse(into).ok_or_else(|| format!("`into = {into:?}` is no field; there are {}", Slot::names()))
         });
-        let slot = slot.transpose()?;
+        let slot = slot.transpose().unwrap_or_else(|what| {
+            wrong(&header, Some(name), what);
+            None
+        });
         if let Some(slot) = slot.filter(|s| pack.templates(*s).is_empty()) {
-            return Err(wrong(format!(
-                "`into` needs a [{}] table that says how its rows are told apart",
-                slot.entity()
-            )));
+            let what = format!("`into` needs a [{}] table that says how its rows are told apart", slot.entity());
+            wrong(&header, Some(name), what);
         }
-        let query = Ask::new(&pack, name, concept, slot).promql("", 60.0, &BTreeMap::new()).map_err(&wrong)?;
-        parser::parse(&query).map_err(|e| wrong(format!("the query does not parse: {e}")))?;
+        let query = Ask::new(&pack, name, concept, slot).promql("", 60.0, &BTreeMap::new());
+        if let Err(e) = query.and_then(|query| parser::parse(&query)) {
+            wrong(&header, Some(name), format!("the query does not parse: {e}"));
+        }
     }
-    Ok(pack)
+    problems.sort_by_key(|p| p.line);
+    if problems.is_empty() { Ok(pack) } else { Err(problems) }
+}
+
+/// What is odd about a pack that can be used: rows that fall together, a `select` without effect, functions that only a
+/// server knows.
+pub fn notes(pack: &Pack) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, concept) in &pack.concepts {
+        let slot = concept.into.as_deref().and_then(Slot::parse);
+        let Ok(query) = Ask::new(pack, name, concept, slot).promql("", 60.0, &BTreeMap::new()) else { continue };
+        let mut note = |what: String| notes.push(format!("{name}: {what}"));
+        if let Some(slot) = slot
+            && let Some(kept) = grouping(&query)
+            && let Some(parts) = pack.templates(slot).get(if matches!(slot, Slot::Gpu(_)) { "gpu" } else { "name" })
+        {
+            let labels = |template: &String| labels_in(template).map(str::to_owned).collect::<Vec<_>>();
+            if !parts.iter().any(|template| labels(template).iter().all(|l| kept.contains(l))) {
+                let wanted: Vec<_> = parts.iter().map(|p| labels(p).join(", ")).collect();
+                note(format!("its rows fall together: group by ({})", wanted.join("), or by (")));
+            }
+        }
+        if !concept.query.contains("$sel") {
+            note("the source's `select` has no effect on it: put {$sel} behind its metrics".to_owned());
+        }
+        if let Err(promql::QueryError::Execution(why)) =
+            promql::instant(&promql::SeriesStore::new(None), &query, crate::model::Time::from_millis(0))
+        {
+            note(format!("a server answers it, exporters that are read directly do not: {why}"));
+        }
+    }
+    notes
+}
+
+/// The labels that the outermost aggregation of a query keeps; `None`: no `by`.
+fn grouping(query: &str) -> Option<Vec<String>> {
+    fn outermost(expr: &Expr) -> Option<Vec<String>> {
+        match expr {
+            Expr::Aggregate(e) => match &e.modifier {
+                Some(parser::LabelModifier::Include(labels)) => Some(labels.labels.clone()),
+                Some(parser::LabelModifier::Exclude(_)) => None,
+                None => Some(Vec::new()),
+            },
+            Expr::Paren(e) => outermost(&e.expr),
+            Expr::Unary(e) => outermost(&e.expr),
+            Expr::Binary(e) => outermost(&e.lhs).or_else(|| outermost(&e.rhs)),
+            Expr::Call(call) => call.args.args.iter().find_map(|arg| outermost(arg)),
+            _ => None,
+        }
+    }
+    outermost(&parser::parse(query).ok()?)
 }
 
 impl Pack {
@@ -223,7 +313,7 @@ impl Pack {
     }
 }
 
-/// Replaces `$w` by the window (whole seconds) and `$sel` by label matchers.
+/// Replaces `$w` by the window, seconds, and `$sel` by label matchers.
 ///
 /// ```
 /// use highwater::source::prometheus::packs::fill;
@@ -234,7 +324,12 @@ impl Pack {
 pub fn fill(query: &str, window: f64, select: &BTreeMap<String, String>) -> String {
     let quote = |v: &str| v.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let matchers: Vec<_> = select.iter().map(|(name, value)| format!("{name}=\"{}\"", quote(value))).collect();
-    let window = format!("{}s", window.ceil().max(1.0) as u64);
+    // A short window is what was seen so far, and rates are over just that.
+    let window = match window {
+        w if w >= 60.0 => format!("{}s", w.ceil() as u64),
+        w if w.fract() == 0.0 && w >= 1.0 => format!("{}s", w as u64),
+        w => format!("{}ms", (w * 1000.0).ceil().max(1.0) as u64),
+    };
     query.replace("$w", &window).replace("$sel", &matchers.join(","))
 }
 
@@ -242,14 +337,18 @@ pub fn fill(query: &str, window: f64, select: &BTreeMap<String, String>) -> Stri
 fn labels_of(templates: &Templates) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for template in templates.values().flatten() {
-        for part in template.split('{').skip(1) {
-            let name = part.split('}').next().unwrap_or_default();
+        for name in labels_in(template) {
             if !labels.iter().any(|l| l == name) {
                 labels.push(name.to_owned());
             }
         }
     }
     labels
+}
+
+/// The labels of one template.
+fn labels_in(template: &str) -> impl Iterator<Item = &str> {
+    template.split('{').skip(1).map(|part| part.split('}').next().unwrap_or_default())
 }
 
 /// Puts `prefix` before every metric name.
@@ -284,6 +383,7 @@ mod tests {
         for (name, text) in BUILT_IN {
             let pack = read(name, text).unwrap();
             assert_eq!(pack.name, name, "a pack is named after its file");
+            assert_eq!(notes(&pack), Vec::<String>::new(), "{name}");
         }
         assert_eq!(all().len(), BUILT_IN.len());
     }
@@ -320,6 +420,18 @@ mod tests {
         assert!(error.contains("x.toml") && error.contains("service.waiting"), "{error}");
         assert!(read("x.toml", &pack("service.waiting", "sum(y")).unwrap_err().contains("does not parse"));
         assert!(read("x.toml", &pack("queue.waiting", "sum(y)")).unwrap_err().contains("[queue]"));
+    }
+
+    #[test]
+    fn what_a_pack_could_do_better_is_noted() {
+        let text = "name='x'\ndetect=['y']\n[service]\nname=['{a}']\n[concepts.one]\nquery='sum(y{$sel})'\n\
+                    into='service.waiting'\n[concepts.two]\nquery='avg by (b) (present_over_time(y[5m:1m]))'\n";
+        let notes = notes(&examine(text).unwrap());
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert!(notes[0].contains("one: its rows fall together: group by (a)"), "{notes:?}");
+        assert!(notes[1].contains("$sel") && notes[2].contains("subquery"), "{notes:?}");
+        let wrong = examine(&text.replace("sum(y{$sel})", "sum(y{$sel}").replace("y[5m:1m]", "y[5x]")).unwrap_err();
+        assert_eq!(wrong.iter().map(|p| p.line).collect::<Vec<_>>(), [5, 8], "every one, with its line: {wrong:?}");
     }
 
     #[test]

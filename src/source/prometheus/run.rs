@@ -8,6 +8,7 @@ use super::{
     detect::{Custom, Plan, detect},
     failure::{Failure, FailureKind},
     packs::{self, Pack},
+    upstream::Upstream,
 };
 use crate::{
     model::{Health, Label, MlState, Observation, PrometheusSettings, Sample, SourceKind, SourceStatus, Time},
@@ -17,6 +18,7 @@ use futures_util::{StreamExt, stream};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::Sender,
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 
@@ -31,6 +33,9 @@ const LONGEST_WAIT: f64 = 30.0;
 const CLOCK_SKEW: f64 = 30.0;
 /// Wait before the history is asked for again when that failed.
 const FILL_AGAIN: Duration = Duration::from_secs(60);
+/// Seconds between looks at whether a preferred way answers again: at first, then twice as long each time, up to the
+/// second figure.
+const LOOK_EVERY: (f64, f64) = (3.0, 60.0);
 /// Packs named in the status line.
 const PACKS_NAMED: usize = 6;
 /// Failed queries named in full in one refresh.
@@ -67,7 +72,7 @@ struct Reader {
     settings: PrometheusSettings,
     clock: Clock,
     packs: Option<Vec<Arc<Pack>>>,
-    client: Option<Client>,
+    ways: Ways,
     plan: Option<(Plan, Instant)>,
     /// Detections so far.
     detections: i32,
@@ -95,7 +100,7 @@ impl Reader {
             settings,
             clock,
             packs: None,
-            client: None,
+            ways: Ways::default(),
             plan: None,
             detections: 0,
             filled: None,
@@ -106,38 +111,73 @@ impl Reader {
         }
     }
 
-    /// One refresh: everything is sent but the health, which the caller sends.
+    /// One refresh over the first way that answers.
     async fn refresh(&mut self, out: &Sender<Observation>) -> Result<(), Failure> {
-        let begun = Instant::now();
-        if self.client.is_none() {
-            self.client = Some(Client::new(&self.settings).await?);
+        if self.ways.all.is_empty() {
+            let packs = load_packs(&mut self.packs, &self.settings).await?;
+            self.ways.all = Upstream::all(&self.settings, packs, self.clock).await?;
         }
-        let Some(client) = &self.client else { return Ok(()) };
-        let before = client.requests();
+        if self.ways.look() {
+            self.plan = None;
+        }
+        loop {
+            let Some(upstream) = self.ways.active() else { return Ok(()) };
+            match self.refresh_from(&upstream, out).await {
+                Err(failure) if failure.kind.is_fatal() => {
+                    tracing::warn!("prometheus {}: {failure}", self.settings.name);
+                    self.plan = None;
+                    self.ways.next(failure)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// One refresh: everything is sent but the health, which the caller sends.
+    async fn refresh_from(&mut self, upstream: &Upstream, out: &Sender<Observation>) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let before = upstream.requests();
+        upstream.begin().await?;
         let life = (DETECT_EVERY.0 * 2_f64.powi(self.detections - 1)).min(DETECT_EVERY.1);
-        let old = self.plan.take().filter(|(_, made)| made.elapsed().as_secs_f64() < life);
+        // Exporters are detected anew every time: it costs no request, and the window of rates grows with what was seen.
+        let lasts = matches!(upstream, Upstream::Server(_));
+        let old = self.plan.take().filter(|(_, made)| lasts && made.elapsed().as_secs_f64() < life);
         let (plan, made) = if let Some(plan) = old {
             plan
         } else {
             let packs = load_packs(&mut self.packs, &self.settings).await?;
             self.detections += 1;
-            (detect(client, packs, &self.settings, self.clock.now()).await?, Instant::now())
+            (detect(upstream, packs, &self.settings, self.clock.now()).await?, Instant::now())
         };
         let now = self.clock.now().plus(if plan.ahead.abs() > CLOCK_SKEW { plan.ahead } else { 0.0 });
-        let answers = ask(client, &plan, &self.settings.name).await?;
+        let origin = format!("{} {}", upstream.origin(), self.settings.name);
+        let answers = ask(upstream, &plan, origin).await?;
         let state = MlState {
             source: self.settings.name.clone(),
             at: self.clock.now(),
             packs: plan.packs.clone(),
             seconds: begun.elapsed().as_secs_f64(),
-            requests: client.requests().wrapping_sub(before),
+            requests: upstream.requests().wrapping_sub(before),
             ..answers.state
         };
         let (health, detail) = judge(&state, &plan, answers.failed, self.settings.tls.insecure);
+        let (health, detail) = self.ways.told(health, &detail);
         send(out, Observation::Ml(Arc::new(state))).await;
         for signal in answers.signals {
             send(out, signal).await;
         }
+        if let Upstream::Server(client) = upstream {
+            self.fill(client, &plan, now, out).await;
+        }
+        self.plan = Some((plan, made));
+        self.failures = 0;
+        self.status.answered = Some(self.clock.now());
+        self.set(health, detail);
+        Ok(())
+    }
+
+    /// Fills the history: what lies before the start, and wherever nothing was read since.
+    async fn fill(&mut self, client: &Client, plan: &Plan, now: Time, out: &Sender<Observation>) {
         let seen = self.filled.unwrap_or_else(|| now.plus(-self.settings.backfill));
         if now.since(seen) > 2.0 * self.settings.step {
             self.missing.extend(portions(seen, now));
@@ -147,7 +187,7 @@ impl Reader {
         if self.fill_after <= Instant::now()
             && let Some((from, to)) = self.missing.pop()
         {
-            match backfill(client, &self.settings.name, &plan, (from, to, self.settings.step)).await {
+            match backfill(client, &self.settings.name, plan, (from, to, self.settings.step)).await {
                 Ok(older) => {
                     for part in older {
                         send(out, part).await;
@@ -160,11 +200,6 @@ impl Reader {
                 }
             }
         }
-        self.plan = Some((plan, made));
-        self.failures = 0;
-        self.status.answered = Some(self.clock.now());
-        self.set(health, detail);
-        Ok(())
     }
 
     /// Notes that nothing was answered; returns the seconds to wait.
@@ -175,7 +210,7 @@ impl Reader {
         self.failures = self.failures.saturating_add(1);
         self.plan = None; // what runs there may be another one when it is back
         if failure.kind == FailureKind::Settings {
-            self.client = None; // files are read again
+            self.ways = Ways::default(); // files are read again
         }
         self.set(Health::Down, Label::new(&failure.to_string()));
         let slower = self.settings.refresh * 2_f64.powi(self.failures.saturating_sub(3).min(8).cast_signed());
@@ -189,6 +224,82 @@ impl Reader {
         }
         self.status.health = health;
         self.status.detail = detail;
+    }
+}
+
+/// The ways to a source's series, and which one is used.
+#[derive(Default)]
+struct Ways {
+    /// The preferred one first.
+    all: Vec<Arc<Upstream>>,
+    /// Why the ones before the active one are not used: as many as come before it.
+    passed: Vec<Failure>,
+    /// Looks whether one of those answers again.
+    looking: JoinSet<Option<usize>>,
+    looks: i32,
+    look_after: Option<Instant>,
+}
+
+impl Ways {
+    fn active(&self) -> Option<Arc<Upstream>> {
+        self.all.get(self.passed.len()).cloned()
+    }
+
+    /// Goes on to the next way; an error when there is none, and then the first one's turn comes again.
+    fn next(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.passed.push(failure);
+        (self.looks, self.look_after) = (0, None);
+        if self.passed.len() < self.all.len() {
+            return Ok(());
+        }
+        let failures = std::mem::take(&mut self.passed);
+        let reasons: Vec<&str> = failures.iter().map(|f| f.reason.as_str()).collect();
+        let reason = Label::new(&reasons.join("; "));
+        let Some(first) = failures.into_iter().next() else { return Ok(()) };
+        Err(Failure { reason, ..first })
+    }
+
+    /// Returns to a preferred way that answers again. Looking never delays a refresh.
+    fn look(&mut self) -> bool {
+        if let Some(looked) = self.looking.try_join_next() {
+            if let Ok(Some(answers)) = looked {
+                self.passed.truncate(answers);
+                return true;
+            }
+            self.looks += 1;
+            self.look_after = None;
+        }
+        if self.passed.is_empty() || !self.looking.is_empty() {
+            return false;
+        }
+        let wait = (LOOK_EVERY.0 * 2_f64.powi(self.looks.min(8))).min(LOOK_EVERY.1);
+        let after = *self.look_after.get_or_insert_with(|| Instant::now() + Duration::from_secs_f64(wait));
+        if after <= Instant::now() {
+            let preferred: Vec<_> = self.all.iter().take(self.passed.len()).map(Arc::clone).collect();
+            self.looking.spawn(async move {
+                for (i, upstream) in preferred.iter().enumerate() {
+                    if upstream.instant("time()").await.is_ok() {
+                        return Some(i);
+                    }
+                }
+                None
+            });
+        }
+        false
+    }
+
+    /// The status with what has to be said about the way.
+    fn told(&self, health: Health, detail: &Label) -> (Health, Label) {
+        let way = match self.all.get(self.passed.len()).map(Arc::as_ref) {
+            Some(Upstream::Exporters(exporters)) => match exporters.targets() {
+                [_] => "1 exporter read directly".to_owned(),
+                many => format!("{} exporters read directly", many.len()),
+            },
+            Some(Upstream::Server(client)) if !self.passed.is_empty() => format!("read from {}", client.url()),
+            _ => return (health, detail.clone()),
+        };
+        let Some(first) = self.passed.first() else { return (health, Label::new(&format!("{way} · {detail}"))) };
+        (Health::Degraded, Label::new(&format!("{way} · {} · {detail}", first.reason)))
     }
 }
 
@@ -230,8 +341,8 @@ struct Answers {
 }
 
 /// Asks every question of the plan, four at a time. A source that is down ends the round.
-async fn ask(client: &Client, plan: &Plan, source: &Label) -> Result<Answers, Failure> {
-    let mut assembly = Assembly::new(source);
+async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers, Failure> {
+    let mut assembly = Assembly::new(origin);
     let (mut failed, mut signals) = (0, Vec::new());
     let mut note = |assembly: &mut Assembly, what: &str, failure: Failure| {
         if failure.kind.is_fatal() {
@@ -244,7 +355,7 @@ async fn ask(client: &Client, plan: &Plan, source: &Label) -> Result<Answers, Fa
         Ok(())
     };
     let asks: Vec<_> =
-        plan.questions.iter().filter(|q| q.slot.is_live()).map(|q| client.instant_for(q, &q.promql)).collect();
+        plan.questions.iter().filter(|q| q.slot.is_live()).map(|q| upstream.instant_for(q, &q.promql)).collect();
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((question, result)) = answers.next().await {
         match result {
@@ -253,7 +364,7 @@ async fn ask(client: &Client, plan: &Plan, source: &Label) -> Result<Answers, Fa
         }
     }
     drop(answers);
-    let asks: Vec<_> = plan.custom.iter().map(|c| client.instant_for(c, &c.promql)).collect();
+    let asks: Vec<_> = plan.custom.iter().map(|c| upstream.instant_for(c, &c.promql)).collect();
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((custom, result)) = answers.next().await {
         let what = format!("{} of {}", custom.key.role.name(), custom.key.entity.id);

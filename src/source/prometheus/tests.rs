@@ -221,3 +221,105 @@ async fn a_signal_of_several_series_is_refused_with_the_mend() {
     let line = lines.iter().find(|l| l.what.as_str().contains("demand of fraud")).unwrap();
     assert!(!line.ok && line.mend.as_ref().is_some_and(|m| m.as_str().contains("sum(")), "{line:?}");
 }
+
+/// A vLLM whose counters grow with the time since the server's start: 10 requests a second, half of them in (0.1, 0.5].
+async fn vllm() -> Server {
+    let begun = std::time::Instant::now();
+    server(move |_| {
+        let n = 1000.0 + 10.0 * begun.elapsed().as_secs_f64();
+        let bucket = "vllm:time_to_first_token_seconds_bucket{model_name=\"fraud\",le=";
+        format!(
+            "vllm:num_requests_running{{model_name=\"fraud\"}} 4\nvllm:num_requests_waiting{{model_name=\"fraud\"}} 0\n\
+             vllm:request_success_total{{model_name=\"fraud\"}} {n}\n{bucket}\"0.1\"}} {}\n{bucket}\"0.5\"}} {n}\n\
+             {bucket}\"+Inf\"}} {n}\n",
+            n / 2.0
+        )
+        .into_response()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn exporters_are_read_directly_until_the_server_is_back() {
+    let up = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let switch = Arc::clone(&up);
+    let main = server(move |request| match (switch.load(Ordering::Relaxed), request.uri().path()) {
+        (false, _) => StatusCode::FORBIDDEN.into_response(),
+        (true, path) if path.ends_with("/values") => r#"{"status":"success","data":[]}"#.into_response(),
+        (true, _) => NOTHING.into_response(),
+    })
+    .await;
+    let vllm = vllm().await;
+    let scrape = [("vllm".to_owned(), vec![format!("{}metrics", vllm.settings.url)])].into();
+    let settings = PrometheusSettings { refresh: 0.3, scrape, ..main.settings.clone() };
+    let (out, mut seen) = mpsc::channel(256);
+    let task = tokio::spawn(run(settings.clone(), Clock::wall(), out));
+    let wait = async {
+        loop {
+            let Some(Observation::Ml(state)) = seen.recv().await else { continue };
+            if let Some((rate, ttft)) =
+                state.services.first().and_then(|s| s.request_rate.clone().zip(s.ttft_p95.clone()))
+            {
+                return (state, rate, ttft);
+            }
+        }
+    };
+    let (state, rate, ttft) = tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+    let service = &state.services[0];
+    assert_eq!((service.name.as_str(), state.packs.as_slice()), ("fraud", &["vllm".into()][..]));
+    assert!(rate.value > 8.0 && rate.value < 12.0, "10 requests a second: {rate:?}");
+    assert!((ttft.value - 0.46).abs() < 0.01, "nine tenths into (0.1, 0.5]: {ttft:?}");
+    assert!(rate.origin.as_str().starts_with("exporters of main: "), "{rate:?}");
+    assert_eq!(service.waiting.as_ref().map(|r| r.value), Some(0.0), "zero is not missing");
+    let status = health(&mut seen, Health::Degraded).await;
+    assert!(
+        status.detail.as_str().starts_with("1 exporter read directly · ") && status.detail.as_str().contains("403")
+    );
+    let lines = check(&settings).await;
+    let line =
+        |what: &str| lines.iter().find(|l| l.what.as_str().contains(what)).unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(!line("main: answers").ok && line("exporter vllm").ok && line("metric packs").ok, "{lines:?}");
+    up.store(true, Ordering::Relaxed);
+    let well = health(&mut seen, Health::Ok).await;
+    assert!(!well.detail.as_str().contains("directly"), "{well:?}");
+    task.abort();
+}
+
+#[tokio::test]
+async fn without_a_server_a_dead_exporter_makes_what_is_left_partial() {
+    let vllm = vllm().await;
+    let dead = {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let urls = |all: &[&str]| [("vllm".to_owned(), all.iter().map(|u| (*u).to_owned()).collect())].into();
+    let settings = PrometheusSettings {
+        url: String::new(),
+        scrape: urls(&[&vllm.settings.url, &dead]),
+        refresh: 0.2,
+        ..vllm.settings.clone()
+    };
+    let (out, mut seen) = mpsc::channel(256);
+    let task = tokio::spawn(run(settings.clone(), Clock::wall(), out));
+    let wait = async {
+        loop {
+            if let Some(Observation::Ml(state)) = seen.recv().await {
+                return state;
+            }
+        }
+    };
+    let state = tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+    let running = state.services[0].running.clone().unwrap();
+    assert_eq!((running.value, running.quality), (4.0, crate::model::Quality::Partial));
+    let status = health(&mut seen, Health::Degraded).await;
+    assert!(status.detail.as_str().contains("1 of 2 exporters cannot be read"), "{status:?}");
+    task.abort();
+    let (out, mut seen) = mpsc::channel(256);
+    let task = tokio::spawn(run(PrometheusSettings { scrape: urls(&[&dead]), ..settings }, Clock::wall(), out));
+    let down = health(&mut seen, Health::Down).await;
+    assert!(
+        down.detail.as_str().contains("none of 1 exporters") && down.detail.as_str().contains("`scrape`"),
+        "{down:?}"
+    );
+    task.abort();
+}

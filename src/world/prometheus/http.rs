@@ -1,10 +1,9 @@
 //! The HTTP API: the answers and errors of prometheus.io "HTTP API", v2.42.
 
-use super::{
-    eval::{self, Outcome, QueryError, Value},
-    store::{Labels, NAME, Storage, Stored},
+use crate::{
+    model::Time,
+    promql::{self, Labels, NAME, Outcome, QueryError, Storage, Stored, Value},
 };
-use crate::model::Time;
 use axum::{
     Form, Json, Router,
     extract::{Path, State},
@@ -41,7 +40,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-simulated");
 async fn query(State(storage): State<Store>, Form(params): Params) -> Response {
     answer(move || {
         let at = time(&params, "time")?.unwrap_or_else(|| storage.now());
-        let outcome = eval::instant(&*storage, required(&params, "query")?, at)?;
+        let outcome = promql::instant(&*storage, required(&params, "query")?, at)?;
         let point = |value: f64| json!([at.secs(), number(value)]);
         Ok(match outcome {
             Outcome::Matrix(rows) => json!({"resultType": "matrix", "result": matrix(&rows)}),
@@ -74,7 +73,7 @@ async fn query_range(State(storage): State<Store>, Form(params): Params) -> Resp
             let text = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
             return Err(QueryError::BadData(text.into()));
         }
-        let rows = eval::range(&*storage, required(&params, "query")?, (start, end, step))?;
+        let rows = promql::range(&*storage, required(&params, "query")?, (start, end, step))?;
         Ok(json!({"resultType": "matrix", "result": matrix(&rows)}))
     })
     .await
@@ -115,7 +114,7 @@ fn selected(storage: &dyn Storage, params: &[(String, String)]) -> Result<Vec<St
     let to = time(params, "end")?.unwrap_or_else(|| storage.now());
     let mut selectors: Vec<Vec<Matcher>> = Vec::new();
     for (_, text) in params.iter().filter(|(name, _)| name == "match[]") {
-        selectors.push(eval::selector(text)?);
+        selectors.push(promql::selector(text)?);
     }
     if selectors.is_empty() {
         selectors.push(Vec::new());

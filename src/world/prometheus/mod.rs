@@ -1,15 +1,10 @@
 //! The simulated world as a Prometheus server: the HTTP API on loopback, PromQL evaluated over the world's own scrapes.
 
-mod aggregate;
-mod binary;
-mod eval;
-mod functions;
 mod http;
-mod store;
-
-pub use store::{Labels, NAME, SeriesStore, Storage, Stored};
+mod scrapes;
 
 use super::World;
+use crate::promql::Storage;
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -32,7 +27,7 @@ pub async fn serve(world: World) -> Result<PrometheusFace, String> {
     serve_storage(world).await
 }
 
-/// The same over any storage; [`SeriesStore`] holds what a test needs.
+/// The same over any storage; [`SeriesStore`](crate::promql::SeriesStore) holds what a test needs.
 pub async fn serve_storage(storage: impl Storage) -> Result<PrometheusFace, String> {
     let failed = |e| format!("the simulated Prometheus cannot listen on loopback: {e}");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
@@ -45,6 +40,3 @@ pub async fn serve_storage(storage: impl Storage) -> Result<PrometheusFace, Stri
     });
     Ok(PrometheusFace { url, task })
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,14 +19,14 @@ const LOOKBACK: i64 = 300_000;
 /// Why a query has no result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum QueryError {
-    /// 400 `bad_data`.
+    /// 400 `bad_data`: the query is wrong.
     BadData(String),
-    /// 422 `execution`.
+    /// 422 `execution`: the query has no result over these series, or uses what is not evaluated here.
     Execution(String),
 }
 
 pub(super) fn unsupported<T>(what: &str) -> Result<T, QueryError> {
-    Err(QueryError::Execution(format!("{what} is not evaluated by this simulated Prometheus")))
+    Err(QueryError::Execution(format!("{what} is not evaluated here")))
 }
 
 /// One element of an instant vector.

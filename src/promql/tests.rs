@@ -8,9 +8,9 @@ fn stored(name: &str, labels: &[(&str, &str)], points: &[(i64, Option<f64>)]) ->
 }
 
 fn values(store: &SeriesStore, query: &str, at: i64) -> Vec<f64> {
-    match eval::instant(store, query, Time::from_millis(at * 1000)).unwrap() {
-        eval::Outcome::Value(eval::Value::Vector(samples)) => samples.iter().map(|s| s.value).collect(),
-        eval::Outcome::Value(eval::Value::Scalar(v)) => vec![v],
+    match instant(store, query, Time::from_millis(at * 1000)).unwrap() {
+        Outcome::Value(Value::Vector(samples)) => samples.iter().map(|s| s.value).collect(),
+        Outcome::Value(Value::Scalar(v)) => vec![v],
         other => panic!("{other:?}"),
     }
 }
@@ -48,7 +48,7 @@ fn what_is_not_implemented_is_an_error() {
         "day_of_week()",
         "count_values(\"v\", x)",
     ] {
-        let result = eval::instant(&store, query, Time::from_millis(0));
-        assert!(matches!(result, Err(eval::QueryError::Execution(_))), "{query}: {result:?}");
+        let result = instant(&store, query, Time::from_millis(0));
+        assert!(matches!(result, Err(QueryError::Execution(_))), "{query}: {result:?}");
     }
 }
