@@ -50,7 +50,7 @@ fn platform_overview(bencher: divan::Bencher<'_, '_>, order: &str) {
     frame(bencher, &fixture::platform(5_000, 20_000), &state);
 }
 
-/// A frame as the loop makes it: drawn, and turned into the bytes that differ.
+/// A frame as the loop makes it: drawn, and compared with the last one.
 fn frame(bencher: divan::Bencher<'_, '_>, picture: &Picture, state: &State) {
     let theme = Theme::default();
     let mut drawn = Buffer::default();

@@ -34,7 +34,8 @@ fn main() {
     let (sender, screens) = mpsc::channel();
     let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
     std::thread::spawn(move || {
-        let mut screen = vt100::Parser::new(60, 200, 0);
+        let cells = |n: u16| -> std::num::NonZeroU16 { n.try_into().expect("not zero") };
+        let mut screen = vt100::Parser::new(cells(60), cells(200), 0);
         let mut chunk = [0_u8; 65_536];
         while let Ok(n @ 1..) = reader.read(&mut chunk) {
             screen.process(&chunk[..n]);

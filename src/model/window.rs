@@ -41,13 +41,11 @@ impl Zone {
 
     /// What its clocks show at an instant: hours, minutes, seconds. UTC where the instant is beyond any calendar.
     pub fn clock(&self, t: Time) -> (u8, u8, u8) {
-        match jiff::Timestamp::from_millisecond(t.millis()).map(|t| self.0.to_datetime(t)) {
-            Ok(at) => (at.hour().unsigned_abs(), at.minute().unsigned_abs(), at.second().unsigned_abs()),
-            Err(_) => {
-                let seconds = t.millis().div_euclid(1000).rem_euclid(86_400);
-                ((seconds / 3600) as u8, (seconds / 60 % 60) as u8, (seconds % 60) as u8)
-            }
-        }
+        let Ok(at) = jiff::Timestamp::from_millisecond(t.millis()).map(|t| self.0.to_datetime(t)) else {
+            let seconds = t.millis().div_euclid(1000).rem_euclid(86_400);
+            return ((seconds / 3600) as u8, (seconds / 60 % 60) as u8, (seconds % 60) as u8);
+        };
+        (at.hour().unsigned_abs(), at.minute().unsigned_abs(), at.second().unsigned_abs())
     }
 
     /// What it is called then: `UTC`, `CET`, `+05:30`.

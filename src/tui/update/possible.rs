@@ -66,7 +66,7 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
         },
         Action::Day if !on_workloads(state) => Err("a day is planned for a workload: go to the overview first".into()),
         Action::Day if state.view == View::Day => nothing(),
-        Action::Explain | Action::Day => here.some_row(),
+        Action::Explain | Action::Day | Action::Copy => here.some_row(),
         Action::Mark if !on_workloads(state) => Err("only workloads can be marked: go to the overview first".into()),
         Action::Note if !on_workloads(state) && state.marked.is_empty() => {
             Err("a note is of a workload: go to the overview first".into())
@@ -76,7 +76,6 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
             Err("there are no links: write templates under [links] of the configuration".into())
         }
         Action::Mark | Action::Note | Action::Links => here.workload().map(|_| ()).ok_or_else(String::new),
-        Action::Copy => here.some_row(),
         Action::Columns if state.view != View::Overview => nothing(),
         Action::Tour if !state.demo => Err("the tour is part of `highwater demo`".into()),
         Action::Later if state.frozen.is_none() => nothing(),
