@@ -78,7 +78,10 @@ fn guesses_are_marked() {
     assert!(group.contains("a guess: it has the name of the group") && group.contains("~fraud"), "{group}");
     let model = shot(View::Pipeline, Some("fraud/fraud-model"), &ascii);
     assert!(model.contains("fed by what is before it: a guess: MODEL_URL"), "{model}");
-    assert!(model.contains("4 of 4 pods that export its series are its own") && !model.contains("a guess: 4"), "{model}");
+    assert!(
+        model.contains("4 of 4 pods that export its series are its own") && !model.contains("a guess: 4"),
+        "{model}"
+    );
 }
 
 #[test]
