@@ -88,7 +88,7 @@ fn decidable(action: Action, state: &State, picture: &Picture, now: Time) -> Res
     if picture.mode == Mode::Watch {
         return Err("watch is read-only: decisions are made in `highwater operate`".into());
     }
-    if matches!(action, Action::Confirm | Action::ConfirmAt) {
+    if action.is_of_approval() {
         return Err(String::new()); // they belong to the approval dialog
     }
     if state.frozen.is_some() {
