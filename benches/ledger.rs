@@ -9,9 +9,7 @@ use highwater::{
         self, Ledger,
         kafka::{Claim, Shared},
     },
-    model::{
-        Action, ActionId, ActionState, Actor, KafkaSettings, LedgerSettings, PlanHash, Property, Target, Terms, Time,
-    },
+    model::{Action, ActionId, ActionState, Actor, KafkaSettings, LedgerSettings, PlanHash, Property, Target, Time},
 };
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use std::{
@@ -39,13 +37,10 @@ static LONG: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 });
 
 fn action(number: u32, state: ActionState, at: Time) -> Action {
+    let id = ActionId(format!("01HW{number:019}").into());
+    let target = Target::Deployment { namespace: "payments".into(), name: "fraud-scorer".into() };
     Action {
-        id: ActionId(format!("01HW{number:019}").into()),
-        workload: "fraud-scorer".into(),
-        target: Target::Deployment { namespace: "payments".into(), name: "fraud-scorer".into() },
         uid: Some("7f3c21d8-1c7a-4c1b-9c53-0f2c7e0c4a11".into()),
-        from: 6,
-        to: 10,
         plan_hash: PlanHash::of(&[&number.to_string()]),
         state,
         actor: actor(),
@@ -55,11 +50,9 @@ fn action(number: u32, state: ActionState, at: Time) -> Action {
         evidence:
             "demand 9.8k/s, p80 15.1k/s; 930/s per replica from 41 observations; staying costs 19.8, 10 costs 8.1"
                 .into(),
-        created: START,
         updated: at,
         expires: at.plus(300.0),
-        verify_by: None,
-        terms: Terms::default(),
+        ..Action::proposed(id, "fraud-scorer".into(), target, (6, 10), START)
     }
 }
 
@@ -83,8 +76,8 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Approves a proposed action and records the intent.
 fn intend(ledger: &mut Ledger, number: u32) -> u64 {
-    ledger.record(&action(number, ActionState::Approved, START)).expect("approved");
-    ledger.record(&action(number, ActionState::Applying, START)).expect("the intent")
+    let steps = [ActionState::Approved, ActionState::Applying].map(|state| action(number, state, START));
+    ledger.record_all(&steps).expect("approved, and the intent")
 }
 
 /// What comes behind the write, so that the target is free for the next one.
@@ -153,7 +146,7 @@ fn approve_to_request_shared(bencher: Bencher<'_, '_>) {
         .bench_local_values(|number| {
             let seq = intend(&mut ledger.borrow_mut(), number);
             shared.publish(seq);
-            assert_eq!(runtime.block_on(shared.claim(seq)), Claim::Won);
+            assert_eq!(runtime.block_on(shared.claim(seq, &ActionId(format!("01HW{number:019}").into()))), Claim::Won);
             // The end is recorded, not waited for; the input of the next sample waits.
             shared.publish(done(&mut ledger.borrow_mut(), number));
         });

@@ -4,7 +4,7 @@ use crate::real::kubernetes::{Namespace, kubernetes, wait};
 use highwater::{
     act::{Actuator, Leases, NoLease, Outcome, Told},
     engine::Gate,
-    model::{Action, ActionId, ActionState, Actor, Label, LeaseUse, LedgerSettings, PlanHash, Target, Terms, Time},
+    model::{Action, ActionId, ActionState, Actor, Label, LeaseUse, LedgerSettings, Target, Time},
     process::Clock,
     source::kubernetes::connect_to_change,
 };
@@ -14,6 +14,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
+use std::time::Instant;
 
 async fn actuator(space: &Namespace, user: &str) -> Actuator {
     let client = connect_to_change(&space.server.settings(user, &[&space.name])).await.unwrap();
@@ -103,25 +104,10 @@ async fn a_lease_that_nobody_renews_lapses_and_one_that_may_not_be_had_is_told()
 }
 
 fn action(space: &Namespace) -> Action {
-    let now = Time::now();
     Action {
-        id: ActionId("01TEST".into()),
-        workload: "web".into(),
-        target: web(space),
-        uid: None,
-        from: 1,
-        to: 2,
-        plan_hash: PlanHash::of(&["x"]),
         state: ActionState::Applying,
         actor: Actor { server_user: Some("alice".into()), ..Actor::default() },
-        reason: "test".into(),
-        request: "PATCH".into(),
-        evidence: "none".into(),
-        created: now,
-        updated: now,
-        expires: now.plus(60.0),
-        verify_by: None,
-        terms: Terms::default(),
+        ..Action::proposed(ActionId("01TEST".into()), "web".into(), web(space), (1, 2), Time::now())
     }
 }
 
@@ -138,6 +124,7 @@ async fn nothing_is_written_while_somebody_else_decides() {
         leases: Some(leases.clone()),
         settings: LedgerSettings { lease, ..LedgerSettings::default() },
         protected: false,
+        intended: Instant::now(),
     };
     let pass = async |gate: Gate| gate.pass(&action(&space), async { Outcome::Applied }).await;
     let refused = pass(gate(&alice, LeaseUse::WhenAllowed)).await;

@@ -63,6 +63,8 @@ pub struct Plan {
 pub struct Offer {
     /// What is written.
     pub lever: Lever,
+    /// The count that it leads to: the one that was asked for, or the present one where that is only kept.
+    pub to: u32,
     /// What it does and what it leaves behind, for the dialog.
     pub words: Label,
 }

@@ -240,15 +240,21 @@ impl Config {
         self.workloads.iter().filter_map(|w| self.joined(w)).collect()
     }
 
-    fn joined(&self, w: &WorkloadConfig) -> Option<Workload> {
-        let source = self.source_of(w)?;
-        let id = match w.kind {
-            WorkloadKind::Brokers => source.clone(), // the pool of a cluster is the cluster's
+    /// What a workload is about: kind, source (`None`: none is configured) and name in it.
+    fn about(&self, w: &WorkloadConfig) -> (WorkloadKind, Option<Label>, Label) {
+        let source = self.source_of(w);
+        let id = match (w.kind, &source) {
+            (WorkloadKind::Brokers, Some(source)) => source.clone(), // the pool of a cluster is the cluster's
             _ => w.id.clone().unwrap_or_else(|| w.name.clone()),
         };
+        (w.kind, source, id)
+    }
+
+    fn joined(&self, w: &WorkloadConfig) -> Option<Workload> {
+        let (kind, source, id) = self.about(w);
         Some(Workload {
             name: w.name.clone(),
-            entity: Entity { kind: w.kind, source, id },
+            entity: Entity { kind, source: source?, id },
             target: w.target.clone(),
             limits: w.limits.unwrap_or_default(),
             slo: w.slo.clone(),

@@ -184,6 +184,21 @@ fn workloads(root: &Section<'_>, config: &mut Config) {
         if !names.insert(w.name.clone()) {
             s.wrong("name", format!("{:?} is the name of another workload too: names are unique", w.name.as_str()));
         }
+        // Two counts for one demand: each would be planned as if it alone carried all of it.
+        let about = config.about(&w);
+        if let Some(other) = config.workloads.iter().find(|o| config.about(o) == about && o.name != w.name) {
+            let (kind, source, id) = about;
+            let of = source.map_or_else(String::new, |source| format!(" of {source}"));
+            s.wrong(
+                "name",
+                format!(
+                    "{} {id}{of} is what workload {} is about too: its demand cannot be planned for twice; leave one out, or \
+                     give each a group of its own",
+                    kind.name(),
+                    other.name
+                ),
+            );
+        }
         config.workloads.push(w);
     }
 }

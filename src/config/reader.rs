@@ -63,7 +63,7 @@ impl<'a> Doc<'a> {
     /// Notes a problem at a byte offset.
     pub(super) fn problem(&self, offset: Option<usize>, key: impl Into<String>, what: impl Into<String>) {
         let line = offset.map_or(0, |o| self.line_of(o));
-        self.problems.borrow_mut().push(Problem { line, key: key.into(), what: what.into() });
+        self.problems.borrow_mut().push(Problem { line, key: within(key.into()), what: within(what.into()) });
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
@@ -71,6 +71,14 @@ impl<'a> Doc<'a> {
         list.sort_by_key(|p| p.line);
         list
     }
+}
+
+/// A sentence without the middle of what is too long to read: a value that is repeated in it may be anything.
+fn within(text: String) -> String {
+    const EITHER_END: usize = 400;
+    let mut ends = text.char_indices().map(|(at, _)| at);
+    let (Some(from), Some(to)) = (ends.nth(EITHER_END), ends.nth_back(EITHER_END)) else { return text };
+    format!("{}…{}", &text[..from], &text[to..])
 }
 
 /// One table of the document; remembers which keys were asked for, so that [`Section::finish`] can name the others.

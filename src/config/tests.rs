@@ -222,6 +222,22 @@ workloads = ["training", "chat"]
     }
 }
 
+/// Demand, history and plan are the group's: two counts for it would each be planned as if they carried it alone.
+#[test]
+fn a_group_has_one_workload() {
+    let text = |second: &str| {
+        format!(
+            "[kafka.k]\n\"bootstrap.servers\" = \"k:1\"\n[kafka.l]\n\"bootstrap.servers\" = \"l:1\"\n\
+             [[workload]]\nname = \"stable\"\ngroup = \"orders\"\n[[workload]]\nname = \"canary\"\n{second}"
+        )
+    };
+    let told = Config::parse(&text("group = \"orders\"\n"), "x.toml", true).unwrap_err().to_string();
+    assert!(told.contains("x.toml:9") && told.contains("orders of k is what workload stable is about too"), "{told}");
+    for other in ["group = \"orders\"\nkafka = \"l\"\n", "group = \"orders-canary\"\n", ""] {
+        assert!(Config::parse(&text(other), "x.toml", true).is_ok(), "{other}");
+    }
+}
+
 /// The worst that a panic or a careless log line could print of a configuration.
 #[test]
 fn no_secret_shows_in_the_debug_form_of_a_configuration() {

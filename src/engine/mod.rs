@@ -25,7 +25,7 @@ mod tests;
 mod view;
 mod watch;
 
-pub use approve::Gate;
+pub use approve::{BEGIN_WITHIN, Gate};
 pub use role::{Operating, Watching};
 pub use run::{Handle, operate, watch};
 

@@ -14,7 +14,7 @@ use crate::{
     advise::{self, Allowance, Input, Learned, budget, day},
     history::History,
     model::{
-        Action, Advice, Budget, DayPlan, Entity, Label, Pipeline, Role, Sample, SignalKey, Time, Workload,
+        Action, ActionState, Advice, Budget, DayPlan, Entity, Label, Pipeline, Role, Sample, SignalKey, Time, Workload,
         WorkloadKind, WorkloadState, WorkloadView,
     },
 };
@@ -26,15 +26,10 @@ use std::{
 
 /// A forecast is used again for this long, seconds: models of a 15 s step do not change faster.
 const FORECAST_LIFE: f64 = 60.0;
-/// Wall time for new forecasts in one pass; the rest keep their older ones until the next pass.
-const FORECAST_BUDGET: Duration = Duration::from_millis(400);
-
 /// Seconds for which the plan of a day is shown before it is made anew.
 const DAY_LIFE: f64 = 900.0;
 /// Days that are planned in one go at most, a second of work each: what is made is soon on screen.
 const DAYS: usize = 2;
-/// Wall time for new advice in one pass: with thousands of groups they take turns, and the screen does not wait.
-const ADVICE_BUDGET: Duration = Duration::from_secs(1);
 /// Seconds between two prunings of what is kept in memory.
 const PRUNE: f64 = 60.0;
 /// Seconds between two savings of what was learned.
@@ -42,10 +37,26 @@ const LESSON: f64 = 300.0;
 /// A clock that runs backwards by more than this was set, seconds.
 const SET_BACK: f64 = 5.0;
 
+/// Wall time that one pass may take: with thousands of groups they take turns, and the screen does not wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WallTime {
+    /// For new forecasts; the rest keep their older ones until the next pass.
+    pub(super) forecasts: Duration,
+    /// For new advice.
+    pub(super) advice: Duration,
+}
+
+impl Default for WallTime {
+    fn default() -> Self {
+        Self { forecasts: Duration::from_millis(400), advice: Duration::from_secs(1) }
+    }
+}
+
 /// What a pass keeps for the next one.
 #[derive(Default)]
 pub(super) struct Memory {
     history: History,
+    pub(super) wall_time: WallTime,
     at: Time,
     pruned: Time,
     /// When what was learned was last given away to be kept.
@@ -127,12 +138,14 @@ impl Memory {
         self.pipelines = Arc::new(discover::pipelines(given.pipelines, &workloads, given.latest));
         self.turn += 1;
         self.waiting = 0;
-        workloads.sort_by_cached_key(|w| self.turns.get(&w.entity).copied());
+        let deciding = deciding(given.actions);
+        workloads.sort_by_cached_key(|w| (!deciding.contains(&w.name), self.turns.get(&w.entity).copied()));
         if given.now.since(self.pruned) >= PRUNE {
             self.prune(&workloads, given.now);
         }
         let began = Instant::now();
-        let mut rows: Vec<Row> = workloads.into_iter().map(|w| self.row(w, given, began)).collect();
+        let urgent = |w: &Workload| deciding.contains(&w.name);
+        let mut rows: Vec<Row> = workloads.into_iter().map(|w| self.row(urgent(&w), w, given, began)).collect();
         self.share_out(&mut rows, given);
         self.due = self.days_due(&rows, given);
         let mut views: Vec<_> = rows.into_iter().map(|row| Arc::new(self.view(row, given))).collect();
@@ -175,8 +188,9 @@ impl Memory {
         self.waiting
     }
 
-    /// A workload with its state and its advice, as if nobody shared anything with it.
-    fn row(&mut self, workload: Arc<Workload>, given: &Given<'_>, began: Instant) -> Row {
+    /// A workload with its state and its advice, as if nobody shared anything with it. An urgent one is advised whatever
+    /// time the pass has left.
+    fn row(&mut self, urgent: bool, workload: Arc<Workload>, given: &Given<'_>, began: Instant) -> Row {
         let now = given.now;
         let changed = self.last_change(&workload, given);
         let state = discover::state(&workload, given.latest, changed, now);
@@ -190,7 +204,8 @@ impl Memory {
         let old = before.as_deref();
         let forecast = old.and_then(|a| a.forecast.as_ref());
         let spent = began.elapsed();
-        let (may_forecast, may_advise) = (spent < FORECAST_BUDGET, spent < ADVICE_BUDGET);
+        let (may_forecast, may_advise) =
+            (urgent || spent < self.wall_time.forecasts, urgent || spent < self.wall_time.advice);
         let usable = forecast.filter(|f| now.since(f.at) < FORECAST_LIFE || !may_forecast);
         let taught = self.taught.entry(workload.entity.clone()).or_default();
         taught.look_at(&state);
@@ -340,6 +355,13 @@ impl Memory {
         self.counts.insert(workload.entity.clone(), next);
         next.1
     }
+}
+
+/// Workloads that somebody is deciding about: an approval is judged by the advice of now, and so that is not to be missing
+/// for want of time.
+fn deciding(actions: &[Action]) -> HashSet<&Label> {
+    let open = |a: &&Action| matches!(a.state, ActionState::Proposed | ActionState::Approved);
+    actions.iter().filter(open).map(|a| &a.workload).collect()
 }
 
 /// What was said before, while it is still about what is true now.

@@ -2,15 +2,16 @@
 
 use super::{
     latest::{Latest, Samples},
-    pass::{Given, Memory},
+    pass::{Given, Memory, WallTime},
 };
 use crate::model::{
-    Group, GroupPartition, GroupState, GroupType, KafkaCluster, Label, Member, Observation, Partition, Role, Severity,
-    Time, Topic, WorkloadView,
+    Action, ActionId, Group, GroupPartition, GroupState, GroupType, KafkaCluster, Label, Member, Observation,
+    Partition, Role, Severity, Target, Time, Topic, WorkloadView,
 };
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 /// A partition as it is told: log end (`None`: the leader is silent) and committed offset.
@@ -92,9 +93,13 @@ struct Desk {
 
 impl Desk {
     fn see(&mut self, cluster: KafkaCluster) -> Vec<Arc<WorkloadView>> {
+        self.see_with(cluster, &[])
+    }
+
+    fn see_with(&mut self, cluster: KafkaCluster, actions: &[Action]) -> Vec<Arc<WorkloadView>> {
         let (now, mut samples) = (cluster.at, Samples::default());
         self.latest.apply(Observation::Kafka(Arc::new(cluster)), &mut samples);
-        let (configured, actions, snoozed) = ([], [], HashMap::new());
+        let (configured, snoozed) = ([], HashMap::new());
         self.memory.pass(&Given {
             latest: &self.latest,
             samples,
@@ -104,7 +109,7 @@ impl Desk {
             days: &HashMap::new(),
             snoozed: &snoozed,
             confirmed: &Default::default(),
-            actions: &actions,
+            actions,
             now,
         })
     }
@@ -222,6 +227,27 @@ fn a_clock_set_back_leaves_nothing_in_the_future() {
             assert!(signal.now.as_ref().is_none_or(|r| r.at <= now.plus(60.0)), "{signal:?}");
         }
     }
+}
+
+#[test]
+fn a_workload_that_is_being_decided_about_is_advised_however_little_time_there_is() {
+    let mut desk = Desk::default();
+    desk.memory.wall_time = WallTime { forecasts: Duration::ZERO, advice: Duration::ZERO };
+    let groups = [("asked".into(), vec![(Some(10), 5)]), ("other".into(), vec![(Some(10), 5)])];
+    let at = Time::from_secs(1e9);
+    let target = Target::Command("pool".into());
+    let asked = Action::proposed(ActionId("a".into()), "asked".into(), target, (1, 2), at);
+    let waits = |desk: &mut Desk, actions: &[Action]| {
+        let views = desk.see_with(cluster(at, &groups), actions);
+        let why = |v: &Arc<WorkloadView>| v.advice.recommendation.as_ref().err().cloned().unwrap_or_default();
+        views
+            .iter()
+            .filter(|v| why(v).contains("waits for its turn"))
+            .map(|v| v.workload.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waits(&mut desk, &[]).len(), 2);
+    assert_eq!(waits(&mut desk, &[asked]), [Label::new("other")]);
 }
 
 #[test]

@@ -28,8 +28,8 @@ impl Operator {
 
     fn line(&mut self, action: &Action) -> Record {
         self.seq += 1;
-        let mut entry = Entry::of_action(action, self.seq, &self.prev);
-        entry.seal().unwrap();
+        let mut entry = Entry::of_action(action);
+        entry.seal(self.seq, &self.prev).unwrap();
         self.prev.clone_from(&entry.hash);
         Record { ledger: self.ledger.clone(), entry }
     }

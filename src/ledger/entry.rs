@@ -61,11 +61,11 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The next entry of a chain about an action, not yet sealed.
-    pub(super) fn of_action(action: &Action, seq: u64, prev: &str) -> Self {
+    /// An entry about an action, not yet sealed.
+    pub(super) fn of_action(action: &Action) -> Self {
         Self {
             v: VERSION,
-            seq,
+            seq: 0,
             at: action.updated,
             action: Some(action.id.clone()),
             workload: Some(action.workload.clone()),
@@ -82,16 +82,16 @@ impl Entry {
             expires: Some(action.expires),
             verify_by: action.verify_by,
             terms: action.terms.clone(),
-            prev: prev.to_owned(),
+            prev: String::new(),
             hash: String::new(),
         }
     }
 
-    /// The next entry of a chain about the ledger itself, not yet sealed.
-    pub(super) fn of_note(text: &str, actor: &Actor, at: Time, seq: u64, prev: &str) -> Self {
+    /// An entry about the ledger itself, not yet sealed.
+    pub(super) fn of_note(text: &str, actor: &Actor, at: Time) -> Self {
         Self {
             v: VERSION,
-            seq,
+            seq: 0,
             at,
             action: None,
             workload: None,
@@ -108,13 +108,15 @@ impl Entry {
             expires: None,
             verify_by: None,
             terms: Terms::default(),
-            prev: prev.to_owned(),
+            prev: String::new(),
             hash: String::new(),
         }
     }
 
-    /// Computes the hash and returns the line to write, newline included.
-    pub(super) fn seal(&mut self) -> Result<String, serde_json::Error> {
+    /// Makes it number `seq` of a chain that ended in `prev`; returns the line to write, newline included.
+    pub(super) fn seal(&mut self, seq: u64, prev: &str) -> Result<String, serde_json::Error> {
+        self.seq = seq;
+        prev.clone_into(&mut self.prev);
         self.hash = String::new();
         let open = serde_json::to_string(self)?;
         let body = open.strip_suffix(EMPTY_HASH).unwrap_or(&open);

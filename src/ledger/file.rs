@@ -176,7 +176,19 @@ impl Ledger {
     /// Refused: a step that [`machine::may_follow`] does not know, and a second action under way on one target. After a
     /// failed write nothing more is written by this process: what the disk holds is no longer known.
     pub fn record(&mut self, action: &Action) -> Result<u64, LedgerError> {
-        let before = self.actions.get(&action.id).map(|a| a.state);
+        self.record_all(std::slice::from_ref(action))
+    }
+
+    /// Records several steps by one write and one sync: all of them, or after a crash the first few.
+    pub fn record_all(&mut self, steps: &[Action]) -> Result<u64, LedgerError> {
+        for (i, action) in steps.iter().enumerate() {
+            let earlier = steps.iter().take(i).rfind(|a| a.id == action.id);
+            self.may_record(earlier.or_else(|| self.actions.get(&action.id)).map(|a| a.state), action)?;
+        }
+        self.append(steps.iter().map(Entry::of_action).collect())
+    }
+
+    fn may_record(&self, before: Option<ActionState>, action: &Action) -> Result<(), LedgerError> {
         if !machine::may_follow(before, action.state) {
             return Err(LedgerError::Story { id: action.id.clone(), before, after: action.state });
         }
@@ -186,7 +198,7 @@ impl Ledger {
             let (target, other, state) = (action.target.clone(), other.id.clone(), other.state);
             return Err(LedgerError::Busy { target, other, state });
         }
-        self.append(Entry::of_action(action, self.seq + 1, &self.head))
+        Ok(())
     }
 
     /// Takes another operator's action from the shared ledger into this one, as it stands there, to go on with it.
@@ -196,7 +208,7 @@ impl Ledger {
         if !self.actions.contains_key(&action.id) {
             // Its first entry here says who asked, as the first one there does.
             let actor = action.terms.asked_by.clone().unwrap_or_else(|| action.actor.clone());
-            self.append(Entry::of_action(&Action { actor, ..action.clone() }, self.seq + 1, &self.head))?;
+            self.append(vec![Entry::of_action(&Action { actor, ..action.clone() })])?;
         }
         Ok(())
     }
@@ -219,7 +231,7 @@ impl Ledger {
 
     /// Records a sentence about the ledger or the operator that is about no action.
     pub fn note(&mut self, text: &str, at: Time) -> Result<u64, LedgerError> {
-        self.append(Entry::of_note(text, &self.actor, at, self.seq + 1, &self.head))
+        self.append(vec![Entry::of_note(text, &self.actor, at)])
     }
 
     /// Every action of this ledger, by its identity.
@@ -260,20 +272,27 @@ impl Ledger {
         &self.path
     }
 
-    fn append(&mut self, mut entry: Entry) -> Result<u64, LedgerError> {
+    /// Puts entries behind the chain; answers with the number of the last.
+    fn append(&mut self, mut entries: Vec<Entry>) -> Result<u64, LedgerError> {
         if let Some(why) = &self.broken {
             return Err(LedgerError::ReadOnly(why.clone()));
         }
-        let line = entry.seal()?;
-        self.write(line.as_bytes())?;
-        if self.root.is_empty() {
-            self.root.clone_from(&entry.hash);
+        let (mut seq, mut head, mut lines) = (self.seq, self.head.clone(), String::new());
+        for entry in &mut entries {
+            seq += 1;
+            lines += &entry.seal(seq, &head)?;
+            head.clone_from(&entry.hash);
         }
-        self.seq = entry.seq;
-        self.last_at = self.last_at.max(Some(entry.at));
-        self.head.clone_from(&entry.hash);
-        fold_one(&mut self.actions, &entry);
-        Ok(entry.seq)
+        self.write(lines.as_bytes())?;
+        (self.seq, self.head) = (seq, head);
+        for entry in &entries {
+            if self.root.is_empty() {
+                self.root.clone_from(&entry.hash);
+            }
+            self.last_at = self.last_at.max(Some(entry.at));
+            fold_one(&mut self.actions, entry);
+        }
+        Ok(seq)
     }
 
     /// Writes and syncs; after a failure the ledger is closed for writing.

@@ -7,7 +7,7 @@
 //! real one; only its surroundings are modelled.
 
 use super::machine::{
-    Event, SETTLE, Transition, may_follow, next,
+    Event, Look, SETTLE, Transition, may_follow, next,
     tests::{approve, proposed},
 };
 use crate::model::{Action, ActionState, Replicas};
@@ -173,7 +173,9 @@ impl World {
                     origin: "".into(),
                     uid: action.uid.clone(),
                 };
-                let look = Event::Observed { replicas, writer: None, verify_by: NOW.plus(120.0), waited };
+                let verify_by = NOW.plus(120.0);
+                let look =
+                    Event::Observed(Look { replicas, lever: None, writer: None, verify_by, expects: None, waited });
                 all.extend(self.after(i, &look));
                 if !o.settled {
                     all.push(self.with(i, |o| {

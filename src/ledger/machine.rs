@@ -15,7 +15,11 @@
 //! Instants come from a clock that never goes back ([`super::Forward`]); how long something lasted is measured apart
 //! from it, so that a clock that somebody sets ends no wait early.
 
-use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Replicas, Second, Terms, Time};
+mod look;
+
+pub use look::Look;
+
+use crate::model::{Action, ActionId, ActionState, Actor, Label, PlanHash, Second, Terms, Time};
 
 /// How long after a write of unknown outcome the target must still show the old count before the write counts as lost.
 /// An API server gives a request 60 s (`--request-timeout`); until then it may still land. Seconds.
@@ -95,18 +99,8 @@ pub enum Event {
         /// What happened.
         reason: Label,
     },
-    /// The target was looked at. `writer`: who last wrote the count, where the server says so (a hint only).
-    Observed {
-        /// What it has now.
-        replicas: Replicas,
-        /// Manager that last wrote the count.
-        writer: Option<Label>,
-        /// Until when it must be ready, if this shows that a lost write did arrive.
-        verify_by: Time,
-        /// Seconds from the record of the present state to the beginning of this look, by a clock that nobody can set.
-        /// Negative: the look is older than the state and says nothing about it.
-        waited: f64,
-    },
+    /// The target was looked at.
+    Observed(Look),
     /// A linked action puts the old count back.
     RollBack {
         /// Who.
@@ -131,7 +125,7 @@ impl Event {
             Self::Accepted { .. } => "be accepted by the target",
             Self::Refused { .. } => "be refused by the target",
             Self::Lost { .. } => "be lost",
-            Self::Observed { .. } => "be observed",
+            Self::Observed(_) => "be observed",
             Self::RollBack { .. } => "be rolled back",
             Self::Restart => "survive a restart",
         }
@@ -285,13 +279,9 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
         }
         (Applying, Event::Lost { reason }) => Ok(step.to(Unknown, format!("outcome unknown: {reason}"))),
         // A look from before the state says nothing about it.
-        (Unknown | Applied, Event::Observed { waited, .. }) if *waited < 0.0 => Ok(Transition::Wait),
-        (Unknown, Event::Observed { replicas, writer, verify_by, waited }) => {
-            Ok(step.reconcile(replicas, writer.as_ref(), *verify_by, *waited))
-        }
-        (Applied, Event::Observed { replicas, writer, waited, .. }) => {
-            Ok(step.verify(replicas, writer.as_ref(), *waited))
-        }
+        (Unknown | Applied, Event::Observed(look)) if look.waited < 0.0 => Ok(Transition::Wait),
+        (Unknown, Event::Observed(look)) => Ok(step.reconcile(look)),
+        (Applied, Event::Observed(look)) => Ok(step.verify(look)),
         (Applied, Event::Expire) => match action.verify_by {
             Some(by) if now >= by => Ok(step.to(Failed, format!("could not be seen ready by {by}"))),
             Some(by) => Err(Refusal::NotYet { expires: by }),
@@ -324,12 +314,17 @@ fn lacking<T>(who: impl Into<Label>) -> Result<T, Refusal> {
     Err(Refusal::SecondPerson { who: who.into() })
 }
 
+/// Which servers say who somebody is. Kafka maps a client certificate to a principal by rules of its own
+/// (`ssl.principal.mapping.rules`), under which two certificates may be one person, and has no request that asks for it.
+const WHO_SAYS: &str =
+    "Kubernetes does, and Kafka where one logs in by SASL (by a client certificate alone it does not)";
+
 /// Whether a server says who `actor` is: somebody else could not be told from them otherwise.
 fn vouched(actor: &Actor) -> Result<(), Refusal> {
     if actor.server_user.is_some() {
         Ok(())
     } else {
-        lacking("no server says who you are, so nobody can be the second")
+        lacking(format!("no server says who you are, so nobody can be the second; {WHO_SAYS}"))
     }
 }
 
@@ -342,7 +337,9 @@ pub fn may_second(action: &Action, actor: &Actor) -> Result<(), Refusal> {
     let Some(asked) = &action.terms.asked_by else { return lacking("it is not known who asked for it") };
     match (&asked.server_user, &actor.server_user) {
         (None, _) => lacking("no server says who asked for it, so nobody can be known to be another person"),
-        (_, None) => lacking("no server says who you are, so you cannot be known to be another person"),
+        (_, None) => {
+            lacking(format!("no server says who you are, so you cannot be known to be another person; {WHO_SAYS}"))
+        }
         (Some(_), Some(_)) if asked.vouched_by != actor.vouched_by => {
             let by = |a: &Actor| a.vouched_by.as_ref().map_or("nobody".to_owned(), ToString::to_string);
             let (theirs, yours) = (by(asked), by(actor));
@@ -412,67 +409,6 @@ impl Step<'_> {
             ..self.action.clone()
         };
         Transition::To(Box::new(action))
-    }
-
-    fn reverted(&self, by: Option<&Label>, count: u32) -> Transition {
-        let who = by.map_or(String::new(), |w| format!(" by {w}"));
-        let action = Action {
-            state: ActionState::Failed,
-            reason: Label::new(&format!("reverted{who}: the count is {count} now")),
-            updated: self.now,
-            terms: Terms { reverted_by: Some(by.cloned().unwrap_or("?".into())), ..self.action.terms.clone() },
-            ..self.action.clone()
-        };
-        Transition::To(Box::new(action))
-    }
-
-    /// Whether `replicas` is another object under the same name. Two unknown identities count as the same.
-    fn is_another(&self, replicas: &Replicas) -> bool {
-        matches!((&self.action.uid, &replicas.uid), (Some(ours), Some(theirs)) if ours != theirs)
-    }
-
-    /// Finds out what became of a write whose answer was lost.
-    fn reconcile(&self, seen: &Replicas, writer: Option<&Label>, verify_by: Time, waited: f64) -> Transition {
-        let Action { from, to, .. } = self.action;
-        if self.is_another(seen) {
-            return self.to(ActionState::Failed, "the object was made again under the same name");
-        }
-        let who = writer.map_or(String::new(), |w| format!(", last written by {w}"));
-        if seen.desired == *to {
-            return self.verified_by(verify_by, format!("the count is {to}, as asked for{who}"));
-        }
-        if waited < SETTLE {
-            return Transition::Wait; // the request may still land
-        }
-        if seen.desired == *from {
-            return self.to(
-                ActionState::Failed,
-                format!("not applied: the count is {from} after {SETTLE} s{who}; nothing is tried again by itself"),
-            );
-        }
-        self.to(ActionState::Failed, format!("the count is {}, neither {from} nor {to}{who}", seen.desired))
-    }
-
-    /// Watches an accepted write until it is ready.
-    fn verify(&self, seen: &Replicas, writer: Option<&Label>, waited: f64) -> Transition {
-        let Action { from, to, verify_by, .. } = self.action;
-        if self.is_another(seen) {
-            return self.to(ActionState::Failed, "the object was made again under the same name");
-        }
-        if seen.desired != *to {
-            return self.reverted(writer, seen.desired);
-        }
-        // Going up, surplus pods of a roll-out do no harm; going down, the surplus must be gone.
-        let ready = if to > from { seen.ready >= *to } else { seen.ready == *to };
-        if ready && waited >= HOLD {
-            return self.to(ActionState::Verified, format!("{} of {to} ready, and the count stayed", seen.ready));
-        }
-        match verify_by {
-            Some(by) if self.now >= *by && !ready => {
-                self.to(ActionState::Failed, format!("{} of {to} ready by {by}", seen.ready))
-            }
-            _ => Transition::Wait,
-        }
     }
 }
 

@@ -1,30 +1,20 @@
 //! The machine under arbitrary events, and what a reader of an action's story relies on.
 
 use super::{super::Forward, *};
-use crate::model::Target;
+use crate::model::{LeverState, Replicas, Target};
 use proptest::prelude::*;
 
 const START: Time = Time::from_millis(1_800_000_000_000);
 
 pub(crate) fn proposed(id: &str) -> Action {
+    let target = Target::Deployment { namespace: "payments".into(), name: "fraud-scorer".into() };
     Action {
-        id: ActionId(Label::new(id)),
-        workload: "fraud-scorer".into(),
-        target: Target::Deployment { namespace: "payments".into(), name: "fraud-scorer".into() },
         uid: Some("u-1".into()),
-        from: 6,
-        to: 10,
         plan_hash: PlanHash::of(&["plan", id]),
-        state: ActionState::Proposed,
-        actor: Actor::default(),
         reason: "lag grows".into(),
         request: "PATCH …".into(),
         evidence: "demand 9.8k records/s".into(),
-        created: START,
-        updated: START,
-        expires: START.plus(300.0),
-        verify_by: None,
-        terms: crate::model::Terms::default(),
+        ..Action::proposed(ActionId(Label::new(id)), "fraud-scorer".into(), target, (6, 10), START)
     }
 }
 
@@ -35,7 +25,12 @@ fn seen(desired: u32, ready: u32, at: Time) -> Replicas {
 /// A look that began `waited` seconds after the state was recorded.
 fn observed(desired: u32, ready: u32, waited: f64) -> Event {
     let at = START.plus(waited);
-    Event::Observed { replicas: seen(desired, ready, at), writer: None, verify_by: at.plus(120.0), waited }
+    look(seen(desired, ready, at), None, waited)
+}
+
+fn look(replicas: Replicas, lever: Option<LeverState>, waited: f64) -> Event {
+    let verify_by = replicas.at.plus(120.0);
+    Event::Observed(Look { replicas, lever, writer: None, verify_by, expects: None, waited })
 }
 
 pub(crate) fn approve(action: &Action) -> Event {
@@ -132,9 +127,9 @@ proptest! {
                         let (at, _) = approved.expect("approved before");
                         prop_assert!(at <= now && now < after.expires);
                     }
-                    if before.state == ActionState::Unknown && let Event::Observed { waited, replicas, .. } = &event {
-                        prop_assert!(*waited >= 0.0);
-                        let early = *waited < SETTLE && replicas.uid == action.uid;
+                    if before.state == ActionState::Unknown && let Event::Observed(look) = &event {
+                        prop_assert!(look.waited >= 0.0);
+                        let early = look.waited < SETTLE && look.replicas.uid == action.uid;
                         prop_assert!(after.state == ActionState::Applied || !early, "given up before it settled");
                     }
                     action = *after;
@@ -240,12 +235,14 @@ fn verified_means_ready_and_still_there_after_the_autoscalers_have_had_their_say
     let at = |s| START.plus(3.0 + s);
     assert_eq!(next(&applied, &observed(10, 10, 1.0), at(1.0)), Ok(Transition::Wait), "ready, but just written");
     assert_eq!(step(&applied, &observed(10, 10, HOLD), at(HOLD)).state, ActionState::Verified);
-    let taken_back = Event::Observed {
+    let taken_back = Event::Observed(Look {
         replicas: seen(6, 6, at(5.0)),
+        lever: None,
         writer: Some("kube-controller-manager".into()),
         verify_by: at(60.0),
+        expects: None,
         waited: 5.0,
-    };
+    });
     let reverted = step(&applied, &taken_back, at(5.0));
     assert_eq!(reverted.state, ActionState::Failed);
     assert!(reverted.reason.as_str().contains("reverted by kube-controller-manager"), "{}", reverted.reason);
@@ -260,7 +257,7 @@ fn verified_means_ready_and_still_there_after_the_autoscalers_have_had_their_say
 fn another_object_of_the_same_name_is_not_ours() {
     let mut stranger = seen(10, 10, START.plus(60.0));
     stranger.uid = Some("u-2".into());
-    let event = Event::Observed { replicas: stranger, writer: None, verify_by: START.plus(120.0), waited: 57.0 };
+    let event = look(stranger, None, 57.0);
     assert_eq!(step(&applied(), &event, START.plus(60.0)).state, ActionState::Failed);
 }
 
@@ -271,4 +268,33 @@ fn going_down_is_ready_when_the_surplus_is_gone() {
     let at = START.plus(3.0 + HOLD);
     assert_eq!(next(&applied, &observed(6, 8, HOLD), at), Ok(Transition::Wait));
     assert_eq!(step(&applied, &observed(6, 6, HOLD), at).state, ActionState::Verified);
+}
+
+#[test]
+fn where_a_bound_was_written_the_bound_is_what_is_looked_for() {
+    use LeverState::{Before, Gone, Other, Written};
+    let (applied, at) = (applied(), START.plus(3.0 + HOLD));
+    let as_if = |action: &Action, lever, count| next(action, &look(seen(count, count, at), Some(lever), HOLD), at);
+    let state = |action: &Action, lever, count| as_if(action, lever, count).unwrap().action().map(|a| a.state);
+    assert_eq!(state(&applied, Written, 8), None, "the autoscaler is on its way");
+    assert_eq!(state(&applied, Written, 12), Some(ActionState::Verified), "the metrics may ask for more");
+    for moved in [Before, Other("hpa/a/b has 3 now".into()), Gone] {
+        let after = as_if(&applied, moved.clone(), 10).unwrap().action().unwrap();
+        assert!(after.state == ActionState::Failed && after.terms.reverted_by.is_some(), "{moved:?}: {}", after.reason);
+    }
+    let lowered = Action { from: 10, to: 6, ..applied.clone() };
+    assert_eq!(state(&lowered, Written, 10), Some(ActionState::Verified), "the metrics decide how far it goes");
+    // What only keeps a count has the same one before and after, and the look tells which of the two it is.
+    let kept = Action { from: 6, to: 6, ..applied };
+    assert_eq!(state(&kept, Written, 5), None, "fewer are ready than it is to keep");
+    assert_eq!(state(&kept, Written, 9), Some(ActionState::Verified));
+    assert_eq!(state(&kept, Before, 6), Some(ActionState::Failed));
+    let lost = Action { state: ActionState::Unknown, ..kept.clone() };
+    let late = START.plus(100.0);
+    let after = |lever| step(&lost, &look(seen(6, 6, late), Some(lever), SETTLE), late);
+    assert_eq!(after(Written).state, ActionState::Applied);
+    assert!(after(Before).reason.as_str().starts_with("not applied"), "{}", after(Before).reason);
+    let mut back = kept;
+    back.terms.undoes = Some(ActionId("a".into()));
+    assert_eq!(state(&back, Written, 2), Some(ActionState::Verified), "what was kept may go");
 }

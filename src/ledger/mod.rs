@@ -29,8 +29,8 @@ pub fn write_unsynced(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let (mut prev, mut text) = (entry::ROOT.to_owned(), String::new());
     for (seq, action) in (1..).zip(actions) {
-        let mut entry = Entry::of_action(&action, seq, &prev);
-        text += &entry.seal()?;
+        let mut entry = Entry::of_action(&action);
+        text += &entry.seal(seq, &prev)?;
         prev = entry.hash;
     }
     let path = dir.join(FILE);

@@ -1,6 +1,6 @@
 //! A decision being carried out, and what an operator asks for.
 
-use super::{Confirm, Found, Label, Lever, PlanHash, Target, Time};
+use super::{Confirm, Found, Label, Lever, PlanHash, Role, Target, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -114,7 +114,7 @@ pub enum Second {
 }
 
 /// What an action was agreed under besides its counts. Absent in most; new kinds of agreement go here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Terms {
     /// Who asked first; the ledger reads it from the action's first entry.
@@ -138,6 +138,24 @@ pub struct Terms {
     /// The target is protected: another person than who asked approves. Absent: one is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second: Option<Second>,
+    /// What it should do, said when its replicas were ready; absent: nothing can be promised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expects: Option<Expected>,
+}
+
+/// How a signal should react to a change that is ready.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Which: backlog or latency.
+    pub role: Role,
+    /// What it was when the replicas were ready.
+    pub before: f64,
+    /// What it should be at most when it is looked at.
+    pub at_most: f64,
+    /// The prediction itself, for the sentence.
+    pub predicted: f64,
+    /// When to look.
+    pub due: Time,
 }
 
 impl Terms {
@@ -187,6 +205,29 @@ pub struct Action {
 }
 
 impl Action {
+    /// A change as it begins: proposed by nobody in particular, for no reason yet, good for five minutes.
+    pub fn proposed(id: ActionId, workload: Label, target: Target, (from, to): (u32, u32), now: Time) -> Self {
+        Self {
+            plan_hash: PlanHash::of(&[workload.as_str(), &from.to_string(), &to.to_string()]),
+            id,
+            workload,
+            target,
+            uid: None,
+            from,
+            to,
+            state: ActionState::Proposed,
+            actor: Actor::default(),
+            reason: Label::default(),
+            request: Label::default(),
+            evidence: Label::default(),
+            created: now,
+            updated: now,
+            expires: now.plus(300.0),
+            verify_by: None,
+            terms: Terms::default(),
+        }
+    }
+
     /// Whether it puts a bound back that was moved for a surge. It waits beside other changes of its target instead of
     /// standing in their way, and waits for its moment instead of being refused.
     pub fn is_put_back(&self) -> bool {
@@ -216,6 +257,8 @@ pub enum Intent {
         to: u32,
         /// The plan on screen when the key was pressed.
         plan_hash: PlanHash,
+        /// Which of [`Prepared::ways`], where the count has an owner; 0 is the best one.
+        way: usize,
     },
     /// Do what was prepared: the second, different key.
     Confirm {
@@ -293,6 +336,12 @@ pub struct Prepared {
     pub from: u32,
     /// Count it writes.
     pub to: u32,
+    /// The count that was asked for. A way that only keeps the present count leads to another one.
+    pub asked: u32,
+    /// What can be written where the count has an owner, best first, in words; empty: the count itself is written.
+    pub ways: Vec<Label>,
+    /// Which of them this is.
+    pub way: usize,
     /// The exact request, line by line.
     pub request: Vec<Label>,
     /// Who owns the count, in words ("none: no HPA, no ScaledObject").
@@ -321,6 +370,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// The way after this one, and what it does; `None`: there is no other.
+    pub fn next_way(&self) -> Option<(usize, &Label)> {
+        let next = (self.way + 1) % self.ways.len().max(1);
+        self.ways.get(next).filter(|_| next != self.way).map(|words| (next, words))
+    }
+
     /// Whether confirming can do anything.
     pub fn may_confirm(&self, now: Time) -> bool {
         self.refused.is_empty() && self.dry_run.is_ok() && now < self.expires

@@ -82,6 +82,7 @@ actions! {
     Confirm      "confirm"       "do it"     Decide  ["y"]                "In the approval dialog: do what is shown.";
     ConfirmAt    "confirm-at"    "at a time" Decide  ["t"]                "In the approval dialog: do it at a time that you write.";
     ConfirmLink  "confirm-link"  "it is"     Decide  ["L"]                "In the approval dialog: say that a guessed target is the right one.";
+    OtherWay     "other-way" "other way" Decide  ["w"]                "In the approval dialog: write something else that sticks, where an autoscaler owns the count.";
     Undo         "undo"          "undo"      Decide  ["U"]                "Go back to the count before the last change.";
     Explain      "explain"       "explain"   Show    ["e"]                "Show where every number of the recommendation comes from.";
     WhatIf       "what-if"       "what if"   Show    ["w"]                "Play the next half hour: more demand, a consumer lost, a broker lost, slow commits.";
@@ -141,7 +142,7 @@ impl Action {
 
     /// Whether it is done in the approval dialog only, so that its key may do something else on a page.
     pub fn is_of_approval(self) -> bool {
-        matches!(self, Self::Confirm | Self::ConfirmAt)
+        matches!(self, Self::Confirm | Self::ConfirmAt | Self::ConfirmLink | Self::OtherWay)
     }
 
     /// The page that it goes to, if that is what it does.

@@ -41,15 +41,8 @@ pub fn matching(typed: &str, picture: &Picture) -> Vec<Item> {
         a.exists_in(picture.mode)
             && a.section() != super::action::Section::Move
             && a.view().is_none()
-            && !matches!(
-                a,
-                Action::Palette
-                    | Action::Confirm
-                    | Action::ConfirmAt
-                    | Action::ConfirmLink
-                    | Action::Open
-                    | Action::Back
-            )
+            && !a.is_of_approval()
+            && !matches!(a, Action::Palette | Action::Open | Action::Back)
     };
     let views = View::ALL.into_iter().filter(|v| !matches!(v, View::Workload | View::Day)).map(Item::View);
     let actions = Action::ALL.iter().filter(useful).map(|a| Item::Action(*a));

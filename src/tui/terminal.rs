@@ -8,6 +8,7 @@
 //!   update, so that it never shows half.
 
 use super::cast::Cast;
+use crate::model::Label;
 use crossterm::{
     cursor::{Hide, Show},
     event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event},
@@ -360,7 +361,7 @@ fn install_hook() {
         std::panic::set_hook(Box::new(move |info| {
             let ours = SCREEN.try_with(|()| ()).is_ok();
             if !ours && lock(&TAKEN).is_some() {
-                let text = info.to_string().replace('\n', " ");
+                let text = Label::new(&info.to_string().replace('\n', " ")).to_string(); // there may be anything in it
                 tracing::error!("{text}");
                 *lock(&PANIC) = Some(text);
                 return;

@@ -1,6 +1,8 @@
 //! What bad input gets: a file, a line, a key and the mend; a sentence for every way a source can refuse; never a hang.
 
 use super::support::{Home, Manner, Ran, Server, closed_port};
+use axum::{Json, Router};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 #[test]
@@ -146,4 +148,71 @@ fn whatever_is_no_prometheus_is_said() {
     let mut all = vec![address(closed_port(), 3), address(silent.port, 3)];
     all.extend(servers.iter().zip([1, 1, 1, 3]).map(|(s, code)| address(s.port, code)));
     each_refuses_in_its_own_words("--prometheus", "prometheus", &all);
+}
+
+/// A megabyte in a place where a name belongs, of what a shell and a terminal would act upon.
+fn hostile() -> String {
+    "$(touch pwned)\u{1b}]52;c;aGk=\u{7}\u{202e}".repeat(1 << 15)
+}
+
+/// Nothing that a terminal would act upon, no line that nobody can read, and nothing was run.
+fn assert_harmless(home: &Home, what: &str, text: &str) {
+    assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{what} prints what a terminal acts upon");
+    let longest = text.lines().map(str::len).max().unwrap_or(0);
+    assert!(longest < 20_000, "{what} prints a line of {longest} bytes");
+    assert!(!home.path().join("pwned").exists(), "{what} ran it");
+}
+
+/// A Prometheus whose one service has that name.
+async fn hostile_prometheus() -> u16 {
+    let metric = json!({"model_name": hostile(), "instance": "a"});
+    let answer = move |uri: axum::http::Uri| {
+        let now = highwater::model::Time::now().secs();
+        let result = json!([{"metric": metric, "value": [now, "3"], "values": [[now - 15.0, "3"], [now, "3"]]}]);
+        let names = ["vllm:num_requests_running", "vllm:num_requests_waiting"];
+        let data = match uri.path().rsplit('/').next() {
+            Some("values") => json!(names),
+            Some("buildinfo") => json!({"version": "3.0.0"}),
+            Some("query_range") => json!({"resultType": "matrix", "result": result}),
+            _ => json!({"resultType": "vector", "result": result}),
+        };
+        std::future::ready(Json(json!({"status": "success", "data": data})))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_megabyte_of_hostile_name_from_a_server_or_a_file_is_cut_and_scrubbed() {
+    let port = hostile_prometheus().await;
+    tokio::task::spawn_blocking(move || names_are_harmless(port)).await.unwrap();
+}
+
+fn names_are_harmless(port: u16) {
+    let home = Home::new();
+    let file = home.file("server.toml", &format!("[prometheus.p]\nurl = \"http://127.0.0.1:{port}\"\n"));
+    let ran = home.run(&["recommend", "--settle", "5s", "--config", &file]);
+    assert_harmless(&home, "recommend", &format!("{}{}", ran.out, ran.err));
+    assert!(ran.out.contains("$(touch pwned)\\u{1b}]52;c;"), "the name is seen for what it is: {ran:?}");
+
+    let name = toml::Value::from(hostile());
+    for (key, workload) in [
+        ("name", format!("name = {name}\n")),
+        ("group", format!("name = \"a\"\ngroup = {name}\n")),
+        ("target", format!("name = \"a\"\ntarget = {name}\n")),
+        ("kind", format!("name = \"a\"\nkind = {name}\n")),
+    ] {
+        let text =
+            format!("[kafka.k]\n\"bootstrap.servers\" = \"127.0.0.1:{}\"\n[[workload]]\n{workload}", closed_port());
+        let file = home.file("named.toml", &text);
+        for command in [&["config", "show"][..], &["recommend", "--settle", "1s"]] {
+            let args: Vec<&str> = command.iter().copied().chain(["--config", &file]).collect();
+            let ran = home.run(&args);
+            if command[0] == "recommend" || ran.code != Some(0) {
+                assert_harmless(&home, key, &format!("{}{}", ran.out, ran.err));
+            }
+        }
+    }
 }

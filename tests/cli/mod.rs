@@ -98,24 +98,15 @@ fn a_dashboard_without_a_terminal_says_what_works_without_one() {
 fn a_written_ledger_is_listed_shown_verified_and_exported() {
     let home = Home::new();
     let at = Time::parse("2026-03-01T12:00:00Z").unwrap();
+    let (id, target) = (ActionId("01HW0000000000000000001".into()), "deploy/payments/fraud-scorer".parse().unwrap());
     let mut action = Action {
-        id: ActionId("01HW0000000000000000001".into()),
-        workload: "fraud-scorer".into(),
-        target: "deploy/payments/fraud-scorer".parse().unwrap(),
         uid: Some("u-1".into()),
-        from: 6,
-        to: 10,
         plan_hash: PlanHash::of(&["plan"]),
-        state: ActionState::Proposed,
         actor: Actor { os_user: "=ann".into(), host: "h".into(), pid: 1, ..Actor::default() },
         reason: "night surge".into(),
         request: "PATCH".into(),
         evidence: "lag".into(),
-        created: at,
-        updated: at,
-        expires: at.plus(300.0),
-        verify_by: None,
-        terms: highwater::model::Terms::default(),
+        ..Action::proposed(id, "fraud-scorer".into(), target, (6, 10), at)
     };
     let mut ledger = Ledger::open(&home.ledger(), action.actor.clone(), at).unwrap();
     for (state, later) in [(ActionState::Proposed, 0.0), (ActionState::Rejected, 5.0)] {

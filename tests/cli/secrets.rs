@@ -1,6 +1,15 @@
 //! Credentials in every place that takes one: they are sent where they belong and shown nowhere.
 
 use super::support::{Home, Manner, Server, closed_port};
+use highwater::{
+    act::Actuator,
+    config::Config,
+    engine::{Gate, Options},
+    ledger::{Ledger, kafka::Shared},
+    model::{Actor, LedgerSettings, Time},
+    process::Clock,
+};
+use std::sync::{Arc, Mutex};
 
 /// What every secret of these tests begins with.
 const CANARY: &str = "canary-7f3a";
@@ -115,5 +124,47 @@ fn secrets_of_client_properties_are_not_shown() {
             let ran = home.run(&args);
             assert!(!ran.err.contains(CANARY) && !ran.out.contains(CANARY), "{text}{args:?}: {ran:#?}");
         }
+    }
+}
+
+/// A task of ours that panics prints what it holds as carelessly as can be: the runtime's report, and what the hook of the
+/// screen puts into the log and into a notice, show none of it.
+#[tokio::test]
+async fn a_panic_in_a_task_shows_no_secret() {
+    let home = Home::new();
+    // A command is the user's own text.
+    let text = config(&home, closed_port()).replace(&format!("\"echo\", \"{CANARY}-command\""), "\"true\"")
+        + r#"
+[actuator.webhook.w]
+url = "https://127.0.0.1"
+secret = "canary-7f3a-signing"
+bearer_token = "canary-7f3a-hook"
+headers = { X-Api-Key = "canary-7f3a-hook-header" }
+"#;
+    let config = Config::parse(&text, "x.toml", true).unwrap();
+    let ledger = LedgerSettings { kafka: config.kafka.first().cloned(), ..LedgerSettings::default() };
+    let mut own = Ledger::open(&home.ledger(), Actor::default(), Time::now()).unwrap();
+    own.note("begins", Time::now()).unwrap();
+    let shared = Shared::open(&ledger, &home.ledger(), own.id().unwrap(), own.last()).await.unwrap();
+    let gate = Gate {
+        shared: Some((Arc::new(shared), own.last())),
+        leases: None,
+        settings: ledger,
+        protected: true,
+        intended: std::time::Instant::now(),
+    };
+    let actuator = Actuator::new(None, &config.commands, Clock::wall()).with(&config.webhooks, &config.patch_files);
+    let options = Options { config, clock: Clock::wall(), state: None, past: None, days: false };
+    let said = Arc::new(Mutex::new(String::new()));
+    let (hook, heard) = (std::panic::take_hook(), said.clone());
+    std::panic::set_hook(Box::new(move |info| {
+        *heard.lock().unwrap() += &info.to_string();
+        hook(info);
+    }));
+    let ended = tokio::spawn(async move { panic!("{options:?} {actuator:#?} {gate:?}") }).await.unwrap_err();
+    let said = said.lock().unwrap().clone();
+    assert!(ended.is_panic() && said.contains("panicked at") && said.contains("127.0.0.1"), "{said}");
+    for text in [said, ended.to_string(), format!("{ended:?}")] {
+        assert!(!text.contains(CANARY), "a panic shows a secret: {text}");
     }
 }

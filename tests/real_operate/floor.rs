@@ -25,7 +25,7 @@ async fn a_raised_floor_outlives_the_process_and_is_put_back() {
 
     let mut desk = stage.start();
     let prepared = desk.prepare("held", 6).await;
-    assert!(prepared.after.as_str().contains("floor 2 → 6"), "{}", prepared.after);
+    assert!(prepared.ways[0].as_str().contains("floor 2 → 6"), "{:?}", prepared.ways);
     assert!(prepared.after.as_str().contains("put back at"), "{}", prepared.after);
     desk.confirm(&prepared).await;
     let raise = prepared.action.clone();
@@ -47,6 +47,34 @@ async fn a_raised_floor_outlives_the_process_and_is_put_back() {
     desk.handle.stop().await;
     assert_eq!(stage.states(&again.id), ["proposed", "approved", "applying", "applied", "verified"]);
     assert_eq!(space.writes("alice", "held").len(), 2, "one request up, one back");
+}
+
+/// Where KEDA owns the count one may choose to only keep it: nothing shrinks until the annotation goes again by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keda_is_not_to_shrink_is_kept_and_let_go_again() {
+    let Some(server) = kubernetes().await else { return };
+    let space = server.namespace().await.with_kubelet(Duration::ZERO);
+    space.deployment("orders", 3).await;
+    space.scaled_object("orders", 2, 8).await;
+    space.kedas_hpa("orders", 2, 8).await;
+    let pause = async || {
+        let object = space.get("keda.sh/v1alpha1", "ScaledObject", "orders").await;
+        object["metadata"]["annotations"]["autoscaling.keda.sh/paused-scale-in"].clone()
+    };
+    let stage = Stage::build(&space, server.settings("alice", &[&space.name]), &["orders"]).await;
+    let mut desk = stage.start();
+    let prepared = desk.prepare_way("orders", 5, 1).await;
+    assert_eq!((prepared.from, prepared.to, prepared.ways.len()), (3, 3, 2), "{:?}", prepared.ways);
+    assert!(prepared.ways[1].as_str().contains("keeps the 3 there are"), "{:?}", prepared.ways);
+    desk.confirm(&prepared).await;
+    let kept = prepared.action.clone();
+    desk.reaches(&kept, ActionState::Verified).await;
+    assert_eq!(pause().await, json!("true"));
+    let back = desk.action("the way back was gone", way_back(&kept, ActionState::Verified)).await;
+    assert_eq!(back.request.as_str(), format!("scaledobject/{}/orders: paused-scale-in true → unset", space.name));
+    assert_eq!(pause().await, Value::Null);
+    assert_eq!(space.replicas("orders").await, 3);
+    desk.handle.stop().await;
 }
 
 /// What an operator cancels stays; what somebody else moved is left alone.

@@ -41,7 +41,7 @@ async fn a_job_is_started_verified_and_taken_back() {
     desk.reaches(&more, ActionState::Verified).await;
     desk.send(Intent::Undo { action: more.clone() }).await;
     let back = desk.picture("the way back", |p| p.prepared.clone().filter(|p| p.to == 1 && p.from == 2)).await;
-    assert!(back.refused.is_empty() && back.after.as_str().contains("parallelism 1 → 0"), "{back:?}");
+    assert!(back.refused.is_empty() && back.ways[0].as_str().contains("parallelism 1 → 0"), "{back:?}");
     desk.confirm(&back).await;
     desk.reaches(&back.action, ActionState::Verified).await;
     let mut left: Vec<_> =

@@ -123,6 +123,11 @@ impl Desk {
     /// Asks for a count until the plan may be confirmed; what holds it back for a moment (a rebalance, a plan that
     /// changed in between) is waited for.
     async fn prepare(&mut self, workload: &str, to: u32) -> Arc<Prepared> {
+        self.prepare_way(workload, to, 0).await
+    }
+
+    /// The same by one of the ways that stick.
+    async fn prepare_way(&mut self, workload: &str, to: u32, way: usize) -> Arc<Prepared> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let plan_hash = self
@@ -133,11 +138,11 @@ impl Desk {
                 .await;
             let before = self.handle.pictures.borrow().prepared.as_ref().map(|p| p.action.clone());
             let asked = self.clock.now();
-            self.send(Intent::Prepare { workload: workload.into(), to, plan_hash }).await;
+            self.send(Intent::Prepare { workload: workload.into(), to, plan_hash, way }).await;
             // Prepared, or told why not: "the plan for it changed", "it has no recommendation".
             let answer = self.picture("an answer", |p| {
                 let fits =
-                    |q: &&Arc<Prepared>| q.workload == *workload && q.to == to && Some(&q.action) != before.as_ref();
+                    |q: &&Arc<Prepared>| q.workload == *workload && q.asked == to && Some(&q.action) != before.as_ref();
                 if let Some(prepared) = p.prepared.as_ref().filter(fits) {
                     return Some(Some(prepared.clone()));
                 }

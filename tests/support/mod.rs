@@ -1,5 +1,6 @@
 //! What several suites need.
 
+pub mod operator;
 pub mod terminal;
 
 use std::time::{Duration, Instant};

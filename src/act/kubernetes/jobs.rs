@@ -92,7 +92,7 @@ impl Found {
         };
         let words = "its pods end, and what they did since their last checkpoint is lost; the Job stays, and goes on when \
                      it is raised again";
-        Some(Offer { words: format!("{lever}: {words}").into(), lever })
+        Some(Offer { words: format!("{lever}: {words}").into(), lever, to: change.to })
     }
 }
 

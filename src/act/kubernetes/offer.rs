@@ -38,9 +38,9 @@ impl Bounds {
         FieldChange { field: Field::Ceiling, from: self.ceiling, to: Some(to) }
     }
 
-    fn offer(&self, set: Vec<FieldChange>, words: &str) -> Offer {
+    fn offer(&self, to: u32, set: Vec<FieldChange>, words: &str) -> Offer {
         let lever = Lever { object: self.object.clone(), uid: self.uid.clone(), set, restore_at: None };
-        Offer { words: format!("{lever}: {words}").into(), lever }
+        Offer { words: format!("{lever}: {words}").into(), lever, to }
     }
 
     /// The writes that move the count from `from` to `to` and stick, best first. Floor and ceiling go in one write, for
@@ -51,17 +51,19 @@ impl Bounds {
         if to > from && to > floor {
             if to <= ceiling {
                 let words = format!("never below {to} until it is put back; the metrics may ask for more");
-                offers.push(self.offer(vec![self.set_floor(to)], &words));
+                offers.push(self.offer(to, vec![self.set_floor(to)], &words));
             } else {
                 let set = vec![self.set_floor(to), self.set_ceiling(to)];
                 let words = format!("its limit of {ceiling} is lifted to {to}, until both are put back");
-                offers.push(self.offer(set, &words));
+                offers.push(self.offer(to, set, &words));
             }
             if self.paused_scale_in == Some(false) {
                 let set = vec![FieldChange { field: Field::PausedScaleIn, from: None, to: Some(1) }];
-                let words =
-                    "does not shrink until the annotation goes; grows as ever, and does not grow because of this";
-                offers.push(self.offer(set, words));
+                let words = format!(
+                    "keeps the {from} there are: no shrinking until the annotation goes, growing as ever (KEDA's paused-replicas \
+                     sets a count once and keeps none, paused removes the HPA)"
+                );
+                offers.push(self.offer(from, set, &words));
             }
         } else if to < from {
             let at_floor = from <= floor;
@@ -81,7 +83,7 @@ impl Bounds {
             };
             // An HPA at zero stops scaling (ScalingDisabled), so nothing is offered that ends there.
             if !set.is_empty() && (to > 0 || (self.paused_scale_in.is_some() && at_floor)) {
-                offers.push(self.offer(set, &words));
+                offers.push(self.offer(to, set, &words));
             }
         }
         offers

@@ -1,11 +1,11 @@
 //! The ledger as the approval task sees it: its own, whose calls block on the disk and so run off the async threads, and
 //! beside it what other operators have under way, where the ledger is shared.
 
-use super::put_back;
+use super::{effect::Expecting, put_back};
 use crate::{
     ledger::{
         Ledger, LedgerError,
-        kafka::{Shared, View},
+        kafka::{HELD_UP, Shared, View},
     },
     model::{Action, ActionId, ActionState, Actor, Label, LedgerHealth, LedgerSettings, Lever, Target, Time},
 };
@@ -111,6 +111,11 @@ impl Book {
         }
     }
 
+    /// Whether nothing is read of the shared ledger for a while although its brokers answer.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.shared.as_ref().is_some_and(|(_, view)| view.borrow().held_up)
+    }
+
     /// Waits until the shared ledger has news; for ever where there is none.
     pub(super) async fn changed(&mut self) {
         match &mut self.shared {
@@ -156,8 +161,9 @@ impl Book {
 
     /// Takes another operator's action into the own ledger, to go on with it here.
     pub(super) async fn adopt(&mut self, action: Action) -> Result<(), String> {
-        self.others.remove(&action.id);
-        self.write(action, Ledger::adopt).await
+        let id = action.id.clone();
+        self.others.remove(&id);
+        self.write(&id, move |ledger| ledger.adopt(&action)).await
     }
 
     /// Number of the last entry of the own ledger.
@@ -193,7 +199,8 @@ impl Book {
                     Some(Err(why)) => format!("; not shared: {why}"),
                     Some(Ok(())) => {
                         let ledgers = self.shared.as_ref().map_or(0, |(_, v)| v.borrow().arbiter.ledgers());
-                        format!("; shared, {ledgers} operators' ledgers")
+                        let held_up = if self.is_held_up() { format!("; {HELD_UP}") } else { String::new() };
+                        format!("; shared, {ledgers} operators' ledgers{held_up}")
                     }
                 };
                 health.detail = Label::new(&format!("{}{shared}", health.detail));
@@ -203,27 +210,27 @@ impl Book {
         }
     }
 
-    /// Writes an action down; synced to the disk when this returns `Ok`, and on its way to the other operators.
-    pub(super) async fn record(&mut self, action: Action) -> Result<(), String> {
-        self.write(action, |ledger, action| ledger.record(action).map(|_| ())).await
+    /// Writes the steps of an action down; synced to the disk when this returns `Ok`, and on its way to the other
+    /// operators.
+    pub(super) async fn record(&mut self, id: &ActionId, steps: Vec<Action>) -> Result<(), String> {
+        self.write(id, move |ledger| ledger.record_all(&steps).map(|_| ())).await
     }
 
     async fn write(
         &mut self,
-        action: Action,
-        how: impl FnOnce(&mut Ledger, &Action) -> Result<(), LedgerError> + Send + 'static,
+        id: &ActionId,
+        how: impl FnOnce(&mut Ledger) -> Result<(), LedgerError> + Send + 'static,
     ) -> Result<(), String> {
         let Some(mut ledger) = self.ledger.take() else { return Err(self.problem.clone()) };
-        let id = action.id.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let result = how(&mut ledger, &action).map_err(|e| e.to_string());
+            let result = how(&mut ledger).map_err(|e| e.to_string());
             (ledger, result)
         });
         match written.await {
             Ok((ledger, result)) => {
                 self.publish(&ledger);
                 self.ledger = Some(ledger);
-                self.since.insert(id, Instant::now());
+                self.since.insert(id.clone(), Instant::now());
                 result
             }
             Err(e) => {
@@ -291,11 +298,11 @@ impl Book {
         self.mine().filter(due).cloned().collect()
     }
 
-    /// Writes begun since an instant.
+    /// Writes begun since an instant, and those that came to rest since. What waits for its time is not begun.
     pub(super) fn begun_since(&self, since: Time) -> usize {
         use ActionState::{Expired, Proposed, Rejected, Superseded};
-        let begun = |a: &&Action| a.updated >= since && !matches!(a.state, Proposed | Rejected | Expired | Superseded);
-        self.actions().filter(begun).count()
+        let is_begun = |a: &Action| !matches!(a.state, Proposed | Rejected | Expired | Superseded) && !is_for_later(a);
+        self.actions().filter(|a| a.updated >= since && is_begun(a)).count()
     }
 
     /// Actions that were decided for and have not come to rest, those for later among them.
@@ -306,7 +313,7 @@ impl Book {
 
     /// The same without those whose time has not come.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &Action> {
-        self.under_way().filter(|a| a.state != ActionState::Approved || a.terms.begin_at.is_none())
+        self.under_way().filter(|a| !is_for_later(a))
     }
 
     /// Whether a write to a target is on its way or of unknown outcome.
@@ -319,6 +326,11 @@ impl Book {
     pub(super) fn due_to_begin(&self, now: Time) -> Vec<Action> {
         let due = |a: &&Action| a.state == ActionState::Approved && a.terms.begin_at.is_some_and(|at| now >= at);
         self.mine().filter(due).cloned().collect()
+    }
+
+    /// What changes that an earlier run verified should do, where it is not yet time to look.
+    pub(super) fn expecting(&self, now: Time) -> Vec<Expecting> {
+        self.mine().filter_map(Expecting::of).filter(|e| e.expects.due > now).collect()
     }
 
     /// Changes whose bound is to be put back and for which nothing does it; see [`put_back::lacking`].
@@ -374,6 +386,11 @@ impl Book {
     pub(super) fn last_at(&self) -> Option<Time> {
         self.ledger.as_ref()?.last_at()
     }
+}
+
+/// Approved for an instant that has not come.
+fn is_for_later(action: &Action) -> bool {
+    action.state == ActionState::Approved && action.terms.begin_at.is_some()
 }
 
 /// What was not begun in time is over, whether its operator is still there to say so or not.

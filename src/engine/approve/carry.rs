@@ -1,12 +1,15 @@
 //! From the confirming key to a final state: approve, begin, one write, and looking at the target until it is known how
 //! it came out.
 
-use super::{Desk, Looked, Written, change, checks, effect::Expectation};
+use super::{
+    Desk, Looked, Written, change, checks,
+    effect::{self, Expecting},
+};
 use crate::{
     act::{Outcome, Seen},
     engine::run::Event,
-    ledger::machine::{Event as Step, Window},
-    model::{Action, ActionId, ActionState, Label, LeverState, PlanHash, Replicas, Second, Severity, Time},
+    ledger::machine::{self, Event as Step, Look, Transition, Window},
+    model::{Action, ActionId, ActionState, Label, PlanHash, Second, Severity, Time},
 };
 use std::time::{Duration, Instant};
 use tokio::{task::JoinError, time};
@@ -48,11 +51,63 @@ impl Desk {
         let when = at.map(|at| Window { at, until: at.plus(PUNCTUAL) });
         let protected = self.is_protected(&action) || action.terms.second.is_some();
         let approve = Step::Approve { actor: self.actor.clone(), plan_hash: hash.clone(), refused, when, protected };
-        let Some(action) = self.step(action, &approve, now).await else { return self.stop_deciding() };
-        if at.is_none() {
-            self.begin(action).await;
+        if at.is_some() {
+            self.step(action, &approve, now).await;
+        } else {
+            self.approve_and_begin(action, &approve, now).await;
         }
         self.stop_deciding();
+    }
+
+    /// What is begun at once is approved and begun by one record: a sync costs more than anything else on this way.
+    async fn approve_and_begin(&mut self, action: Action, approve: &Step, now: Time) {
+        let Ok(Transition::To(approved)) = machine::next(&action, approve, now) else {
+            self.step(action, approve, now).await; // says why not, and writes that down
+            return;
+        };
+        let begin = Step::Begin { refused: self.at_the_last_moment(&approved).await };
+        let now = self.now();
+        let ready = self.ready(&approved);
+        match machine::next(&ready, &begin, now) {
+            Ok(Transition::To(begun)) => {
+                if self.record_all(&action.id, vec![*approved, (*begun).clone()]).await {
+                    self.say(&begun).await;
+                    self.write(*begun);
+                }
+            }
+            _ => {
+                if self.record((*approved).clone()).await {
+                    self.step(*approved, &begin, now).await;
+                }
+            }
+        }
+    }
+
+    /// What stands against an action when everything is asked once more: the server may have changed while the dialog was
+    /// open.
+    async fn at_the_last_moment(&self, action: &Action) -> Vec<Label> {
+        let plan = self.actuator.plan(&change(action)).await;
+        let mut refused: Vec<Label> = checks::same_request(action, &plan).into_iter().collect();
+        refused.extend(plan.refused);
+        refused.extend(plan.dry_run.err());
+        refused
+    }
+
+    /// An approved action as it would be begun now.
+    fn ready(&self, action: &Action) -> Action {
+        let mut action = action.clone();
+        action.terms.alone = self.goes_alone(&action);
+        action
+    }
+
+    /// The one write, whose intent is on the disk.
+    fn write(&mut self, action: Action) {
+        self.deciding = None; // the gate holds the lease from here, and gives it up
+        let (actuator, id, gate) = (self.actuator.clone(), action.id.clone(), self.gate(&action));
+        self.writes.spawn(async move {
+            let change = change(&action);
+            (id, Box::pin(gate.pass(&action, actuator.apply(&change))).await) // too big for the stack
+        });
     }
 
     fn is_protected(&self, action: &Action) -> bool {
@@ -72,17 +127,14 @@ impl Desk {
         against
     }
 
-    /// The last checks, the intent on disk, the one write. For an approval whose time has come everything is asked again,
-    /// and the newest recommendation must still point the same way.
+    /// An approval whose time has come: everything is asked again, and the newest recommendation must still point the same
+    /// way. Then the intent on disk, and the one write.
     pub(super) async fn begin(&mut self, action: Action) {
         let now = self.now();
-        let mut refused = Vec::new();
-        if action.terms.begin_at.is_some() {
-            refused.extend(self.against(&action, now));
-            let picture = self.picture();
-            let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back());
-            refused.extend(view.and_then(|v| checks::still_wanted(v, &action)));
-        }
+        let mut refused = self.against(&action, now);
+        let picture = self.picture();
+        let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back());
+        refused.extend(view.and_then(|v| checks::still_wanted(v, &action)));
         // What holds other changes back only delays a way back.
         if action.is_put_back() && !refused.is_empty() {
             return self.hold_back(&action, &refused).await;
@@ -90,24 +142,14 @@ impl Desk {
         if action.is_put_back() && (self.rests(&action) || !self.is_as_left(&action).await) {
             return;
         }
-        // Asked again at the last moment: the server may have changed while the dialog was open.
-        let plan = self.actuator.plan(&change(&action)).await;
-        refused.extend(checks::same_request(&action, &plan));
-        refused.extend(plan.refused);
-        refused.extend(plan.dry_run.err());
+        refused.extend(self.at_the_last_moment(&action).await);
         if action.is_put_back() && !refused.is_empty() {
             return self.hold_back(&action, &refused).await;
         }
         let now = self.now();
-        let mut action = action;
-        action.terms.alone = self.goes_alone(&action);
-        let Some(action) = self.step(action, &Step::Begin { refused }, now).await else { return };
-        self.deciding = None; // the gate holds the lease from here, and gives it up
-        let (actuator, id, gate) = (self.actuator.clone(), action.id.clone(), self.gate(&action));
-        self.writes.spawn(async move {
-            let change = change(&action);
-            (id, Box::pin(gate.pass(&action, actuator.apply(&change))).await) // too big for the stack
-        });
+        if let Some(action) = self.step(self.ready(&action), &Step::Begin { refused }, now).await {
+            self.write(action);
+        }
     }
 
     pub(super) async fn written(&mut self, done: Result<Written, JoinError>) {
@@ -175,7 +217,9 @@ impl Desk {
         match seen {
             Err(why) => tracing::warn!("cannot look at {} of {id}: {why}", action.target),
             Ok(seen) => {
-                let (mut replicas, writer) = as_count(&action, seen);
+                let Seen { mut replicas, writer, lever } = seen;
+                // Of a bound it is not known who moved it: the writer is that of the count.
+                let writer = writer.filter(|_| lever.is_none());
                 // A command says what was asked for; what is at work is seen by the sources.
                 if !action.target.is_kubernetes()
                     && let Some(view) = self.picture().workload(action.workload.as_str())
@@ -185,7 +229,10 @@ impl Desk {
                 }
                 let verify_by = self.verify_by(&action, now);
                 let waited = self.book.waited(&id, begun) * self.options.clock.speed();
-                let step = Step::Observed { replicas, writer, verify_by, waited };
+                let picture = self.picture();
+                let view = picture.workload(action.workload.as_str());
+                let expects = view.and_then(|v| effect::expected(&action, v, now));
+                let step = Step::Observed(Look { replicas, lever, writer, verify_by, expects, waited });
                 if let Some(after) = self.step(action, &step, now).await {
                     self.follow_up(&after, now).await;
                 }
@@ -197,11 +244,7 @@ impl Desk {
     async fn follow_up(&mut self, action: &Action, now: Time) {
         match action.state {
             ActionState::Applied => self.roll_back_undone(action, now).await,
-            ActionState::Verified => {
-                let picture = self.picture();
-                let view = picture.workload(action.workload.as_str());
-                self.expected.extend(view.and_then(|v| Expectation::of(action, v, now)));
-            }
+            ActionState::Verified => self.expecting.extend(Expecting::of(action)),
             ActionState::Failed if action.terms.reverted_by.is_some() => {
                 let reverts = self.book.reverts(&action.target, now.plus(-24.0 * 3600.0)).len();
                 if reverts >= checks::BENCH_AFTER {
@@ -219,43 +262,21 @@ impl Desk {
 
     /// Says of changes that are ready whether they helped. What cannot be seen a minute after its time is let go.
     pub(super) async fn judge_effects(&mut self, now: Time) {
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.expected).into_iter().partition(|e| now >= e.due);
-        self.expected = later;
+        let (due, later) =
+            std::mem::take(&mut self.expecting).into_iter().partition(|e: &Expecting| now >= e.expects.due);
+        self.expecting = later;
         let picture = self.picture();
-        for expectation in due {
-            let verdict = picture.workload(expectation.workload.as_str()).and_then(|v| expectation.judge(v));
+        for expecting in due {
+            let verdict = picture.workload(expecting.workload.as_str()).and_then(|v| expecting.judge(v));
             match verdict {
                 Some(verdict) => {
                     self.book.note(verdict.text.as_str(), now).await;
                     let severity = if verdict.as_predicted { Severity::Ok } else { Severity::Look };
-                    self.notice(severity, format!("{}: {}", expectation.workload, verdict.text)).await;
+                    self.notice(severity, format!("{}: {}", expecting.workload, verdict.text)).await;
                 }
-                None if now.since(expectation.due) < 60.0 => self.expected.push(expectation),
-                None => tracing::warn!("the effect of {} cannot be seen", expectation.action),
+                None if now.since(expecting.expects.due) < 60.0 => self.expecting.push(expecting),
+                None => tracing::warn!("the effect of {} cannot be seen", expecting.action),
             }
         }
     }
-}
-
-/// A look in the words of the machine, which knows counts. Where a bound was written in place of the count, the count is
-/// as asked for when the bound is: the autoscaler moves it when it comes by, and after a bound was lowered as far as it
-/// likes.
-fn as_count(action: &Action, seen: Seen) -> (Replicas, Option<Label>) {
-    let Seen { mut replicas, mut writer, lever } = seen;
-    match lever {
-        None => {}
-        Some(LeverState::Written) => {
-            replicas.desired = action.to;
-            if action.to < action.from {
-                replicas.ready = action.to;
-            }
-        }
-        Some(LeverState::Before) => replicas.desired = action.from,
-        Some(LeverState::Other(words)) => {
-            replicas.desired = action.from;
-            writer = Some(words);
-        }
-        Some(LeverState::Gone) => replicas.uid = Some(Label::new("gone")),
-    }
-    (replicas, writer)
 }

@@ -11,6 +11,7 @@ use crate::{
         WorkloadView, duration, si,
     },
 };
+use std::cmp::Ordering;
 
 /// A target whose changes were taken back this often within [`BENCH_SPAN`] is left alone for [`BENCH`]: two controllers
 /// that fight over one count do more harm than either alone.
@@ -74,7 +75,8 @@ impl Case<'_> {
     fn count(&self, against: &mut Vec<String>) {
         let Action { from, to, .. } = self.action;
         let bounds = self.advice().map_or(self.view.workload.limits, |r| r.limits);
-        if to == from {
+        // What only keeps a count writes something else.
+        if to == from && self.action.terms.lever.is_none() {
             against.push(format!("the count is {from} already"));
         }
         if *to < bounds.min || *to > bounds.max {
@@ -222,7 +224,8 @@ pub(super) fn same_request(action: &Action, plan: &Plan) -> Option<Label> {
 /// may well differ by one from what it was; which way to go may not.
 pub(super) fn still_wanted(view: &WorkloadView, action: &Action) -> Option<Label> {
     let Ok(r) = &view.advice.recommendation else { return None }; // the guards say that there is none
-    let (wants, asked) = (r.recommended.cmp(&r.current.desired), action.to.cmp(&action.from));
+    // Who keeps a count does so because more are wanted.
+    let (wants, asked) = (r.recommended.cmp(&r.current.desired), action.to.cmp(&action.from).then(Ordering::Greater));
     let changed = wants != asked;
     changed.then(|| Label::new(&format!("{} is recommended now instead of {}", r.recommended, action.to)))
 }

@@ -39,7 +39,7 @@ impl Desk {
             self.prepare_second(&action.id).await;
         } else {
             let Action { workload, to, .. } = action;
-            self.prepare(&workload, to, plan).await;
+            self.prepare(&workload, to, plan, 0).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether a change did what it was made for: after the replicas are ready, the lag or the latency must react as the
 //! capacity that was learned says. A change that is ready and does not help is a finding, not a success. Pure.
 
-use crate::model::{Action, Label, Role, Time, WorkloadView, duration, si};
+use crate::model::{Action, ActionId, ActionState, Expected, Label, Role, Time, WorkloadView, duration, si};
 
 /// How long the signal gets to react, seconds.
 const REACTION: f64 = 120.0;
@@ -10,20 +10,12 @@ const ENOUGH: f64 = 0.5;
 /// A backlog of so many seconds of demand is what a group that keeps up has between two commits.
 const KEPT_UP: f64 = 5.0;
 
-/// What is expected of a change, from the moment that it is ready.
+/// A change that is ready and whose effect is still to be looked at.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Expectation {
-    pub(super) action: Label,
+pub(super) struct Expecting {
+    pub(super) action: ActionId,
     pub(super) workload: Label,
-    role: Role,
-    /// The signal when the replicas were ready.
-    before: f64,
-    /// What it should be at most when it is looked at.
-    at_most: f64,
-    /// The prediction itself, for the sentence.
-    predicted: f64,
-    /// When to look.
-    pub(super) due: Time,
+    pub(super) expects: Expected,
 }
 
 /// How it came out.
@@ -33,38 +25,42 @@ pub(super) struct Verdict {
     pub(super) text: Label,
 }
 
-impl Expectation {
-    /// What a change to more replicas should do to what is seen now; `None`: nothing can be said (fewer replicas, no
-    /// backlog, unknown capacity, too little capacity to promise anything).
-    pub(super) fn of(action: &Action, view: &WorkloadView, now: Time) -> Option<Self> {
-        let value = |role| view.signal(role)?.now.as_ref().map(|r| r.value);
-        if action.to <= action.from {
-            return None;
-        }
-        let (action_id, workload) = (action.id.0.clone(), action.workload.clone());
-        let due = now.plus(REACTION);
-        let expectation = |role, before, at_most, predicted| {
-            Some(Self { action: action_id, workload, role, before, at_most, predicted, due })
-        };
-        let (capacity, demand) = (view.advice.capacity.as_ref()?, value(Role::Demand)?);
-        let spare = capacity.per_replica * f64::from(action.to) - demand;
-        let backlog = value(Role::Backlog).filter(|b| *b > demand * KEPT_UP);
-        if let Some(backlog) = backlog.filter(|_| spare > 0.0) {
-            let fall = (spare * REACTION).min(backlog);
-            let at_most = (backlog - ENOUGH * fall).max(demand * KEPT_UP);
-            return expectation(Role::Backlog, backlog, at_most, backlog - fall);
-        }
-        let limit = view.slo.as_ref().map(|s| s.limit)?;
-        let latency = value(Role::Latency).filter(|l| spare > 0.0 && *l > limit)?;
-        expectation(Role::Latency, latency, latency - ENOUGH * (latency - limit), limit)
+/// What a change to more replicas should do to what is seen now; `None`: nothing can be said (fewer replicas, no backlog,
+/// unknown capacity, too little capacity to promise anything).
+pub(super) fn expected(action: &Action, view: &WorkloadView, now: Time) -> Option<Expected> {
+    let value = |role| view.signal(role)?.now.as_ref().map(|r| r.value);
+    if action.to <= action.from {
+        return None;
+    }
+    let due = now.plus(REACTION);
+    let expected = |role, before, at_most, predicted| Some(Expected { role, before, at_most, predicted, due });
+    let (capacity, demand) = (view.advice.capacity.as_ref()?, value(Role::Demand)?);
+    let spare = capacity.per_replica * f64::from(action.to) - demand;
+    let backlog = value(Role::Backlog).filter(|b| *b > demand * KEPT_UP);
+    if let Some(backlog) = backlog.filter(|_| spare > 0.0) {
+        let fall = (spare * REACTION).min(backlog);
+        let at_most = (backlog - ENOUGH * fall).max(demand * KEPT_UP);
+        return expected(Role::Backlog, backlog, at_most, backlog - fall);
+    }
+    let limit = view.slo.as_ref().map(|s| s.limit)?;
+    let latency = value(Role::Latency).filter(|l| spare > 0.0 && *l > limit)?;
+    expected(Role::Latency, latency, latency - ENOUGH * (latency - limit), limit)
+}
+
+impl Expecting {
+    /// Of a verified change that promised something.
+    pub(super) fn of(action: &Action) -> Option<Self> {
+        let expects = action.terms.expects.clone().filter(|_| action.state == ActionState::Verified)?;
+        Some(Self { action: action.id.clone(), workload: action.workload.clone(), expects })
     }
 
     /// Looks at the signal; `None`: it cannot be seen now.
     pub(super) fn judge(&self, view: &WorkloadView) -> Option<Verdict> {
-        let reading = view.signal(self.role)?.now.as_ref()?;
-        let as_predicted = reading.value <= self.at_most;
-        let show = |v: f64| if self.role == Role::Latency { duration(v) } else { si(v) };
-        let name = if self.role == Role::Latency { "latency" } else { "lag" };
+        let Expected { role, before, at_most, predicted, .. } = self.expects;
+        let reading = view.signal(role)?.now.as_ref()?;
+        let as_predicted = reading.value <= at_most;
+        let show = |v: f64| if role == Role::Latency { duration(v) } else { si(v) };
+        let name = if role == Role::Latency { "latency" } else { "lag" };
         let rest = if as_predicted {
             "as predicted"
         } else {
@@ -75,10 +71,10 @@ impl Expectation {
             text: Label::new(&format!(
                 "effect of {}: {name} {} → {} in {}, {} predicted: {rest}",
                 self.action,
-                show(self.before),
+                show(before),
                 show(reading.value),
                 duration(REACTION),
-                show(self.predicted)
+                show(predicted)
             )),
         })
     }

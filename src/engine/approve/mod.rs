@@ -20,7 +20,7 @@ mod put_back;
 mod share;
 mod share_second;
 
-pub use share::Gate;
+pub use share::{BEGIN_WITHIN, Gate};
 
 use super::{Options, confirmed::Confirmed, run::Event};
 use crate::{
@@ -147,7 +147,7 @@ struct Desk {
     writes: JoinSet<Written>,
     looks: JoinSet<Looked>,
     /// What verified changes should have done by now.
-    expected: Vec<effect::Expectation>,
+    expecting: Vec<effect::Expecting>,
     leases: Option<Leases>,
     /// The Lease that is held while a dialog is open.
     deciding: Option<share::Deciding>,
@@ -155,6 +155,8 @@ struct Desk {
     said_no_lease: bool,
     /// How the shared ledger was when it was last spoken of.
     link: Option<Result<(), Label>>,
+    /// Nothing was read of it although its brokers answered.
+    held_up: bool,
     /// Ways back that could not be gone: when that was found, and why.
     held_back: HashMap<ActionId, (Instant, String)>,
     /// Found targets that an operator confirmed.
@@ -171,6 +173,7 @@ impl Desk {
         let actuator = actuator(&options, &events).await;
         let leases = actuator.leases();
         let confirmed = options.state.as_deref().map(|dir| Confirmed::read(dir).0).unwrap_or_default();
+        let expecting = book.expecting(start);
         Self {
             options,
             clock,
@@ -182,11 +185,12 @@ impl Desk {
             prepared: None,
             writes: JoinSet::new(),
             looks: JoinSet::new(),
-            expected: Vec::new(),
+            expecting,
             leases,
             deciding: None,
             said_no_lease: false,
             link: None,
+            held_up: false,
             held_back: HashMap::new(),
             confirmed,
         }
@@ -226,7 +230,7 @@ impl Desk {
     async fn hear(&mut self, intent: Intent) {
         tracing::info!("intent: {intent:?}");
         match intent {
-            Intent::Prepare { workload, to, plan_hash } => self.prepare(&workload, to, &plan_hash).await,
+            Intent::Prepare { workload, to, plan_hash, way } => self.prepare(&workload, to, &plan_hash, way).await,
             Intent::Undo { action } => self.prepare_undo(&action).await,
             Intent::Confirm { action, plan_hash } => self.confirm(&action, &plan_hash, None).await,
             Intent::ConfirmAt { action, plan_hash, at } => self.confirm(&action, &plan_hash, Some(at)).await,
@@ -250,9 +254,6 @@ impl Desk {
             None => format!("{workload} is no longer there"),
             Some(view) => match &view.advice.recommendation {
                 Err(why) => format!("{workload} has no recommendation: {why}"),
-                Ok(r) if r.workload != *workload => {
-                    format!("what is shown for {workload} is the plan of {}: look again", r.workload)
-                }
                 Ok(r) if r.plan_hash != *hash => {
                     format!(
                         "the plan for {workload} changed while you looked ({hash} is now {}): look again",
@@ -387,7 +388,12 @@ impl Desk {
     }
 
     async fn record(&mut self, action: Action) -> bool {
-        match self.book.record(action).await {
+        self.record_all(&action.id.clone(), vec![action]).await
+    }
+
+    /// Writes several steps of one action down, by one sync.
+    async fn record_all(&mut self, id: &ActionId, steps: Vec<Action>) -> bool {
+        match self.book.record(id, steps).await {
             Ok(()) => {
                 self.publish_book().await;
                 true

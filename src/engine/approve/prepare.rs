@@ -15,7 +15,7 @@ use std::sync::Arc;
 const UNDO_PLAN: f64 = 300.0;
 
 impl Desk {
-    pub(super) async fn prepare(&mut self, workload: &Label, to: u32, hash: &PlanHash) {
+    pub(super) async fn prepare(&mut self, workload: &Label, to: u32, hash: &PlanHash, way: usize) {
         self.leave_prepared("another change was asked for").await;
         let Some((view, advice)) = self.on_screen(workload, hash).await else { return };
         let Some(target) = advice.target.clone() else {
@@ -25,7 +25,7 @@ impl Desk {
         };
         let now = self.now();
         let action = self.action(&view, &advice, target, to, now);
-        self.offer(&view, action, now).await;
+        self.offer(&view, action, way, now).await;
     }
 
     /// The way back to the count before: an action of its own, with its own condition, its own dialog and its own record.
@@ -80,19 +80,21 @@ impl Desk {
             },
             ..done
         };
-        self.offer(&view, action, now).await;
+        self.offer(&view, action, 0, now).await;
     }
 
-    /// Checks and dry-runs an action, writes it down as proposed and shows it.
-    async fn offer(&mut self, view: &WorkloadView, mut action: Action, now: Time) {
+    /// Checks and dry-runs an action, writes it down as proposed and shows it. `way`: which of the writes that stick.
+    async fn offer(&mut self, view: &WorkloadView, mut action: Action, way: usize, now: Time) {
         let mut plan = self.actuator.plan(&change(&action)).await;
+        let asked = action.to;
         // The count has an owner that would take it back: what sticks is asked for instead, and the dialog says so.
-        let mut words = None;
+        let offers = std::mem::take(&mut plan.offers);
+        let ways: Vec<Label> = offers.iter().map(|o| o.words.clone()).collect();
         if action.terms.lever.is_none()
-            && let Some(offer) = plan.offers.first().cloned()
+            && let Some(offer) = offers.into_iter().nth(way)
         {
-            let restore_at = (action.to > action.from).then(|| now.plus(view.workload.guard.surge));
-            words = Some(offer.words);
+            let restore_at = (asked > action.from).then(|| now.plus(view.workload.guard.surge));
+            action.to = offer.to;
             action.plan_hash = PlanHash::of(&[&action.plan_hash.to_string(), &offer.lever.to_string()]);
             action.terms.lever = Some(Lever { restore_at, ..offer.lever });
             plan = self.actuator.plan(&change(&action)).await;
@@ -106,14 +108,13 @@ impl Desk {
             self.stop_deciding();
             return;
         }
-        let mut prepared =
-            Prepared { guess: self.guess(view, &action).cloned(), ..prepared(view, &action, plan, refused, now) };
-        if let Some(words) = words {
-            let back = action.terms.lever.as_ref().and_then(|l| l.restore_at);
-            let back = back.map_or_else(String::new, |at| {
-                format!("; put back at {at} by an action of its own (or a minute after the next start, should nobody operate then)")
-            });
-            prepared.after = Label::new(&format!("{words}{back}; {}", prepared.after));
+        let guess = self.guess(view, &action).cloned();
+        let mut prepared = Prepared { asked, ways, way, guess, ..prepared(view, &action, plan, refused, now) };
+        if let Some(at) = action.terms.lever.as_ref().and_then(|l| l.restore_at) {
+            prepared.after = Label::new(&format!(
+                "put back at {at} by an action of its own (or a minute after the next start, should nobody operate then); {}",
+                prepared.after
+            ));
         }
         self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
         self.prepared = Some((prepared, action));
@@ -154,24 +155,16 @@ impl Desk {
         } else {
             advice.reasons.first().cloned().unwrap_or_default()
         };
+        let id = super::identity::action_id(now);
         Action {
-            id: super::identity::action_id(now),
-            workload: advice.workload.clone(),
-            target,
             uid: advice.current.uid.clone(),
-            from,
-            to,
             plan_hash,
-            state: ActionState::Proposed,
             actor: self.actor.clone(),
             reason: Label::new(&reason),
-            request: Label::default(),
             evidence: checks::evidence(advice, &view.advice, to),
-            created: now,
-            updated: now,
             expires: advice.expires,
-            verify_by: None,
             terms: Terms { asked_by: Some(self.actor.clone()), ..Terms::default() },
+            ..Action::proposed(id, advice.workload.clone(), target, (from, to), now)
         }
     }
 }
@@ -197,6 +190,9 @@ pub(super) fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused
         target: action.target.clone(),
         from: action.from,
         to: action.to,
+        asked: action.to,
+        ways: Vec::new(),
+        way: 0,
         request: plan.request,
         owner: plan.owner,
         identity: plan.identity,

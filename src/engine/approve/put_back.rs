@@ -179,24 +179,13 @@ mod tests {
             set: vec![FieldChange { field: Field::Floor, from: Some(from), to: Some(to) }],
             restore_at: Some(NOW.plus(restore_at)),
         };
+        let target = Target::Deployment { namespace: "payments".into(), name: "fraud".into() };
         Action {
-            id: ActionId(id.into()),
-            workload: "fraud".into(),
-            target: Target::Deployment { namespace: "payments".into(), name: "fraud".into() },
             uid: Some("t".into()),
-            from,
-            to,
-            plan_hash: PlanHash::of(&[id]),
             state: ActionState::Verified,
             actor: Actor { os_user: "alice".into(), ..Actor::default() },
-            reason: Label::default(),
-            request: Label::default(),
-            evidence: Label::default(),
-            created: NOW,
-            updated: NOW,
-            expires: NOW,
-            verify_by: None,
             terms: Terms { lever: Some(lever), ..Terms::default() },
+            ..Action::proposed(ActionId(id.into()), "fraud".into(), target, (from, to), NOW)
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     act::{LEASE_TTL, Leases, NoLease, Outcome, Told},
     engine::run::Event,
     ledger::{
-        kafka::{Claim, Shared},
+        kafka::{Claim, HELD_UP, Shared},
         machine::{Event as Step, SETTLE},
     },
     model::{Action, ActionState, Label, LeaseUse, LedgerSettings, Severity, Target, Time, WhenLost},
@@ -18,8 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// An intent of another operator without an end counts as left behind after this: the longest that its write can still
-/// be under way, and what it takes to claim and to record. Seconds.
+/// A write is begun so long after the record of its intent, or not at all: a process that was stopped in between may have
+/// been taken for silent, and another operator may have acted since.
+pub const BEGIN_WITHIN: Duration = Duration::from_secs(12);
+/// An intent of another operator without an end counts as left behind after this: its write is begun within
+/// [`BEGIN_WITHIN`], may then be under way for [`SETTLE`], and the record of its end takes a moment. Seconds.
 const SILENT: f64 = SETTLE + 15.0;
 /// A lease is renewed in a third of its time, as client-go does.
 const RENEW: Duration = Duration::from_secs(LEASE_TTL.as_secs() / 3);
@@ -35,6 +38,8 @@ pub struct Gate {
     pub settings: LedgerSettings,
     /// A protected target: nothing is done while anything is lost.
     pub protected: bool,
+    /// When the intent was recorded.
+    pub intended: Instant,
 }
 
 impl Gate {
@@ -44,7 +49,7 @@ impl Gate {
         if let Err(why) = self.lease(action, &holder).await {
             return Outcome::Refused(why);
         }
-        let outcome = if let Err(why) = self.claim(action).await {
+        let outcome = if let Err(why) = self.claim(action).await.and_then(|()| self.in_time()) {
             Outcome::Refused(why)
         } else {
             tracing::trace!(target: BOUNDARY, "sending the write");
@@ -58,6 +63,16 @@ impl Gate {
         outcome
     }
 
+    /// Whether the write may still be begun.
+    fn in_time(&self) -> Result<(), Label> {
+        let late = self.intended.elapsed();
+        if late < BEGIN_WITHIN {
+            return Ok(());
+        }
+        let seconds = late.as_secs();
+        Err(format!("{seconds} s passed since its intent was recorded, others may have acted since: ask again").into())
+    }
+
     async fn claim(&self, action: &Action) -> Result<(), Label> {
         if action.terms.alone && !self.protected {
             return Ok(());
@@ -65,7 +80,7 @@ impl Gate {
         let Some((shared, seq)) = &self.shared else {
             return if self.protected { Err("protected, and the ledger is not shared".into()) } else { Ok(()) };
         };
-        match shared.claim(*seq).await {
+        match shared.claim(*seq, &action.id).await {
             Claim::Won => Ok(()),
             Claim::Lost(why) => Err(format!("another operator came first: {why}").into()),
             Claim::NotShared(why) => Err(format!("the shared ledger was lost at this moment: {why}; ask again").into()),
@@ -118,6 +133,7 @@ impl Desk {
             leases: self.leases_for(action),
             settings: self.options.config.ledger.clone(),
             protected: action.terms.second.is_some(),
+            intended: Instant::now(),
         }
     }
 
@@ -181,6 +197,10 @@ impl Desk {
         let link = self.book.link();
         if link != self.link {
             self.say_link(link).await;
+        }
+        let held_up = self.book.is_held_up();
+        if std::mem::replace(&mut self.held_up, held_up) != held_up && held_up {
+            self.notice(Severity::Look, HELD_UP).await;
         }
         if self.prepared.as_ref().is_some_and(|(_, a)| a.waits_for_second() && !self.still_waits(a)) {
             self.prepared = None;
@@ -264,7 +284,9 @@ impl Desk {
     /// Intents and writes of unknown outcome whose operator has said nothing for longer than a write can take.
     fn silent(&self) -> Vec<Action> {
         let left = |a: &Action| matches!(a.state, ActionState::Applying | ActionState::Unknown);
-        let silent = |o: &&Other| o.since.elapsed().as_secs_f64() > SILENT + self.longest_write(&o.action.target);
+        let speed = self.options.clock.speed();
+        let silent =
+            |o: &&Other| o.since.elapsed().as_secs_f64() * speed > SILENT + self.longest_write(&o.action.target);
         self.book.others().filter(|o| left(&o.action)).filter(silent).map(|o| o.action.clone()).collect()
     }
 

@@ -134,7 +134,7 @@ impl Bench {
     }
 
     async fn prepare(&mut self, to: u32) -> Arc<Prepared> {
-        let intent = Intent::Prepare { workload: "g".into(), to, plan_hash: Self::hash() };
+        let intent = Intent::Prepare { workload: "g".into(), to, plan_hash: Self::hash(), way: 0 };
         self.intents.send(intent).await.unwrap();
         self.next(|e| match e {
             Event::Prepared(Some(p)) => Some(p),
@@ -226,7 +226,7 @@ async fn a_plan_that_changed_on_screen_is_refused_with_a_word() {
     let mut newer = recommendation(Vec::new());
     newer.plan_hash = PlanHash::of(&["g", "2", "5"]);
     bench.pictures.send_replace(picture(newer, 2));
-    let intent = Intent::Prepare { workload: "g".into(), to: 4, plan_hash: Bench::hash() };
+    let intent = Intent::Prepare { workload: "g".into(), to: 4, plan_hash: Bench::hash(), way: 0 };
     bench.intents.send(intent).await.unwrap();
     let told = bench.next(|e| if let Event::Notice(_, text) = e { Some(text) } else { None }).await;
     assert!(told.contains("look again"), "{told}");

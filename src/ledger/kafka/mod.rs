@@ -26,8 +26,8 @@ mod writer;
 
 pub use whole::{Published, Whole, check, read_whole};
 
-use super::arbiter::Arbiter;
-use crate::model::{KafkaSettings, Label, LedgerSettings};
+use super::arbiter::{Arbiter, Held};
+use crate::model::{ActionId, ActionState, KafkaSettings, Label, LedgerSettings};
 use std::{
     path::Path,
     sync::{
@@ -42,6 +42,11 @@ use tokio::sync::watch;
 /// A claim that was not read back within this is given up, before anything is written to the target. It bounds the time
 /// between intent and write, on which others rely who find a claim without an end.
 pub const CLAIM_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why nothing is read for a while when an operator's process ended inside of a transaction: nobody reads past one that is
+/// open, and the brokers look for those that are overdue (6 s) every 10 s by default.
+pub const HELD_UP: &str = "the shared ledger is held up: an operator's process ended while it wrote, and the brokers close \
+                           what it left open within about 16 s";
 
 /// How one of the two directions is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +77,8 @@ pub struct View {
     greetings: Vec<u64>,
     /// The last number of our own lines by the state topic.
     recorded: Option<u64>,
+    /// What we committed has not come back for seconds although the brokers answer: see [`HELD_UP`].
+    pub held_up: bool,
     /// How far our own lines were in the log when this process joined: what an earlier run wrote behind that was never
     /// read back. `None`: not known yet.
     had: Option<u64>,
@@ -129,6 +136,8 @@ struct Common {
     view: watch::Sender<View>,
     /// Lines up to this number are on the disk and may be published.
     synced: AtomicU64,
+    /// Lines up to this number were committed to the log by this process.
+    committed: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -170,6 +179,7 @@ impl Shared {
             ledger,
             view: sender,
             synced: AtomicU64::new(last),
+            committed: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         });
         let (wake, woken) = mpsc::channel();
@@ -207,21 +217,28 @@ impl Shared {
     }
 
     /// Waits until the own line number `seq`, a synced record of intent that was given to [`Shared::publish`], came back,
-    /// and says whether it holds.
-    pub async fn claim(&self, seq: u64) -> Claim {
+    /// and says whether it holds: whether it was the first, and nobody took it over since.
+    pub async fn claim(&self, seq: u64, action: &ActionId) -> Claim {
         let mut view = self.view.clone();
         let ledger = &self.common.ledger;
         let settled = view.wait_for(|v| v.closed().is_some() || v.arbiter.verdict_of(ledger, seq).is_some());
         let came = tokio::time::timeout(CLAIM_DEADLINE, settled).await;
         let Ok(Ok(view)) = came else {
-            let why = self.view.borrow().link().err();
-            return Claim::NotShared(why.unwrap_or_else(|| {
+            let view = self.view.borrow();
+            let held_up = view.held_up.then(|| HELD_UP.into());
+            return Claim::NotShared(view.link().err().or(held_up).unwrap_or_else(|| {
                 format!("the own record did not come back within {} s", CLAIM_DEADLINE.as_secs()).into()
             }));
         };
         match (view.arbiter.verdict_of(ledger, seq), view.closed()) {
             (_, Some(why)) => Claim::NotShared(why.clone()),
-            (Some(Ok(())), None) => Claim::Won,
+            (Some(Ok(())), None) => match view.arbiter.held().get(action) {
+                Some(held) if held.ledger == *ledger && held.action.state == ActionState::Applying => Claim::Won,
+                Some(Held { action, .. }) => {
+                    Claim::Lost(format!("{} took it over, and it is {}", action.actor, action.state.name()).into())
+                }
+                None => Claim::Lost("it is no longer known".into()),
+            },
             (Some(Err(why)), None) => Claim::Lost(why),
             (None, None) => Claim::NotShared("the own record did not come back".into()),
         }

@@ -16,7 +16,7 @@ use rdkafka::{
 };
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -48,13 +48,16 @@ struct Reading<'a> {
     strange: u64,
     /// When the brokers last said that the history may not be read.
     refused: Option<Instant>,
+    /// Since when something that we committed was not read back.
+    behind: Option<Instant>,
 }
 
 fn session(common: &Common) -> Result<(), String> {
     let consumer = client::consumer(&common.client)?;
     client::look_at_topics(&consumer, &common.settings)?;
     let cluster = consumer.client().fetch_cluster_id(PING).map(|id| Label::new(&id));
-    let mut reading = Reading { common, consumer, arbiter: Arbiter::default(), strange: 0, refused: None };
+    let mut reading =
+        Reading { common, consumer, arbiter: Arbiter::default(), strange: 0, refused: None, behind: None };
     let recorded = read_state(common, &mut reading.arbiter)?;
     common.view.send_modify(|v| {
         v.cluster = cluster;
@@ -160,15 +163,27 @@ impl Reading<'_> {
         }
     }
 
-    fn ping(&self) {
+    fn ping(&mut self) {
         let topic = &self.common.settings.history;
         match self.consumer.fetch_watermarks(topic, 0, PING) {
-            Ok(_) => self.show(true),
+            Ok(_) => {
+                self.show(true);
+                self.look_behind();
+            }
             Err(error) => {
                 let why = client::why(&self.consumer, &error);
                 self.lost(&format!("the shared ledger does not answer: {why}"));
             }
         }
+    }
+
+    /// Whether what we committed stays away although the brokers answer.
+    fn look_behind(&mut self) {
+        let read = self.arbiter.last_of(&self.common.ledger).unwrap_or(0);
+        let behind = self.common.committed.load(SeqCst) > read;
+        self.behind = behind.then(|| self.behind.unwrap_or_else(Instant::now));
+        let held_up = self.behind.is_some_and(|since| since.elapsed() > PACE);
+        self.common.view.send_if_modified(|v| std::mem::replace(&mut v.held_up, held_up) != held_up);
     }
 
     fn lost(&self, why: &str) {

@@ -90,8 +90,8 @@ async fn operators_see_each_other_and_one_claim_wins() {
     let pending = proposed("p");
     alice.record(&pending);
     bob.until("bob sees what alice proposed", |v| state(v, "p") == Some(ActionState::Proposed)).await;
-    let (a, b) = (alice.intend("a").1, bob.intend("b").1);
-    let (first, second) = tokio::join!(alice.shared.claim(a), bob.shared.claim(b));
+    let ((a, first), (b, second)) = (alice.intend("a"), bob.intend("b"));
+    let (first, second) = tokio::join!(alice.shared.claim(first, &a.id), bob.shared.claim(second, &b.id));
     let lost = match (&first, &second) {
         (Claim::Won, Claim::Lost(why)) | (Claim::Lost(why), Claim::Won) => why,
         other => panic!("{other:?}"),
@@ -131,8 +131,8 @@ async fn a_copied_ledger_fences_the_one_before_it_off() {
     std::fs::copy(alice.dir.path().join(super::super::FILE), copy.path().join(super::super::FILE)).unwrap();
     let _thief = Operator::within(copy, "alice", &settings).await;
     alice.until("the first is replaced", |v| v.closed().is_some()).await;
-    let (_, seq) = alice.intend("a");
-    let claim = alice.shared.claim(seq).await;
+    let (action, seq) = alice.intend("a");
+    let claim = alice.shared.claim(seq, &action.id).await;
     assert!(matches!(&claim, Claim::NotShared(why) if why.as_str().contains("in the name of this one")), "{claim:?}");
 }
 
@@ -148,5 +148,5 @@ async fn a_topic_with_two_partitions_is_refused_and_a_missing_one_is_told_with_t
     let told = view.wait_for(|v| matches!(v.reader, Link::Lost(_)));
     let told = tokio::time::timeout(Duration::from_secs(20), told).await.unwrap().unwrap().link().unwrap_err();
     assert!(told.as_str().contains("has 2 partitions"), "{told}");
-    assert!(matches!(shared.claim(1).await, Claim::NotShared(_)));
+    assert!(matches!(shared.claim(1, &proposed("a").id).await, Claim::NotShared(_)));
 }

@@ -96,6 +96,7 @@ impl Writer<'_> {
             let lines = self.outbox.next(synced).map_err(|e| format!("the local ledger cannot be read: {e}"))?;
             if !lines.is_empty() {
                 self.transaction(&producer, &lines)?;
+                self.common.committed.fetch_max(lines.last().map_or(0, |l| l.seq), SeqCst);
                 continue;
             }
             if self.replaced() {
@@ -194,8 +195,9 @@ impl Writer<'_> {
             tracing::trace!(target: BOUNDARY, "publishing");
             let done = producer.begin_transaction().and_then(|()| fill(producer));
             tracing::trace!(target: BOUNDARY, "sent, not committed");
-            let done =
-                done.inspect(|()| delivered(producer)).and_then(|()| repeat(|| producer.commit_transaction(STEP)));
+            let done = done.inspect(|()| delivered(producer));
+            tracing::trace!(target: BOUNDARY, "delivered, not committed");
+            let done = done.and_then(|()| repeat(|| producer.commit_transaction(STEP)));
             tracing::trace!(target: BOUNDARY, "published");
             let Err(error) = done else { return Ok(()) };
             let abortable = matches!(&error, KafkaError::Transaction(e) if e.txn_requires_abort());

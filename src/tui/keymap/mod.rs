@@ -253,7 +253,7 @@ impl Keymap {
         for (i, (action, chords)) in self.keys.iter().enumerate() {
             for (other, theirs) in self.keys.iter().skip(i + 1) {
                 // A key of the approval dialog may do something harmless on a page.
-                let apart = |a: &Action, b: &Action| *a == Action::ConfirmAt && b.section() != Section::Decide;
+                let apart = |a: &Action, b: &Action| a.is_of_approval() && b.section() != Section::Decide;
                 if apart(action, other) || apart(other, action) {
                     continue;
                 }

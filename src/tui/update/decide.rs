@@ -63,7 +63,12 @@ pub(super) fn decide(state: &mut State, action: Action, press: Press<'_>) -> Vec
 
 /// Opens the approval dialog and asks the engine to check and dry-run the change.
 pub(super) fn ask(state: &mut State, plan: Plan, to: u32, press: Press<'_>) -> Vec<Effect> {
-    let intent = Intent::Prepare { workload: plan.workload.clone(), to, plan_hash: plan.hash.clone() };
+    ask_for(state, plan, to, 0, press)
+}
+
+/// The same, for one of the writes that stick where the count has an owner.
+pub(super) fn ask_for(state: &mut State, plan: Plan, to: u32, way: usize, press: Press<'_>) -> Vec<Effect> {
+    let intent = Intent::Prepare { workload: plan.workload.clone(), to, plan_hash: plan.hash.clone(), way };
     wait_for_answer(state, plan, to, press);
     vec![Effect::Send(intent)]
 }

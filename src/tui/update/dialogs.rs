@@ -176,7 +176,7 @@ fn snooze_key(state: &mut State, dialog: Dialog, action: Option<Action>, press: 
     vec![Effect::Send(Intent::Snooze { workload: plan.workload, plan_hash: plan.hash, until })]
 }
 
-/// Keys of the approval: confirm, another number, leave. Everything else is ignored.
+/// Keys of the approval: confirm, another number, another way, leave. Everything else is ignored.
 fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, press: Press<'_>) -> Vec<Effect> {
     let confirm = approve.shown.as_ref().map(|s| s.prepared.confirm);
     let guessed = approve.shown.as_ref().is_some_and(|s| s.prepared.guess.is_some());
@@ -207,6 +207,7 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
             }
             false
         }
+        (_, Some(Action::OtherWay)) => return another_way(state, approve, press),
         (_, Some(Action::ConfirmAt)) => return at::open(state, approve, press),
         (_, Some(Action::Confirm)) => true,
         _ => false,
@@ -303,6 +304,18 @@ fn another_count(state: &mut State, approve: &Approve, picture: &Picture) -> Vec
     effects
 }
 
+/// Asks for the next write that sticks; where there is one way only the dialog stays as it is.
+fn another_way(state: &mut State, approve: Approve, press: Press<'_>) -> Vec<Effect> {
+    let next = approve.shown.as_ref().and_then(|s| s.prepared.next_way());
+    let Some((way, _)) = next else {
+        state.dialogs.push(Dialog::Approve(Box::new(approve)));
+        return Vec::new();
+    };
+    let mut effects = let_go(state, &approve);
+    effects.extend(decide::ask_for(state, approve.plan, approve.to, way, press));
+    effects
+}
+
 /// Takes the engine's answer into an approval; whether the prepared change belongs to it. One that was confirmed or let
 /// go is no answer to anything.
 pub(super) fn answer(
@@ -312,7 +325,7 @@ pub(super) fn answer(
     uptime: Duration,
 ) -> bool {
     let ours = prepared.filter(|p| settled != Some(&p.action)).filter(|p| {
-        p.workload == approve.plan.workload && p.to == approve.to && approve.before.as_ref() != Some(&p.action)
+        p.workload == approve.plan.workload && p.asked == approve.to && approve.before.as_ref() != Some(&p.action)
     });
     match (&mut approve.shown, ours) {
         (None, None) => {}

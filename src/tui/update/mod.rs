@@ -229,7 +229,7 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         Action::Approve | Action::Reject | Action::ChangeCount | Action::Snooze => {
             return decide::decide(state, action, press);
         }
-        Action::Confirm | Action::ConfirmAt | Action::ConfirmLink => {}
+        Action::Confirm | Action::ConfirmAt | Action::ConfirmLink | Action::OtherWay => {}
         Action::Undo => return decide::undo(state, press),
         Action::Explain => {
             if let Some(view) = rows::current_workload(state.shown(press.picture), state) {

@@ -122,7 +122,7 @@ fn decidable(action: Action, here: &Here<'_>) -> Result<(), String> {
     if picture.mode == Mode::Watch {
         return Err("watch is read-only: decisions are made in `highwater operate`".into());
     }
-    if matches!(action, Action::Confirm | Action::ConfirmAt | Action::ConfirmLink) {
+    if action.is_of_approval() {
         return Err(String::new()); // they belong to the approval dialog
     }
     if state.frozen.is_some() {

@@ -68,7 +68,13 @@ fn answer(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Lin
     let expiry = if left > 0.0 { format!("expires in {}", format::countdown(left)) } else { "expired".to_owned() };
     let evidence = format!("{}, evidence {} old, {expiry}", p.plan_hash, format::age(p.evidence_age));
     labelled("plan", if left > 0.0 { Slot::Text } else { Slot::Act }, &evidence);
+    if let Some(words) = p.ways.get(p.way) {
+        labelled("writes", Slot::Text, words.as_str());
+    }
     labelled("after it", Slot::Text, p.after.as_str());
+    if let Some((_, words)) = p.next_way() {
+        labelled("or else", Slot::Text, words.as_str());
+    }
     if let Some((_, words)) = &p.second {
         labelled("two people", Slot::Look, words.as_str());
     }
@@ -126,6 +132,9 @@ fn keys(cx: &Cx<'_>, approve: &Approve, shown: &Shown, room: usize) -> Vec<Line>
         }
         if p.second.as_ref().is_none_or(|_| asks) {
             offer(key(Action::ChangeCount), "another number");
+        }
+        if p.next_way().is_some() {
+            offer(key(Action::OtherWay), "another way");
         }
     }
     offer("esc".to_owned(), "no");

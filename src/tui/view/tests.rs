@@ -38,13 +38,8 @@ fn source(kind: SourceKind, health: Health, detail: &str) -> SourceStatus {
 }
 
 fn action(id: &str, state: ActionState, reason: &str) -> Action {
+    let target = Target::Deployment { namespace: Label::new("payments"), name: Label::new("fraud") };
     Action {
-        id: ActionId(Label::new(id)),
-        workload: Label::new("fraud"),
-        target: Target::Deployment { namespace: Label::new("payments"), name: Label::new("fraud") },
-        uid: None,
-        from: 6,
-        to: 10,
         plan_hash: PlanHash::of(&[id]),
         state,
         actor: Actor {
@@ -62,7 +57,7 @@ fn action(id: &str, state: ActionState, reason: &str) -> Action {
         updated: NOW.plus(-30.0),
         expires: NOW.plus(200.0),
         verify_by: Some(NOW.plus(60.0)),
-        terms: crate::model::Terms::default(),
+        ..Action::proposed(ActionId(Label::new(id)), "fraud".into(), target, (6, 10), NOW)
     }
 }
 

@@ -63,6 +63,25 @@ async fn an_approval_for_later_can_be_cancelled_and_holds_its_target_until_then(
 }
 
 #[tokio::test]
+async fn what_waits_for_its_time_is_no_action_of_this_hour() {
+    let mut bench = Bench::with(SET, Vec::new(), |c, _| c.limits.actions_per_hour = 1);
+    let prepared = bench.prepare(4).await;
+    bench.confirm_at(&prepared, Time::now().plus(600.0)).await;
+    let waits = bench.state(ActionState::Approved).await;
+    let hourly = |p: &Prepared| p.refused.iter().any(|r| r.as_str().starts_with("1 actions in the last hour"));
+    assert!(!hourly(&*bench.prepare(3).await), "it is not begun");
+    bench.intents.send(Intent::Cancel { action: waits.id }).await.unwrap();
+    bench.told("cancelled").await;
+    bench.done(4).await;
+    let second = bench.prepare(3).await;
+    assert!(
+        second.refused.iter().any(|r| r.as_str().starts_with("1 actions in the last hour")),
+        "{:?}",
+        second.refused
+    );
+}
+
+#[tokio::test]
 async fn an_instant_in_the_past_or_far_ahead_is_no_approval() {
     for away in [-1.0, 13.0 * 3600.0] {
         let mut bench = Bench::new(SET, Vec::new());

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    engine::approve::effect::Expectation,
+    engine::approve::effect::{Expecting, expected},
     model::{Capacity, Grid, Reading, Role, SignalView},
 };
 
@@ -94,7 +94,7 @@ async fn a_ledger_that_was_altered_or_cannot_be_opened_applies_nothing() {
         });
         let health = bench.next(|e| if let Event::Ledger(health) = e { Some(health) } else { None }).await;
         assert!(!health.writable && health.detail.as_str().contains("ledger.jsonl"), "{health:?}");
-        let intent = Intent::Prepare { workload: "g".into(), to: 4, plan_hash: Bench::hash() };
+        let intent = Intent::Prepare { workload: "g".into(), to: 4, plan_hash: Bench::hash(), way: 0 };
         bench.intents.send(intent).await.unwrap();
         bench.told("not done, because it cannot be recorded").await;
         assert_eq!(bench.count(), "2");
@@ -134,39 +134,45 @@ fn a_change_is_held_to_its_prediction() {
     let now = Time::now();
     let action = |from, to| Action { from, to, ..ledger_action() };
     // 4 replicas do 4000/s, 3000/s come: 1000/s are spare, so 120,000 should go in two minutes.
-    let expected = Expectation::of(&action(2, 4), &seen(200_000.0, 3000.0), now).unwrap();
-    let good = expected.judge(&seen(90_000.0, 3000.0)).unwrap();
+    let mut done = action(2, 4);
+    done.terms.expects = expected(&done, &seen(200_000.0, 3000.0), now);
+    let expecting = Expecting::of(&done).unwrap();
+    let good = expecting.judge(&seen(90_000.0, 3000.0)).unwrap();
     assert!(
         good.as_predicted && good.text.as_str().contains("lag 200k → 90k in 2 min, 80k predicted"),
         "{}",
         good.text
     );
-    let bad = expected.judge(&seen(195_000.0, 3000.0)).unwrap();
+    let bad = expecting.judge(&seen(195_000.0, 3000.0)).unwrap();
     assert!(!bad.as_predicted && bad.text.as_str().contains("look for another limit"), "{}", bad.text);
-    assert_eq!(Expectation::of(&action(4, 2), &seen(200_000.0, 3000.0), now), None, "fewer promise nothing");
-    assert_eq!(Expectation::of(&action(2, 4), &seen(200_000.0, 5000.0), now), None, "too few to catch up");
-    assert_eq!(Expectation::of(&action(2, 4), &seen(10_000.0, 3000.0), now), None, "nothing lies there");
+    assert_eq!(expected(&action(4, 2), &seen(200_000.0, 3000.0), now), None, "fewer promise nothing");
+    assert_eq!(expected(&action(2, 4), &seen(200_000.0, 5000.0), now), None, "too few to catch up");
+    assert_eq!(expected(&action(2, 4), &seen(10_000.0, 3000.0), now), None, "nothing lies there");
+}
+
+#[tokio::test]
+async fn what_a_change_should_do_is_still_looked_for_after_a_restart() {
+    use ActionState::{Applied, Applying, Approved, Proposed, Verified};
+    let mut bench = Bench::with(SET, Vec::new(), |_, dir| {
+        let mut ledger = ledger::Ledger::open(&dir.join("ledger"), Actor::default(), Time::now()).unwrap();
+        let mut action = ledger_action();
+        for state in [Proposed, Approved, Applying, Applied, Verified] {
+            action.state = state;
+            if state == Verified {
+                action.terms.expects = expected(&action, &seen(200_000.0, 3000.0), Time::now().plus(-115.0));
+            }
+            ledger.record(&action).unwrap();
+        }
+    });
+    let mut later = (*picture(recommendation(Vec::new()), 4)).clone();
+    later.workloads = vec![Arc::new(seen(90_000.0, 3000.0))];
+    bench.pictures.send_replace(Arc::new(later));
+    let told = bench.told("effect of a").await;
+    assert!(told.contains("lag 200k → 90k"), "{told}");
 }
 
 fn ledger_action() -> Action {
-    let now = Time::now();
-    Action {
-        id: ActionId("a".into()),
-        workload: "g".into(),
-        target: Target::Command("pool".into()),
-        uid: None,
-        from: 2,
-        to: 4,
-        plan_hash: PlanHash::of(&["a"]),
-        state: ActionState::Verified,
-        actor: Actor::default(),
-        reason: Label::default(),
-        request: Label::default(),
-        evidence: Label::default(),
-        created: now,
-        updated: now,
-        expires: now,
-        verify_by: None,
-        terms: crate::model::Terms::default(),
-    }
+    let action =
+        Action::proposed(ActionId("a".into()), "g".into(), Target::Command("pool".into()), (2, 4), Time::now());
+    Action { state: ActionState::Verified, ..action }
 }

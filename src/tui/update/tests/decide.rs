@@ -10,7 +10,7 @@ fn confirms(effects: &[Effect]) -> bool {
 fn the_one_path_to_a_change() {
     let mut desk = Desk::new(Mode::Operate);
     let asked = desk.press("a");
-    let [Effect::Send(Intent::Prepare { workload, to, plan_hash })] = &asked[..] else { panic!("{asked:?}") };
+    let [Effect::Send(Intent::Prepare { workload, to, plan_hash, way: 0 })] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!((workload.as_str(), *to, plan_hash), ("fraud", 10, &PlanHash::of(&["fraud"])));
     assert_eq!(desk.press("y"), [], "nothing to confirm before the answer");
     assert_eq!(desk.answer(prepared("a1", "fraud", 10, Confirm::Yes)), []);
@@ -23,6 +23,24 @@ fn the_one_path_to_a_change() {
     assert!(desk.state.dialogs.is_empty());
     assert_eq!(desk.publish(|_| {}), [], "what was confirmed is not let go");
     assert_eq!(desk.press("y"), []);
+}
+
+#[test]
+fn where_the_count_has_an_owner_another_way_can_be_asked_for() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    assert_eq!(desk.press("w"), [], "before the answer there is nothing to choose from");
+    let ways = vec!["floor 2 → 10".into(), "paused-scale-in: keeps the 6".into()];
+    let first = Prepared { ways: ways.clone(), ..prepared("a1", "fraud", 10, Confirm::Yes) };
+    desk.answer(first.clone());
+    let asked = desk.press("w");
+    let left = Effect::Send(Intent::Abandon { action: ActionId("a1".into()) });
+    assert!(matches!(&asked[..], [l, Effect::Send(Intent::Prepare { to: 10, way: 1, .. })] if *l == left), "{asked:?}");
+    desk.answer(Prepared { ways, way: 1, to: 6, asked: 10, ..prepared("a2", "fraud", 6, Confirm::Yes) });
+    assert!(confirms(&desk.press("y")), "the answer is to the question although it keeps the count");
+    desk.press("a");
+    desk.answer(prepared("a3", "fraud", 10, Confirm::Yes));
+    assert_eq!(desk.press("w"), [], "there is one way");
 }
 
 #[test]

@@ -1,27 +1,14 @@
 //! Approvals for later, and the way back.
 
 use super::*;
-use crate::model::{Action as Done, ActionState, Actor, Second, Terms};
+use crate::model::{Action as Done, ActionState, Second, Terms};
 
 fn done(id: &str, state: ActionState, begin_at: Option<Time>) -> Done {
+    let target = Target::Deployment { namespace: Label::new("payments"), name: Label::new("fraud") };
     Done {
-        id: ActionId(Label::new(id)),
-        workload: Label::new("fraud"),
-        target: Target::Deployment { namespace: Label::new("payments"), name: Label::new("fraud") },
-        uid: None,
-        from: 6,
-        to: 10,
-        plan_hash: PlanHash::of(&[id]),
         state,
-        actor: Actor::default(),
-        reason: Label::default(),
-        request: Label::default(),
-        evidence: Label::default(),
-        created: NOW,
-        updated: NOW,
-        expires: NOW.plus(300.0),
-        verify_by: None,
         terms: Terms { begin_at, ..Terms::default() },
+        ..Done::proposed(ActionId(Label::new(id)), "fraud".into(), target, (6, 10), NOW)
     }
 }
 

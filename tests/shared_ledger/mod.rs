@@ -1,15 +1,18 @@
 //! Several operators on one real Kafka: who writes, who is told why not, and what is left when they are killed.
 
-use crate::real::kafka;
+mod silent;
+
+use crate::{
+    real::kafka,
+    support::operator::{Operator, PATIENCE, settings},
+};
 use highwater::{
     act::Outcome,
-    engine::Gate,
     ledger::{
-        self, Ledger,
-        kafka::{CLAIM_DEADLINE, Shared, View, read_whole},
-        machine::{self, Event, Transition},
+        self,
+        kafka::{CLAIM_DEADLINE, View, read_whole},
     },
-    model::{Action, ActionId, ActionState, Actor, KafkaSettings, LedgerSettings, PlanHash, Target, Terms, Time},
+    model::{Action, ActionId, ActionState, LedgerSettings, Target, Time},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,102 +25,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn settings(kafka: KafkaSettings, prefix: &str) -> LedgerSettings {
-    LedgerSettings {
-        kafka: Some(kafka),
-        history: format!("{prefix}.decisions"),
-        state: format!("{prefix}.state"),
-        ..LedgerSettings::default()
-    }
-}
-
-/// An operator with a ledger of their own and a target that does whatever it is told: no condition of its own guards it.
-struct Operator {
+/// An operator, and the folder of its ledger.
+struct Desk {
+    operator: Operator,
     _dir: tempfile::TempDir,
-    ledger: Ledger,
-    shared: Arc<Shared>,
-    settings: LedgerSettings,
-    actor: Actor,
 }
 
-impl Operator {
+impl Desk {
     async fn new(name: &str, settings: &LedgerSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let actor = Actor { server_user: Some(name.into()), ..Actor::default() };
-        let mut ledger = Ledger::open(dir.path(), actor.clone(), Time::now()).unwrap();
-        ledger.note("begins", Time::now()).unwrap();
-        let shared = Shared::open(settings, dir.path(), ledger.id().unwrap(), ledger.last()).await.unwrap();
-        let operator = Self { _dir: dir, ledger, shared: Arc::new(shared), settings: settings.clone(), actor };
-        operator.until("it is shared", |v| v.link().is_ok()).await;
-        operator
+        Self { operator: Operator::open(dir.path(), settings, name).await.unwrap(), _dir: dir }
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&View) -> bool) {
-        let mut view = self.shared.view();
-        let came = tokio::time::timeout(PATIENCE, view.wait_for(|v| holds(v))).await;
-        assert!(matches!(came, Ok(Ok(_))), "not within {PATIENCE:?}: {what}; {:?}", self.shared.view().borrow().link());
-    }
-
-    fn record(&mut self, action: &Action) -> u64 {
-        let seq = self.ledger.record(action).unwrap();
-        self.shared.publish(seq);
-        seq
-    }
-
-    fn step(&mut self, action: &Action, event: &Event) -> Action {
-        let Transition::To(next) = machine::next(action, event, Time::now()).unwrap() else { panic!("{event:?}") };
-        self.record(&next);
-        *next
+        self.operator.until(what, holds).await.unwrap();
     }
 
     fn propose(&mut self, round: u32) -> Action {
-        let id = format!("{round:03}-{}-{}", self.actor, self.ledger.last());
-        let now = Time::now();
+        self.propose_for("pool", round)
+    }
+
+    fn propose_for(&mut self, pool: &str, round: u32) -> Action {
+        let Operator { ledger, actor, .. } = &self.operator;
+        let id = ActionId(format!("{round:03}-{actor}-{}", ledger.last()).into());
+        let target = Target::Command(pool.into());
         let action = Action {
-            plan_hash: PlanHash::of(&[&id]),
-            id: ActionId(id.as_str().into()),
-            workload: "fraud".into(),
-            target: Target::Command("pool".into()),
-            uid: None,
-            from: round,
-            to: round + 1,
-            state: ActionState::Proposed,
-            actor: self.actor.clone(),
-            reason: "test".into(),
-            request: "set".into(),
-            evidence: "none".into(),
-            created: now,
-            updated: now,
-            expires: now.plus(300.0),
-            verify_by: None,
-            terms: Terms::default(),
+            actor: actor.clone(),
+            ..Action::proposed(id, "fraud".into(), target, (round, round + 1), Time::now())
         };
-        self.record(&action);
+        self.operator.record(&action).unwrap();
         action
     }
 
     /// Approves, records the intent and goes through the gate; answers with how it came out.
     async fn carry(&mut self, action: &Action, write: impl FnOnce() -> Outcome) -> Outcome {
-        let (actor, plan_hash) = (self.actor.clone(), action.plan_hash.clone());
-        let yes = Event::Approve { actor, plan_hash, refused: Vec::new(), when: None, protected: false };
-        let action = self.step(action, &yes);
-        let action = self.step(&action, &Event::Begin { refused: Vec::new() });
-        let gate = Gate {
-            shared: Some((self.shared.clone(), self.ledger.last())),
-            leases: None,
-            settings: self.settings.clone(),
-            protected: false,
-        };
-        let outcome = gate.pass(&action, async { write() }).await;
-        let event = match &outcome {
-            Outcome::Applied => Event::Accepted { verify_by: Time::now().plus(60.0) },
-            Outcome::Refused(reason) => Event::Refused { reason: reason.clone() },
-            Outcome::Unknown(reason) => Event::Lost { reason: reason.clone() },
-        };
-        self.step(&action, &event);
-        outcome
+        let action = self.operator.intend(action).unwrap();
+        self.operator.carry(&action, async { write() }).await.unwrap()
     }
 }
 
@@ -139,7 +82,7 @@ async fn of_eight_operators_one_writes_each_round_and_every_other_is_told_why() 
     kafka.create(&settings.state, 1).await;
     let mut operators = Vec::new();
     for n in 0..8 {
-        operators.push(Operator::new(&format!("operator-{n}"), &settings).await);
+        operators.push(Desk::new(&format!("operator-{n}"), &settings).await);
     }
     let writes = Arc::new(AtomicUsize::new(0));
     let mut told: BTreeSet<String> = BTreeSet::new();
@@ -166,7 +109,7 @@ async fn of_eight_operators_one_writes_each_round_and_every_other_is_told_why() 
             let (operator, outcome, asked) = task.await.unwrap();
             all += asked;
             match outcome {
-                Outcome::Applied => won.push(operator.actor.to_string()),
+                Outcome::Applied => won.push(operator.operator.actor.to_string()),
                 Outcome::Refused(why) => {
                     let words = ["came first", "changed this target", "the count is"];
                     let named = words.iter().any(|w| why.as_str().contains(w));
@@ -233,7 +176,7 @@ async fn a_frozen_broker_is_lost_within_seconds_and_a_claim_fails_closed_until_i
     let settings = settings(kafka.settings(&[]), "frozen");
     kafka.create(&settings.history, 1).await;
     kafka.create(&settings.state, 1).await;
-    let mut alice = Operator::new("alice", &settings).await;
+    let mut alice = Desk::new("alice", &settings).await;
     let freeze = |signal| (1..=3).for_each(|broker| kafka.signal(broker, signal));
     freeze(rustix::process::Signal::STOP);
     let action = alice.propose(0);
@@ -418,9 +361,21 @@ fn killed_at_every_sync_and_every_request_nothing_is_written_twice_and_nothing_i
         "fenced",
         "publishing",
         "sent, not committed",
+        "delivered, not committed",
         "published",
         "sending the write",
         "the write was answered",
     ];
     assert!(all.iter().all(|b| reached.contains(*b)), "{reached:?}");
+}
+
+#[cfg(not(feature = "ledger-tls"))]
+#[tokio::test]
+async fn a_build_without_tls_says_so_and_how_to_have_it() {
+    use highwater::model::{KafkaSettings, Property};
+    let property = |k: &str, v: &str| (k.to_owned(), Property::Text(v.to_owned()));
+    let properties = [property("bootstrap.servers", "127.0.0.1:1"), property("security.protocol", "SSL")];
+    let ledger = settings(KafkaSettings::new("k", properties.into_iter().collect()), "highwater");
+    let line = ledger::kafka::check(&ledger).await.unwrap();
+    assert!(line.detail.as_str().contains("build with --features ledger-tls"), "{line:?}");
 }
