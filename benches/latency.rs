@@ -36,7 +36,7 @@ fn main() {
     std::thread::spawn(move || {
         let cells = |n: u16| -> std::num::NonZeroU16 { n.try_into().expect("not zero") };
         let mut screen = vt100::Parser::new(cells(60), cells(200), 0);
-        let mut chunk = [0_u8; 65_536];
+        let mut chunk = vec![0_u8; 65_536];
         while let Ok(n @ 1..) = reader.read(&mut chunk) {
             screen.process(&chunk[..n]);
             let helps = screen.screen().contents().contains("view-kafka");

@@ -32,14 +32,11 @@ pub(super) fn run(common: &Common, settle: f64) -> Outcome {
 /// The configuration: sources as they were given on the command line, then what was found and is not configured yet.
 pub(super) fn text(config: &Config, picture: &Picture) -> String {
     let mut out = String::new();
-    match &config.file {
-        Some(file) => {
-            let _ = writeln!(out, "# Found at {}; to be added to {}.", picture.at, file.display());
-        }
-        None => {
-            let _ = writeln!(out, "# Found at {}.", picture.at);
-            sources(&mut out, config);
-        }
+    if let Some(file) = &config.file {
+        let _ = writeln!(out, "# Found at {}; to be added to {}.", picture.at, file.display());
+    } else {
+        let _ = writeln!(out, "# Found at {}.", picture.at);
+        sources(&mut out, config);
     }
     let _ = writeln!(
         out,

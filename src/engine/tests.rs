@@ -1,6 +1,7 @@
 //! Hostile data through a whole pass: nothing panics, nothing is advised on partial data, and a word is said.
 
 use super::{
+    confirmed::Confirmed,
     latest::{Latest, Samples},
     pass::{Given, Memory, WallTime},
 };
@@ -108,7 +109,7 @@ impl Desk {
             budgets: &[],
             days: &HashMap::new(),
             snoozed: &snoozed,
-            confirmed: &Default::default(),
+            confirmed: &Confirmed::default(),
             actions,
             now,
         })

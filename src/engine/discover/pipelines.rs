@@ -174,9 +174,10 @@ fn paths(edges: &Edges) -> Vec<Vec<usize>> {
         if done.len() >= MOST {
             break;
         }
-        match longer.is_empty() || path.len() >= LONGEST {
-            true => done.push(path),
-            false => open.extend(longer.into_iter().rev()),
+        if longer.is_empty() || path.len() >= LONGEST {
+            done.push(path);
+        } else {
+            open.extend(longer.into_iter().rev());
         }
     }
     done

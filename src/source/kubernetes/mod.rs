@@ -110,7 +110,7 @@ struct Session {
 enum Happened {
     Event(usize, Box<watcher::Result<Event<DynamicObject>>>),
     Alive(Result<(), String>),
-    Owner(owners::Reference, Option<owners::Above>),
+    Owner(Box<owners::Reference>, Box<Option<owners::Above>>),
 }
 
 type Happenings = Pin<Box<dyn Stream<Item = Happened> + Send>>;
@@ -165,7 +165,7 @@ impl Session {
                 Some(Happened::Owner(of, above)) => {
                     // Nobody could say: asked for again with the next sign of life.
                     let known = above.is_some();
-                    store.take_owner(&of, above);
+                    store.take_owner(&of, *above);
                     let new = store.follow_owners();
                     if !new.is_empty() {
                         happenings.extend(watches(client, &store, new.start));
@@ -222,7 +222,7 @@ fn watches(client: &Client, store: &Store, from: usize) -> Vec<Happenings> {
 /// One question about an owner.
 fn look_up(client: Client, of: owners::Reference) -> Happenings {
     let answer = owners::look(client, of);
-    Box::pin(stream::once(answer).map(|(of, above)| Happened::Owner(of, above)))
+    Box::pin(stream::once(answer).map(|(of, above)| Happened::Owner(Box::new(of), Box::new(above))))
 }
 
 /// The watch of one kind in one namespace (or in all), begun again by itself with growing pauses.

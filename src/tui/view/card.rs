@@ -105,7 +105,8 @@ impl Card<'_> {
             None => String::new(),
             Some(link) => format!(" {}{} ", if link.certain { "" } else { g.about }, g.arrow),
         };
-        let flow: String = pipeline.workloads.iter().enumerate().map(|(i, w)| format!("{}{w}", link(i))).collect();
+        let flow = pipeline.workloads.iter().enumerate().map(|(i, w)| [link(i), w.to_string()].concat());
+        let flow = flow.collect::<Vec<_>>().concat();
         let key = self.cx.state.keymap.hint(action::Action::Pipeline);
         let how = key.map_or_else(String::new, |key| format!("; {key} shows what speaks for it"));
         self.text(&format!("proposed pipeline: {flow}{how}"), Slot::Dim);
