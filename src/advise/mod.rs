@@ -14,7 +14,10 @@ mod words;
 
 use crate::{
     capacity::{ServiceCapacity, Watch},
-    forecast::{self, profile::Outlook},
+    forecast::{
+        self,
+        profile::{self, Outlook},
+    },
     guard::{self, Case, Judgement},
     history::History,
     model::{
@@ -90,7 +93,9 @@ pub fn advise(input: &Input<'_>) -> Advice {
 pub fn advise_within(input: &Input<'_>, allowance: Option<&Allowance>) -> Advice {
     let signals = Signals::of(input);
     let outlook = input.outlook(&signals);
-    let forecast = match (input.forecast, &outlook) {
+    // One that was made before the day's shape could be used is not what is planned on.
+    let again = input.forecast.filter(|f| outlook.is_none() || f.model == profile::NAME);
+    let forecast = match (again, &outlook) {
         (Some(forecast), _) => Ok(forecast.clone()),
         (None, Some(outlook)) => Ok(outlook.forecast()),
         (None, None) => forecast::forecast(signals.forecast_track(), input.now, input.horizon),

@@ -7,6 +7,8 @@
 
 use crate::model::{Forecast, Grid, Quantiles, Time};
 
+/// What a forecast by the day's shape is called.
+pub const NAME: &str = "day's shape";
 /// Minutes of a day, and seconds of a minute.
 const DAY: usize = 1_440;
 const MINUTE: f64 = 60.0;
@@ -243,8 +245,8 @@ impl Outlook {
             at: self.at,
             step: self.step,
             points: points.collect(),
-            model: "day's shape".to_owned(),
-            weights: vec![("day's shape".to_owned(), 1.0)],
+            model: NAME.to_owned(),
+            weights: vec![(NAME.to_owned(), 1.0)],
             relative_error: self.relative_error,
             covered: None,
             warnings: Vec::new(),

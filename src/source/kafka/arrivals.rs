@@ -10,17 +10,16 @@ const DAY: f64 = 86_400.0;
 const FINE: f64 = 300.0;
 /// … and what is older in steps of a quarter of an hour: the shape of a day needs no more.
 const COARSE: f64 = 900.0;
-/// The last, shorter interval up to now counts from this length on, seconds.
+/// The last interval up to now, seconds: so short that it says what arrives now; and the shortest before it.
+const NEWEST: f64 = 60.0;
 const SHORTEST: f64 = 30.0;
 
 /// Instants that are asked for, rising: the last day up to now, then what is older back to `span` seconds.
 pub(super) fn stages(now: Time, span: f64) -> Vec<Vec<Time>> {
-    let last = now.floor_to(FINE);
     let border = now.plus(-span.min(DAY)).floor_to(COARSE);
-    let mut recent = steps(border, last, FINE);
-    if now.since(last) >= SHORTEST {
-        recent.push(now);
-    }
+    let mut recent = steps(border, now.floor_to(FINE), FINE);
+    recent.retain(|t| now.since(*t) >= NEWEST + SHORTEST);
+    recent.extend([now.plus(-NEWEST), now]);
     let older = steps(now.plus(-span).floor_to(COARSE), border, COARSE);
     [recent, older].into_iter().filter(|s| s.len() >= 2).collect()
 }
@@ -105,8 +104,11 @@ mod tests {
         let (recent, older) = (&stages[0], &stages[1]);
         assert!((288..=292).contains(&recent.len()) && (575..=577).contains(&older.len()));
         assert_eq!(recent.first(), older.last(), "no hole between them");
-        assert!(recent.windows(2).all(|w| w[1].since(w[0]) <= FINE) && older.windows(2).all(|w| w[1] > w[0]));
-        assert!(*recent.last().unwrap() <= now);
+        assert!(
+            recent.windows(2).all(|w| (SHORTEST..=FINE + SHORTEST).contains(&w[1].since(w[0])))
+                && older.windows(2).all(|w| w[1] > w[0])
+        );
+        assert_eq!(*recent.last().unwrap(), now);
     }
 
     proptest! {
