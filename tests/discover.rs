@@ -7,7 +7,7 @@ use crate::{
 use highwater::{
     config::{Config, Overrides},
     engine::{self, Options},
-    model::{KubeState, Observation, Picture},
+    model::{KubeState, Label, Observation, Picture},
     process::Clock,
     source::kubernetes::{check, run},
     world::{self, World},
@@ -62,7 +62,7 @@ async fn the_simulated_world_is_joined_with_no_configuration() {
         assert!(matches!(next, Ok(Ok(()))), "not in time: {:#?}, {:#?}", seen(), picture.pipelines);
     };
     let flow = &picture.pipelines[0];
-    let names: Vec<&str> = flow.workloads.iter().map(|w| w.as_str()).collect();
+    let names: Vec<&str> = flow.workloads.iter().map(Label::as_str).collect();
     assert_eq!(names, ["fraud-scorer", "fraud-model"]);
     assert!(!flow.links[0].certain, "what a pod is told is no proof that it uses it");
     assert!(flow.links[0].why().contains("MODEL_URL of deploy/payments/fraud-scorer"), "{flow:?}");

@@ -81,7 +81,8 @@ fn signals(w: &Workload, state: &WorkloadState, latest: &Latest, history: &Histo
         .map(|(role, unit)| {
             let key = SignalKey { entity: w.entity.clone(), role };
             let reading = reading(w, state, latest, history, role, now);
-            let track = history.grid(&key, now.plus(-span), now, step);
+            // Of what was first seen a minute ago the chart holds a minute: empty hours of thousands of groups are megabytes.
+            let track = history.grid(&key, now.plus(-span), now, step).without_lead();
             SignalView { role, unit, now: reading, track: Arc::new(track) }
         })
         .collect()
@@ -192,7 +193,10 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
             let staying = r.price_of(r.current.desired);
             let over = staying.map_or(0.0, |a| a.slo_minutes);
             let needs = format!("needs {}, has {}", r.recommended, r.current.desired);
-            if over > 0.0 {
+            if over > 0.0 && advice.capacity.as_ref().is_some_and(|c| c.samples == 0) {
+                // What replicas hold is only known to be as much as was ever asked of them: they may well hold more.
+                (Severity::Look, format!("{needs}, unless they hold more than was ever asked of them"))
+            } else if over > 0.0 {
                 (Severity::Act, format!("{needs}: else {over:.0} min over the objective"))
             } else {
                 (Severity::Look, needs)

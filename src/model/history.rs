@@ -118,6 +118,23 @@ impl Grid {
         self.at(self.values.len())
     }
 
+    /// The same from its first value on that is not a gap: what lies before it is not known and takes no room.
+    ///
+    /// ```
+    /// use highwater::model::{Grid, Time};
+    /// let grid = Grid { start: Time::from_secs(0.0), step: 30.0, values: vec![None, None, Some(1.0), None] };
+    /// let short = grid.without_lead();
+    /// assert_eq!((short.start, short.values), (Time::from_secs(60.0), vec![Some(1.0), None]));
+    /// ```
+    #[must_use]
+    pub fn without_lead(mut self) -> Self {
+        let first = self.values.iter().position(Option::is_some).unwrap_or(self.values.len());
+        self.start = self.at(first);
+        self.values.drain(..first);
+        self.values.shrink_to_fit();
+        self
+    }
+
     /// The newest value that is not a gap, with its instant.
     pub fn last(&self) -> Option<(Time, f64)> {
         let i = self.values.iter().rposition(Option::is_some)?;

@@ -66,8 +66,8 @@ fn grown(text: &str, seconds: f64) -> String {
                 kinds.insert(family.into_owned(), kind);
             }
             Line::Sample(s) => {
-                let parts = ["", "_bucket", "_sum", "_count"].iter();
-                let kind = parts.filter_map(|part| kinds.get(s.name.strip_suffix(part)?)).next().copied();
+                let mut parts = ["", "_bucket", "_sum", "_count"].iter();
+                let kind = parts.find_map(|part| kinds.get(s.name.strip_suffix(part)?)).copied();
                 let quantile = s.labels.iter().any(|(name, _)| name == "quantile");
                 let grows = matches!(kind, Some("counter" | "histogram" | "summary")) && !quantile;
                 let grows = grows || s.name.ends_with("_step");
