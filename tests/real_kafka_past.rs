@@ -107,7 +107,8 @@ async fn history_equals_what_was_produced_and_the_first_screen_forecasts_its_sea
         let forecast = view.and_then(|v| v.advice.forecast.as_ref());
         forecast.is_some_and(|f| f.model == "day's shape")
     });
-    tokio::time::timeout(Duration::from_secs(60), seen).await.expect("a seasonal forecast").unwrap();
+    // Hundreds of groups that other tests left on these brokers are advised in turn, unoptimised: patience, not a promise.
+    tokio::time::timeout(Duration::from_secs(240), seen).await.expect("a seasonal forecast").unwrap();
     println!("a seasonal forecast {:.2} s after the start", began.elapsed().as_secs_f64());
     goes_on.abort();
     handle.stop().await;

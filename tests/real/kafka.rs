@@ -14,6 +14,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
+    error::RDKafkaErrorCode,
     producer::{FutureProducer, FutureRecord, Producer},
 };
 use std::{
@@ -111,7 +112,15 @@ impl Kafka {
         let copies = if self.pids.len() > 1 { 2 } else { 1 };
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(copies));
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-        admin.create_topics([&new], &options).await.unwrap().remove(0).unwrap();
+        // The controller of Kafka 2.8, a preview, loses a request now and then: asked again, the topic may be there already.
+        for attempt in 1..=3 {
+            match admin.create_topics([&new], &options).await.map(|mut made| made.remove(0)) {
+                Ok(Ok(_)) => return,
+                Ok(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) if attempt > 1 => return,
+                failed => println!("{topic} was not made at attempt {attempt}: {failed:?}"),
+            }
+        }
+        panic!("{topic} could not be made");
     }
 
     /// Deletes a topic.

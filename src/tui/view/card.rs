@@ -212,7 +212,7 @@ impl Card<'_> {
         self.lines.push(Line::from(span("REPLICAS  IF KEPT  OVER THE OBJECTIVE", theme.style(Slot::Head))));
         for a in nearest(r) {
             let (word, slot) = match a.replicas {
-                n if n == r.recommended && !r.is_change() => ("now, and recommended", Slot::Good),
+                n if n == r.recommended && !r.is_change() => ("now: keep", Slot::Good),
                 n if n == r.recommended => ("recommended", Slot::Accent),
                 n if n == r.current.desired => ("now", Slot::Text),
                 _ => ("", Slot::Dim),
