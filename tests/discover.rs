@@ -3,14 +3,14 @@
 use crate::{
     cli::support::Home,
     real::kubernetes::{kubernetes, wait},
+    support::faces::Faces,
 };
 use highwater::{
-    config::{Config, Overrides},
-    engine::{self, Options},
+    config::Config,
     model::{KubeState, Label, Observation, Picture},
     process::Clock,
     source::kubernetes::{check, run},
-    world::{self, World},
+    world,
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -19,18 +19,8 @@ use tokio::time::{Instant, timeout_at};
 /// Nothing but addresses is given. What runs where follows from what the three systems say of each other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_simulated_world_is_joined_with_no_configuration() {
-    let world = World::start("fraud", 7, 1.0).unwrap();
-    let kafka = world::kafka::serve(world.clone()).await.unwrap();
-    let prometheus = world::prometheus::serve(world.clone()).await.unwrap();
-    let kubernetes = world::kubernetes::serve(world.clone()).await.unwrap();
-    let mut config = Config { kubernetes: Some(kubernetes.settings()), ..Config::default() };
-    config.apply(Overrides {
-        kafka: Some(kafka.bootstrap.clone()),
-        prometheus: Some(prometheus.url.clone()),
-        ..Overrides::default()
-    });
-    let options = Options { config, clock: world.clock(), state: None, past: None, days: false };
-    let mut handle = engine::watch(options);
+    let faces = Faces::of("fraud").await;
+    let mut handle = faces.watch(Config::default());
     let wanted = [
         ("clickstream", "deploy/web/clickstream"),
         ("fraud-model", "deploy/ml/fraud-model"),
@@ -72,14 +62,11 @@ async fn the_simulated_world_is_joined_with_no_configuration() {
 /// What is printed is a configuration that `check` takes, with every target that was found and the guess as a comment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_found_is_written_down_for_review() {
-    let world = World::start("fraud", 7, 1.0).unwrap();
-    let kafka = world::kafka::serve(world.clone()).await.unwrap();
-    let prometheus = world::prometheus::serve(world.clone()).await.unwrap();
-    let kubernetes = world::kubernetes::serve(world.clone()).await.unwrap();
+    let faces = Faces::of("fraud").await;
     let home = Home::new();
     std::fs::create_dir(home.path().join(".kube")).unwrap();
-    std::fs::copy(&kubernetes.kubeconfig, home.path().join(".kube/config")).unwrap();
-    let (brokers, url) = (kafka.bootstrap.clone(), prometheus.url.clone());
+    std::fs::copy(&faces.kubernetes.kubeconfig, home.path().join(".kube/config")).unwrap();
+    let (brokers, url) = (faces.kafka.bootstrap.clone(), faces.prometheus.url.clone());
     let text = tokio::task::spawn_blocking(move || {
         let found =
             ["config", "example", "--from-live", "--settle", "8s", "--kube-context", world::kubernetes::CONTEXT];

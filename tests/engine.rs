@@ -1,7 +1,8 @@
 //! The engine on the simulated world: what three sources say over real protocols becomes one picture with advice.
 
+use crate::support::faces::Faces;
 use highwater::{
-    config::{Config, Overrides},
+    config::Config,
     engine::{self, Options},
     model::{Health, KafkaSettings, Picture, Role, Severity},
     world::{self, World},
@@ -24,19 +25,9 @@ async fn picture_with<T>(handle: &mut engine::Handle, what: &str, look: impl Fn(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_that_falls_behind_is_on_top_with_a_priced_recommendation() {
-    let world = World::start("fraud", 7, 1.0).unwrap();
-    let kafka = world::kafka::serve(world.clone()).await.unwrap();
-    let prometheus = world::prometheus::serve(world.clone()).await.unwrap();
-    let kubernetes = world::kubernetes::serve(world.clone()).await.unwrap();
-    let mut config = Config::parse(include_str!("../config/demo.toml"), "demo.toml", false).unwrap();
-    config.kubernetes = Some(kubernetes.settings());
-    config.apply(Overrides {
-        kafka: Some(kafka.bootstrap.clone()),
-        prometheus: Some(prometheus.url.clone()),
-        ..Overrides::default()
-    });
-    let options = Options { config, clock: world.clock(), state: None, past: None, days: false };
-    let mut handle = engine::watch(options);
+    let faces = Faces::of("fraud").await;
+    let config = Config::parse(include_str!("../config/demo.toml"), "demo.toml", false).unwrap();
+    let mut handle = faces.watch(config);
 
     let view = picture_with(&mut handle, "more replicas for fraud-scorer, worst first", |p| {
         let first = p.workloads.first().filter(|v| v.workload.name == "fraud-scorer")?;

@@ -8,17 +8,17 @@ use crate::{
 /// Records or requests per second that `replicas` of a workload hold: what the plan counts on, so with the planner's
 /// margin, and where there are partitions no more than the replica with the heaviest of them allows.
 ///
-/// Of a capacity that is only a lower bound (`samples` is 0) its high end is taken, as the plan does.
+/// Of a capacity that is only a lower bound its high end is taken, as the plan does.
 pub fn holds(kind: WorkloadKind, state: &WorkloadState, capacity: &Capacity, replicas: u32) -> f64 {
     let work = match kind {
         WorkloadKind::ConsumerGroup => Work::Log { shares: shares(state) },
         WorkloadKind::Inference | WorkloadKind::Batch | WorkloadKind::Brokers => Work::Jobs,
     };
-    if capacity.samples > 0 {
+    if !capacity.is_lower_bound() {
         return planner::capacity_of(&work, capacity, replicas);
     }
-    let per_replica = capacity.high.max(capacity.per_replica);
-    planner::capacity_of(&work, &Capacity { per_replica, ..capacity.clone() }, replicas)
+    let planned = Capacity { per_replica: capacity.as_planned(), ..capacity.clone() };
+    planner::capacity_of(&work, &planned, replicas)
 }
 
 /// What arrives at the member with the most to read over what arrives at one on average: by the partitions' owners, else

@@ -126,7 +126,7 @@ impl Memory {
         if is_recalled(capacity) {
             return self.learned.clone(); // nothing newer was seen
         }
-        let seen = capacity.samples > 0 || !assumed(capacity, NO_START_UP);
+        let seen = !capacity.is_lower_bound() || !assumed(capacity, NO_START_UP);
         (seen && !self.whose.is_empty()).then(|| Learned {
             at: now,
             whose: self.whose.clone(),
@@ -151,7 +151,7 @@ impl Memory {
         let mut what = Vec::new();
         let needed = (OUTWEIGHED.0 * 0.5_f64.powf(age / HALVED)).max(OUTWEIGHED.1);
         // More than was ever thought possible is proof that things have changed.
-        if before.samples > 0 && (now.samples as f64) < needed && now.low <= before.high {
+        if !before.is_lower_bound() && (now.samples as f64) < needed && now.low <= before.high {
             now = Capacity {
                 per_replica: before.per_replica,
                 low: before.low,

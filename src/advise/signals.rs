@@ -112,10 +112,10 @@ impl Signals {
     pub fn capacity(&self, input: &Input<'_>, previous: Option<&Capacity>) -> Option<Capacity> {
         let observed = self.observed(input, previous);
         let found = capacity::estimate(&observed)?;
-        if found.samples > 0 || observed.watch.is_none() {
+        if !found.is_lower_bound() || observed.watch.is_none() {
             return Some(found);
         }
-        let before = capacity::estimate(&Observed { watch: None, ..observed }).filter(|c| c.samples > 0);
+        let before = capacity::estimate(&Observed { watch: None, ..observed }).filter(|c| !c.is_lower_bound());
         Some(before.unwrap_or(found))
     }
 

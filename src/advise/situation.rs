@@ -84,9 +84,9 @@ impl Situation {
             None => waiting.map_or(0.0, |b| (b - demand * floor(input, signals)).max(0.0)),
         };
         let mut limits = input.workload.limits;
-        if capacity.samples == 0 {
-            // The estimate is a lower bound: a step beyond it is tried, but it never asks for replicas by itself.
-            capacity.per_replica = capacity.high.max(capacity.per_replica);
+        if capacity.is_lower_bound() {
+            // A step beyond it is tried, but it never asks for replicas by itself.
+            capacity.per_replica = capacity.as_planned();
             if kind == WorkloadKind::ConsumerGroup
                 && late.is_none_or(|l| l <= CALM * slo)
                 && replicas.desired >= limits.min

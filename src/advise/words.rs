@@ -65,7 +65,7 @@ fn holds(situation: &Situation, count: u32) -> String {
     let capacity = &situation.capacity;
     let (each, all) = (per_second(capacity.per_replica), situation.capacity_of(count));
     let (noun, verb) = if count == 1 { ("replica", "holds") } else { ("replicas", "hold") };
-    if capacity.samples == 0 {
+    if capacity.is_lower_bound() {
         let all = per_second(all);
         return format!("{count} {noun} {verb} at least {all} ({each} each, never seen at their limit)");
     }

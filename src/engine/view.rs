@@ -4,8 +4,8 @@ use super::{CHART, discover, latest::Latest};
 use crate::{
     history::History,
     model::{
-        Action, Advice, DayPlan, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState, Time, Workload,
-        WorkloadKind, WorkloadState, WorkloadView, duration,
+        Action, Advice, Capacity, DayPlan, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState, Time,
+        Workload, WorkloadKind, WorkloadState, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -193,7 +193,7 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
             let staying = r.price_of(r.current.desired);
             let over = staying.map_or(0.0, |a| a.slo_minutes);
             let needs = format!("needs {}, has {}", r.recommended, r.current.desired);
-            if over > 0.0 && advice.capacity.as_ref().is_some_and(|c| c.samples == 0) {
+            if over > 0.0 && advice.capacity.as_ref().is_some_and(Capacity::is_lower_bound) {
                 // What replicas hold is only known to be as much as was ever asked of them: they may well hold more.
                 (Severity::Look, format!("{needs}, unless they hold more than was ever asked of them"))
             } else if over > 0.0 {

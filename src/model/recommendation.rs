@@ -40,6 +40,16 @@ impl Capacity {
         (f64::from(joining.max(1)).log2() / Self::MANY.log2()).min(1.0)
     }
 
+    /// Whether it only says what was seen to flow: the replicas were never at their limit and may well do more.
+    pub fn is_lower_bound(&self) -> bool {
+        self.samples == 0
+    }
+
+    /// Records or requests per second that a replica is planned with: of a lower bound its high end, a step that is tried.
+    pub fn as_planned(&self) -> f64 {
+        if self.is_lower_bound() { self.high.max(self.per_replica) } else { self.per_replica }
+    }
+
     /// Seconds that partitions stand still when so many replicas are added at once.
     pub fn standstill(&self, joining: u32) -> f64 {
         self.rebalance_one + Self::many(joining) * (self.rebalance - self.rebalance_one)

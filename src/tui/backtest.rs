@@ -52,7 +52,7 @@ impl Question {
             return Err(format!("{workload}: only consumer groups are played so far"));
         }
         let missing = |what: &str| format!("{workload}: {what} is not known yet");
-        let capacity = view.advice.capacity.as_ref().filter(|c| c.samples > 0);
+        let capacity = view.advice.capacity.as_ref().filter(|c| !c.is_lower_bound());
         let capacity = capacity.ok_or_else(|| missing("what one replica can process"))?;
         let replicas = view.state.replicas.as_ref().ok_or_else(|| missing("the replica count"))?;
         let partitions = view.state.partitions.filter(|n| *n > 0).ok_or_else(|| missing("the number of partitions"))?;

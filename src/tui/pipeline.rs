@@ -129,7 +129,7 @@ fn workload<'a>(pipeline: &'a Pipeline, name: &Label, view: Option<&'a Arc<Workl
     let now = |role: Role| view.signal(role).and_then(|s| s.now.as_ref());
     let comes = now(Role::Demand);
     // A capacity without saturated samples is a lower bound: nothing can be said to be used up of it.
-    let known = view.advice.capacity.as_ref().filter(|c| c.samples > 0).zip(view.state.replicas.as_ref());
+    let known = view.advice.capacity.as_ref().filter(|c| !c.is_lower_bound()).zip(view.state.replicas.as_ref());
     let holds = known.map(|(c, r)| advise::holds(kind, &view.state, c, r.desired));
     Stage {
         comes,

@@ -1,25 +1,20 @@
 //! `recommend`, `snapshot` and `check` on the simulated world: what scripts get is what the contract says.
 
 use super::support::{Home, assert_shape};
-use highwater::world::{self, World};
+use crate::support::faces::Faces;
 use serde_json::{Value, json};
 
 /// A simulated world and the configuration of a home that finds it. Its addresses come from the command line.
 struct Stage {
     home: Home,
     config: String,
-    kafka: String,
-    prometheus: String,
-    _faces: (world::kafka::KafkaFace, world::prometheus::PrometheusFace, world::kubernetes::KubernetesFace),
+    faces: Faces,
 }
 
 impl Stage {
     async fn build() -> Self {
-        let world = World::start("fraud", 7, 1.0).unwrap();
-        let kafka = world::kafka::serve(world.clone()).await.unwrap();
-        let prometheus = world::prometheus::serve(world.clone()).await.unwrap();
-        let kubernetes = world::kubernetes::serve(world).await.unwrap();
-        let settings = kubernetes.settings();
+        let faces = Faces::of("fraud").await;
+        let settings = faces.kubernetes.settings();
         let context = format!(
             "\n[kubernetes]\ncontext = \"{}\"\nkubeconfig = \"{}\"\n",
             settings.context.unwrap(),
@@ -27,19 +22,19 @@ impl Stage {
         );
         let home = Home::new();
         let config = home.file("highwater.toml", &(include_str!("../../config/demo.toml").to_owned() + &context));
-        let (bootstrap, url) = (kafka.bootstrap.clone(), prometheus.url.clone());
-        Self { home, config, kafka: bootstrap, prometheus: url, _faces: (kafka, prometheus, kubernetes) }
+        Self { home, config, faces }
     }
 
     /// A command with the sources behind it.
     fn args<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
-        let sources = ["--config", &self.config, "--kafka", &self.kafka, "--prometheus", &self.prometheus];
+        let (kafka, prometheus) = (&self.faces.kafka.bootstrap, &self.faces.prometheus.url);
+        let sources = ["--config", &self.config, "--kafka", kafka, "--prometheus", prometheus];
         command.iter().copied().chain(sources).collect()
     }
 
     /// A command that looks at the brokers alone for a second: where the history does not matter.
     fn brokers<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
-        command.iter().copied().chain(["--kafka", &self.kafka, "--settle", "1s"]).collect()
+        command.iter().copied().chain(["--kafka", &self.faces.kafka.bootstrap, "--settle", "1s"]).collect()
     }
 
     fn json(&self, command: &[&str]) -> Value {

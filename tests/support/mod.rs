@@ -1,5 +1,6 @@
 //! What several suites need.
 
+pub mod faces;
 pub mod operator;
 pub mod terminal;
 

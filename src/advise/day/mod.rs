@@ -121,7 +121,7 @@ impl Question {
 
     fn words(&self, forecast: &Forecast) -> Vec<String> {
         let capacity = &self.capacity;
-        let bound = if capacity.samples == 0 { " or more: never seen at its limit" } else { "" };
+        let bound = if capacity.is_lower_bound() { " or more: never seen at its limit" } else { "" };
         let mut basis = vec![format!(
             "planned for the p80 path, played on the median and, if busy, on the p95; a replica does {}/s{bound}, is ready in {}",
             si(capacity.per_replica),

@@ -230,8 +230,7 @@ impl Run {
 /// The group as it was seen to behave.
 fn settings(state: &WorkloadState, capacity: &Capacity) -> GroupSettings {
     let sticky = state.sticky == Some(true);
-    let per_replica =
-        if capacity.samples == 0 { capacity.high.max(capacity.per_replica) } else { capacity.per_replica };
+    let per_replica = capacity.as_planned();
     GroupSettings {
         protocol: if sticky { Protocol::Cooperative } else { Protocol::Eager },
         assignor: if sticky { Assignor::Sticky } else { Assignor::RoundRobin },

@@ -270,7 +270,7 @@ impl Question {
 
     fn basis(&self) -> Vec<String> {
         let (c, state) = (&self.capacity, &self.view.state);
-        let bound = if c.samples == 0 { ", a lower bound: it may go better" } else { "" };
+        let bound = if c.is_lower_bound() { ", a lower bound: it may go better" } else { "" };
         let mut basis = vec![
             format!(
                 "demand is the forecast's median; a replica does {}/s{bound}, is ready in {}, a rebalance takes {}",

@@ -305,7 +305,7 @@ fn choose(
     let a_log = matches!(problem.work, Work::Log { .. });
     // While the rate is a lower bound every count may look bad: then the cheapest way to be late is no advice.
     let keeps = |a: &Alternative| match a_log {
-        true if problem.capacity.samples > 0 => true,
+        true if !problem.capacity.is_lower_bound() => true,
         true => a.slo_minutes + later(a.replicas) <= KEEPS,
         false => fleet.sustains(a.replicas, high, problem.slo),
     };

@@ -231,54 +231,56 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
     Vec::new()
 }
 
-/// What may be approved as it stands, now or for later, or why not.
-pub(super) fn allowed(approve: &Approve, now: Time) -> Result<&Shown, String> {
-    let Some(shown) = &approve.shown else { return Err("the server has not answered yet".into()) };
-    let prepared = &shown.prepared;
+/// What the engine holds ready, or why there is nothing to decide about.
+fn held_ready(approve: &Approve, now: Time) -> Result<&Shown, String> {
+    let shown = approve.shown.as_ref().ok_or("the server has not answered yet")?;
     if shown.gone {
         return Err("this change is no longer held ready: leave and ask again".into());
     }
-    if now >= prepared.expires {
+    if now >= shown.prepared.expires {
         return Err("this plan has expired: leave and ask again".into());
     }
-    if let Err(why) = &prepared.dry_run {
+    Ok(shown)
+}
+
+/// What may be approved as it stands, now or for later, or why not.
+pub(super) fn allowed(approve: &Approve, now: Time) -> Result<&Shown, String> {
+    let shown = held_ready(approve, now)?;
+    if let Err(why) = &shown.prepared.dry_run {
         return Err(format!("the dry run was refused: {why}"));
     }
-    if let Some(why) = prepared.refused.first() {
+    if let Some(why) = shown.prepared.refused.first() {
         return Err(format!("refused: {why}"));
     }
     Ok(shown)
 }
 
-/// The word that a guessed target is right, or why it is not taken. It is given like a confirmation: not by the key that
-/// opened the dialog, not by a held key, not before it could be read, and never by pasting.
-fn link(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
-    let shown = approve.shown.as_ref().ok_or("the server has not answered yet")?;
+/// Whether a press was meant: not the key that opened the dialog, not a held key, not before it could be read.
+fn meant(approve: &Approve, shown: &Shown, press: Press<'_>) -> Result<(), String> {
     if press.chord == approve.opener {
-        return Err("the key that opened this confirms nothing".into());
-    }
-    if shown.gone || press.at.now >= shown.prepared.expires {
-        return Err("this change is no longer held ready: leave and ask again".into());
+        return Err("the key that opened this does not confirm it".into());
     }
     if press.held || press.at.uptime.saturating_sub(shown.since) < DEAD_TIME {
         return Err("too quick: read it, then press once".into());
     }
+    Ok(())
+}
+
+/// The word that a guessed target is right, or why it is not taken: given like a confirmation.
+fn link(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
+    let shown = held_ready(approve, press.at.now)?;
+    meant(approve, shown, press)?;
     Ok(Intent::ConfirmLink { action: shown.prepared.action.clone(), plan_hash: approve.plan.hash.clone() })
 }
 
 /// The intent that the confirming key stands for, or why it does nothing. The only place that makes one.
 fn confirmable(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
-    let shown = approve.shown.as_ref().ok_or("the server has not answered yet")?;
-    if press.chord == approve.opener {
-        return Err("the key that opened this does not confirm it".into());
-    }
-    let prepared = &allowed(approve, press.at.now)?.prepared;
+    let shown = allowed(approve, press.at.now)?;
+    let prepared = &shown.prepared;
     if prepared.confirm == Confirm::TypeName && approve.typed.text().trim() != shown.name_to_type().as_str() {
         return Err(format!("type {} to confirm", shown.name_to_type()));
     }
-    if press.held || press.at.uptime.saturating_sub(shown.since) < DEAD_TIME {
-        return Err("too quick: read it, then press once".into());
-    }
+    meant(approve, shown, press)?;
     Ok(Intent::Confirm { action: prepared.action.clone(), plan_hash: prepared.plan_hash.clone() })
 }
 

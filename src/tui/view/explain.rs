@@ -258,7 +258,7 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
         page.coloured("none", Slot::Unknown, "too little was seen of replicas at work");
         return;
     };
-    let seen = if c.samples == 0 {
+    let seen = if c.is_lower_bound() {
         "at least: none was seen saturated".to_owned()
     } else {
         let spread = (c.high - c.low) / 2.0 / c.per_replica.max(f64::MIN_POSITIVE);
@@ -296,7 +296,7 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
 
 /// How what `n` replicas hold comes about: the rate, what is kept in reserve, and the one with the most to do.
 fn formula(n: u32, held: f64, one: f64, c: &Capacity) -> String {
-    let each = if c.samples == 0 { c.high.max(c.per_replica) } else { c.per_replica };
+    let each = c.as_planned();
     let (reserve, all) = (1.0 - one / each.max(f64::MIN_POSITIVE), f64::from(n) * each);
     let busiest = one / held.max(f64::MIN_POSITIVE);
     let kept =

@@ -246,7 +246,7 @@ fn next(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Line<'static
         .advice
         .capacity
         .as_ref()
-        .filter(|c| c.samples > 0) // a lower bound is nothing to be above of
+        .filter(|c| !c.is_lower_bound()) // a lower bound is nothing to be above of
         .zip(replicas)
         .map(|(c, n)| advise::holds(view.workload.entity.kind, &view.state, c, n))
         .filter(|_| signal.role == Role::Demand);
