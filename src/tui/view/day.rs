@@ -109,9 +109,8 @@ fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     if changes == 0 {
         return widget::empty(theme, "the present count is right all day", inner, buf);
     }
-    // What is past is done or was planned anew.
-    let ahead = plan.steps.windows(2).filter(|w| w[1].at > cx.now);
-    for (y, pair) in (inner.top()..inner.bottom()).zip(ahead) {
+    // Since the plan was made: a step that has come due is the first thing to do, not gone.
+    for (y, pair) in (inner.top()..inner.bottom()).zip(plan.steps.windows(2)) {
         let (before, step): (&PlanStep, &PlanStep) = (&pair[0], &pair[1]);
         let change = i64::from(step.replicas) - i64::from(before.replicas);
         let slot = if change > 0 { Slot::Accent } else { Slot::Text };
