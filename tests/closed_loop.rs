@@ -4,7 +4,7 @@
 
 use crate::{
     real::{self, Kafka},
-    support::terminal::{PATIENCE, Terminal},
+    support::terminal::Terminal,
 };
 use rustix::process::Signal;
 use std::{
@@ -12,7 +12,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::Duration,
 };
 
 const TOPIC: &str = "transactions";
@@ -141,35 +140,35 @@ fn the_main_job(kafka: &Arc<Kafka>, prometheus: &str) {
     let mut t = Terminal::start(&["operate", "--config", file.to_str().unwrap()], dir.path(), (160, 45));
 
     t.wait_text("OPERATE");
-    t.wait("the group is seen", PATIENCE, |s| s.contains(GROUP).then_some(()));
-    let to = t.wait("more consumers are recommended", Duration::from_secs(120), |s| needed(s).filter(|n| *n >= 4));
+    t.wait("the group is seen", |s| s.contains(GROUP).then_some(()));
+    let to = t.wait("more consumers are recommended", |s| needed(s).filter(|n| *n >= 4));
     assert!(to <= 12, "{to} is above the configured maximum");
     t.press("3");
-    t.wait("the ML side is there", PATIENCE, |s| (s.contains("scorer-model") && s.contains("87%")).then_some(()));
+    t.wait("the ML side is there", |s| (s.contains("scorer-model") && s.contains("87%")).then_some(()));
     t.press("2");
-    t.wait("every broker answers and its exporter is joined to it", PATIENCE, |s| {
+    t.wait("every broker answers and its exporter is joined to it", |s| {
         let joined = s.lines().filter(|l| l.contains(" up ") && l.contains("MiB")).count();
         (joined == 3).then_some(())
     });
     t.press("1");
 
     kafka.signal(2, Signal::STOP);
-    t.wait("data are missing, and the advice is held", Duration::from_secs(60), |s| {
+    t.wait("data are missing, and the advice is held", |s| {
         (s.contains("not known") && s.contains("held by coverage")).then_some(())
     });
     kafka.signal(2, Signal::CONT);
-    t.wait("all is known again", Duration::from_secs(90), |s| {
+    t.wait("all is known again", |s| {
         (!s.contains("not known") && !s.contains("held") && needed(s).is_some_and(|n| n >= 4)).then_some(())
     });
 
     t.press("a");
-    t.wait("the plan may be confirmed", PATIENCE, |s| (s.contains("command/pool") && s.contains("[y]")).then_some(()));
+    t.wait("the plan may be confirmed", |s| (s.contains("command/pool") && s.contains("[y]")).then_some(()));
     t.press("y"); // alone: a key with others right behind it is taken for a paste
-    t.wait("the dialog is done", PATIENCE, |s| (!s.contains("[y]")).then_some(()));
+    t.wait("the dialog is done", |s| (!s.contains("[y]")).then_some(()));
     t.press("4");
-    t.wait("the change is verified", Duration::from_secs(120), |s| s.contains("verified").then_some(()));
+    t.wait("the change is verified", |s| s.contains("verified").then_some(()));
     t.press("1");
-    t.wait("the lag drains below the objective", Duration::from_secs(240), |s| {
+    t.wait("the lag drains below the objective", |s| {
         let row = s.lines().find(|l| l.contains(GROUP) && !l.contains('─'))?;
         let behind = row.split(" s ").next()?.split_whitespace().last()?.trim_start_matches(['~', '≥']).parse::<f64>();
         behind.ok().filter(|b| *b < 10.0).map(|_| ())

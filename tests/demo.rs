@@ -1,7 +1,6 @@
 //! The binary as a newcomer runs it: the demo in a pseudo-terminal, every way in and out.
 
-use crate::support::terminal::{PATIENCE, Terminal};
-use std::time::Duration;
+use crate::support::terminal::Terminal;
 
 fn demo(args: &[&str]) -> (tempfile::TempDir, Terminal) {
     let home = tempfile::tempdir().unwrap();
@@ -14,22 +13,22 @@ fn demo(args: &[&str]) -> (tempfile::TempDir, Terminal) {
 fn the_main_job_on_the_simulated_world() {
     let (_home, mut t) = demo(&["--speed", "5"]);
     t.wait_text("OPERATE");
-    t.wait("fraud-scorer needs more replicas", 2 * PATIENCE, |s| {
+    t.wait("fraud-scorer needs more replicas", |s| {
         s.lines().any(|l| l.contains("fraud-scorer") && l.contains('→')).then_some(())
     });
     t.press("/"); // the cursor stays with the workload that was on top at first, which may be another
     t.press("fraud-scorer");
-    t.wait("only it is shown", PATIENCE, |s| (!s.contains("clickstream")).then_some(()));
+    t.wait("only it is shown", |s| (!s.contains("clickstream")).then_some(()));
     t.press("\r");
     t.wait_text("a approve");
     t.press("a");
     t.wait_text("deploy/payments/fraud-scorer");
     t.wait_text("dry run");
-    t.wait("the change may be confirmed", PATIENCE, |s| s.contains("[y]").then_some(()));
+    t.wait("the change may be confirmed", |s| s.contains("[y]").then_some(()));
     t.press("y");
-    t.wait("the dialog is done", PATIENCE, |s| (!s.contains("[y]")).then_some(()));
+    t.wait("the dialog is done", |s| (!s.contains("[y]")).then_some(()));
     t.press("4");
-    t.wait("the change is verified", Duration::from_secs(60), |s| s.contains("verified").then_some(()));
+    t.wait("the change is verified", |s| s.contains("verified").then_some(()));
     t.press("q");
     assert_eq!(t.code(), 0);
 }
@@ -41,10 +40,10 @@ fn watch_shows_it_all_and_can_do_nothing() {
     t.wait_text("fraud-scorer");
     t.press("a");
     t.press("?");
-    let help = t.wait("the help", PATIENCE, |s| s.contains("view-kafka").then(|| s.to_owned()));
+    let help = t.wait("the help", |s| s.contains("view-kafka").then(|| s.to_owned()));
     assert!(!help.contains("approve"), "{help}");
     t.press("\u{1b}"); // and nothing right behind it: Esc and a letter in one write would be Alt with that letter
-    t.wait("the help is left", PATIENCE, |s| (!s.contains("view-kafka")).then_some(()));
+    t.wait("the help is left", |s| (!s.contains("view-kafka")).then_some(()));
     t.press("q");
     assert_eq!(t.code(), 0);
 }
@@ -57,7 +56,7 @@ fn every_signal_gives_the_terminal_back() {
         assert!(t.is_alternate());
         t.signal(signal);
         assert_eq!(t.code(), code, "{signal}");
-        crate::support::wait_for("the main screen is back", PATIENCE, || (!t.is_alternate()).then_some(()));
+        crate::support::wait_for("the main screen is back", || (!t.is_alternate()).then_some(()));
     }
 }
 

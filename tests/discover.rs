@@ -3,7 +3,7 @@
 use crate::{
     cli::support::Home,
     real::kubernetes::{kubernetes, wait},
-    support::faces::Faces,
+    support::{PATIENCE, faces::Faces},
 };
 use highwater::{
     config::Config,
@@ -34,7 +34,7 @@ async fn the_simulated_world_is_joined_with_no_configuration() {
             found && v.workload.target.as_ref().is_some_and(|t| t.to_string() == target)
         })
     };
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + PATIENCE;
     let picture: Arc<Picture> = loop {
         let picture = handle.pictures.borrow_and_update().clone();
         let all = wanted.iter().all(|(name, target)| certain(&picture, name, target));
@@ -86,7 +86,7 @@ async fn what_was_found_is_written_down_for_review() {
 
 /// The newest state that `look` finds something in.
 async fn seen<T>(inbox: &mut tokio::sync::mpsc::Receiver<Observation>, look: impl Fn(&KubeState) -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let next = timeout_at(deadline, inbox.recv()).await.expect("in time").expect("the source runs");
         if let Observation::Kubernetes(state) = next

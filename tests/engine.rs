@@ -1,18 +1,18 @@
 //! The engine on the simulated world: what three sources say over real protocols becomes one picture with advice.
 
-use crate::support::faces::Faces;
+use crate::support::{PATIENCE, faces::Faces};
 use highwater::{
     config::Config,
     engine::{self, Options},
     model::{Health, KafkaSettings, Picture, Role, Severity},
     world::{self, World},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 /// Waits for a picture in which `look` finds something.
 async fn picture_with<T>(handle: &mut engine::Handle, what: &str, look: impl Fn(&Picture) -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let picture: Arc<Picture> = handle.pictures.borrow_and_update().clone();
         if let Some(found) = look(&picture) {

@@ -1,6 +1,9 @@
 //! Who may see what: tokens, sessions that end, certificates that are renewed, a principal that may only describe.
 
-use crate::real::{self, Kafka};
+use crate::{
+    real::{self, Kafka},
+    support::PATIENCE,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use highwater::{
     model::{BrokerState, KafkaCluster, Label, Property, SecretSource, Time},
@@ -102,7 +105,7 @@ async fn a_renewed_certificate_is_used_without_a_restart() {
     let mut reader = Reader::connect(&settings, Clock::wall()).unwrap();
     assert!(!is_up(&reader.refresh().await), "a certificate of another authority");
     install("client");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     while !is_up(&reader.refresh().await) {
         assert!(Instant::now() < deadline, "{:?}", reader.trouble());
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -146,7 +149,7 @@ async fn a_principal_that_may_only_describe_sees_all_that_it_may() {
         Clock::wall(),
     )
     .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(40);
+    let deadline = Instant::now() + PATIENCE;
     let cluster = loop {
         let cluster = reader.refresh().await;
         let disks = cluster.brokers.iter().all(|b| !b.log_dirs.is_empty());

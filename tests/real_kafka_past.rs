@@ -1,6 +1,6 @@
 //! History from the brokers' time index alone: it equals what was produced, and the first screen forecasts from it.
 
-use crate::real;
+use crate::{real, support::PATIENCE};
 use highwater::{
     config::Config,
     engine,
@@ -54,7 +54,7 @@ async fn history_equals_what_was_produced_and_the_first_screen_forecasts_its_sea
     // Two stages: the last day, and what is older.
     let mut stages = 0;
     while stages < 2 {
-        let heard = tokio::time::timeout(Duration::from_secs(60), heard.recv()).await.expect("history in time");
+        let heard = tokio::time::timeout(PATIENCE, heard.recv()).await.expect("history in time");
         if let Some(Observation::Past { key, samples: found }) = heard
             && key.entity.id == "seasonal-reader"
         {
@@ -107,8 +107,7 @@ async fn history_equals_what_was_produced_and_the_first_screen_forecasts_its_sea
         let forecast = view.and_then(|v| v.advice.forecast.as_ref());
         forecast.is_some_and(|f| f.model == "day's shape")
     });
-    // Hundreds of groups that other tests left on these brokers are advised in turn, unoptimised: patience, not a promise.
-    tokio::time::timeout(Duration::from_secs(240), seen).await.expect("a seasonal forecast").unwrap();
+    tokio::time::timeout(PATIENCE, seen).await.expect("a seasonal forecast").unwrap();
     println!("a seasonal forecast {:.2} s after the start", began.elapsed().as_secs_f64());
     goes_on.abort();
     handle.stop().await;

@@ -11,6 +11,7 @@
 
 mod approve;
 mod brokers;
+mod charts;
 mod confirmed;
 mod discover;
 mod latest;

@@ -4,6 +4,7 @@
 
 use super::{
     HORIZON, STEP,
+    charts::Charts,
     confirmed::Confirmed,
     discover,
     latest::{Latest, Samples},
@@ -56,6 +57,7 @@ impl Default for WallTime {
 #[derive(Default)]
 pub(super) struct Memory {
     history: History,
+    charts: Charts,
     pub(super) wall_time: WallTime,
     at: Time,
     pruned: Time,
@@ -124,9 +126,11 @@ impl Memory {
     pub(super) fn pass(&mut self, given: &Given<'_>) -> Vec<Arc<WorkloadView>> {
         for (key, samples) in &given.samples.older {
             self.history.backfill(key, samples);
-            // What was forecast without these days is not kept for its minute.
+            self.charts.forget(key);
+            // What was forecast without these days is not kept for its minute, and nobody's turn comes before this one.
             if key.role == Role::Demand {
                 self.advice.remove(&key.entity);
+                self.turns.remove(&key.entity);
                 self.taught.entry(key.entity.clone()).or_default().forget_shape();
             }
         }
@@ -286,7 +290,7 @@ impl Memory {
         due.into_iter().filter_map(question).take(DAYS).collect()
     }
 
-    fn view(&self, row: Row, given: &Given<'_>) -> WorkloadView {
+    fn view(&mut self, row: Row, given: &Given<'_>) -> WorkloadView {
         let Row { workload, state, advice, .. } = row;
         let action = given
             .actions
@@ -296,7 +300,7 @@ impl Memory {
         let snoozed = given.snoozed.get(&workload.name).copied().filter(|until| *until > given.now);
         let day = given.days.get(&workload.entity).map(|(_, plan)| plan.clone());
         let beside = Beside { advice, day, snoozed, action };
-        view::view(workload, state, given.latest, &self.history, beside, given.now)
+        view::view(workload, state, given.latest, (&self.history, &mut self.charts), beside, given.now)
     }
 
     /// A clock that was set back leaves a forecast, a change and samples in the future: they would count as new for as
@@ -305,6 +309,7 @@ impl Memory {
         if now.since(self.at) < -SET_BACK {
             self.advice.clear();
             self.taught.clear();
+            self.charts.clear();
             self.pruned = Time::default();
             for (_, change) in self.counts.values_mut() {
                 *change = change.map(|(at, from)| (at.min(now), from));
@@ -340,6 +345,7 @@ impl Memory {
         self.advice.retain(|entity, _| there.contains(entity));
         self.taught.retain(|entity, memory| there.contains(entity) || memory.waits(now));
         self.counts.retain(|entity, _| there.contains(entity));
+        self.charts.keep(&there);
         self.turns.retain(|entity, _| there.contains(entity));
     }
 

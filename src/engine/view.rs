@@ -1,6 +1,6 @@
 //! One workload as a row of the overview and the page behind it: signals, objective, severity. Pure.
 
-use super::{CHART, discover, latest::Latest};
+use super::{charts::Charts, discover, latest::Latest};
 use crate::{
     history::History,
     model::{
@@ -23,11 +23,11 @@ pub(super) fn view(
     workload: Arc<Workload>,
     state: WorkloadState,
     latest: &Latest,
-    history: &History,
+    (history, charts): (&History, &mut Charts),
     beside: Beside,
     now: Time,
 ) -> WorkloadView {
-    let signals = signals(&workload, &state, latest, history, now);
+    let signals = signals(&workload, &state, latest, (history, charts), now);
     let slo = slo(&workload, &signals, latest);
     let (severity, headline) = severity(&state, slo.as_ref(), &beside.advice);
     WorkloadView {
@@ -72,8 +72,13 @@ fn roles(kind: WorkloadKind) -> &'static [(Role, &'static str)] {
     }
 }
 
-fn signals(w: &Workload, state: &WorkloadState, latest: &Latest, history: &History, now: Time) -> Vec<SignalView> {
-    let (span, step) = CHART;
+fn signals(
+    w: &Workload,
+    state: &WorkloadState,
+    latest: &Latest,
+    (history, charts): (&History, &mut Charts),
+    now: Time,
+) -> Vec<SignalView> {
     let listed = roles(w.entity.kind).iter().copied();
     let own = w.signals.keys().filter(|r| !roles(w.entity.kind).iter().any(|(known, _)| known == *r));
     listed
@@ -81,9 +86,7 @@ fn signals(w: &Workload, state: &WorkloadState, latest: &Latest, history: &Histo
         .map(|(role, unit)| {
             let key = SignalKey { entity: w.entity.clone(), role };
             let reading = reading(w, state, latest, history, role, now);
-            // Of what was first seen a minute ago the chart holds a minute: empty hours of thousands of groups are megabytes.
-            let track = history.grid(&key, now.plus(-span), now, step).without_lead();
-            SignalView { role, unit, now: reading, track: Arc::new(track) }
+            SignalView { role, unit, now: reading, track: charts.of(key, history, now) }
         })
         .collect()
 }

@@ -193,7 +193,7 @@ impl History {
     }
 
     /// Samples that one series of a role may hold now.
-    fn limit(&self, role: Role) -> usize {
+    pub fn limit(&self, role: Role) -> usize {
         let most = if role == Role::Demand { Bounds::MOST_DEMAND } else { Bounds::MOST };
         (self.bounds.samples / self.series.len().max(1)).clamp(Bounds::FEWEST, most)
     }

@@ -3,10 +3,7 @@
 
 mod secrets;
 
-use crate::support::{
-    terminal::{PATIENCE, Terminal},
-    wait_for,
-};
+use crate::support::{PATIENCE, terminal::Terminal, wait_for};
 use highwater::{
     ledger::{self, Ledger},
     model::{ActionState, Actor, Time},
@@ -123,7 +120,7 @@ timeout = "20s"
     }
 
     fn wait_for_state(&self, state: ActionState) {
-        wait_for(state.name(), PATIENCE, || (self.states().last() == Some(&state)).then_some(()));
+        wait_for(state.name(), || (self.states().last() == Some(&state)).then_some(()));
     }
 
     /// Starts and opens the approval of a change to 8, ready for the confirming key. What the planner recommends hangs on
@@ -133,8 +130,8 @@ timeout = "20s"
         t.wait_text("fraud-scorer");
         t.press("/");
         t.press("fraud-scorer\r");
-        t.wait("only it is shown", PATIENCE, |s| (!s.contains("clickstream")).then_some(()));
-        let deadline = Instant::now() + 2 * PATIENCE;
+        t.wait("only it is shown", |s| (!s.contains("clickstream")).then_some(()));
+        let deadline = Instant::now() + PATIENCE;
         while !ready_to_approve(&mut t) {
             assert!(Instant::now() < deadline, "held back all the time. The screen:\n{}", t.text());
         }
@@ -142,22 +139,25 @@ timeout = "20s"
     }
 
     /// Presses what approves, in a dialog that is ready, until an action gets to `state`. On a busy machine the data may go
-    /// stale between dialog and key; then it is asked for again, as an operator would.
+    /// stale between dialog and key, or a key come so soon that it was not meant; then it is asked for again, as an operator
+    /// would.
     fn approve(&self, t: &mut Terminal, state: ActionState, keys: fn(&mut Terminal)) {
-        let deadline = Instant::now() + 3 * PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
+        let before = self.states().len();
+        let decided = || self.states()[before..].contains(&state);
         loop {
-            let before = self.states().len();
+            t.wait("an older refusal is gone", |s| (!refuses(s)).then_some(()));
+            let rejected = self.states().len();
             keys(t);
-            let done = wait_for("it is decided", PATIENCE, || {
-                let new = self.states().split_off(before);
-                let rejected = new.contains(&ActionState::Rejected).then_some(false);
-                new.contains(&state).then_some(true).or(rejected)
+            t.wait("it is decided, or told why not", |s| {
+                (decided() || refuses(s) || self.states()[rejected..].contains(&ActionState::Rejected)).then_some(())
             });
-            if done {
-                return;
-            }
-            while !ready_to_approve(t) {
+            leave(t);
+            while !decided() && !ready_to_approve(t) {
                 assert!(Instant::now() < deadline, "held back all the time. The screen:\n{}", t.text());
+            }
+            if decided() {
+                return;
             }
         }
     }
@@ -175,14 +175,14 @@ timeout = "20s"
 /// Asks for 8; whether there is something to ask about yet.
 fn ask(t: &mut Terminal) -> bool {
     t.press("c");
-    let asked = t.wait("the question for a count, or why there is none", PATIENCE, |s| match () {
+    let asked = t.wait("the question for a count, or why there is none", |s| match () {
         () if s.contains("Change the count") => Some(true),
         () if s.contains("no recommendation") => Some(false),
         () => None,
     });
     if asked {
         t.press("\u{15}8\r");
-        t.wait("it is asked", PATIENCE, |s| (!s.contains("Change the count")).then_some(()));
+        t.wait("it is asked", |s| (!s.contains("Change the count")).then_some(()));
     }
     asked
 }
@@ -192,7 +192,7 @@ fn ready_to_approve(t: &mut Terminal) -> bool {
     if !ask(t) {
         return false;
     }
-    let ready = t.wait("the server's answer, or why nothing was asked", PATIENCE, |s| match () {
+    let ready = t.wait("the server's answer, or why nothing was asked", |s| match () {
         () if s.contains("[y]") => Some(true),
         () if ["cannot be done as it stands", "look again", "no longer held"].iter().any(|w| s.contains(w)) => {
             Some(false)
@@ -200,10 +200,22 @@ fn ready_to_approve(t: &mut Terminal) -> bool {
         () => None,
     });
     if !ready {
-        t.press("\u{1b}");
-        t.wait("the dialog is left", PATIENCE, |s| (!s.contains("Approve")).then_some(()));
+        leave(t);
     }
     ready
+}
+
+/// Whether a screen says that a key did not decide.
+fn refuses(screen: &str) -> bool {
+    ["too quick", "taken for a paste", "no longer held", "has expired"].iter().any(|words| screen.contains(words))
+}
+
+/// Leaves whatever is open about an approval.
+fn leave(t: &mut Terminal) {
+    while t.text().contains("Approve") {
+        t.press("\u{1b}");
+        std::thread::sleep(Duration::from_millis(100)); // or a second one would be taken for a paste with the first
+    }
 }
 
 async fn on_stage(play: impl FnOnce(Stage) + Send + 'static) {
@@ -220,8 +232,8 @@ async fn hung_up_at_every_step_the_ledger_reconciles() {
         t.wait_text("fraud-scorer");
         t.press("/");
         t.press("fraud-scorer\r");
-        wait_for("there is something to ask about", 2 * PATIENCE, || ask(&mut t).then_some(()));
-        wait_for("the dry run is under way", PATIENCE, || stage.path("asked").exists().then_some(()));
+        wait_for("there is something to ask about", || ask(&mut t).then_some(()));
+        wait_for("the dry run is under way", || stage.path("asked").exists().then_some(()));
         t.signal("-HUP");
         assert_eq!(t.code(), 129);
         assert_eq!(stage.calls(), 0);
@@ -255,7 +267,7 @@ async fn hung_up_at_every_step_the_ledger_reconciles() {
         fs::write(stage.path("slow"), "").unwrap();
         let mut t = stage.approving();
         stage.approve(&mut t, ActionState::Applying, |t| t.press("y"));
-        wait_for("the request is made", PATIENCE, || (stage.calls() == 1).then_some(()));
+        wait_for("the request is made", || (stage.calls() == 1).then_some(()));
         assert_eq!(
             stage.states().last(),
             Some(&ActionState::Applying),
@@ -290,9 +302,8 @@ async fn pasted_keys_approve_nothing() {
         t.press("yyyy\n"); // and from one that does not
         t.wait_text("approve nothing");
         assert!(!stage.states().contains(&ActionState::Approved), "{:?}", stage.states());
-        std::thread::sleep(Duration::from_secs(1)); // longer than a held key repeats: what comes next is a key of its own
         stage.approve(&mut t, ActionState::Applying, |t| t.press("y"));
-        wait_for("it is done once", PATIENCE, || (stage.calls() == 1).then_some(()));
+        wait_for("it is done once", || (stage.calls() == 1).then_some(()));
         t.press("q");
         assert_eq!(t.code(), 0);
     })
@@ -304,7 +315,7 @@ async fn a_watching_process_opens_no_ledger_and_runs_no_command_that_changes() {
     on_stage(|stage| {
         let mut t = stage.start("watch");
         t.wait_text("WATCH");
-        t.wait("the workload is there", PATIENCE, |s| s.contains("fraud-scorer").then_some(()));
+        t.wait("the workload is there", |s| s.contains("fraud-scorer").then_some(()));
         t.press("aytU4x");
         let open: Vec<PathBuf> = fs::read_dir(format!("/proc/{}/fd", t.pid()))
             .unwrap()

@@ -87,10 +87,10 @@ async fn neither_a_log_in_plug_in_nor_a_command_touches_the_terminal() {
              observe = [\"sh\", \"-c\", \"touch {dir}/observed; echo GARBLED-COMMAND >/dev/tty; echo 1\"]\n"
         ));
         let mut t = stage.approving();
-        wait_for("the server hears the plug-in's token", PATIENCE, || {
+        wait_for("the server hears the plug-in's token", || {
             server.heard().contains(&format!("{CANARY}-exec")).then_some(())
         });
-        wait_for("the rude command has begun", PATIENCE, || stage.path("observed").exists().then_some(()));
+        wait_for("the rude command has begun", || stage.path("observed").exists().then_some(()));
         stage.approve(&mut t, ActionState::Applying, |t| t.press("y")); // nobody else reads the keys
         stage.wait_for_state(ActionState::Applied);
         t.press("q");

@@ -1,6 +1,9 @@
 //! What the source and the actuator rely on in a Kubernetes API. `Subject` is all that a server must bring.
 
-use crate::real::kubernetes::{Namespace, kubernetes};
+use crate::{
+    real::kubernetes::{Namespace, kubernetes},
+    support::PATIENCE,
+};
 use highwater::{
     act::{Actuator, Change, Outcome},
     model::{ActionId, Health, KubeState, KubernetesSettings, Label, Lever, LeverState, Observation, Target},
@@ -14,11 +17,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use std::time::Duration;
 use tokio::{sync::mpsc, time::timeout};
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server with objects in it.
 struct Subject {
@@ -338,7 +337,7 @@ async fn a_server_that_goes_away_is_noticed() {
     let source = tokio::spawn(run(subject.settings.clone(), Clock::wall(), out));
     state_where(&mut inbox, |_| true).await;
     subject.server = None;
-    let why = timeout(Duration::from_secs(40), async {
+    let why = timeout(PATIENCE, async {
         loop {
             if let Some(Observation::Health(status)) = inbox.recv().await
                 && matches!(status.health, Health::Degraded | Health::Down)

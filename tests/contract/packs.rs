@@ -1,7 +1,10 @@
 //! The metric packs against what exporters say: every metric that a pack names is in the sample of its family, a real
 //! Prometheus that scrapes all samples answers every expression, and reading the exporters directly gives the same state.
 
-use crate::real::prometheus::{exporter, prometheus};
+use crate::{
+    real::prometheus::{exporter, prometheus},
+    support::PATIENCE,
+};
 use highwater::{
     model::{MlState, Observation, PrometheusSettings},
     process::Clock,
@@ -91,7 +94,7 @@ async fn a_real_prometheus_answers_every_expression_and_the_exporters_say_the_sa
     let targets: Vec<_> = exporters.iter().map(|(name, exporter)| (name.as_str(), exporter.address)).collect();
     let Some(real) = prometheus(&targets).await else { return };
     let client = Client::new(&PrometheusSettings::new("main", &real.url)).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + PATIENCE;
     let scraped = format!("count(count_over_time(up[1m]) >= 4) == {}", targets.len());
     while client.instant(&scraped).await.map_or(true, |a| a.series.is_empty()) {
         assert!(Instant::now() < deadline, "not every exporter was scraped four times");
@@ -132,7 +135,7 @@ async fn known(settings: PrometheusSettings) -> BTreeSet<String> {
             }
         }
     };
-    let known = tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
+    let known = tokio::time::timeout(PATIENCE, wait).await.unwrap();
     task.abort();
     known
 }

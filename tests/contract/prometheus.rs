@@ -1,7 +1,10 @@
 //! The Prometheus HTTP API: the same assertions against the simulated world's face and a real Prometheus, and every
 //! query's value compared between the two on the same samples.
 
-use crate::real::prometheus::{exporter, prometheus, secured_prometheus};
+use crate::{
+    real::prometheus::{exporter, prometheus, secured_prometheus},
+    support::PATIENCE,
+};
 use highwater::{
     model::{Label, MlState, Observation, PrometheusSettings, Role, Time, TlsSettings},
     process::Clock,
@@ -283,7 +286,7 @@ async fn the_real_one_keeps_the_contract_and_agrees_with_the_face_on_every_value
 
 /// Waits until a query has an answer.
 async fn eventually(client: &Client, query: &str) {
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let deadline = Instant::now() + PATIENCE;
     while client.instant(query).await.map_or(true, |a| a.series.is_empty()) {
         assert!(Instant::now() < deadline, "{query} has no answer");
         sleep(Duration::from_millis(200)).await;

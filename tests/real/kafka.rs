@@ -1,5 +1,6 @@
 //! Apache Kafka, started by `tests/real/kafka.sh`, and what a test does to it: topics, records, commits, freezing.
 
+use crate::support::PATIENCE;
 use highwater::model::{KafkaSettings, Property};
 use kafka_protocol::{
     messages::{
@@ -173,7 +174,7 @@ impl Kafka {
             .set("transaction.timeout.ms", "600000")
             .create()
             .unwrap();
-        let wait = Duration::from_secs(30);
+        let wait = PATIENCE;
         producer.init_transactions(wait).unwrap();
         producer.begin_transaction().unwrap();
         let record: FutureRecord<(), str> = FutureRecord::to(topic).partition(0).payload("r");
@@ -205,9 +206,9 @@ impl Kafka {
         let consumer = Arc::new(consumer);
         let polled = consumer.clone();
         tokio::task::spawn_blocking(move || {
-            let deadline = Instant::now() + Duration::from_secs(40);
+            let deadline = Instant::now() + PATIENCE;
             while polled.assignment().unwrap().count() == 0 {
-                assert!(Instant::now() < deadline, "no partitions within 40 s");
+                assert!(Instant::now() < deadline, "no partitions within {PATIENCE:?}");
                 let _ = polled.poll(Duration::from_millis(100)); // records are of no interest, only the assignment
             }
         })
@@ -230,7 +231,7 @@ impl Kafka {
             .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
             .with_generation_id_or_member_epoch(-1)
             .with_topics(topics.collect());
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let find = FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.to_owned()));
             let found: FindCoordinatorResponse =

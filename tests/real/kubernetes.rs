@@ -1,6 +1,7 @@
 //! A Kubernetes control plane, started by `tests/real/kubernetes.sh`, with namespaces, objects and a kubelet for tests.
 
 use super::{kubelet::Kubelet, metrics::Metrics};
+use crate::support::PATIENCE;
 use highwater::model::{KubernetesSettings, ObjectKind};
 use kube::{
     Api, Client, Config,
@@ -20,9 +21,6 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::OnceCell, time::Instant};
-
-/// How long anything may take to come about.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running control plane. Users: `admin`; `alice`, `bob` and `carol` (group `operators`); `viewer`, `nobody`.
 pub struct Kubernetes {

@@ -8,7 +8,7 @@ mod floor;
 mod jobs;
 mod watching;
 
-use crate::real::kubernetes::Namespace;
+use crate::{real::kubernetes::Namespace, support::PATIENCE};
 use highwater::{
     config::Config,
     engine::{self, Handle, Operating, Options},
@@ -25,8 +25,6 @@ use tokio::time::{Instant, timeout_at};
 const GROUPS: [&str; 4] = ["fraud-scorer", "payments-audit", "orders-etl", "clickstream"];
 /// How fast the engine's clock runs.
 const SPEED: f64 = 10.0;
-/// How long anything may take on the wall's clock.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A state directory, a configuration and the world that the group lives in. The engine on it can be started again.
 struct Stage {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     real::kubernetes::{Audited, kubernetes, wait},
-    support::terminal::{PATIENCE, Terminal},
+    support::terminal::Terminal,
 };
 use std::path::Path;
 
@@ -51,15 +51,13 @@ async fn a_session_that_watches_changes_nothing_by_the_servers_own_record() {
 fn look_and_press_everything(home: &Path, file: &Path) {
     let mut t = Terminal::start(&["watch", "--config", file.to_str().unwrap()], home, (140, 40));
     t.wait_text("WATCH");
-    t.wait("the server's counts are there", PATIENCE, |s| {
-        s.lines().any(|l| l.contains("web") && l.contains('2')).then_some(())
-    });
+    t.wait("the server's counts are there", |s| s.lines().any(|l| l.contains("web") && l.contains('2')).then_some(()));
     // A page in between, so that each is a key of its own and has been heard.
     for key in ["a", "y", "c", "x", "z", "t", "U"] {
         for (page, title) in [("4", "can do none"), ("1", "Workloads, ")] {
             t.press(key);
             t.press(page);
-            t.wait("the page", PATIENCE, |s| s.contains(title).then_some(()));
+            t.wait("the page", |s| s.contains(title).then_some(()));
         }
     }
     t.press("q");

@@ -4,7 +4,7 @@ mod silent;
 
 use crate::{
     real::kafka,
-    support::operator::{Operator, PATIENCE, settings},
+    support::operator::{Operator, settings},
 };
 use highwater::{
     act::Outcome,
@@ -281,7 +281,7 @@ impl Ordeal {
             whole &= out.status.success();
             passed.extend(told.lines().filter_map(|l| l.split_once(' ')).map(|(_, w)| w.to_owned()));
         }
-        crate::support::wait_for("no write is under way", PATIENCE, || (!self.pool.is_being_written()).then_some(()));
+        crate::support::wait_for("no write is under way", || (!self.pool.is_being_written()).then_some(()));
         (passed, whole)
     }
 

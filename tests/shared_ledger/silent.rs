@@ -4,7 +4,7 @@
 use super::{Desk, Pool};
 use crate::{
     real::kafka,
-    support::operator::{PATIENCE, settings},
+    support::{PATIENCE, operator::settings},
 };
 use highwater::{
     act::Outcome,
@@ -79,7 +79,10 @@ async fn who_falls_silent_is_taken_over_and_may_not_write_any_more() {
     let late = carol.operator.intend(&late).unwrap();
     carol.operator.intended = begun;
     let stopped = carol.operator.carry(&late, async { panic!("a minute later nothing is written") }).await.unwrap();
-    assert!(matches!(&stopped, Outcome::Refused(why) if why.as_str().contains(" s passed since its intent was recorded")), "{stopped:?}");
+    assert!(
+        matches!(&stopped, Outcome::Refused(why) if why.as_str().contains(" s passed since its intent was recorded")),
+        "{stopped:?}"
+    );
     bob.stop().await;
     let whole = read_whole(&settings).await.unwrap();
     assert!(whole.strange.is_empty() && whole.breaks.is_empty(), "{:?} {:?}", whole.strange, whole.breaks);

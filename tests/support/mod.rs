@@ -6,14 +6,18 @@ pub mod terminal;
 
 use std::time::{Duration, Instant};
 
-/// Waits until `look` finds something; panics with `what` after `patience`. Polling a condition, never a lucky sleep.
-pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + patience;
+/// How long a test waits for what comes within seconds on a machine that is not busy. Only a test that fails waits so long,
+/// and a machine that builds something else besides fails none.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Waits until `look` finds something; panics with `what` when patience ends. Polling a condition, never a lucky sleep.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

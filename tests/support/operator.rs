@@ -21,7 +21,7 @@ use std::{
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How long anything that needs the brokers may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The topics PREFIX.decisions and PREFIX.state.
 pub fn settings(kafka: KafkaSettings, prefix: &str) -> LedgerSettings {

@@ -1,16 +1,12 @@
 //! The real binary in a pseudo-terminal: keys in, screen out.
 
-use super::wait_for;
+use super::{PATIENCE, wait_for};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::{
     io::{Read, Write},
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
 };
-
-/// How long a screen may take to show what is waited for, unless a test says otherwise.
-pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A program on a terminal of its own.
 pub struct Terminal {
@@ -89,15 +85,14 @@ impl Terminal {
     }
 
     /// Waits until `look` finds something on the screen; shows the screen when it does not.
-    pub fn wait<T>(&self, what: &str, patience: Duration, look: impl Fn(&str) -> Option<T>) -> T {
-        let found =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for(what, patience, || look(&self.text()))));
-        found.unwrap_or_else(|_| panic!("not within {patience:?}: {what}. The screen:\n{}", self.text()))
+    pub fn wait<T>(&self, what: &str, look: impl Fn(&str) -> Option<T>) -> T {
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for(what, || look(&self.text()))));
+        found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}. The screen:\n{}", self.text()))
     }
 
     /// Waits for a text.
     pub fn wait_text(&self, text: &str) {
-        self.wait(text, PATIENCE, |screen| screen.contains(text).then_some(()));
+        self.wait(text, |screen| screen.contains(text).then_some(()));
     }
 
     /// Its process.
@@ -115,7 +110,7 @@ impl Terminal {
     /// Waits for the program's end and gives its exit code; shows the screen when it does not end.
     pub fn code(&mut self) -> u32 {
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for("the program ends", PATIENCE, || self.child.try_wait().expect("it can be waited for"))
+            wait_for("the program ends", || self.child.try_wait().expect("it can be waited for"))
         }));
         ended.unwrap_or_else(|_| panic!("it did not end. The screen:\n{}", self.text())).exit_code()
     }
