@@ -1,24 +1,10 @@
 //! A long ledger: opening it for writing, and walking along its chain. 100,000 entries of 20,000 actions, about 80 MB.
-//! And from the confirming key to the request: what is recorded, synced and claimed before the one write may go out, with
-//! the own ledger alone and with a shared one (librdkafka's mock broker on loopback, or `HIGHWATER_BENCH_KAFKA=HOST:PORT`
-//! with the topics `bench.decisions` and `bench.state`).
 
-use divan::Bencher;
 use highwater::{
-    ledger::{
-        self, Ledger,
-        kafka::{Claim, Shared},
-    },
-    model::{Action, ActionId, ActionState, Actor, KafkaSettings, LedgerSettings, PlanHash, Property, Target, Time},
+    ledger::{self, Ledger},
+    model::{Action, ActionId, ActionState, Actor, PlanHash, Target, Time},
 };
-use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
-use std::{
-    collections::BTreeMap,
-    sync::{
-        LazyLock,
-        atomic::{AtomicU32, Ordering::SeqCst},
-    },
-};
+use std::sync::LazyLock;
 
 const START: Time = Time::from_millis(1_800_000_000_000);
 const STATES: [ActionState; 5] =
@@ -70,86 +56,6 @@ fn verify() {
 #[divan::bench]
 fn read() {
     assert_eq!(ledger::read(LONG.path()).expect("it can be read").entries.len(), 100_000);
-}
-
-static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// Approves a proposed action and records the intent.
-fn intend(ledger: &mut Ledger, number: u32) -> u64 {
-    let steps = [ActionState::Approved, ActionState::Applying].map(|state| action(number, state, START));
-    ledger.record_all(&steps).expect("approved, and the intent")
-}
-
-/// What comes behind the write, so that the target is free for the next one.
-fn done(ledger: &mut Ledger, number: u32) -> u64 {
-    ledger.record(&action(number, ActionState::Failed, START)).expect("the end")
-}
-
-#[divan::bench(sample_count = 100)]
-fn approve_to_request_alone(bencher: Bencher<'_, '_>) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut ledger = Ledger::open(dir.path(), actor(), START).expect("it opens");
-    bencher.bench_local(|| {
-        let number = NEXT.fetch_add(1, SeqCst);
-        ledger.record(&action(number, ActionState::Proposed, START)).expect("proposed");
-        intend(&mut ledger, number);
-        done(&mut ledger, number)
-    });
-}
-
-#[divan::bench(sample_count = 100)]
-fn approve_to_request_shared(bencher: Bencher<'_, '_>) {
-    let mock: Option<MockCluster<'_, DefaultProducerContext>> =
-        std::env::var("HIGHWATER_BENCH_KAFKA").is_err().then(|| {
-            let cluster = MockCluster::new(1).expect("a mock broker");
-            for topic in ["bench.decisions", "bench.state"] {
-                cluster.create_topic(topic, 1, 1).expect("a topic");
-            }
-            cluster
-        });
-    let bootstrap = std::env::var("HIGHWATER_BENCH_KAFKA").unwrap_or_default();
-    let bootstrap = mock.as_ref().map_or(bootstrap, MockCluster::bootstrap_servers);
-    let mut properties = BTreeMap::from([("bootstrap.servers".to_owned(), Property::Text(bootstrap))]);
-    if mock.is_some() {
-        // A broker answers a waiting fetch when there is something; the mock lets it wait its time out.
-        properties.insert("fetch.wait.max.ms".to_owned(), Property::Text("5".to_owned()));
-    }
-    let settings = LedgerSettings {
-        kafka: Some(KafkaSettings::new("bench", properties)),
-        history: "bench.decisions".to_owned(),
-        state: "bench.state".to_owned(),
-        ..LedgerSettings::default()
-    };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut ledger = Ledger::open(dir.path(), actor(), START).expect("it opens");
-    ledger.note("begins", START).expect("a note");
-    let id = ledger.id().expect("an identity");
-    let shared = runtime.block_on(Shared::open(&settings, dir.path(), id, ledger.last())).expect("it is shared");
-    let mut view = shared.view();
-    runtime.block_on(async { view.wait_for(|v| v.link().is_ok()).await.map(|_| ()) }).expect("it is live");
-    let ledger = std::cell::RefCell::new(ledger);
-    let settled = |seq| {
-        let mut view = shared.view();
-        let all = view.wait_for(|v| v.arbiter.last_of(shared.ledger()).is_some_and(|last| last >= seq));
-        runtime.block_on(async { all.await.map(|_| ()) }).expect("it came back");
-    };
-    bencher
-        .with_inputs(|| {
-            // What lies between two decisions: the last one came to rest, the next was looked at.
-            let number = NEXT.fetch_add(1, SeqCst);
-            let seq = ledger.borrow_mut().record(&action(number, ActionState::Proposed, START)).expect("proposed");
-            shared.publish(seq);
-            settled(seq);
-            number
-        })
-        .bench_local_values(|number| {
-            let seq = intend(&mut ledger.borrow_mut(), number);
-            shared.publish(seq);
-            assert_eq!(runtime.block_on(shared.claim(seq, &ActionId(format!("01HW{number:019}").into()))), Claim::Won);
-            // The end is recorded, not waited for; the input of the next sample waits.
-            shared.publish(done(&mut ledger.borrow_mut(), number));
-        });
 }
 
 fn main() {

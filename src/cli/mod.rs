@@ -25,6 +25,7 @@ mod simulate;
 mod snapshot;
 
 pub use args::{Args, Command, command};
+pub use series::series_rows;
 
 use clap::Parser;
 use std::{ffi::OsString, process::ExitCode};

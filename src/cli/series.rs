@@ -44,6 +44,12 @@ pub(super) fn read_metrics(path: &Path) -> Result<(Vec<Row>, usize), Failure> {
     parse(&text).map_err(|e| Failure::usage(format!("{}:{e}", path.display())))
 }
 
+/// Rows of a series file's text, or the line and what is wrong with it: what fuzzing calls.
+#[doc(hidden)]
+pub fn series_rows(text: &str) -> Result<usize, String> {
+    parse(text).map(|(rows, _)| rows.len())
+}
+
 /// Reads rows; the error begins with the line.
 fn parse(text: &str) -> Result<(Vec<Row>, usize), String> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());

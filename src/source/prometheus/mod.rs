@@ -22,7 +22,7 @@ mod upstream;
 
 pub use check::check;
 pub use client::Client;
-pub use decode::{Answer, NativeHistogram, Series};
+pub use decode::{Answer, NativeHistogram, Series, decode_anything};
 pub use failure::{Failure, FailureKind};
 pub use run::run;
 
