@@ -5,6 +5,7 @@
 mod actuators;
 mod approval;
 mod arena;
+mod backends;
 mod cli;
 mod closed_loop;
 mod conformance;

@@ -145,6 +145,12 @@ fn show(config: &Config) -> String {
         if let Some((user, password)) = &p.basic {
             let _ = writeln!(out, "basic = {{ user = {user:?}, password = {} }}", secret(password));
         }
+        if let Some(sigv4) = &p.sigv4 {
+            let credentials =
+                sigv4.credentials.as_ref().map_or_else(String::new, |c| format!(", credentials = {}", secret(c)));
+            let _ =
+                writeln!(out, "sigv4 = {{ region = {:?}, service = {:?}{credentials} }}", sigv4.region, sigv4.service);
+        }
         for (header, value) in &p.headers {
             let _ = writeln!(out, "headers.{header:?} = {}", secret(value));
         }

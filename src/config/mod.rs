@@ -4,6 +4,7 @@
 //! of a file are told at once.
 
 mod actuators;
+mod http_config;
 mod ledger;
 mod parse;
 mod prometheus;

@@ -1,11 +1,12 @@
 //! `[prometheus.NAME]`.
 
 use super::{
+    http_config,
     parse::texts,
     reader::{FreeValue, Section},
     url_problem,
 };
-use crate::model::{PrometheusSettings, Secret, SecretSource, TlsSettings};
+use crate::model::{PrometheusSettings, Secret, SecretSource, SigV4Settings, TlsSettings};
 use std::collections::BTreeMap;
 
 /// Headers that carry credentials; a tenant's name is none.
@@ -47,6 +48,18 @@ pub(super) fn read(name: &str, s: &Section<'_>) -> PrometheusSettings {
         };
         p.headers = all.map(|(key, value)| (key, as_source(value))).collect();
     }
+    if let Some(own) = s.section("sigv4") {
+        let region = own.text("region").map(str::to_owned);
+        let service = own.text("service").unwrap_or("aps").to_owned();
+        let credentials = own.secret("credentials");
+        own.finish();
+        p.sigv4 = region.map(|region| SigV4Settings { region, service, credentials });
+        if p.sigv4.is_none() {
+            s.wrong("sigv4", "needs the region: { region = \"eu-west-1\" }");
+        } else if p.bearer.is_some() || p.basic.is_some() {
+            s.wrong("sigv4", "a signature leaves no room for bearer_token or basic: keep one of them");
+        }
+    }
     if let Some(tls) = s.section("tls") {
         p.tls = TlsSettings {
             ca: tls.path("ca"),
@@ -59,6 +72,11 @@ pub(super) fn read(name: &str, s: &Section<'_>) -> PrometheusSettings {
             s.wrong("tls", "cert and key belong together");
         }
         tls.finish();
+    }
+    if let Some(file) = s.path("http_config_file") {
+        for problem in http_config::complete(&mut p, &file) {
+            s.wrong("http_config_file", problem);
+        }
     }
     p.timeout = s.duration("timeout").unwrap_or(p.timeout).max(0.1);
     p.refresh = s.duration("refresh").unwrap_or(p.refresh).max(1.0);

@@ -77,7 +77,7 @@ const SCHEMA: &str = include_str!("../../config/schema.json");
 const STRANGE: &str = "zzqqxxww";
 
 /// Sections as a file writes them, as problems name them, and where the schema has their keys.
-const SECTIONS: [(&str, &str, &str); 19] = [
+const SECTIONS: [(&str, &str, &str); 20] = [
     ("", "", "/properties"),
     ("[ui]", "ui", "/properties/ui/properties"),
     ("[prometheus.p]", "prometheus.p", "/properties/prometheus/additionalProperties/properties"),
@@ -85,6 +85,11 @@ const SECTIONS: [(&str, &str, &str); 19] = [
         "[prometheus.p.basic]",
         "prometheus.p.basic",
         "/properties/prometheus/additionalProperties/properties/basic/properties",
+    ),
+    (
+        "[prometheus.p.sigv4]",
+        "prometheus.p.sigv4",
+        "/properties/prometheus/additionalProperties/properties/sigv4/properties",
     ),
     ("[prometheus.p.tls]", "prometheus.p.tls", "/properties/prometheus/additionalProperties/properties/tls/properties"),
     ("[prometheus.p.bearer_token]", "prometheus.p.bearer_token", "/$defs/secret/oneOf/1/properties"),
@@ -218,6 +223,35 @@ workloads = ["training", "chat"]
         "no [[workload]] named \"nobody\"",
         "chat shares another pool already",
     ] {
+        assert!(told.contains(part), "{part:?} is not in\n{told}");
+    }
+}
+
+#[test]
+fn how_a_prometheus_is_asked_is_read_from_both_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("http.yml");
+    std::fs::write(&file, "authorization:\n  credentials_file: token\ntls_config:\n  ca_fil: ca.pem\n").unwrap();
+    let text = format!(
+        "[prometheus.amp]\nurl = \"https://p\"\nsigv4 = {{ region = \"eu-west-1\", credentials = {{ file = \"/keys\" }} }}\n\
+         [prometheus.main]\nurl = \"https://q\"\nhttp_config_file = {file:?}\n"
+    );
+    let told = Config::parse(&text, "x.toml", false).unwrap_err().to_string();
+    let place = format!("x.toml:6: prometheus.main.http_config_file: {}:4:11: tls_config.ca_fil", file.display());
+    assert!(told.starts_with(&place) && told.contains("did you mean ca_file?"), "{told}");
+    std::fs::write(&file, "authorization:\n  credentials_file: token\n").unwrap();
+    let config = Config::parse(&text, "x.toml", false).unwrap();
+    let by = |name: &str| config.prometheus.iter().find(|p| p.name.as_str() == name).unwrap();
+    assert_eq!(by("main").bearer, Some(SecretSource::File(folder.path().join("token"))));
+    let sigv4 = by("amp").sigv4.clone().unwrap();
+    assert_eq!((sigv4.region.as_str(), sigv4.service.as_str()), ("eu-west-1", "aps"));
+    assert_eq!(sigv4.credentials, Some(SecretSource::File("/keys".into())));
+    let wrong = "[prometheus.a]\nurl = \"https://p\"\nsigv4 = {}\n[prometheus.b]\nurl = \"https://p\"\n\
+                 bearer_token = { env = \"T\" }\nsigv4 = { region = \"r\" }\nhttp_config_file = \"/no/such.yml\"\n";
+    let told = Config::parse(wrong, "x.toml", false).unwrap_err().to_string();
+    for part in
+        ["x.toml:3: prometheus.a.sigv4: needs the region", "x.toml:7: prometheus.b.sigv4: a signature", "x.toml:8"]
+    {
         assert!(told.contains(part), "{part:?} is not in\n{told}");
     }
 }

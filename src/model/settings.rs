@@ -62,6 +62,18 @@ pub struct TlsSettings {
     pub insecure: bool,
 }
 
+/// `sigv4` of `[prometheus.NAME]`: requests are signed as Amazon's services want it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SigV4Settings {
+    /// Region of the service.
+    pub region: String,
+    /// `aps` (Amazon Managed Prometheus), or what else speaks PromQL there.
+    pub service: String,
+    /// Where the keys are: the JSON of a `credential_process`, or a shared credentials file with a `[default]` profile.
+    /// `None`: in `$AWS_ACCESS_KEY_ID`, `$AWS_SECRET_ACCESS_KEY` and, for a session, `$AWS_SESSION_TOKEN`.
+    pub credentials: Option<SecretSource>,
+}
+
 /// `[prometheus.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrometheusSettings {
@@ -79,6 +91,8 @@ pub struct PrometheusSettings {
     pub bearer: Option<SecretSource>,
     /// Extra headers.
     pub headers: BTreeMap<String, SecretSource>,
+    /// Signatures for Amazon's services.
+    pub sigv4: Option<SigV4Settings>,
     /// TLS.
     pub tls: TlsSettings,
     /// Deadline of one request, seconds.
@@ -110,6 +124,7 @@ impl PrometheusSettings {
             basic: None,
             bearer: None,
             headers: BTreeMap::new(),
+            sigv4: None,
             tls: TlsSettings::default(),
             timeout: 10.0,
             refresh: 5.0,

@@ -18,6 +18,9 @@ const UNAUTHORISED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n
 
 fn config(home: &Home, server: u16) -> String {
     let token = home.file("token", &format!("{CANARY}-file\n"));
+    let keys = r#"{"AccessKeyId":"AKID","SecretAccessKey":"canary-7f3a-signing","SessionToken":"canary-7f3a-session"}"#;
+    let keys = home.file("keys", keys);
+    let theirs = home.file("http.yml", &format!("bearer_token: {CANARY}-theirs\n"));
     format!(
         r#"
 [kafka.one]
@@ -43,6 +46,14 @@ bearer_token = {{ file = "{token}" }}
 [prometheus.command]
 url = "http://127.0.0.1:{server}/d"
 bearer_token = {{ command = ["echo", "{CANARY}-command"] }}
+
+[prometheus.amazon]
+url = "http://127.0.0.1:{server}/e"
+sigv4 = {{ region = "eu-west-1", credentials = {{ file = "{keys}" }} }}
+
+[prometheus.theirs]
+url = "http://127.0.0.1:{server}/f"
+http_config_file = "{theirs}"
 "#,
         closed = closed_port(),
     )
@@ -77,9 +88,10 @@ fn no_secret_reaches_a_screen_or_a_log() {
     assert_eq!(logged.lines().find(|l| l.contains(CANARY)), None, "the log holds a secret");
     assert!(told.contains("(set, not shown)"), "config show says that there is one");
     let heard = server.heard();
-    for sent in ["bearer", "header", "file", "command"] {
+    for sent in ["bearer", "header", "file", "command", "session", "theirs"] {
         assert!(heard.contains(&format!("{CANARY}-{sent}")), "the server got {sent}: {heard}");
     }
+    assert!(!heard.contains("canary-7f3a-signing"), "what is signed with is never sent");
 }
 
 #[test]
@@ -97,6 +109,7 @@ fn errors_about_a_secret_do_not_repeat_it() {
         "[prometheus.p]\nurl = \"http://p\"\nbearer_token = canary-7f3a\n",
         "[prometheus.p]\nurl = \"http://p\"\nbearer_token = \"canary-7f3a\n",
         "[prometheus.p]\nurl = \"http://p\"\nbearer_token = { enw = \"canary-7f3a\" }\n",
+        "[prometheus.p]\nurl = \"http://p\"\nsigv4 = { region = \"r\", credentials = \"canary-7f3a\" }\n",
     ] {
         std::fs::write(&shared, text).unwrap();
         let ran = home.expect(2, &["config", "show", "--config", shared.to_str().unwrap()]);

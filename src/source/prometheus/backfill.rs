@@ -7,6 +7,7 @@ use super::{
     decode::Answer,
     detect::{Custom, Plan, Question},
     failure::Failure,
+    pace::{WIDEST, Widths},
 };
 use crate::model::{Label, Observation, Sample, SignalKey, Time};
 use futures_util::{StreamExt, stream};
@@ -17,62 +18,103 @@ const CHUNK: f64 = 2000.0;
 /// Range queries under way at once: the client's own limit is the same.
 const IN_FLIGHT: usize = 4;
 
-/// Asks for everything that is history, from `from` to `to`. A query that fails is left out with a warning; a source
-/// that is down ends it.
+/// From, to, and the step in seconds.
+pub(super) type Span = (Time, Time, f64);
+
+/// What a span of history brought.
+#[derive(Default)]
+pub(super) struct Filled {
+    pub observations: Vec<Observation>,
+    /// Whether a query was refused its amount and asked for less.
+    pub widened: bool,
+}
+
+/// Asks for everything that is history. A query that is refused its amount is asked in wider steps and over shorter
+/// spans, which `widths` keeps; one that fails is left out with a warning; a source that is down ends it.
 pub(super) async fn backfill(
     client: &Client,
     source: &Label,
     plan: &Plan,
-    (from, to, step): (Time, Time, f64),
-) -> Result<Vec<Observation>, Failure> {
+    span: Span,
+    widths: &mut Widths,
+) -> Result<Filled, Failure> {
     let mut jobs: Vec<Job<'_>> = plan.custom.iter().map(Job::Custom).collect();
     jobs.extend(plan.questions.iter().filter(|q| !q.slot.roles().is_empty()).map(Job::Pack));
-    let parts = parts(from, to, step);
-    let mut asks = Vec::with_capacity(jobs.len() * parts.len());
-    for job in jobs {
-        asks.extend(parts.iter().map(|part| ask(client, job, *part, step)));
-    }
-    let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
-    let mut out = Vec::new();
+    let asks: Vec<_> = jobs.into_iter().map(|job| ask(client, job, span, widths.of(job.promql()))).collect();
+    let mut asked = stream::iter(asks).buffered(IN_FLIGHT);
+    let mut filled = Filled::default();
     let mut owners = Owners::default();
-    while let Some((job, result)) = answers.next().await {
-        let answer = match result {
-            Ok(answer) => answer,
-            Err(failure) if failure.kind.is_fatal() => return Err(failure),
-            Err(failure) => {
-                tracing::warn!("prometheus {source}: no history for {}: {failure}", job.promql());
-                continue;
-            }
-        };
-        let keys: Vec<Vec<SignalKey>> = match job {
-            Job::Custom(custom) if answer.series.len() <= 1 => vec![vec![custom.key.clone()]; answer.series.len()],
-            Job::Custom(_) => continue, // said as a warning by the refresh
-            Job::Pack(q) => assemble::keys(source, q, &answer)
-                .iter()
-                .map(|entity| entity.iter().flat_map(|e| assemble::signals(e, q.slot)).collect())
-                .collect(),
-        };
-        for (series, keys) in answer.series.iter().zip(keys) {
-            let value = |v: f64| v * job.scale();
-            let points = series.points.iter().filter(|(_, v)| v.is_finite());
-            let samples: Vec<Sample> = points.map(|(at, v)| Sample { at: *at, value: value(*v) }).collect();
-            for key in keys.into_iter().filter(|_| !samples.is_empty()) {
-                if owners.may_fill(&key, job.promql()) {
-                    out.push(Observation::Backfill { key, samples: samples.clone() });
+    while let Some(Asked { job, width, refused, result }) = asked.next().await {
+        if let Some(failure) = refused {
+            tracing::warn!("prometheus {source}: asked in steps {width} times as wide: {}: {failure}", job.promql());
+            widths.widen(job.promql(), width, &failure.reason);
+            filled.widened = true;
+        }
+        match result {
+            Ok(answers) => {
+                for answer in &answers {
+                    keep(source, job, answer, &mut owners, &mut filled.observations);
                 }
+            }
+            Err(failure) if failure.kind.is_fatal() => return Err(failure),
+            Err(failure) => tracing::warn!("prometheus {source}: no history for {}: {failure}", job.promql()),
+        }
+    }
+    Ok(filled)
+}
+
+/// A query's history, in as many answers as it took.
+struct Asked<'p> {
+    job: Job<'p>,
+    /// Factor of the step that it came in, and why it is wider than it was.
+    width: u32,
+    refused: Option<Failure>,
+    result: Result<Vec<Answer>, Failure>,
+}
+
+async fn ask<'p>(client: &Client, job: Job<'p>, span: Span, mut width: u32) -> Asked<'p> {
+    let mut refused = None;
+    loop {
+        match whole(client, job.promql(), span, f64::from(width)).await {
+            Err(failure) if failure.is_limit() && width < WIDEST => {
+                width *= 2;
+                refused = Some(failure);
+            }
+            result => return Asked { job, width, refused, result },
+        }
+    }
+}
+
+/// The whole span in steps `width` times as wide. Some limits count points, others the samples that a request's span
+/// holds: each request covers that much less.
+async fn whole(client: &Client, promql: &str, (from, to, step): Span, width: f64) -> Result<Vec<Answer>, Failure> {
+    let longest = (CHUNK * step).min(to.since(from) / width);
+    let mut answers = Vec::new();
+    for (from, to) in parts(from, to, step * width, longest) {
+        answers.push(client.range(promql, from, to, step * width).await?);
+    }
+    Ok(answers)
+}
+
+/// Makes observations of an answer.
+fn keep(source: &Label, job: Job<'_>, answer: &Answer, owners: &mut Owners, out: &mut Vec<Observation>) {
+    let keys: Vec<Vec<SignalKey>> = match job {
+        Job::Custom(custom) if answer.series.len() <= 1 => vec![vec![custom.key.clone()]; answer.series.len()],
+        Job::Custom(_) => return, // said as a warning by the refresh
+        Job::Pack(q) => assemble::keys(source, q, answer)
+            .iter()
+            .map(|entity| entity.iter().flat_map(|e| assemble::signals(e, q.slot)).collect())
+            .collect(),
+    };
+    for (series, keys) in answer.series.iter().zip(keys) {
+        let points = series.points.iter().filter(|(_, v)| v.is_finite());
+        let samples: Vec<Sample> = points.map(|(at, v)| Sample { at: *at, value: v * job.scale() }).collect();
+        for key in keys.into_iter().filter(|_| !samples.is_empty()) {
+            if owners.may_fill(&key, job.promql()) {
+                out.push(Observation::Backfill { key, samples: samples.clone() });
             }
         }
     }
-    Ok(out)
-}
-
-async fn ask<'a>(
-    client: &'a Client,
-    job: Job<'a>,
-    (from, to): (Time, Time),
-    step: f64,
-) -> (Job<'a>, Result<Answer, Failure>) {
-    (job, client.range(job.promql(), from, to, step).await)
 }
 
 #[derive(Clone, Copy)]
@@ -107,12 +149,13 @@ impl Owners {
     }
 }
 
-/// The range in parts of at most [`CHUNK`] points, oldest first.
-fn parts(from: Time, to: Time, step: f64) -> Vec<(Time, Time)> {
+/// The range in parts of at most `longest` seconds (but a step at least), oldest first.
+fn parts(from: Time, to: Time, step: f64, longest: f64) -> Vec<(Time, Time)> {
+    let longest = (longest / step).floor().max(1.0) * step;
     let (mut from, to) = (from.floor_to(step), to.floor_to(step));
     let mut parts = Vec::new();
     while from <= to {
-        let end = from.plus(CHUNK * step).min(to);
+        let end = from.plus(longest).min(to);
         parts.push((from, end));
         from = end.plus(step);
     }
@@ -126,11 +169,12 @@ mod tests {
     #[test]
     fn a_long_range_is_asked_for_in_parts_without_holes() {
         let at = |s: f64| Time::from_secs(s);
-        assert_eq!(parts(at(7.0), at(50.0), 15.0), [(at(0.0), at(45.0))]);
-        let week = parts(at(0.0), at(604_800.0), 15.0);
+        assert_eq!(parts(at(7.0), at(50.0), 15.0, 30_000.0), [(at(0.0), at(45.0))]);
+        let week = parts(at(0.0), at(604_800.0), 15.0, 30_000.0);
         assert!(week.windows(2).all(|w| w[1].0 == w[0].1.plus(15.0)));
         assert_eq!((week[0].0, week[week.len() - 1].1), (at(0.0), at(604_800.0)));
-        assert!(week.iter().all(|(a, b)| b.since(*a) / 15.0 <= CHUNK));
-        assert!(parts(at(50.0), at(7.0), 15.0).is_empty());
+        assert!(week.iter().all(|(a, b)| b.since(*a) <= 30_000.0));
+        assert_eq!(parts(at(0.0), at(50.0), 30.0, 7.0), [(at(0.0), at(30.0))], "a step at least");
+        assert!(parts(at(50.0), at(7.0), 15.0, 30_000.0).is_empty());
     }
 }

@@ -1,23 +1,21 @@
 //! The HTTP client: few requests at once, a deadline and a size limit on each, credentials read where they live.
 
 use super::{
+    credentials::Credentials,
     decode::{self, Answer, Bad},
     failure::{Failure, FailureKind},
     tls,
 };
-use crate::{
-    model::{Label, PrometheusSettings, Secret, SecretSource, Time},
-    process::read_secret,
-};
+use crate::model::{Label, PrometheusSettings, Time};
 use reqwest::{
     Method, StatusCode, Url,
-    header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
+    header::{HeaderMap, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
 use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 use tokio::{
@@ -50,6 +48,8 @@ pub struct Client {
     settings: PrometheusSettings,
     slots: Semaphore,
     requests: AtomicU32,
+    /// It takes no forms.
+    no_forms: AtomicBool,
     credentials: Mutex<Option<Credentials>>,
 }
 
@@ -65,6 +65,7 @@ impl Client {
             settings,
             slots: Semaphore::new(IN_FLIGHT),
             requests: AtomicU32::new(0),
+            no_forms: AtomicBool::new(false),
             credentials: Mutex::new(None),
         })
     }
@@ -98,12 +99,22 @@ impl Client {
         self.query("/api/v1/query_range", &parts).await
     }
 
-    /// The metric names among `wanted` (exact names) that had samples between `from` and `to`: one request.
+    /// The metric names among `wanted` (exact names) that had samples between `from` and `to`: one request, two where
+    /// names can be asked for one at a time only (Google Cloud Monitoring): then all are read.
     pub async fn names(&self, wanted: &[&str], from: Time, to: Time) -> Result<Vec<String>, Failure> {
+        const PATH: &str = "/api/v1/label/__name__/values";
         let selector = format!("{{__name__=~\"{}\"}}", wanted.join("|"));
-        let parts = [("match[]", selector), ("start", secs(from)), ("end", secs(to))];
-        let body = self.send(Method::GET, "/api/v1/label/__name__/values", &parts).await?;
-        decode::names(&body).map_err(|bad| self.bad(bad))
+        let parts = [("start", secs(from)), ("end", secs(to)), ("match[]", selector)];
+        let body = match self.send(Method::GET, PATH, &parts).await {
+            Err(failure) if matches!(failure.kind, FailureKind::BadQuery | FailureKind::Execution) => {
+                let [from, to, _] = parts;
+                self.send(Method::GET, PATH, &[from, to]).await.map_err(|_| failure)?
+            }
+            sent => sent?,
+        };
+        let mut names = decode::names(&body).map_err(|bad| self.bad(bad))?;
+        names.retain(|name| wanted.contains(&name.as_str()));
+        Ok(names)
     }
 
     /// The server's version; `None` when it does not say (VictoriaMetrics).
@@ -114,7 +125,19 @@ impl Client {
 
     async fn query(&self, path: &str, parts: &[(&str, String)]) -> Result<Answer, Failure> {
         let long = parts.iter().map(|(_, v)| v.len()).sum::<usize>() > LONG_QUERY;
-        let body = self.send(if long { Method::POST } else { Method::GET }, path, parts).await?;
+        let body = if long && !self.no_forms.load(Ordering::Relaxed) {
+            match self.send(Method::POST, path, parts).await {
+                // Google Cloud Monitoring knows GET only.
+                Err(failure) if failure.kind == FailureKind::NotFound => {
+                    let body = self.send(Method::GET, path, parts).await?;
+                    self.no_forms.store(true, Ordering::Relaxed);
+                    body
+                }
+                sent => sent?,
+            }
+        } else {
+            self.send(Method::GET, path, parts).await?
+        };
         let decoded = if body.len() > LONG_BODY {
             let task = spawn_blocking(move || decode::answer(&body));
             task.await.unwrap_or_else(|e| Err(Bad::Garbled(e.to_string())))
@@ -134,7 +157,10 @@ impl Client {
                 Err(failure) => failure,
             };
             match failure.kind {
-                FailureKind::Unauthorised if !renewed && self.credentials_can_change() => {
+                // Amazon says 403 of keys that expired.
+                FailureKind::Unauthorised | FailureKind::Forbidden
+                    if !renewed && Credentials::can_change(&self.settings) =>
+                {
                     renewed = true;
                     *self.credentials.lock().await = None;
                 }
@@ -154,39 +180,41 @@ impl Client {
     }
 
     async fn once(&self, method: Method, path: &str, parts: &[(&str, String)]) -> Result<Vec<u8>, Failure> {
-        let credentials = self.credentials().await?;
-        let url = format!("{}{path}", self.settings.url);
-        let mut request = self.http.request(method.clone(), url).headers(credentials.headers);
-        if let Some(token) = &credentials.bearer {
-            request = request.bearer_auth(token.expose());
-        } else if let (Some((user, _)), Some(password)) = (&self.settings.basic, &credentials.password) {
-            request = request.basic_auth(user, Some(password.expose()));
-        }
+        let now = Time::now();
+        let credentials = self.credentials(now).await?;
+        let request = self.http.request(method.clone(), format!("{}{path}", self.settings.url));
         let request = if method == Method::POST { request.form(parts) } else { request.query(parts) };
+        let transport = |e| Failure::transport(&e, &self.settings.url, self.settings.timeout);
+        let mut request = request.build().map_err(transport)?;
+        credentials.put(&mut request, now)?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let deadline = Duration::from_secs_f64(self.settings.timeout.max(0.1) + 1.0);
         let late = || {
             let reason = format!("{} did not answer within {} s", self.settings.url, self.settings.timeout);
             Failure::new(FailureKind::Timeout, reason, "raise `timeout`, or give Prometheus less to do")
         };
-        timeout(deadline, self.exchange(request)).await.unwrap_or_else(|_| Err(late()))
+        let answer = timeout(deadline, self.exchange(request)).await.unwrap_or_else(|_| Err(late()));
+        answer.map_err(|failure| credentials.hidden_in(failure))
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {
-        let (status, headers, body) = read(request, &self.settings.url, self.settings.timeout, BODY_LIMIT).await?;
+    async fn exchange(&self, request: reqwest::Request) -> Result<Vec<u8>, Failure> {
+        let (url, timeout) = (&self.settings.url, self.settings.timeout);
+        let (status, headers, body) = read(&self.http, request, url, timeout, BODY_LIMIT).await?;
         if status == StatusCode::OK {
             return Ok(body);
         }
         let location = headers.get(LOCATION).and_then(|v| v.to_str().ok());
         let said = match (decode::refusal(&body), location) {
+            (Some(Bad::Refused { kind, text }), _) if kind.as_str() == "timeout" => {
+                let reason = format!("the query took too long ({text})");
+                return Err(Failure::new(FailureKind::Execution, reason, "narrow it with `select`"));
+            }
             (Some(Bad::Refused { kind, text }), _) => format!("{kind}: {text}"),
             (_, Some(location)) => format!("to {}", Label::new(location)),
-            _ => String::new(),
+            _ => decode::words(&body).unwrap_or_default(),
         };
-        let offered = self.settings.basic.is_some() || self.settings.bearer.is_some();
-        let mut failure = Failure::status(status.as_u16(), &said, &self.settings.url, offered);
-        let wait = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse::<u32>().ok());
-        failure.retry_after = wait.map(f64::from);
+        let mut failure = Failure::status(status.as_u16(), &said, url, Credentials::are_offered(&self.settings));
+        failure.retry_after = headers.get(RETRY_AFTER).and_then(|v| retry_after(v.to_str().ok()?, Time::now()));
         Err(failure)
     }
 
@@ -203,20 +231,12 @@ impl Client {
         }
     }
 
-    /// Whether reading the credentials again can bring other ones.
-    fn credentials_can_change(&self) -> bool {
-        let moving = |s: &SecretSource| matches!(s, SecretSource::File(_) | SecretSource::Command(_));
-        self.settings.bearer.as_ref().is_some_and(moving)
-            || self.settings.basic.as_ref().is_some_and(|(_, s)| moving(s))
-            || self.settings.headers.values().any(moving)
-    }
-
-    async fn credentials(&self) -> Result<Credentials, Failure> {
+    async fn credentials(&self, now: Time) -> Result<Credentials, Failure> {
         let mut cached = self.credentials.lock().await;
-        if let Some(credentials) = &*cached {
+        if let Some(credentials) = cached.as_ref().filter(|c| c.last(now)) {
             return Ok(credentials.clone());
         }
-        let credentials = read_credentials(&self.settings).await?;
+        let credentials = Credentials::read(&self.settings, now).await?;
         Ok(cached.insert(credentials).clone())
     }
 }
@@ -260,13 +280,14 @@ pub(super) async fn http(
 
 /// Sends a request and reads its answer, up to `limit` bytes.
 pub(super) async fn read(
-    request: reqwest::RequestBuilder,
+    http: &reqwest::Client,
+    request: reqwest::Request,
     url: &str,
     timeout: f64,
     limit: usize,
 ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Failure> {
     let transport = |e| Failure::transport(&e, url, timeout);
-    let mut response = request.send().await.map_err(transport)?;
+    let mut response = http.execute(request).await.map_err(transport)?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
@@ -279,40 +300,6 @@ pub(super) async fn read(
     Ok((status, headers, body))
 }
 
-/// What every request carries.
-#[derive(Clone, Debug)]
-struct Credentials {
-    headers: HeaderMap,
-    bearer: Option<Secret>,
-    password: Option<Secret>,
-}
-
-/// Reads every secret where it lives.
-async fn read_credentials(settings: &PrometheusSettings) -> Result<Credentials, Failure> {
-    let mut headers = HeaderMap::new();
-    for (name, source) in &settings.headers {
-        let key = name
-            .parse::<HeaderName>()
-            .map_err(|_| Failure::settings(format!("`headers`: {name:?} is no header name")))?;
-        let mut value = HeaderValue::from_str(secret(&format!("headers.{name}"), source).await?.expose())
-            .map_err(|_| Failure::settings(format!("`headers.{name}`: the value has characters that none may have")))?;
-        value.set_sensitive(true);
-        headers.insert(key, value);
-    }
-    let mut credentials = Credentials { headers, bearer: None, password: None };
-    if let Some(source) = &settings.bearer {
-        credentials.bearer = Some(secret("bearer_token", source).await?);
-    }
-    if let Some((_, source)) = &settings.basic {
-        credentials.password = Some(secret("basic.password", source).await?);
-    }
-    Ok(credentials)
-}
-
-async fn secret(key: &str, source: &SecretSource) -> Result<Secret, Failure> {
-    read_secret(source).await.map_err(|e| Failure::settings(format!("`{key}`: {e}")))
-}
-
 /// Loopback, private and cluster-local hosts: the network there is faster than compression.
 pub(super) fn is_near(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -323,6 +310,14 @@ pub(super) fn is_near(url: &Url) -> bool {
     }
 }
 
+/// Seconds of a `Retry-After`: a number of them, or an instant.
+fn retry_after(text: &str, now: Time) -> Option<f64> {
+    let text = text.trim();
+    let until =
+        || jiff::fmt::rfc2822::parse(text).ok().map(|at| at.timestamp().as_millisecond() as f64 / 1000.0 - now.secs());
+    text.parse::<u32>().ok().map(f64::from).or_else(until).map(|seconds| seconds.max(0.0))
+}
+
 fn secs(t: Time) -> String {
     format!("{}", t.secs())
 }
@@ -331,4 +326,18 @@ fn secs(t: Time) -> String {
 pub(super) fn jitter(most: f64) -> Duration {
     let random = RandomState::new().hash_one(0) as f64 / u64::MAX as f64; // seeded by the system for every instance
     Duration::from_secs_f64((BACKOFF.0 + random * (most - BACKOFF.0)).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_seconds_or_an_instant() {
+        let now = Time::parse("2015-10-21T07:27:00Z").unwrap();
+        assert_eq!(retry_after(" 120 ", now), Some(120.0));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(60.0));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:26:00 GMT", now), Some(0.0), "past");
+        assert_eq!(retry_after("soon", now), None);
+    }
 }

@@ -9,6 +9,9 @@ use serde::{
 };
 use std::{collections::BTreeMap, fmt};
 
+/// Characters of what a body says, at most.
+const LONGEST_WORDS: usize = 200;
+
 /// What one query answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
@@ -71,7 +74,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, Bad> {
         Data::Scalar(Point(at, value)) => vec![Series { points: vec![(at, value)], ..Series::default() }],
         Data::String(_) => Vec::new(),
     };
-    let (warnings, infos) = (envelope.warnings.unwrap_or_default(), envelope.infos.unwrap_or_default());
+    let (mut warnings, infos) = (envelope.warnings.unwrap_or_default(), envelope.infos.unwrap_or_default());
+    if envelope.is_partial == Some(true) {
+        warnings.push(Label::new("partial: a storage node did not answer"));
+    }
     Ok(Answer { series, warnings, infos })
 }
 
@@ -117,6 +123,21 @@ pub(super) fn refusal(body: &[u8]) -> Option<Bad> {
     Some(Bad::Refused { kind: refusal.error_type.unwrap_or_default(), text: refusal.error })
 }
 
+/// What a body says that is not Prometheus': the `message` of Amazon's, or a line of plain text. Never more than the
+/// first line: further ones may repeat what was sent.
+pub(super) fn words(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Message {
+        #[serde(alias = "Message")]
+        message: String,
+    }
+    let plain =
+        || std::str::from_utf8(body).ok().filter(|text| !text.trim_start().starts_with(['<', '{'])).map(str::to_owned);
+    let text = serde_json::from_slice::<Message>(body).ok().map(|m| m.message).or_else(plain)?;
+    let line = text.trim().lines().next()?.trim();
+    (line.chars().count() <= LONGEST_WORDS).then(|| Label::new(line).to_string())
+}
+
 #[derive(Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
 struct Envelope<T> {
@@ -124,6 +145,9 @@ struct Envelope<T> {
     data: Option<T>,
     warnings: Option<Vec<Label>>,
     infos: Option<Vec<Label>>,
+    /// A cluster of VictoriaMetrics says it this way.
+    #[serde(rename = "isPartial")]
+    is_partial: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -271,6 +295,18 @@ mod tests {
         assert_eq!(answer(scalar.as_bytes()).unwrap().series[0].points, [(Time::from_millis(1000), 2.0)]);
         assert_eq!(version(br#"{"status":"success","data":{}}"#).unwrap(), None);
         assert_eq!(names(br#"{"status":"success","data":null}"#).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_others_say_is_one_line_of_theirs() {
+        let amazon = br#"{"message":"The signature does not match.\n\nThe Canonical String should have been 'GET\nx-amz-security-token:t'"}"#;
+        assert_eq!(words(amazon).as_deref(), Some("The signature does not match."));
+        assert_eq!(words(b"404 page not found\n").as_deref(), Some("404 page not found"));
+        for page in [&b"<html>Sign in</html>"[..], b"{\"a\":1}", b"", &[b'x'; 300], &[0xff]] {
+            assert_eq!(words(page), None);
+        }
+        let partial = br#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#;
+        assert_eq!(answer(partial).unwrap().warnings.len(), 1);
     }
 
     #[test]

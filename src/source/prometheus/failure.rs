@@ -30,7 +30,7 @@ pub enum FailureKind {
     TooMany,
     /// 400 `bad_data`: this query is wrong. Others may be fine.
     BadQuery,
-    /// 422 `execution`: this query could not be evaluated. Others may be fine.
+    /// 422 `execution`, 503 `timeout`: this query could not be evaluated. Others may be fine.
     Execution,
     /// 5xx.
     Unavailable,
@@ -39,6 +39,21 @@ pub enum FailureKind {
     /// An answer, but not Prometheus'.
     Garbled,
 }
+
+/// What backends say of a query that asks for too much: samples, points, series, chunks, time.
+const LIMITS: [&str; 11] = [
+    "load too many samples", // Prometheus, Mimir, Cortex
+    "maximum resolution",    // Prometheus: 11,000 points
+    "took too long",         // our own words for a query's timeout
+    "deadline exceeded",
+    "query timed out",
+    "cannot select more than", // VictoriaMetrics: -search.maxSamplesPerQuery
+    "too many points",         // VictoriaMetrics: -search.maxPointsPerTimeseries
+    "err-mimir-max-",
+    "exceeded the maximum number of", // Mimir
+    "hit the max number of",          // Cortex
+    "exceeds the limit",              // Mimir, Cortex: a span of time
+];
 
 impl FailureKind {
     /// Whether the source as a whole is out, so that asking on is of no use in this refresh.
@@ -75,6 +90,16 @@ impl Failure {
     pub(super) fn new(kind: FailureKind, reason: impl Into<Label>, mend: &str) -> Self {
         let mend = (!mend.is_empty()).then(|| Label::new(mend));
         Self { kind, reason: reason.into(), mend, retry_after: None }
+    }
+
+    /// Whether the source refuses the amount that was asked for: less of it may be answered.
+    pub(super) fn is_limit(&self) -> bool {
+        let said = self.reason.as_str();
+        match self.kind {
+            FailureKind::TooLarge => true,
+            FailureKind::BadQuery | FailureKind::Execution => LIMITS.iter().any(|words| said.contains(words)),
+            _ => false,
+        }
     }
 
     pub(super) fn settings(reason: impl Into<Label>) -> Self {

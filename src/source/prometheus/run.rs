@@ -7,6 +7,7 @@ use super::{
     decode::Answer,
     detect::{Custom, Plan, detect},
     failure::{Failure, FailureKind},
+    pace::Pace,
     packs::{self, Pack},
     upstream::Upstream,
 };
@@ -29,6 +30,8 @@ const IN_FLIGHT: usize = 4;
 const DETECT_EVERY: (f64, f64) = (10.0, 300.0);
 /// The longest wait between attempts while the source is down, seconds.
 const LONGEST_WAIT: f64 = 30.0;
+/// The longest `Retry-After` that is kept, seconds.
+const LONGEST_RETRY: f64 = 600.0;
 /// A difference between the server's clock and ours that is worth a word, seconds.
 const CLOCK_SKEW: f64 = 30.0;
 /// Wait before the history is asked for again when that failed.
@@ -54,7 +57,7 @@ pub async fn run(settings: PrometheusSettings, clock: Clock, out: Sender<Observa
     loop {
         let begun = Instant::now();
         let wait = match reader.refresh(&out).await {
-            Ok(()) => reader.settings.refresh,
+            Ok(()) => reader.pace.refresh(&reader.settings),
             Err(failure) => reader.failed(&failure),
         };
         if out.send(Observation::Health(reader.status.clone())).await.is_err() {
@@ -81,6 +84,7 @@ struct Reader {
     /// Spans without history, the next one to fill last.
     missing: Vec<(Time, Time)>,
     fill_after: Instant,
+    pace: Pace,
     failures: u32,
     status: SourceStatus,
 }
@@ -106,6 +110,7 @@ impl Reader {
             filled: None,
             missing: Vec::new(),
             fill_after: Instant::now(),
+            pace: Pace::default(),
             failures: 0,
             status,
         }
@@ -171,8 +176,13 @@ impl Reader {
         }
         self.plan = Some((plan, made));
         self.failures = 0;
+        self.pace.good();
         self.status.answered = Some(self.clock.now());
-        self.set(health, detail);
+        self.status.cadence = self.pace.refresh(&self.settings) * self.clock.speed();
+        match self.pace.told(&self.settings) {
+            Some(said) => self.set(Health::Degraded, Label::new(&format!("{said} · {detail}"))),
+            None => self.set(health, detail),
+        }
         Ok(())
     }
 
@@ -187,16 +197,20 @@ impl Reader {
         if self.fill_after <= Instant::now()
             && let Some((from, to)) = self.missing.pop()
         {
-            match backfill(client, &self.settings.name, plan, (from, to, self.settings.step)).await {
-                Ok(older) => {
-                    for part in older {
+            let span = (from, to, self.settings.step);
+            match backfill(client, &self.settings.name, plan, span, self.pace.widths()).await {
+                Ok(filled) => {
+                    self.pace.filled(None, filled.widened);
+                    for part in filled.observations {
                         send(out, part).await;
                     }
                 }
                 Err(failure) => {
                     tracing::warn!("prometheus {}: no history from before now: {failure}", self.settings.name);
+                    self.pace.filled(Some(&failure), false);
                     self.missing.push((from, to));
-                    self.fill_after = Instant::now() + FILL_AGAIN;
+                    let asked = Duration::from_secs_f64(failure.retry_after.unwrap_or(0.0).min(LONGEST_RETRY));
+                    self.fill_after = Instant::now() + FILL_AGAIN.max(asked);
                 }
             }
         }
@@ -212,10 +226,15 @@ impl Reader {
         if failure.kind == FailureKind::Settings {
             self.ways = Ways::default(); // files are read again
         }
-        self.set(Health::Down, Label::new(&failure.to_string()));
+        if failure.kind == FailureKind::TooMany {
+            self.pace.limited(&self.settings);
+            self.set(Health::Degraded, Label::new(&failure.to_string()));
+        } else {
+            self.set(Health::Down, Label::new(&failure.to_string()));
+        }
         let slower = self.settings.refresh * 2_f64.powi(self.failures.saturating_sub(3).min(8).cast_signed());
-        let wait = slower.min(LONGEST_WAIT.max(self.settings.refresh)) + jitter(1.0).as_secs_f64();
-        wait.max(failure.retry_after.unwrap_or(0.0).min(600.0))
+        let wait = slower.min(LONGEST_WAIT.max(self.settings.refresh)).max(self.pace.refresh(&self.settings));
+        (wait + jitter(1.0).as_secs_f64()).max(failure.retry_after.unwrap_or(0.0).min(LONGEST_RETRY))
     }
 
     fn set(&mut self, health: Health, detail: Label) {

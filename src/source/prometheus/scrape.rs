@@ -121,9 +121,10 @@ impl Exporters {
     async fn fetch(&self, target: &Target) -> Result<Vec<u8>, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let url = target.url.as_str();
-        let request = self.http.get(target.url.clone()).header(ACCEPT, FORMATS);
         let failed = |kind, reason: String| Failure::new(kind, reason, "check `scrape` of this source");
-        match read(request, url, self.timeout, BODY_LIMIT).await {
+        let request = self.http.get(target.url.clone()).header(ACCEPT, FORMATS).build();
+        let request = request.map_err(|e| Failure::transport(&e, url, self.timeout))?;
+        match read(&self.http, request, url, self.timeout, BODY_LIMIT).await {
             Ok((StatusCode::OK, _, body)) => Ok(body),
             Ok((status, ..)) => Err(failed(FailureKind::Garbled, format!("{url} answers {}", status.as_u16()))),
             Err(failure) => Err(failed(failure.kind, failure.reason.as_str().to_owned())),

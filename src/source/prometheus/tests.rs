@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     model::{
-        CustomSignal, Entity, Health, Observation, PrometheusSettings, Role, SecretSource, SignalKey, SourceStatus,
-        WorkloadKind,
+        CustomSignal, Entity, Health, Observation, PrometheusSettings, Role, Secret, SecretSource, SignalKey,
+        SourceStatus, WorkloadKind,
     },
     process::Clock,
 };
@@ -148,6 +148,33 @@ async fn a_limit_is_kept_and_a_long_query_is_posted() {
     let failure = client.instant("up").await.unwrap_err();
     assert_eq!((failure.kind, failure.retry_after), (FailureKind::TooMany, Some(60.0)), "a long one is not");
     assert_eq!(asked.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_fails_alone_and_is_not_repeated() {
+    let late = r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#;
+    let server = server(move |_| (StatusCode::SERVICE_UNAVAILABLE, late).into_response()).await;
+    let (failure, asked) = failure(&server.settings).await;
+    assert_eq!((failure.kind, asked), (FailureKind::Execution, 1), "{failure}");
+    assert!(failure.is_limit(), "its history is asked for in less");
+}
+
+#[tokio::test]
+async fn words_that_repeat_a_credential_are_not_shown() {
+    let server = server(|request| {
+        let sent = request.headers()["authorization"].to_str().unwrap().to_owned();
+        (StatusCode::FORBIDDEN, format!("not good: {sent}")).into_response()
+    })
+    .await;
+    for (basic, bearer) in [(None, Some("canary")), (Some("canary"), None)] {
+        let value = |text: &str| SecretSource::Value(Secret::new(text));
+        let basic = basic.map(|password| ("viewer".to_owned(), value(password)));
+        let settings = PrometheusSettings { basic, bearer: bearer.map(value), ..server.settings.clone() };
+        let (failure, _) = failure(&settings).await;
+        assert_eq!(failure.kind, FailureKind::Forbidden);
+        assert!(failure.to_string().contains("repeat a credential"), "{failure}");
+        assert!(!failure.to_string().contains("canary"), "{failure}");
+    }
 }
 
 #[tokio::test]
