@@ -145,6 +145,10 @@ fn show(config: &Config) -> String {
         if let Some((user, password)) = &p.basic {
             let _ = writeln!(out, "basic = {{ user = {user:?}, password = {} }}", secret(password));
         }
+        if let Some(oauth2) = &p.oauth2 {
+            let (id, url, own) = (&oauth2.client_id, &oauth2.token_url, secret(&oauth2.client_secret));
+            let _ = writeln!(out, "oauth2 = {{ client_id = {id:?}, client_secret = {own}, token_url = {url:?} }}");
+        }
         if let Some(sigv4) = &p.sigv4 {
             let credentials =
                 sigv4.credentials.as_ref().map_or_else(String::new, |c| format!(", credentials = {}", secret(c)));

@@ -6,7 +6,7 @@
 use super::reader::nearest;
 use crate::{
     manifest::{Document, Place, documents},
-    model::{PrometheusSettings, Secret, SecretSource},
+    model::{OAuth2Settings, PrometheusSettings, Secret, SecretSource},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -18,7 +18,8 @@ use std::{
 const LONGEST: u64 = 256 * 1024;
 
 /// Keys that Prometheus knows and that are not followed here, and what to do instead.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("tls_config", "the platform's authorities vouch for token_url"),
     ("proxy_url", "name the proxy in the environment, as HTTPS_PROXY"),
     ("no_proxy", "name these hosts in the environment, as NO_PROXY"),
     ("proxy_connect_header", "proxies are asked without headers of their own"),
@@ -91,11 +92,20 @@ fn read(settings: &mut PrometheusSettings, top: &Part<'_>) {
         bearer = part.secret("credentials", "credentials_file");
         part.finish(&["type", "credentials", "credentials_file"]);
     }
-    if ways > 1 {
-        top.wrong("", "one of basic_auth, authorization and bearer_token is enough, and all there may be");
+    let mut oauth2 = None;
+    if let Some(part) = top.part("oauth2") {
+        ways += 1;
+        oauth2 = part.oauth2();
+        if oauth2.is_none() {
+            top.wrong("oauth2", "needs client_id, token_url, and client_secret or client_secret_file");
+        }
     }
-    if settings.bearer.is_none() && settings.basic.is_none() && settings.sigv4.is_none() {
-        (settings.basic, settings.bearer) = (basic, bearer);
+    if ways > 1 {
+        top.wrong("", "one of basic_auth, authorization, oauth2 and bearer_token is enough, and all there may be");
+    }
+    let own = settings.bearer.is_some() || settings.basic.is_some() || settings.oauth2.is_some();
+    if !own && settings.sigv4.is_none() {
+        (settings.basic, settings.bearer, settings.oauth2) = (basic, bearer, oauth2);
     }
     if let Some(part) = top.part("tls_config") {
         let tls = &mut settings.tls;
@@ -126,8 +136,9 @@ fn read(settings: &mut PrometheusSettings, top: &Part<'_>) {
             "the environment's proxies are always used: take them out of it, and this key",
         );
     }
-    let known = ["basic_auth", "authorization", "bearer_token", "bearer_token_file", "tls_config", "http_headers"];
-    top.finish(&[&known[..], &["follow_redirects", "enable_http2", "proxy_from_environment"]].concat());
+    let known = ["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"];
+    let others = ["tls_config", "http_headers", "follow_redirects", "enable_http2", "proxy_from_environment"];
+    top.finish(&[known, others].concat());
 }
 
 /// A map of the file.
@@ -171,6 +182,11 @@ impl<'d> Part<'d> {
         self.typed(key, "true or false belongs here", Value::as_bool)
     }
 
+    fn texts(&self, key: &str) -> Vec<&'d str> {
+        let texts = |v: &'d Value| v.as_array()?.iter().map(Value::as_str).collect();
+        self.typed(key, "a list of texts belongs here", texts).unwrap_or_default()
+    }
+
     fn path(&self, key: &str) -> Option<PathBuf> {
         self.text(key).map(|path| self.folder.join(path))
     }
@@ -190,13 +206,29 @@ impl<'d> Part<'d> {
         here.or(there)
     }
 
+    fn oauth2(&self) -> Option<OAuth2Settings> {
+        let (id, url) = (self.text("client_id"), self.text("token_url"));
+        let secret = self.secret("client_secret", "client_secret_file");
+        let params = self
+            .part("endpoint_params")
+            .map(|part| part.map.keys().filter_map(|key| Some((key.clone(), part.text(key)?.to_owned()))).collect());
+        let scopes = self.texts("scopes").into_iter().map(str::to_owned).collect();
+        self.finish(&["client_id", "client_secret", "client_secret_file", "token_url", "scopes", "endpoint_params"]);
+        Some(OAuth2Settings {
+            client_id: id?.to_owned(),
+            client_secret: secret?,
+            token_url: url?.to_owned(),
+            scopes,
+            params: params.unwrap_or_default(),
+        })
+    }
+
     /// The value of a header: Prometheus' lists may hold several, of which one can be sent.
     fn only_value(&self) -> Option<SecretSource> {
         let value = |text: &str| SecretSource::Value(Secret::new(text));
         let mut found = Vec::new();
         for key in ["values", "secrets", "files"] {
-            let texts = |v: &'d Value| v.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>();
-            for text in self.typed(key, "a list of texts belongs here", texts).unwrap_or_default() {
+            for text in self.texts(key) {
                 found.push(if key == "files" { SecretSource::File(self.folder.join(text)) } else { value(text) });
             }
         }
@@ -251,6 +283,17 @@ mod tests {
         let s = merged("basic_auth: {username: u, password: '0123'}\n").unwrap();
         assert!(matches!(&s.basic, Some((user, SecretSource::Value(v))) if user == "u" && v.expose() == "0123"));
         assert_eq!(merged("bearer_token: hunter2").unwrap().bearer, Some(SecretSource::Value(Secret::new("hunter2"))));
+        let text = "oauth2: {client_id: app, client_secret_file: s, token_url: 'https://t', scopes: [a, b], \
+            endpoint_params: {resource: r}}\n";
+        let oauth2 = merged(text).unwrap().oauth2.unwrap();
+        assert_eq!(
+            (oauth2.client_id.as_str(), oauth2.token_url.as_str(), oauth2.scopes.len()),
+            ("app", "https://t", 2)
+        );
+        assert_eq!(
+            (oauth2.client_secret, oauth2.params["resource"].as_str()),
+            (SecretSource::File(file("s").unwrap()), "r")
+        );
         assert_eq!(merged("# nothing\n").unwrap(), PrometheusSettings::new("main", "https://x"));
     }
 
@@ -275,7 +318,7 @@ mod tests {
             values: [hunter2, b]\nfollow_redirects: hunter2\nbearer_token: 123\n";
         insta::assert_snapshot!(merged(text).unwrap_err(), @r"
         1:1: basic_auth: needs a password or a password_file
-        1:1: one of basic_auth, authorization and bearer_token is enough, and all there may be
+        1:1: one of basic_auth, authorization, oauth2 and bearer_token is enough, and all there may be
         3:12: basic_auth.passwrd: unknown key; did you mean password?
         4:12: proxy_url: is not followed here: name the proxy in the environment, as HTTPS_PROXY
         6:9: authorization.type: only Bearer is followed: write `headers = { Authorization = … }` of this source instead
@@ -291,6 +334,10 @@ mod tests {
             ("{}\n---\n{a: b}\n", "1:1: more than one document"),
             ("bearer_token: a\nbearer_token_file: b\n", "2:20: bearer_token_file: bearer_token is set too"),
             ("authorization: {credentials_ref: x}", "secret providers"),
+            (
+                "oauth2: {client_id: app, token_url: 'https://t', tls_config: {}}",
+                "oauth2.tls_config: is not followed here",
+            ),
         ] {
             let error = merged(text).unwrap_err();
             assert!(error.contains(told), "{text}: {error}");

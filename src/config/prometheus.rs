@@ -6,7 +6,7 @@ use super::{
     reader::{FreeValue, Section},
     url_problem,
 };
-use crate::model::{PrometheusSettings, Secret, SecretSource, SigV4Settings, TlsSettings};
+use crate::model::{OAuth2Settings, PrometheusSettings, Secret, SecretSource, SigV4Settings, TlsSettings};
 use std::collections::BTreeMap;
 
 /// Headers that carry credentials; a tenant's name is none.
@@ -48,6 +48,12 @@ pub(super) fn read(name: &str, s: &Section<'_>) -> PrometheusSettings {
         };
         p.headers = all.map(|(key, value)| (key, as_source(value))).collect();
     }
+    if let Some(own) = s.section("oauth2") {
+        p.oauth2 = oauth2(&own);
+        if p.oauth2.is_none() {
+            s.wrong("oauth2", "needs client_id, client_secret and token_url");
+        }
+    }
     if let Some(own) = s.section("sigv4") {
         let region = own.text("region").map(str::to_owned);
         let service = own.text("service").unwrap_or("aps").to_owned();
@@ -56,9 +62,12 @@ pub(super) fn read(name: &str, s: &Section<'_>) -> PrometheusSettings {
         p.sigv4 = region.map(|region| SigV4Settings { region, service, credentials });
         if p.sigv4.is_none() {
             s.wrong("sigv4", "needs the region: { region = \"eu-west-1\" }");
-        } else if p.bearer.is_some() || p.basic.is_some() {
-            s.wrong("sigv4", "a signature leaves no room for bearer_token or basic: keep one of them");
         }
+    }
+    let ways = [p.bearer.is_some(), p.basic.is_some(), p.oauth2.is_some(), p.sigv4.is_some()];
+    if ways.iter().filter(|set| **set).count() > 1 {
+        let key = if p.sigv4.is_some() { "sigv4" } else { "basic" };
+        s.wrong(key, "keep one of bearer_token, basic, oauth2 and sigv4: each says who we are");
     }
     if let Some(tls) = s.section("tls") {
         p.tls = TlsSettings {
@@ -87,6 +96,18 @@ pub(super) fn read(name: &str, s: &Section<'_>) -> PrometheusSettings {
     p.select = s.section("select").map(|t| texts(&t)).unwrap_or_default();
     s.finish();
     p
+}
+
+fn oauth2(s: &Section<'_>) -> Option<OAuth2Settings> {
+    let (id, url) = (s.text("client_id").map(str::to_owned), s.text("token_url").map(str::to_owned));
+    if let Some(problem) = url.as_deref().and_then(url_problem) {
+        s.wrong("token_url", problem);
+    }
+    let secret = s.secret("client_secret");
+    let scopes = s.texts("scopes").unwrap_or_default();
+    let params = s.section("params").map(|t| texts(&t)).unwrap_or_default();
+    s.finish();
+    Some(OAuth2Settings { client_id: id?, client_secret: secret?, token_url: url?, scopes, params })
 }
 
 /// `scrape = { JOB = ["http://HOST:PORT/metrics"] }`.

@@ -77,7 +77,7 @@ const SCHEMA: &str = include_str!("../../config/schema.json");
 const STRANGE: &str = "zzqqxxww";
 
 /// Sections as a file writes them, as problems name them, and where the schema has their keys.
-const SECTIONS: [(&str, &str, &str); 20] = [
+const SECTIONS: [(&str, &str, &str); 21] = [
     ("", "", "/properties"),
     ("[ui]", "ui", "/properties/ui/properties"),
     ("[prometheus.p]", "prometheus.p", "/properties/prometheus/additionalProperties/properties"),
@@ -85,6 +85,11 @@ const SECTIONS: [(&str, &str, &str); 20] = [
         "[prometheus.p.basic]",
         "prometheus.p.basic",
         "/properties/prometheus/additionalProperties/properties/basic/properties",
+    ),
+    (
+        "[prometheus.p.oauth2]",
+        "prometheus.p.oauth2",
+        "/properties/prometheus/additionalProperties/properties/oauth2/properties",
     ),
     (
         "[prometheus.p.sigv4]",
@@ -249,8 +254,7 @@ fn how_a_prometheus_is_asked_is_read_from_both_files() {
     let wrong = "[prometheus.a]\nurl = \"https://p\"\nsigv4 = {}\n[prometheus.b]\nurl = \"https://p\"\n\
                  bearer_token = { env = \"T\" }\nsigv4 = { region = \"r\" }\nhttp_config_file = \"/no/such.yml\"\n";
     let told = Config::parse(wrong, "x.toml", false).unwrap_err().to_string();
-    for part in
-        ["x.toml:3: prometheus.a.sigv4: needs the region", "x.toml:7: prometheus.b.sigv4: a signature", "x.toml:8"]
+    for part in ["x.toml:3: prometheus.a.sigv4: needs the region", "x.toml:7: prometheus.b.sigv4: keep one", "x.toml:8"]
     {
         assert!(told.contains(part), "{part:?} is not in\n{told}");
     }

@@ -99,6 +99,8 @@ pub struct Queue {
     pub running: Option<Reading>,
     /// Consumers or workers.
     pub workers: Option<Reading>,
+    /// Accelerators of its quota that nothing holds.
+    pub quota_left: Option<Reading>,
 }
 
 /// One training run.

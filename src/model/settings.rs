@@ -74,6 +74,21 @@ pub struct SigV4Settings {
     pub credentials: Option<SecretSource>,
 }
 
+/// `oauth2` of `[prometheus.NAME]`: a token is asked for with client credentials (RFC 6749 §4.4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct OAuth2Settings {
+    /// Who we are.
+    pub client_id: String,
+    /// What proves it.
+    pub client_secret: SecretSource,
+    /// Where tokens are given.
+    pub token_url: String,
+    /// What for.
+    pub scopes: Vec<String>,
+    /// Further parameters of the request for a token.
+    pub params: BTreeMap<String, String>,
+}
+
 /// `[prometheus.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrometheusSettings {
@@ -91,6 +106,8 @@ pub struct PrometheusSettings {
     pub bearer: Option<SecretSource>,
     /// Extra headers.
     pub headers: BTreeMap<String, SecretSource>,
+    /// Client credentials, for a bearer token.
+    pub oauth2: Option<OAuth2Settings>,
     /// Signatures for Amazon's services.
     pub sigv4: Option<SigV4Settings>,
     /// TLS.
@@ -124,6 +141,7 @@ impl PrometheusSettings {
             basic: None,
             bearer: None,
             headers: BTreeMap::new(),
+            oauth2: None,
             sigv4: None,
             tls: TlsSettings::default(),
             timeout: 10.0,

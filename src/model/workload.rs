@@ -266,6 +266,8 @@ pub struct WorkloadState {
     pub sticky: Option<bool>,
     /// Broker pool: copies of each partition, on average.
     pub copies: Option<f64>,
+    /// Batch queue: accelerators of its quota that nothing holds.
+    pub quota_left: Option<f64>,
     /// Images that the target's pods run, where it says.
     pub image: Option<Label>,
     /// CPU utilisation of request, ratio, for rules on CPU.
@@ -298,6 +300,7 @@ impl WorkloadState {
             partition_owners: Vec::new(),
             sticky: None,
             copies: None,
+            quota_left: None,
             image: None,
             cpu: None,
             last_change: None,

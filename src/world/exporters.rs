@@ -270,7 +270,8 @@ fn kueue(state: &State, out: &mut Scrapes) {
     out.put("kueue_pending_workloads", [0, 1], 0.0, with(vec![("status", text("inadmissible"))]));
     out.put("kueue_admitted_active_workloads", [0, 0], batch.running().len() as f64, labels);
     out.put("kueue_admitted_workloads_total", [0, 0], batch.admitted() as f64, labels);
-    let quota = f64::from(batch.settings().quota);
+    // Kueue admits as much as there are GPUs; how many of them workers stand on is the deployment's count.
+    let quota = state.gpus.len() as f64;
     out.put("kueue_cluster_queue_nominal_quota", [0, 0], quota, || with(gpus())());
     out.put("kueue_cluster_queue_resource_usage", [0, 0], f64::from(batch.used()), || with(gpus())());
 }

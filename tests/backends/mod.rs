@@ -54,7 +54,7 @@ fn backends(folder: &Path) -> Vec<Backend> {
     let file = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     file("google", "ya29.old\n");
     file("amazon", &amazon::keys("old"));
-    file("azure", "eyJ0\n");
+    file("azure", "p\n");
     file("http.yml", "http_headers:\n  X-Scope-OrgID:\n    values: [team-a]\nfollow_redirects: true\n");
     vec![
         Backend {
@@ -152,10 +152,19 @@ fn backends(folder: &Path) -> Vec<Backend> {
             })
         },
         Backend {
-            keys: "url = [\"http://127.0.0.1:GONE\", \"URL\"]\nbearer_token = { file = \"DIR/azure\" }",
+            keys: "url = [\"http://127.0.0.1:GONE\", \"URL\"]\noauth2 = { client_id = \"app\", \
+                   client_secret = { file = \"DIR/azure\" }, token_url = \"URL/api/v1/oauth2/token\", scopes = [\"s\"] }",
             said: (Health::Degraded, "read from http://"),
-            ..plain("Azure Monitor, behind an address that is gone", |asked| {
-                (asked.header("authorization") != "Bearer eyJ0").then(|| Response::plain(403, ""))
+            ..plain("Azure Monitor with client credentials, behind an address that is gone", |asked| {
+                if asked.path.ends_with("/oauth2/token") {
+                    let good = asked.text == "grant_type=client_credentials&scope=s&client_id=app&client_secret=p&";
+                    let granted = format!(r#"{{"access_token":"eyJ{}","expires_in":3599}}"#, asked.before);
+                    let refused = || Response::plain(401, r#"{"error":"invalid_client"}"#);
+                    return Some(if good { granted.into() } else { refused() });
+                }
+                // The first token of either address is withdrawn.
+                let number = asked.header("authorization").strip_prefix("Bearer eyJ").and_then(|n| n.parse().ok());
+                (number.unwrap_or(0) < 2).then(|| Response::plain(401, ""))
             })
         },
     ]

@@ -155,6 +155,10 @@ pub(in crate::advise) fn plan(
         let (gang, max) = (shape.gang, problem.limits.max);
         reasons.insert(0, format!("a job needs {gang} replicas at once and at most {max} are allowed: none can begin"));
     }
+    let more = found.plan.replicas.saturating_sub(replicas.desired);
+    if let Some(words) = input.state.quota_left.and_then(|left| headroom(more, left, shape.gpus)) {
+        reasons.insert(0, words);
+    }
     if problem.busy > 0 && found.plan.replicas <= problem.busy {
         reasons.push(format!("{} replicas are busy: what runs is not interrupted", problem.busy));
     }
@@ -186,6 +190,12 @@ fn run(jobs: &Jobs, told: Option<f64>, notes: &mut Vec<String>) -> f64 {
 fn flow(jobs: &Jobs, now: Time) -> String {
     let hour: f64 = jobs.came.iter().filter(|(at, _)| now.since(*at) <= 3_600.0).map(|(_, n)| n).sum();
     format!("{} jobs wait, {} run, {} came in the last hour", si(jobs.waiting), si(jobs.running), si(hour))
+}
+
+/// What of `more` replicas the queue's quota has room for, when that is less: `left` accelerators, `gpus` a replica.
+fn headroom(more: u32, left: f64, gpus: u32) -> Option<String> {
+    let room = (left.max(0.0) / f64::from(gpus.max(1))).floor() as u32;
+    (more > room).then(|| format!("+{more} recommended, quota for {room} left: what is beyond it is not admitted"))
 }
 
 /// What is promised of a job.
@@ -253,6 +263,14 @@ mod tests {
         assert_eq!(jobs.came, [(Time::from_secs(15.0), 2.0)]);
         let waits = Jobs::of(&waiting, &running, Time::from_secs(50.0));
         assert_eq!(waits.ages(Time::from_secs(50.0)), [(Time::from_secs(15.0), 1.0)]);
+    }
+
+    #[test]
+    fn more_than_the_quota_has_room_for_is_said() {
+        let words = headroom(4, 5.0, 2).unwrap();
+        assert!(words.starts_with("+4 recommended, quota for 2 left"), "{words}");
+        assert!(headroom(4, -1.0, 1).unwrap().contains("quota for 0 left"), "borrowed");
+        assert_eq!((headroom(2, 5.0, 2), headroom(0, 0.0, 1)), (None, None));
     }
 
     #[test]

@@ -134,7 +134,9 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
         WorkloadKind::Inference | WorkloadKind::Batch => {
             let name = &workload.entity.source;
             if let Some(ml) = latest.ml.get(name) {
-                let found = service(workload, latest).is_some() || queue(workload, latest).is_some();
+                let queue = queue(workload, latest);
+                state.quota_left = queue.and_then(|q| q.quota_left.as_ref()).map(|left| left.value);
+                let found = service(workload, latest).is_some() || queue.is_some();
                 state.coverage = if found { 1.0 } else { 0.0 };
                 state.data_age = now.since(ml.at).max(0.0);
                 state.stale_after = stale_after(latest.cadence(SourceKind::Prometheus, name));

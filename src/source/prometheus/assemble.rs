@@ -61,8 +61,14 @@ impl Assembly {
                     field(self.services.entry(name()).or_insert_with(new))
                 }
                 Slot::Queue(field, _) => {
-                    let new =
-                        || Queue { name: name(), pack: pack.clone(), waiting: None, running: None, workers: None };
+                    let new = || Queue {
+                        name: name(),
+                        pack: pack.clone(),
+                        waiting: None,
+                        running: None,
+                        workers: None,
+                        quota_left: None,
+                    };
                     field(self.queues.entry(name()).or_insert_with(new))
                 }
                 Slot::Training(field) => field(self.trainings.entry(name()).or_insert_with(|| training(name()))),

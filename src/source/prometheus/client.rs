@@ -157,9 +157,13 @@ impl Client {
                 Err(failure) => failure,
             };
             match failure.kind {
+                FailureKind::Unauthorised if !renewed && Credentials::can_change(&self.settings) => {
+                    renewed = true;
+                    *self.credentials.lock().await = None;
+                }
                 // Amazon says 403 of keys that expired.
-                FailureKind::Unauthorised | FailureKind::Forbidden
-                    if !renewed && Credentials::can_change(&self.settings) =>
+                FailureKind::Forbidden
+                    if !renewed && self.settings.sigv4.is_some() && Credentials::can_change(&self.settings) =>
                 {
                     renewed = true;
                     *self.credentials.lock().await = None;

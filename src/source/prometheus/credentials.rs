@@ -1,6 +1,6 @@
 //! What a request is allowed in with: secrets read where they live, kept until they expire or are refused.
 
-use super::{failure::Failure, sigv4::Signer};
+use super::{failure::Failure, oauth2, sigv4::Signer};
 use crate::{
     model::{PrometheusSettings, Secret, SecretSource, Time},
     process::read_secret,
@@ -52,13 +52,20 @@ impl Credentials {
             headers.insert(AUTHORIZATION, value("basic", &format!("Basic {pair}"))?);
             secrets.extend([password, Secret::new(pair)]);
         }
+        let mut expires = None;
+        if let Some(own) = &settings.oauth2 {
+            let token = oauth2::token(settings, own, now).await?;
+            headers.insert(AUTHORIZATION, value("oauth2", &format!("Bearer {}", token.secret.expose()))?);
+            secrets.push(token.secret);
+            expires = token.expires;
+        }
         let mut signer = None;
         if let Some(sigv4) = &settings.sigv4 {
             let own = Signer::read(sigv4).await?;
             secrets.extend(own.token().cloned());
+            expires = own.expires();
             signer = Some(own);
         }
-        let expires = signer.as_ref().and_then(Signer::expires);
         let renew = expires.map(|at| at.plus(-AHEAD).max(now.plus(LEAST)));
         Ok(Self { headers, signer, secrets, renew })
     }
@@ -93,6 +100,7 @@ impl Credentials {
         settings.bearer.as_ref().is_some_and(moving)
             || settings.basic.as_ref().is_some_and(|(_, s)| moving(s))
             || settings.headers.values().any(moving)
+            || settings.oauth2.is_some()
             || settings.sigv4.as_ref().and_then(|s| s.credentials.as_ref()).is_some_and(moving)
     }
 
@@ -100,6 +108,7 @@ impl Credentials {
     pub(super) fn are_offered(settings: &PrometheusSettings) -> bool {
         settings.basic.is_some()
             || settings.bearer.is_some()
+            || settings.oauth2.is_some()
             || settings.sigv4.is_some()
             || settings.headers.keys().any(|name| name.eq_ignore_ascii_case(AUTHORIZATION.as_str()))
     }

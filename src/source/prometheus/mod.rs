@@ -13,6 +13,7 @@ mod decode;
 mod detect;
 pub mod exposition;
 mod failure;
+mod oauth2;
 mod pace;
 pub mod packs;
 mod ring;

@@ -134,7 +134,7 @@ fn canonical_query(url: &Url) -> String {
 }
 
 /// Percent-encodes every byte but the unreserved ones of RFC 3986 and those of `kept`.
-fn encode(text: &str, kept: &[u8]) -> String {
+pub(super) fn encode(text: &str, kept: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {

@@ -19,7 +19,7 @@ pub(super) enum Slot {
     Group(&'static [Role]),
 }
 
-const SLOTS: [(&str, Slot); 38] = [
+const SLOTS: [(&str, Slot); 39] = [
     ("gpu.utilisation", Slot::Gpu(|g| &mut g.utilisation)),
     ("gpu.memory_used", Slot::Gpu(|g| &mut g.memory_used)),
     ("gpu.memory_total", Slot::Gpu(|g| &mut g.memory_total)),
@@ -40,6 +40,7 @@ const SLOTS: [(&str, Slot); 38] = [
     ("queue.waiting", Slot::Queue(|q| &mut q.waiting, &[Role::Backlog, Role::Queue])),
     ("queue.running", Slot::Queue(|q| &mut q.running, &[Role::Running])),
     ("queue.workers", Slot::Queue(|q| &mut q.workers, &[])),
+    ("queue.quota_left", Slot::Queue(|q| &mut q.quota_left, &[])),
     ("training.step", Slot::Training(|t| &mut t.step)),
     ("training.total_steps", Slot::Training(|t| &mut t.total_steps)),
     ("training.loss", Slot::Training(|t| &mut t.loss)),
