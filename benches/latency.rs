@@ -18,6 +18,7 @@ fn main() {
     let hanging = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port on loopback"));
     let ports = [0, 1].map(|i: usize| hanging[i].local_addr().expect("it is bound").port());
     let home = std::env::temp_dir().join(format!("highwater-latency-{}", std::process::id()));
+    std::fs::create_dir_all(&home).expect("a folder in the system's temporary one"); // where it is started
     let pair = native_pty_system().openpty(PtySize { rows: 60, cols: 200, ..PtySize::default() }).expect("a terminal");
     let binary = std::env::var_os("HIGHWATER").unwrap_or_else(|| env!("CARGO_BIN_EXE_highwater").into());
     let mut command = CommandBuilder::new(binary);

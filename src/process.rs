@@ -11,7 +11,7 @@ use std::{
 use tokio::{io::AsyncReadExt, process::Command, time::timeout};
 
 /// Bytes kept of each output stream; the rest is read and dropped, so that the child is never blocked.
-const OUTPUT_LIMIT: usize = 64 * 1024;
+pub const OUTPUT_LIMIT: usize = 64 * 1024;
 /// Time between SIGTERM and SIGKILL when a deadline passes.
 const GRACE: Duration = Duration::from_secs(5);
 /// Variables of our own environment that a child gets.
@@ -99,7 +99,7 @@ pub enum RunError {
 
 /// Runs `argv` (never a shell) with extra environment variables, until it ends or `deadline` passes.
 ///
-/// Cancelling the future kills the child.
+/// Cancelling the future kills the child and what it has started.
 pub async fn run(argv: &[String], env: &[(&str, String)], deadline: Duration) -> Result<Output, RunError> {
     let program = Label::new(argv.first().map_or("", String::as_str));
     let mut command = Command::new(argv.first().map_or("", String::as_str));
@@ -113,14 +113,38 @@ pub async fn run(argv: &[String], env: &[(&str, String)], deadline: Duration) ->
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| RunError::Start { program: program.clone(), error })?;
     let pid = child.id();
+    let mut group = Group::of(pid);
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let all = async { tokio::join!(child.wait(), read_bounded(out), read_bounded(err)) };
-    match timeout(deadline, all).await {
+    let ended = timeout(deadline, all).await;
+    group.forget(); // what is left of it is ended below, or may live on
+    match ended {
         Ok((Ok(status), stdout, stderr)) => Ok(Output { code: status.code(), stdout, stderr }),
         Ok((Err(error), ..)) => Err(RunError::Lost { program, error }),
         Err(_) => {
             end_group(&mut child, pid).await;
             Err(RunError::Deadline { program, seconds: deadline.as_secs_f64() })
+        }
+    }
+}
+
+/// A process group that is killed when nobody waits for it any more.
+struct Group(Option<rustix::process::Pid>);
+
+impl Group {
+    fn of(pid: Option<u32>) -> Self {
+        Self(pid.and_then(|p| rustix::process::Pid::from_raw(p.cast_signed())))
+    }
+
+    fn forget(&mut self) {
+        self.0 = None; // its number may soon be another's
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL); // gone already: nothing to end
         }
     }
 }
@@ -193,6 +217,34 @@ mod tests {
         let words = argv(&["sh", "-c", "sleep 600 & wait"]);
         let error = run(&words, &[], Duration::from_millis(200)).await.unwrap_err();
         assert!(matches!(error, RunError::Deadline { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_ends_the_whole_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let words = argv(&["sh", "-c", "sleep 600 & echo $! > \"$1\"; wait", "sh", file.to_str().unwrap()]);
+        let waiting = tokio::spawn(async move { run(&words, &[], Duration::from_secs(600)).await });
+        let pid = loop {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            if let Ok(pid) = text.trim().parse::<u32>() {
+                break pid;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        waiting.abort();
+        // Nobody may have taken note of its death yet: then it is a zombie.
+        let lives = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+        };
+        for _ in 0..2_000 {
+            if !lives() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{pid} lives on");
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod engine;
 mod floors;
 mod leases;
 mod lint;
+mod own_commands;
 mod real;
 mod real_kafka;
 mod real_kafka_access;

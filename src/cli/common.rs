@@ -77,8 +77,18 @@ fn properties_understood(config: &Config) -> Result<(), Failure> {
     if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n  "))) }
 }
 
-/// The keymap in force; every problem with its file, line and key.
+/// The keymap in force, with the keys of the operator's own commands; every problem with its file, line and key.
 pub(super) fn keymap(config: &Config) -> Result<Keymap, Failure> {
+    patched(config)?.with_commands(&config.user_commands).map_err(|errors| {
+        let told = errors.iter().map(|(name, why)| match config.user_commands_at.get(name) {
+            Some(line) => format!("{}:{line}: command {name}: {why}", config.origin()),
+            None => format!("{}: command {name}: {why}", config.origin()),
+        });
+        Failure::usage(told.collect::<Vec<_>>().join("\n  "))
+    })
+}
+
+fn patched(config: &Config) -> Result<Keymap, Failure> {
     Keymap::patched(&config.keys).map_err(|errors| {
         // What is wrong with one entry alone stands on its line; what two of them do to each other on none.
         let alone = |name: &String, keys: &Vec<String>| Keymap::patched(&[(name.clone(), keys.clone())].into()).err();

@@ -14,6 +14,7 @@ use crate::{
         self, State,
         cast::Cast,
         clipboard::Between,
+        command::Commands,
         keymap::Keymap,
         run::Context,
         theme::{Charset, Depth, Shelf, Theme},
@@ -120,7 +121,8 @@ pub(super) fn run(common: &Common, show: Show) -> Outcome {
     let Show { mode, settings, record, demo } = show;
     let (config, clock, home) = (settings.config.clone(), settings.clock, settings.state.clone());
     let (theme, shelf, keymap) = looks(common, &config, None)?;
-    let state = State { demo, ..screen(&config, keymap, &shelf)? };
+    let commands = Arc::new(Commands::of(&config.user_commands, mode));
+    let state = State { demo, commands, ..screen(&config, keymap, &shelf)? };
     let between = Between::detect(|name| std::env::var(name).ok());
     let (mouse, alarm) = (config.ui.mouse, config.ui.alarm);
     let mut options = tui::run::Options { mouse, alarm, between, ..tui::run::Options::default() };

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    model::{Property, SecretSource},
+    model::{Property, SecretSource, UserCommand},
     source::prometheus::packs,
     tui::{
         keymap::{Keymap, Listed},
@@ -34,10 +34,14 @@ pub(super) fn keys(common: &Common, format: ListFormat) -> Outcome {
             let a = l.action;
             json!({ "action": a.name(), "keys": l.keys, "section": l.section.title(), "what": a.doc() })
         };
-        let all: Vec<_> = keymap.listed().iter().map(one).collect();
+        let mut all: Vec<_> = keymap.listed().iter().map(one).collect();
+        all.extend(config.user_commands.iter().map(|c| {
+            let keys: Vec<String> = keymap.command_key(&c.name).into_iter().collect();
+            json!({ "action": c.name, "keys": keys, "section": OWN, "what": c.about, "read_only": c.read_only })
+        }));
         return print(&format!("{:#}\n", json!({ "version": 1, "keys": all })));
     }
-    print(&keys_text(&keymap))
+    print(&(keys_text(&keymap) + &commands_text(&keymap, &config.user_commands)))
 }
 
 /// Keys under their headings.
@@ -49,6 +53,23 @@ fn keys_text(keymap: &Keymap) -> String {
             let _ = writeln!(out, "{}{}", if out.is_empty() { "" } else { "\n" }, own.title());
         }
         let _ = writeln!(out, "  {:<16} {:<16} {}", keys.join(" "), action.name(), action.doc());
+    }
+    out
+}
+
+/// The heading of the operator's own commands.
+const OWN: &str = "Your commands";
+
+/// The operator's own commands; which of them a watching process does not run.
+fn commands_text(keymap: &Keymap, commands: &[UserCommand]) -> String {
+    let mut out = String::new();
+    for (i, command) in commands.iter().enumerate() {
+        if i == 0 {
+            let _ = writeln!(out, "\n{OWN}");
+        }
+        let key = keymap.command_key(&command.name).unwrap_or_default();
+        let where_ = if command.read_only { "" } else { " (operate only)" };
+        let _ = writeln!(out, "  {key:<16} {:<16} {}{where_}", command.name, command.about);
     }
     out
 }
@@ -167,6 +188,10 @@ fn show(config: &Config) -> String {
             k.namespaces
         );
     }
+    for c in &config.user_commands {
+        let _ = writeln!(out, "\n[[command]]\nname = {:?}\nargv = {:?}", c.name.as_str(), c.argv);
+        let _ = writeln!(out, "read_only = {}\ntimeout = \"{}s\"", c.read_only, c.timeout);
+    }
     for w in config.workloads() {
         let _ = writeln!(out, "\n[[workload]]\nname = {:?}\nkind = {:?}", w.name.as_str(), w.entity.kind.name());
         let _ = writeln!(out, "# signals of {:?} on {}", w.entity.id.as_str(), w.entity.source);
@@ -243,6 +268,22 @@ fn keys_roff() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_commands_are_listed_with_what_watch_may_not_run() {
+        let text = "[[command]]\nname = \"drain\"\nkey = \"D\"\nabout = \"Drain it.\"\nargv = [\"x\"]\n\
+                    [[command]]\nname = \"lag\"\nargv = [\"y\"]\nread_only = true\n";
+        let config = Config::parse(text, "f.toml", false).unwrap();
+        let keymap = common::keymap(&config).unwrap();
+        let listed = commands_text(&keymap, &config.user_commands);
+        let lines: Vec<&str> = listed.lines().collect();
+        assert_eq!(lines[1], "Your commands");
+        assert_eq!(lines[2], format!("  {:<16} {:<16} Drain it. (operate only)", "D", "drain"));
+        assert_eq!(lines[3], format!("  {:<16} {:<16} Run y.", "", "lag"));
+        let taken = Config::parse(&text.replace("\"D\"", "\"a\""), "f.toml", false).unwrap();
+        let why = common::keymap(&taken).unwrap_err().to_string();
+        assert!(why.contains(":3: command drain: the key a is bound to approve"), "{why}");
+    }
 
     #[test]
     fn keys_and_manual_say_what_the_keymap_says() {

@@ -10,6 +10,7 @@ mod parse;
 mod prometheus;
 mod reader;
 mod shape;
+mod user_commands;
 
 pub use parse::is_kafka_secret;
 pub use reader::{Problem, Problems, nearest, parse_duration};
@@ -17,7 +18,8 @@ pub use reader::{Problem, Problems, nearest, parse_duration};
 use crate::model::{
     Alarm, BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, JobSettings, KafkaSettings,
     KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits, Link, ObjectKind, PatchFileSettings, Pipeline,
-    Price, PrometheusSettings, Property, Role, Shape, SignalKey, Slo, Target, WebhookSettings, Workload, WorkloadKind,
+    Price, PrometheusSettings, Property, Role, Shape, SignalKey, Slo, Target, UserCommand, WebhookSettings, Workload,
+    WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,6 +39,10 @@ pub struct Config {
     pub keys_at: BTreeMap<String, usize>,
     /// `[links]`.
     pub links: Vec<Link>,
+    /// `[[command]]`.
+    pub user_commands: Vec<UserCommand>,
+    /// Line of each one's key, else of its name, for errors that only the screen's keymap can find.
+    pub user_commands_at: BTreeMap<Label, usize>,
     /// `[kafka.NAME]`.
     pub kafka: Vec<KafkaSettings>,
     /// `[prometheus.NAME]`.

@@ -3,7 +3,7 @@
 use super::{
     Config, Problem, Ui, WorkloadConfig, actuators, ledger, prometheus,
     reader::{Doc, FreeValue, Section},
-    shape,
+    shape, user_commands,
 };
 use crate::model::{
     Alarm, Confirm, GuardSettings, KafkaSettings, KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits,
@@ -31,6 +31,8 @@ fn read(root: &Section<'_>) -> Config {
         keys_at: keys.as_ref().map(Section::lines).unwrap_or_default(),
         keys: keys.as_ref().map(Section::free_lists).unwrap_or_default(),
         links: root.section("links").map(|s| links(&s)).unwrap_or_default(),
+        user_commands: Vec::new(),
+        user_commands_at: BTreeMap::new(),
         kafka: root.named_sections("kafka").into_iter().map(|(name, s)| kafka(&name, &s, ui.refresh)).collect(),
         prometheus: root
             .named_sections("prometheus")
@@ -58,6 +60,7 @@ fn read(root: &Section<'_>) -> Config {
     workloads(root, &mut config);
     pipelines(root, &mut config);
     shape::budgets(root, &mut config);
+    user_commands::read(root, &mut config);
     root.finish();
     config.give_sources_to_signals();
     config.give_kinds_to_kubernetes();

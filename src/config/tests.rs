@@ -77,7 +77,7 @@ const SCHEMA: &str = include_str!("../../config/schema.json");
 const STRANGE: &str = "zzqqxxww";
 
 /// Sections as a file writes them, as problems name them, and where the schema has their keys.
-const SECTIONS: [(&str, &str, &str); 21] = [
+const SECTIONS: [(&str, &str, &str); 22] = [
     ("", "", "/properties"),
     ("[ui]", "ui", "/properties/ui/properties"),
     ("[prometheus.p]", "prometheus.p", "/properties/prometheus/additionalProperties/properties"),
@@ -108,6 +108,7 @@ const SECTIONS: [(&str, &str, &str); 21] = [
     ("[workload.broker]", "workload[1].broker", "/properties/workload/items/properties/broker/properties"),
     ("[[budget]]", "budget[1]", "/properties/budget/items/properties"),
     ("[[pipeline]]", "pipeline[1]", "/properties/pipeline/items/properties"),
+    ("[[command]]", "command[1]", "/properties/command/items/properties"),
     ("[actuator]", "actuator", "/properties/actuator/properties"),
     ("[limits]", "limits", "/properties/limits/properties"),
     ("[ledger]", "ledger", "/properties/ledger/properties"),
@@ -301,4 +302,39 @@ headers = { X-Anything = "canary" }
     let config = Config::parse(text, "x.toml", true).unwrap();
     assert_eq!((config.kafka.len(), config.prometheus.len(), config.webhooks.len()), (1, 2, 1));
     assert!(!format!("{config:?} {config:#?}").contains("canary"));
+}
+
+#[test]
+fn mistakes_of_own_commands_are_told_with_line_and_key() {
+    let text = r#"
+[[command]]
+name = "a"
+argv = ["kubectl", "describe", "{pod}"]
+confirm = "yes"
+timeout = "1h"
+[[command]]
+name = "a"
+argv = ["x"]
+env = ["A=1"]
+[[command]]
+read_only = "yes"
+argv = []
+"#;
+    insta::assert_snapshot!(problems(text), @r#"
+    f.toml:4: command[1].argv: there is no {pod}; there are workload, id, cluster, group, topic, partition, namespace, target
+    f.toml:5: command[1].confirm: "yes" is not known: none, key or name
+    f.toml:6: command[1].timeout: a time from 100ms to 10m belongs here
+    f.toml:8: command[2].name: "a" is the name of another command too: names are unique
+    f.toml:10: command[2].env: "A=1" is no variable's name: names alone belong here, their values are passed on
+    f.toml:11: command[3].name: is missing: every command has a unique name, for the palette
+    f.toml:12: command[3].read_only: a string where true or false belongs
+    f.toml:13: command[3].argv: an empty command: write ["/path/to/program", "argument"]
+    "#);
+    let whole = "[[command]]\nname = \"lag\"\nkey = \"D\"\nargv = [\"x\", \"{group}\"]\nread_only = true\n";
+    let config = Config::parse(whole, "f.toml", false).unwrap();
+    let lag = &config.user_commands[0];
+    assert_eq!((lag.confirm, lag.timeout, lag.about.as_str()), (Confirm::None, 30.0, "Run x."));
+    assert_eq!(config.user_commands_at[&lag.name], 3);
+    let writes = Config::parse("[[command]]\nname = \"w\"\nargv = [\"x\"]\n", "f.toml", false).unwrap();
+    assert_eq!((writes.user_commands[0].read_only, writes.user_commands[0].confirm), (false, Confirm::Yes));
 }

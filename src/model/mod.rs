@@ -30,6 +30,7 @@ mod secret;
 mod settings;
 mod target;
 mod time;
+mod user_command;
 mod window;
 mod workload;
 
@@ -57,5 +58,6 @@ pub use secret::*;
 pub use settings::*;
 pub use target::*;
 pub use time::*;
+pub use user_command::*;
 pub use window::*;
 pub use workload::*;

@@ -103,6 +103,7 @@ actions! {
     PanRight     "pan-right"     "forth"     Show    [">"]                "Move the charts back towards the present.";
     Clock        "clock"         "clock"     Show    ["L"]                "Write times by this machine's own clock, and in UTC again.";
     Rivals       "rivals"        "rivals"    Show    ["v"]                "Show in the charts what the counts of HPA, KEDA and a CPU rule would hold.";
+    Heat         "heat"          "heat"      Show    ["H"]                "Show in the map of a group's partitions the lag, how far behind each is, or arrivals.";
     Mark         "mark"          "mark"      Show    ["m"]                "Mark the workload: marked ones stand on top, and /marked shows them alone.";
     Columns      "columns"       "columns"   Show    ["C"]                "Choose the columns of the overview.";
     Theme        "theme"         "theme"     Show    ["T"]                "Choose a theme; the screen shows the one under the cursor.";

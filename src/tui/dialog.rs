@@ -1,6 +1,10 @@
 //! What can lie above the page: one dialog asks one thing.
 
-use super::{input::Input, keymap::Chord};
+use super::{
+    command::{Ask, Ran},
+    input::Input,
+    keymap::Chord,
+};
 use crate::{
     advise::what_if::Answer,
     model::{ActionId, Label, Limits, PlanHash, Prepared},
@@ -94,6 +98,15 @@ pub enum Dialog {
         /// Scrolled by so many lines.
         scroll: usize,
     },
+    /// A command of the operator's own waits for the confirming key.
+    Ask(Box<Ask>),
+    /// What a command of the operator's own wrote.
+    Ran {
+        /// The command.
+        ran: Ran,
+        /// Scrolled by so many lines.
+        scroll: usize,
+    },
     /// Everything about one action.
     Action {
         /// Which.
@@ -101,6 +114,16 @@ pub enum Dialog {
         /// Scrolled by so many lines.
         scroll: usize,
     },
+}
+
+impl Dialog {
+    /// Whether it only shows a text, which can be scrolled.
+    pub fn is_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Help(_) | Self::Explain { .. } | Self::WhatIf { .. } | Self::Ran { .. } | Self::Action { .. }
+        )
+    }
 }
 
 /// The recommendation that was on screen when the key was pressed.

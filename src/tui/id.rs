@@ -44,8 +44,20 @@ impl<'a> Id<'a> {
         self.parts.iter().flatten().map(AsRef::as_ref)
     }
 
+    /// Whether a text may be this id, by its last byte: rows of one table begin alike and end differently.
+    fn ends_as(&self, text: &str) -> bool {
+        let own = match self.number {
+            Some(number) => Some(b'0' + (number.unsigned_abs() % 10) as u8),
+            None => self.parts.iter().rev().flatten().next().and_then(|part| part.as_bytes().last().copied()),
+        };
+        own.is_none_or(|own| text.as_bytes().last() == Some(&own))
+    }
+
     /// Whether it would be written so.
     fn reads(&self, text: &str) -> bool {
+        if !self.ends_as(text) {
+            return false;
+        }
         let mut rest = text;
         for (i, part) in self.parts().enumerate() {
             let after = if i == 0 { Some(rest) } else { rest.strip_prefix('/') };

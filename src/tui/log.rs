@@ -27,7 +27,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(at: Time, severity: Severity, text: String) -> Self {
+    /// One that is not in a log yet.
+    pub fn new(at: Time, severity: Severity, text: String) -> Self {
         Self { number: 0, at, severity, text }
     }
 

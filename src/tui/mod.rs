@@ -14,6 +14,7 @@ pub mod alerts;
 pub mod backtest;
 pub mod cast;
 pub mod clipboard;
+pub mod command;
 pub mod dialog;
 pub mod export;
 pub mod filter;

@@ -1,15 +1,17 @@
 //! What the command palette offers, and how well it matches what is typed.
 
-use super::{action::Action, state::View};
-use crate::model::{Label, Picture};
+use super::{action::Action, command::Commands, state::View};
+use crate::model::{Label, Picture, UserCommand};
 
 /// One line of the palette.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// Run an action.
     Action(Action),
     /// Go to a view.
     View(View),
+    /// Run a command of the operator's own.
+    Command(UserCommand),
     /// Open a workload.
     Workload(Label),
 }
@@ -20,6 +22,7 @@ impl Item {
         match self {
             Self::Action(action) => action.name(),
             Self::View(view) => view.name(),
+            Self::Command(command) => command.name.as_str(),
             Self::Workload(name) => name.as_str(),
         }
     }
@@ -29,13 +32,14 @@ impl Item {
         match self {
             Self::Action(action) => action.doc(),
             Self::View(_) => "Go to this view.",
+            Self::Command(command) => command.about.as_str(),
             Self::Workload(_) => "Open this workload.",
         }
     }
 }
 
-/// What matches `typed`, best first: views, workloads and every action that exists in this mode.
-pub fn matching(typed: &str, picture: &Picture) -> Vec<Item> {
+/// What matches `typed`, best first: views, every action that exists in this mode, the operator's own commands, workloads.
+pub fn matching(typed: &str, picture: &Picture, commands: &Commands) -> Vec<Item> {
     // A cursor key or the palette itself, run from the palette, does nothing that one could see.
     let useful = |a: &&Action| {
         a.exists_in(picture.mode)
@@ -46,9 +50,14 @@ pub fn matching(typed: &str, picture: &Picture) -> Vec<Item> {
     };
     let views = View::ALL.into_iter().filter(|v| !matches!(v, View::Workload | View::Day)).map(Item::View);
     let actions = Action::ALL.iter().filter(useful).map(|a| Item::Action(*a));
+    let own = commands.offered().iter().cloned().map(Item::Command);
     let workloads = picture.workloads.iter().map(|w| Item::Workload(w.workload.name.clone()));
-    let mut found: Vec<(u32, Item)> =
-        views.chain(actions).chain(workloads).filter_map(|item| Some((score(typed, item.name())?, item))).collect();
+    let mut found: Vec<(u32, Item)> = views
+        .chain(actions)
+        .chain(own)
+        .chain(workloads)
+        .filter_map(|item| Some((score(typed, item.name())?, item)))
+        .collect();
     found.sort_by_key(|(score, _)| std::cmp::Reverse(*score)); // stable: equals keep the order above
     found.into_iter().map(|(_, item)| item).collect()
 }
@@ -94,7 +103,7 @@ mod tests {
 
     fn names(typed: &str, mode: Mode) -> Vec<String> {
         let picture = Picture::empty(mode, "test", Time::default());
-        matching(typed, &picture).iter().map(|i| i.name().to_owned()).collect()
+        matching(typed, &picture, &Commands::default()).iter().map(|i| i.name().to_owned()).collect()
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
     };
     match state.sort {
         Sort::Worst => {}
-        Sort::Name => rows.sort_by(|a, b| a.workload.name.cmp(&b.workload.name)),
+        Sort::Name => rows.sort_by_cached_key(|w| w.workload.name.clone()),
         // Cached: a key is looked up in a list of signals.
         Sort::Demand => rows.sort_by_cached_key(by(Role::Demand)),
         Sort::Backlog => rows.sort_by_cached_key(by(Role::Backlog)),
@@ -113,10 +113,10 @@ pub fn partitions_of<'a>(group: &Row<'a, Group>) -> Vec<Row<'a, GroupPartition>>
         source,
         item: p,
     };
-    let mut rows: Vec<_> = group.item.partitions.iter().map(row).collect();
+    let mut order: Vec<&GroupPartition> = group.item.partitions.iter().collect();
     let step = |lag: u64| u64::BITS - lag.leading_zeros();
-    rows.sort_by_cached_key(|r| (r.item.lag.is_some(), std::cmp::Reverse(r.item.lag.map(step))));
-    rows
+    order.sort_by_cached_key(|p| (p.lag.is_some(), std::cmp::Reverse(p.lag.map(step))));
+    order.into_iter().map(row).collect()
 }
 
 /// GPUs of every source: those with a hardware error (XID) first.
@@ -257,11 +257,17 @@ pub fn line(picture: &Picture, state: &State) -> Option<String> {
 
 /// Whether a table has any rows.
 pub fn any(pane: Pane, picture: &Picture, state: &State) -> bool {
+    let all = state.filter.is_empty(); // then nothing has to be put in order
     match pane {
+        Pane::Workloads if all => !picture.workloads.is_empty(),
+        Pane::Groups if all => picture.clusters.iter().any(|c| !c.groups.is_empty()),
+        Pane::Topics if all => picture.clusters.iter().any(|c| !c.topics.is_empty()),
         Pane::Workloads => !workloads(picture, state).is_empty(),
         Pane::Groups => !groups(picture, state).is_empty(),
-        Pane::Partitions => !partitions(picture, state).is_empty(),
         Pane::Topics => !topics(picture, state).is_empty(),
+        Pane::Partitions => {
+            current_group(&groups(picture, state), state).is_some_and(|g| !g.item.partitions.is_empty())
+        }
         Pane::Alerts => !alerts(picture, state).is_empty(),
         _ => !ids(pane, picture, state).is_empty(),
     }

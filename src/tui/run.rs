@@ -240,7 +240,7 @@ impl Loop {
 
     /// Whether a key would approve something.
     fn decides(&self, key: &KeyEvent) -> bool {
-        matches!(self.state.dialogs.last(), Some(Dialog::Approve(_) | Dialog::At { .. }))
+        matches!(self.state.dialogs.last(), Some(Dialog::Approve(_) | Dialog::At { .. } | Dialog::Ask(_)))
             && key.kind == KeyEventKind::Press
             && (key.code == KeyCode::Enter || self.state.keymap.action(Chord::of(key), true) == Some(Action::Confirm))
     }
@@ -341,6 +341,9 @@ impl Loop {
             Done::Backtested(number, answer) => {
                 let _ = self.happen(Event::Backtested(number, answer)); // it never ends the screen
             }
+            Done::Ran(number, answer) => {
+                let _ = self.happen(Event::Ran(number, answer)); // it never ends the screen
+            }
             Done::Recalled(key, compare, found) => {
                 let track = found.unwrap_or_else(|why| {
                     self.state.say(Severity::Look, why);
@@ -397,6 +400,10 @@ impl Loop {
                 Effect::Backtest { number, workload } => {
                     let picture = self.state.frozen.as_ref().unwrap_or(&picture).clone();
                     self.jobs.backtest(number, picture, workload);
+                }
+                Effect::Run { number, name, argv, env, timeout } => {
+                    tracing::info!(%name, ?argv, "runs a command of the operator's own");
+                    self.jobs.command(number, argv, env, Duration::from_secs_f64(timeout));
                 }
                 Effect::Copy(text) => self.copy(&text),
                 Effect::Save { folder, files } => {

@@ -3,6 +3,7 @@
 use super::{
     action::Action,
     backtest::Backtest,
+    command::Commands,
     dialog::Dialog,
     keymap::{Chord, Keymap},
     log::Log,
@@ -218,6 +219,39 @@ impl Compare {
     }
 }
 
+/// What the map of a group's partitions tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heat {
+    /// Records that are not read yet.
+    #[default]
+    Lag,
+    /// For how long the oldest of them has waited.
+    Age,
+    /// Records arriving each second.
+    Rate,
+}
+
+impl Heat {
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Lag => Self::Age,
+            Self::Age => Self::Rate,
+            Self::Rate => Self::Lag,
+        }
+    }
+
+    /// The word before its scale.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Lag => "lag",
+            Self::Age => "behind",
+            Self::Rate => "arrivals/s",
+        }
+    }
+}
+
 /// A series of the stored history, moved to the present.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recalled {
@@ -288,6 +322,10 @@ pub struct State {
     pub themes: Vec<String>,
     /// Links out of the screen.
     pub links: Arc<Vec<Link>>,
+    /// The operator's own commands.
+    pub commands: Arc<Commands>,
+    /// The one of them that runs: its number and its name.
+    pub running: Option<(u64, Label)>,
     /// Whether this is the demo, which has a tour.
     pub demo: bool,
     /// The tour's step.
@@ -316,6 +354,8 @@ pub struct State {
     pub local: Zone,
     /// Whether the charts show what other rules' counts would hold.
     pub rivals: bool,
+    /// What the map of a group's partitions tells.
+    pub heat: Heat,
     /// Terminal's columns and lines.
     pub size: (u16, u16),
     /// What lies above the page, the topmost last.
@@ -332,7 +372,7 @@ pub struct State {
     pub before: Option<Arc<Picture>>,
     /// The prepared change that we confirmed or let go, so that neither is said twice.
     pub settled: Option<ActionId>,
-    /// How many questions of what would happen if were asked so far.
+    /// How many questions of what would happen if were asked, and commands run, so far.
     pub asked: u64,
     /// Time since the start, on the monotonic clock, at the last event.
     pub uptime: Duration,

@@ -1,5 +1,6 @@
 //! Which key does what: the default table or a preset, patched by the operator's.
 
+mod commands;
 mod list;
 mod presets;
 
@@ -7,6 +8,7 @@ pub use list::{Listed, markdown};
 pub use presets::PRESETS;
 
 use super::action::{Action, Section};
+use crate::model::Label;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -158,6 +160,8 @@ impl fmt::Display for Chord {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Keymap {
     keys: BTreeMap<Action, Vec<Chord>>,
+    /// Keys of the operator's own commands, and the command's name.
+    commands: Vec<(Chord, Label)>,
 }
 
 /// The entry of `[keys]` that names a preset instead of an action.
@@ -166,7 +170,7 @@ const PRESET: &str = "preset";
 impl Default for Keymap {
     fn default() -> Self {
         let keys = |a: &Action| a.default_keys().iter().filter_map(|k| k.parse().ok()).collect();
-        Self { keys: Action::ALL.iter().map(|a| (*a, keys(a))).collect() }
+        Self { keys: Action::ALL.iter().map(|a| (*a, keys(a))).collect(), commands: Vec::new() }
     }
 }
 

@@ -1,11 +1,13 @@
-//! Work on disk that the screen asks for and does not wait for: each runs on a thread of its own and comes back as what
-//! was done.
+//! Work that the screen asks for and does not wait for, on disk and in programs of the operator's own: each runs by itself
+//! and comes back as what was done.
 
 use crate::{
     history,
     model::{Grid, Label, Picture, SignalKey, Time},
+    process,
     tui::{
         backtest::{Answer, Question},
+        command::Said,
         state::Compare,
         theme::{Shelf, Theme},
     },
@@ -16,7 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 use tokio::task::JoinSet;
 
@@ -32,6 +34,8 @@ pub(super) enum Done {
     Written(Option<SystemTime>),
     /// A backtest was played.
     Backtested(u64, Result<Arc<Answer>, String>),
+    /// A command of the operator's own ended.
+    Ran(u64, Result<Arc<Said>, String>),
     /// A series of the stored history was looked up.
     Recalled(SignalKey, Compare, Result<Option<Grid>, String>),
     /// Something was saved; a sentence, or why not.
@@ -101,6 +105,18 @@ impl Jobs {
         self.asked.store(0, Ordering::Relaxed);
     }
 
+    /// Runs a program of the operator's own until it ends or its deadline passes. Left when the screen is left: its process
+    /// group is ended then.
+    pub(super) fn command(&mut self, number: u64, argv: Vec<String>, env: Vec<String>, deadline: Duration) {
+        self.running.spawn(async move {
+            let own = |name: &'_ String| Some((name.clone(), std::env::var(name).ok()?));
+            let env: Vec<(String, String)> = env.iter().filter_map(own).collect();
+            let env: Vec<(&str, String)> = env.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            let ended = process::run(&argv, &env, deadline).await;
+            Done::Ran(number, ended.map(|output| Arc::new(Said::of(&output))).map_err(|e| e.to_string()))
+        });
+    }
+
     /// Writes files into a folder that is made when it is absent, for the owner only.
     pub(super) fn save(&mut self, folder: Option<PathBuf>, files: Vec<(String, String)>) {
         self.start(move || Done::Saved(save(folder, &files)));
@@ -121,13 +137,33 @@ fn save(folder: Option<PathBuf>, files: &[(String, String)]) -> Result<String, S
         options.write(true).create(true).truncate(true).mode(0o600);
         options.open(folder.join(name)).and_then(|mut f| f.write_all(text.as_bytes())).map_err(cannot)?;
     }
-    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    Ok(format!("saved {} in {}", names.join(", "), folder.display()))
+    Ok(format!("saved {} in {}", in_short(files), folder.display()))
+}
+
+/// `kafka.svg, .ans, .txt`: what differs in its ending only is named once.
+fn in_short(files: &[(String, String)]) -> String {
+    let stem = |name: &str| name.rsplit_once('.').map(|(stem, _)| stem.len());
+    let first = files.first().map_or("", |(name, _)| name.as_str());
+    let short = |(i, (name, _)): (usize, &(String, String))| match stem(first) {
+        Some(length) if i > 0 && stem(name) == Some(length) && name[..length] == first[..length] => {
+            name[length..].to_owned()
+        }
+        _ => name.clone(),
+    };
+    files.iter().enumerate().map(short).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_stem_is_told_once() {
+        let named =
+            |names: &[&str]| in_short(&names.iter().map(|n| ((*n).to_owned(), String::new())).collect::<Vec<_>>());
+        assert_eq!(named(&["kafka-1.svg", "kafka-1.ans", "kafka-1.txt"]), "kafka-1.svg, .ans, .txt");
+        assert_eq!(named(&["a.md", "b.md", "c"]), "a.md, b.md, c");
+    }
 
     #[test]
     fn files_are_for_the_owner_and_failures_are_told() {

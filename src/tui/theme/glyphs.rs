@@ -98,6 +98,8 @@ pub struct Glyphs {
     pub border: border::Set<'static>,
     /// Nine heights of a bar, from nothing to full.
     pub bars: [&'static str; 9],
+    /// Five levels from nothing to most, told apart without colour.
+    pub heat: [&'static str; 5],
     /// Light, medium, dark.
     pub shades: [&'static str; 3],
     /// Filled part of a gauge.
@@ -154,6 +156,7 @@ const BRAILLE: Glyphs = Glyphs {
     mark: "◆",
     border: border::ROUNDED,
     bars: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    heat: ["·", "░", "▒", "▓", "█"],
     shades: ["░", "▒", "▓"],
     full: "━",
     empty: "─",
@@ -217,6 +220,7 @@ const ASCII: Glyphs = Glyphs {
         horizontal_bottom: "-",
     },
     bars: [" ", "_", ".", ":", "-", "=", "+", "*", "#"],
+    heat: [".", ":", "+", "*", "#"],
     shades: [".", ":", "#"],
     full: "#",
     empty: ".",

@@ -9,7 +9,7 @@ use super::{
         state::State,
         view,
     },
-    DEAD_TIME, Effect, Moment, Press, act, at, choose, decide, distance, page, travel, visit,
+    DEAD_TIME, Effect, Moment, Press, act, at, choose, command, decide, distance, page, travel, visit,
 };
 use crate::{
     advise::what_if::Answer,
@@ -30,6 +30,7 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
             }
             Vec::new()
         }
+        Dialog::Ask(ask) => command::key(state, *ask, action, press),
         Dialog::Palette { .. } => palette_key(state, dialog, press),
         Dialog::Filter { mut input, before } => {
             if press.chord.code() == KeyCode::Enter {
@@ -45,7 +46,15 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
         Dialog::Reject { .. } | Dialog::Count { .. } => typed_key(state, dialog, press),
         Dialog::Choose { choice, cursor } => choose::key(state, choice, cursor, action, press),
         Dialog::Snooze { .. } => snooze_key(state, dialog, action, press),
-        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => {
+        Dialog::Help(_)
+        | Dialog::Explain { .. }
+        | Dialog::WhatIf { .. }
+        | Dialog::Ran { .. }
+        | Dialog::Action { .. } => {
+            if action == Some(Action::SaveScreen) {
+                state.dialogs.push(dialog); // saved with it
+                return act(state, Action::SaveScreen, press);
+            }
             let lines = action.map_or(0, |a| distance(a, page(state)));
             scroll(state, dialog, lines, press.picture, press.at);
             Vec::new()
@@ -69,15 +78,16 @@ fn uncover(state: &mut State, uptime: Duration) {
 /// Whether a key leaves a dialog without doing anything: Esc always; in dialogs without a text also what means back or
 /// quit, and the key that opened it where it only shows something.
 fn leaves(dialog: &Dialog, action: Option<Action>, press: Press<'_>) -> bool {
-    let has_text = matches!(
-        dialog,
+    let has_text = match dialog {
+        Dialog::Ask(ask) => ask.types_name(),
         Dialog::Palette { .. }
-            | Dialog::Filter { .. }
-            | Dialog::Reject { .. }
-            | Dialog::Count { .. }
-            | Dialog::At { .. }
-            | Dialog::Travel { .. }
-    );
+        | Dialog::Filter { .. }
+        | Dialog::Reject { .. }
+        | Dialog::Count { .. }
+        | Dialog::At { .. }
+        | Dialog::Travel { .. } => true,
+        _ => false,
+    };
     match action {
         _ if press.chord.code() == KeyCode::Esc => true,
         _ if has_text => false,
@@ -91,7 +101,7 @@ fn leaves(dialog: &Dialog, action: Option<Action>, press: Press<'_>) -> bool {
 
 fn palette_key(state: &mut State, dialog: Dialog, press: Press<'_>) -> Vec<Effect> {
     let Dialog::Palette { mut input, mut cursor } = dialog else { return Vec::new() };
-    let items = palette::matching(&input.text(), press.picture);
+    let items = palette::matching(&input.text(), press.picture, &state.commands);
     match press.chord.code() {
         KeyCode::Enter => {
             return items.get(cursor).map_or_else(Vec::new, |item| choose(state, item, press));
@@ -111,6 +121,7 @@ fn palette_key(state: &mut State, dialog: Dialog, press: Press<'_>) -> Vec<Effec
 fn choose(state: &mut State, item: &Item, press: Press<'_>) -> Vec<Effect> {
     match item {
         Item::Action(action) => return act(state, *action, press),
+        Item::Command(own) => return command::open(state, &own.name, press),
         Item::View(view) => state.view = *view,
         Item::Workload(name) => visit(state, Place::Workload(name.clone())),
     }
@@ -380,7 +391,7 @@ pub(super) fn paste(state: &mut State, text: &str, picture: &Picture) {
         _ => {}
     }
     if let Some(Dialog::Palette { input, cursor }) = state.dialogs.last_mut() {
-        *cursor = (*cursor).min(palette::matching(&input.text(), picture).len().saturating_sub(1));
+        *cursor = (*cursor).min(palette::matching(&input.text(), picture, &state.commands).len().saturating_sub(1));
     }
 }
 
@@ -390,6 +401,7 @@ pub(super) fn scroll(state: &mut State, mut dialog: Dialog, lines: isize, pictur
     if let Dialog::Help(top)
     | Dialog::Explain { scroll: top, .. }
     | Dialog::WhatIf { scroll: top, .. }
+    | Dialog::Ran { scroll: top, .. }
     | Dialog::Action { scroll: top, .. } = &mut dialog
     {
         *top = (*top).min(last).saturating_add_signed(lines).min(last);

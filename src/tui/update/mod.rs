@@ -2,6 +2,7 @@
 
 mod at;
 mod choose;
+mod command;
 mod cursor;
 mod decide;
 mod dialogs;
@@ -20,6 +21,7 @@ use super::{
     action::Action,
     alerts::{Place, Spot},
     backtest::{self, Backtest},
+    command::Said,
     dialog::{Choice, Dialog},
     hits::Hit,
     input::Input,
@@ -60,6 +62,8 @@ pub enum Event {
     Played(u64, Result<Arc<Answer>, String>),
     /// A backtest was played.
     Backtested(u64, Result<Arc<backtest::Answer>, String>),
+    /// A command of the operator's own ended, or could not be run.
+    Ran(u64, Result<Arc<Said>, String>),
     /// A series of the stored history was found; `None`: nothing of it is stored.
     Recalled(SignalKey, Compare, Option<Arc<Grid>>),
     /// Time went by.
@@ -94,6 +98,19 @@ pub enum Effect {
         number: u64,
         /// The workload it is about.
         workload: Label,
+    },
+    /// Run a program of the operator's own, off this task, and come back with [`Event::Ran`].
+    Run {
+        /// Which run it is.
+        number: u64,
+        /// The command's name, for the log.
+        name: Label,
+        /// The program and its arguments.
+        argv: Vec<String>,
+        /// Variables of our environment that it gets.
+        env: Vec<String>,
+        /// Seconds after which it is ended.
+        timeout: f64,
     },
     /// Send a text to the terminal's clipboard.
     Copy(String),
@@ -169,6 +186,10 @@ pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Momen
             }
             Vec::new()
         }
+        Event::Ran(number, answer) => {
+            command::ended(state, number, answer, at);
+            Vec::new()
+        }
         Event::Recalled(key, compare, track) => {
             travel::recalled(state, &key, compare, track);
             Vec::new()
@@ -193,7 +214,7 @@ fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment)
     state.last_key = Some((chord, at.uptime));
     let press = Press { chord, held: again || key.kind == KeyEventKind::Repeat, picture, at };
     pin(state, picture);
-    let approving = matches!(state.dialogs.last(), Some(Dialog::Approve(_)));
+    let approving = matches!(state.dialogs.last(), Some(Dialog::Approve(_) | Dialog::Ask(_)));
     let action = state.keymap.action(chord, approving);
     // These three work above any dialog, as long as they are no letter that a text may want.
     if chord.is_modified()
@@ -204,7 +225,10 @@ fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment)
     match (state.dialogs.pop(), action) {
         (Some(dialog), action) => dialogs::key(state, dialog, action, press),
         (None, Some(action)) => act(state, action, press),
-        (None, None) => Vec::new(),
+        (None, None) => match state.keymap.command(chord).cloned() {
+            Some(name) => command::open(state, &name, press),
+            None => Vec::new(),
+        },
     }
 }
 
@@ -276,6 +300,7 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
         }
         Action::ZoomOut => state.zoom = state.zoom.farther(),
         Action::ZoomIn => state.zoom = state.zoom.nearer(),
+        Action::Heat => state.heat = state.heat.next(),
         Action::Rivals => state.rivals = !state.rivals,
         Action::NextPane => turn(state, 1),
         Action::PreviousPane => turn(state, -1),

@@ -76,6 +76,7 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
             Err("there are no links: write templates under [links] of the configuration".into())
         }
         Action::Mark | Action::Note | Action::Links => here.workload().map(|_| ()).ok_or_else(String::new),
+        Action::Heat if state.view != View::Kafka => Err("the map of partitions is on the Kafka page".into()),
         Action::Columns if state.view != View::Overview => nothing(),
         Action::Tour if !state.demo => Err("the tour is part of `highwater demo`".into()),
         Action::Later if state.frozen.is_none() => nothing(),

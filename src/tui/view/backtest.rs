@@ -1,7 +1,7 @@
 //! Who would have cost what on the demand that was seen.
 
 use crate::{
-    model::{duration, si},
+    model::duration,
     simulate::arena::Score,
     tui::{
         Cx,
@@ -87,6 +87,8 @@ fn results(cx: &Cx<'_>, answer: &Answer, area: Rect, buf: &mut Buffer) {
 fn cells(cx: &Cx<'_>, name: &str, score: &Score, (least, most): (f64, f64)) -> Vec<Line<'static>> {
     let theme = cx.theme;
     let text = |text: String| Line::from(span(text, theme.style(Slot::Text)));
+    // Of several plays: a tenth is as much as it means.
+    let mean = |n: f64| Line::from(span(format!("{n:.1}"), theme.style(if n < 0.05 { Slot::Dim } else { Slot::Text })));
     let best = score.price <= least;
     let slot = if best { Slot::Good } else { Slot::Rival };
     let more =
@@ -99,7 +101,7 @@ fn cells(cx: &Cx<'_>, name: &str, score: &Score, (least, most): (f64, f64)) -> V
         Line::from(span(more, theme.style(slot))),
         text(format::price(score.pod_hours)),
         Line::from(span(format!("{:.1}", score.slo_minutes), theme.style(late))),
-        text(si(score.actions)),
-        text(si(score.flaps)),
+        mean(score.actions),
+        mean(score.flaps),
     ]
 }

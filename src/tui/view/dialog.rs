@@ -7,7 +7,7 @@ use super::{
         state::State,
         theme::Slot,
     },
-    actions, approve, choose, explain,
+    actions, approve, choose, command, explain,
     footer::field,
     help, palette,
     text::{Line, lines, plain, popup, wrap},
@@ -34,6 +34,7 @@ fn text(dialog: &Dialog, state: &State, picture: &Picture, now: Time, columns: u
             None => wrap("", Slot::Unknown, &format!("{workload} is not in the picture any more"), columns),
         },
         Dialog::WhatIf { answer, .. } => what_if::lines(answer.as_ref(), now, columns),
+        Dialog::Ran { ran, .. } => command::output(ran, state, columns),
         Dialog::Action { id, .. } => match picture.actions.iter().find(|a| a.id == *id) {
             Some(action) => actions::detail(action, now, columns),
             None => wrap("", Slot::Unknown, "this action is not in the picture any more", columns),
@@ -57,6 +58,8 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
         Dialog::WhatIf { workload, scroll, .. } => {
             scrolled(cx, dialog, area, buf, &format!("What if: {workload}"), *scroll);
         }
+        Dialog::Ask(ask) => command::ask(cx, area, buf, ask),
+        Dialog::Ran { ran, scroll } => scrolled(cx, dialog, area, buf, ran.name.as_str(), *scroll),
         Dialog::Action { scroll, .. } => scrolled(cx, dialog, area, buf, "Action", *scroll),
         Dialog::Palette { input, cursor } => palette::draw(cx, area, buf, input, *cursor),
         Dialog::Choose { choice, cursor } => choose::draw(cx, area, buf, choice, *cursor),

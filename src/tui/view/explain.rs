@@ -332,7 +332,8 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
             _ => "",
         };
         let more = if a.replicas == r.recommended { String::new() } else { format!(", {:+.1}", a.price - chosen) };
-        let words = format!("{}{more} ({} min over the objective){mark}", format::price(a.price), si(a.slo_minutes));
+        let over = if a.slo_minutes > 0.0 && a.slo_minutes < 0.1 { "<0.1".to_owned() } else { si(a.slo_minutes) };
+        let words = format!("{}{more} ({over} min over the objective){mark}", format::price(a.price));
         page.row(&a.replicas.to_string(), &words);
     }
 }

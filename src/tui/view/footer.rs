@@ -111,13 +111,15 @@ fn dialog_hints(cx: &Cx<'_>, dialog: &Dialog) -> Line {
         Dialog::Choose { choice: Choice::Theme { .. }, .. } => &[("enter", "take it"), ("esc", "as before")],
         Dialog::Choose { choice: Choice::Link { .. }, .. } => &[("enter", "send to the terminal"), ("esc", "leave")],
         Dialog::Snooze { .. } => &[("enter", "snooze"), ("1 2 3", "choose"), ("esc", "leave")],
-        Dialog::Approve(_) | Dialog::Filter { .. } => &[("esc", "leave, nothing is done")],
-        Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. } => &[("esc", "leave")],
+        Dialog::Approve(_) | Dialog::Ask(_) | Dialog::Filter { .. } => &[("esc", "leave, nothing is done")],
+        Dialog::Help(_)
+        | Dialog::Explain { .. }
+        | Dialog::WhatIf { .. }
+        | Dialog::Ran { .. }
+        | Dialog::Action { .. } => &[("esc", "leave")],
     };
     let mut line: Line = keys.iter().flat_map(|(key, word)| hint(key, word)).collect();
-    let long =
-        matches!(dialog, Dialog::Help(_) | Dialog::Explain { .. } | Dialog::WhatIf { .. } | Dialog::Action { .. });
-    if long {
+    if dialog.is_text() {
         line.extend(hints(cx, &[Action::Down, Action::Up, Action::PageDown, Action::PageUp]));
     }
     line

@@ -3,6 +3,7 @@
 use super::{
     super::{
         action::{Action, Section},
+        command,
         state::State,
         theme::Slot,
         update::{Here, possible},
@@ -37,9 +38,29 @@ pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize)
             }
         }
     }
+    lines.extend(own(state, picture, columns));
     lines.push(Line::new());
     let end = "What is greyed cannot be done here and now. Keys can be changed under [keys] of the configuration.";
     lines.extend(wrap("", Slot::Dim, end, columns));
+    lines
+}
+
+/// The operator's own commands.
+fn own(state: &State, picture: &Picture, columns: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for command in state.commands.offered() {
+        if lines.is_empty() {
+            lines.extend([Line::new(), vec![(Slot::Head, "Your commands".to_owned())]]);
+        }
+        let key = state.keymap.command_key(&command.name).unwrap_or_else(|| "no key".to_owned());
+        let active = command::prepare(command, state, picture).is_ok();
+        let (slot, text) = if active { (Slot::Key, Slot::Text) } else { (Slot::Dim, Slot::Dim) };
+        let lead = format!("  {key:<14}{:<15}", command.name);
+        for mut line in wrap(&lead, text, command.about.as_str(), columns) {
+            line[0].0 = slot;
+            lines.push(line);
+        }
+    }
     lines
 }
 
@@ -47,12 +68,40 @@ pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize)
 mod tests {
     use super::*;
     use crate::{
-        model::Mode,
+        model::{Confirm, Label, Mode, UserCommand},
         tui::{
+            Keymap,
+            command::Commands,
             fixture,
             palette::{self, Item},
         },
     };
+    use std::sync::Arc;
+
+    #[test]
+    fn own_commands_are_listed_and_greyed_where_they_cannot_be_run() {
+        let command = |name: &str, argv: &str| UserCommand {
+            name: Label::new(name),
+            key: Some(name[..1].to_uppercase()),
+            about: Label::new("What it is for."),
+            argv: vec!["x".to_owned(), argv.to_owned()],
+            env: Vec::new(),
+            read_only: true,
+            confirm: Confirm::None,
+            timeout: 1.0,
+        };
+        let own = [command("drain", "{group}"), command("fetch", "{topic}")];
+        let keymap = Keymap::default().with_commands(&own).unwrap();
+        let state = State { commands: Arc::new(Commands::of(&own, Mode::Watch)), ..State::new(keymap) };
+        let picture = fixture::picture(Mode::Watch);
+        let lines = lines(&state, &picture, fixture::NOW, 100);
+        let line = |name: &str| lines.iter().find(|l| l.first().is_some_and(|(_, t)| t.contains(name))).unwrap();
+        assert_eq!(line("drain")[0], (Slot::Key, "  D             drain          ".to_owned()));
+        assert_eq!(line("drain")[1].1, "What it is for.");
+        assert_eq!(line("fetch")[0].0, Slot::Dim, "no topic is under the cursor of the overview");
+        let offered = palette::matching("dra", &picture, &state.commands);
+        assert_eq!(offered[0].name(), "drain");
+    }
 
     /// The README, the manual and `highwater keys` are held to the same list where they are made.
     #[test]
@@ -60,7 +109,7 @@ mod tests {
         let (state, picture) = (State::default(), fixture::picture(Mode::Operate));
         let text = |line: &Line| line.iter().map(|(_, t)| t.as_str()).collect::<String>();
         let lines: Vec<String> = lines(&state, &picture, fixture::NOW, 400).iter().map(text).collect();
-        let offered = palette::matching("", &picture);
+        let offered = palette::matching("", &picture, &state.commands);
         for listed in state.keymap.listed() {
             let (name, doc) = (listed.action.name(), listed.action.doc());
             let line = format!("  {:<14}{name:<15}{doc}", listed.keys.join(" "));

@@ -1,13 +1,14 @@
 //! Kafka: brokers, topics, groups, and the partitions of the group under the cursor.
 
 use super::{
+    heat::Map,
     overview,
     tables::{self, Page, Part, Places, Sheet},
 };
 use crate::{
     model::{
-        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, WorkloadKind,
-        WorkloadView, duration, si,
+        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Label, Picture, Reading, Topic,
+        WorkloadKind, WorkloadView, duration, si,
     },
     tui::{
         Cx, format, rows,
@@ -21,6 +22,7 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     text::Line,
 };
+use std::{collections::HashMap, sync::Arc};
 
 /// Age beyond which a broker's own metrics count as old, seconds.
 const OLD: f64 = 60.0;
@@ -28,20 +30,28 @@ const OLD: f64 = 60.0;
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let groups = rows::groups(cx.picture, cx.state);
-    let rows = Rows {
+    let mut rows = Rows {
         cx,
         several: cx.picture.clusters.len() > 1,
         brokers: rows::brokers(cx.picture, cx.state),
         topics: rows::topics(cx.picture, cx.state),
         partitions: rows::current_group(&groups, cx.state).map_or_else(Vec::new, rows::partitions_of),
+        map: Vec::new(),
+        known: known(cx.picture),
         groups,
     };
+    let columns = usize::from(area.width.saturating_sub(4));
+    rows.map = rows.map(columns, usize::from(area.height / 4));
     let rows = &rows;
-    let advised = rows.advised(cx, usize::from(area.width.saturating_sub(4))).len();
+    let (advised, map) = (rows.advised(cx, columns).len(), rows.map.len());
     let part = |pane, tab, charted, draw| Part {
         pane,
         tab,
-        below: if pane == Pane::Brokers { advised } else { 0 },
+        more: match pane {
+            Pane::Brokers => advised,
+            Pane::Partitions => map,
+            _ => 0,
+        },
         charted,
         draw,
     };
@@ -89,6 +99,10 @@ struct Rows<'a> {
     topics: Vec<rows::Row<'a, Topic>>,
     groups: Vec<rows::Row<'a, Group>>,
     partitions: Vec<rows::Row<'a, GroupPartition>>,
+    /// The map of those partitions.
+    map: Vec<Line<'static>>,
+    /// The workloads that groups are, by cluster and group: each visible row asks for its own.
+    known: HashMap<(&'a Label, &'a Label), &'a Arc<WorkloadView>>,
 }
 
 impl<'a> Rows<'a> {
@@ -104,7 +118,7 @@ impl<'a> Rows<'a> {
                 self.groups.iter().find(|g| g.source == topic.source && reads(g.item))?
             }
         };
-        tables::workload(self.cx, WorkloadKind::ConsumerGroup, group.source, &group.item.group).map(AsRef::as_ref)
+        self.known.get(&(group.source, &group.item.group)).copied().map(AsRef::as_ref)
     }
 
     fn brokers(&self, area: Rect, buf: &mut Buffer) {
@@ -114,6 +128,7 @@ impl<'a> Rows<'a> {
             title: format!("Brokers, {up} of {all} answer"),
             columns: &BROKERS,
             rows: &self.brokers,
+            above: Vec::new(),
             empty: nothing(self.cx, "no brokers are known"),
         };
         // What the pool should have stands under its rows, where the operator looks when a broker is full.
@@ -152,6 +167,7 @@ impl<'a> Rows<'a> {
             title: "Topics".to_owned(),
             columns: &TOPICS,
             rows: &self.topics,
+            above: Vec::new(),
             empty: nothing(self.cx, "no topics are visible (needs Describe on topics)"),
         };
         sheet.draw(self.cx, area, buf, |row| topic(self.cx, row, self.several));
@@ -167,9 +183,10 @@ impl<'a> Rows<'a> {
             title: "Consumer groups, largest lag first".to_owned(),
             columns: &GROUPS,
             rows: &self.groups,
+            above: Vec::new(),
             empty: nothing(self.cx, &text),
         };
-        sheet.draw(self.cx, area, buf, |row| group(self.cx, row, self.several));
+        sheet.draw(self.cx, area, buf, |row| group(self, row));
     }
 
     fn partitions(&self, area: Rect, buf: &mut Buffer) {
@@ -181,22 +198,29 @@ impl<'a> Rows<'a> {
             title,
             columns: &PARTITIONS,
             rows: &self.partitions,
+            above: self.map.clone(),
             empty: "no partitions: the group has neither committed an offset nor been given a partition".to_owned(),
         };
-        let all = current.map_or(&[][..], |g| &g.item.partitions);
-        let lags: Vec<Option<f64>> = all.iter().map(|p| p.lag.map(|l| l as f64)).collect();
         sheet.draw(self.cx, area, buf, |row| partition(self.cx, row.item, current.map(|g| g.item)));
-        // The heads' line has room on its right where the screen is wide: the lag of all partitions at one look.
-        let strip = Rect { x: area.x + 112.min(area.width), width: area.width.saturating_sub(114), ..area };
-        if strip.width >= 24 && area.height > 3 && !lags.is_empty() {
-            let most = lags.iter().flatten().copied().fold(1.0, f64::max);
-            let mut line = Line::from(span("lag by partition ", self.cx.theme.style(Slot::Dim)));
-            line.spans.extend(
-                widget::heat(self.cx.theme, &lags, most, usize::from(strip.width) - 18, |_| Slot::History).spans,
-            );
-            widget::put(&line, strip.x, area.y + 1, strip, buf);
-        }
     }
+
+    /// The map of the partitions of the group under the cursor, in so many columns and at most so many lines.
+    fn map(&self, columns: usize, most: usize) -> Vec<Line<'static>> {
+        let cx = self.cx;
+        let Some(group) = rows::current_group(&self.groups, cx.state) else { return Vec::new() };
+        let Some(cluster) = cx.picture.clusters.iter().find(|c| c.name == *group.source) else { return Vec::new() };
+        let view = self.known.get(&(group.source, &group.item.group));
+        let objective = view.and_then(|v| v.workload.slo.time_lag);
+        let at = rows::position(self.partitions.iter().map(|r| &r.id), cx.state.selected(Pane::Partitions));
+        let at = self.partitions.get(at).filter(|_| cx.state.pane() == Pane::Partitions).map(|row| row.item);
+        Map::of(cx.state.heat, group.item, cluster, objective).lines(cx, at, columns, most)
+    }
+}
+
+/// The workloads that groups are.
+fn known(picture: &Picture) -> HashMap<(&Label, &Label), &Arc<WorkloadView>> {
+    let groups = picture.workloads.iter().filter(|w| w.workload.entity.kind == WorkloadKind::ConsumerGroup);
+    groups.map(|w| ((&w.workload.entity.source, &w.workload.entity.id), w)).collect()
 }
 
 /// Adds what the sources say to a sentence about nothing.
@@ -330,9 +354,10 @@ const GROUPS: [Column; 9] = [
     Column::words("TYPE", 7, 9, 6),
 ];
 
-fn group(cx: &Cx<'_>, row: &rows::Row<'_, Group>, several: bool) -> Vec<Line<'static>> {
+fn group(rows: &Rows<'_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> {
+    let cx = rows.cx;
     let (theme, g, item) = (cx.theme, cx.theme.glyphs(), row.item);
-    let view = tables::workload(cx, WorkloadKind::ConsumerGroup, row.source, &item.group);
+    let view = rows.known.get(&(row.source, &item.group));
     let partial = item.coverage < 1.0;
     let slot = if partial { Slot::Unknown } else { Slot::Text };
     let at_least = if partial { g.at_least } else { "" };
@@ -344,7 +369,7 @@ fn group(cx: &Cx<'_>, row: &rows::Row<'_, Group>, several: bool) -> Vec<Line<'st
         () => (g.ok, Slot::Text),
     };
     let mut name = Line::from(vec![span(glyph, theme.style(state)), span(" ", theme.style(state))]);
-    name.spans.extend(tables::name(cx, row.source, several, item.group.as_str()).spans);
+    name.spans.extend(tables::name(cx, row.source, rows.several, item.group.as_str()).spans);
     let known = item.partitions.iter().filter(|p| p.fresh).count();
     let coverage =
         if partial { format!("{known} of {}", item.partitions.len()) } else { item.partitions.len().to_string() };

@@ -12,16 +12,28 @@ use crate::tui::{
         value,
     },
 };
-use ratatui::{buffer::Buffer, layout::Rect, text::Line};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+};
 
 const COLUMNS: [Column; 3] =
     [Column::words("  TIME", 10, 10, 0), Column::numbers("AGO", 4, 1), Column::words("WHAT CHANGED", 30, 240, 0)];
+
+/// Columns that stand beside the sentences: frame, time and age.
+const BESIDE: u16 = 24;
+/// Lines of the chosen sentence, with an empty one above.
+const WHOLE: u16 = 4;
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let entries = rows::log(cx.state);
     let ids: Vec<_> = entries.iter().map(|e| e.id()).collect();
     let cursor = rows::position(ids.iter(), cx.state.selected(Pane::Log));
-    let inside = Rect { height: area.height.saturating_sub(2), ..area };
+    // Where sentences are cut the chosen one stands in full below the table, always in the same room.
+    let cut = entries.iter().any(|e| e.text.len() > usize::from(area.width.saturating_sub(BESIDE)));
+    let whole = if cut && area.height >= 3 * WHOLE { WHOLE } else { 0 };
+    let inside = Rect { height: area.height.saturating_sub(2 + whole), ..area };
     let remark = table::position(entries.len(), Some(cursor), inside);
     let inner = widget::panel(cx.theme, &format!("Log, newest first, {}", cx.zone(cx.now)), &remark, true, area, buf);
     if entries.is_empty() {
@@ -32,10 +44,16 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         };
         return widget::empty(cx.theme, &text, inner, buf);
     }
+    let [inner, below] = Layout::vertical([Constraint::Fill(1), Constraint::Length(whole)]).areas(inner);
     if let Some(hits) = cx.hits {
         hits.rows(Pane::Log, entries.len(), Some(cursor), inner);
     }
     table::draw(cx.theme, &COLUMNS, entries.len(), Some(cursor), inner, buf, |i| cells(cx, entries[i]));
+    let columns = usize::from(below.width.saturating_sub(2));
+    let text = entries.get(cursor).map_or_else(Vec::new, |e| widget::wrap(&e.text, columns));
+    for (row, y) in text.into_iter().zip(below.y.saturating_add(1)..below.bottom()) {
+        widget::put(&Line::from(span(row, cx.theme.style(Slot::Text))), below.x + 1, y, below, buf);
+    }
 }
 
 fn cells(cx: &Cx<'_>, entry: &Entry) -> Vec<Line<'static>> {

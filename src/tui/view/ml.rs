@@ -38,7 +38,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         trainings: rows::trainings(cx.picture, cx.state),
     };
     let rows = &rows;
-    let part = |pane, tab, charted, draw| Part { pane, tab, below: 0, charted, draw };
+    let part = |pane, tab, charted, draw| Part { pane, tab, more: 0, charted, draw };
     Page {
         cx,
         parts: [
@@ -111,6 +111,7 @@ impl<'a> Rows<'a> {
             title: "Inference services".to_owned(),
             columns: &SERVICES,
             rows: &self.services,
+            above: Vec::new(),
             empty: nothing(
                 self.cx,
                 "no inference services: none of vLLM, Triton, TGI, Ray Serve, KServe… exports metrics here",
@@ -132,6 +133,7 @@ impl<'a> Rows<'a> {
             title,
             columns: &GPUS,
             rows: &self.gpus,
+            above: Vec::new(),
             empty: nothing(self.cx, "no GPUs: neither DCGM nor another GPU exporter is scraped here"),
         };
         sheet.draw(self.cx, area, buf, |row| gpu(self.cx, row, self.several));
@@ -143,6 +145,7 @@ impl<'a> Rows<'a> {
             title: "Queues".to_owned(),
             columns: &QUEUES,
             rows: &self.queues,
+            above: Vec::new(),
             empty: nothing(self.cx, "no work queues: neither Kueue nor Celery nor RabbitMQ exports metrics here"),
         };
         sheet.draw(self.cx, area, buf, |row| queue(self.cx, row, self.several));
@@ -154,6 +157,7 @@ impl<'a> Rows<'a> {
             title: "Training".to_owned(),
             columns: &TRAININGS,
             rows: &self.trainings,
+            above: Vec::new(),
             empty: nothing(self.cx, "no training runs: name their series in the configuration (signals.progress)"),
         };
         sheet.draw(self.cx, area, buf, |row| training(self.cx, row, self.several));

@@ -2,21 +2,26 @@
 
 use crate::{
     advise::what_if::{Event, Question},
-    model::{Found, Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time, Workload},
+    model::{
+        Confirm, Found, Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time, UserCommand, Workload,
+    },
     simulate::arena::Score,
     tui::{
         self, State, Theme, View,
         backtest::{Answer, Backtest},
+        command::{Ask, Ran, Said, in_words},
         dialog::Dialog,
-        export, fixture, rows,
-        state::Pane,
+        export, fixture,
+        input::Input,
+        rows,
+        state::{Heat, Pane},
         theme::{Charset, Depth},
     },
 };
 use proptest::prelude::*;
 use ratatui::{buffer::Buffer, layout::Rect};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 fn state(view: View) -> State {
     State { view, ..State::default() }
@@ -400,6 +405,70 @@ fn a_batch_has_two_different_charts() {
     for title in ["train-embeddings  queue, jobs", "train-embeddings  progress"] {
         assert_eq!(text.matches(title).count(), 1, "{title}\n{text}");
     }
+}
+
+/// The map of a group's partitions by each of what it can tell, on the partitions' own table.
+#[test]
+fn partitions_at_one_look() {
+    let picture = fixture::picture(Mode::Watch);
+    for (name, theme) in [("", Theme::default()), ("_ascii", Theme::fallback(Depth::None, Charset::Ascii))] {
+        let mut shots = Vec::new();
+        for (heat, size) in [Heat::Lag, Heat::Age, Heat::Rate].into_iter().flat_map(|h| SIZES.map(|s| (h, s))) {
+            let mut state = State { heat, size, ..state(View::Kafka) };
+            state.selected.insert(Pane::Groups, Label::new("prod/fraud-scorer"));
+            state.focus.insert(View::Kafka, Pane::Partitions);
+            shots.push(format!("{heat:?} {}x{}\n{}", size.0, size.1, page(&picture, &state, &theme, size)));
+        }
+        insta::assert_snapshot!(format!("partitions{name}"), shots.join("\n"));
+    }
+}
+
+/// What a command of the operator's own asks and says.
+#[test]
+fn own_commands() {
+    let picture = fixture::picture(Mode::Operate);
+    let command = UserCommand {
+        name: Label::new("drain"),
+        key: Some("D".to_owned()),
+        about: Label::new("Let the consumers of the group stop at a record's end."),
+        argv: Vec::new(),
+        env: Vec::new(),
+        read_only: false,
+        confirm: Confirm::Yes,
+        timeout: 20.0,
+    };
+    let argv = ["/opt/ops/drain", "--group=fraud scorer"].map(str::to_owned).to_vec();
+    let opener = "D".parse().unwrap();
+    let (since, uptime) = (Duration::from_secs(1), Duration::from_secs(5));
+    let ask = |confirm| {
+        let command = UserCommand { confirm, ..command.clone() };
+        let (name, typed) = (Label::new("fraud scorer"), Input::new("fra"));
+        Dialog::Ask(Box::new(Ask { command, argv: argv.clone(), opener, since, name, typed }))
+    };
+    let ran = |answer| {
+        let words = in_words(&argv);
+        let ran = Ran { number: 1, name: Label::new("drain"), words, began: since, timeout: 20.0, answer };
+        Dialog::Ran { ran, scroll: 0 }
+    };
+    let said = Said {
+        code: Some(3),
+        out: vec!["NAME      DRAINED".to_owned(), format!("fraud     {}", "yes ".repeat(30))],
+        err: vec!["one consumer did not answer".to_owned()],
+        cut: true,
+    };
+    let dialogs = [
+        ask(Confirm::Yes),
+        ask(Confirm::TypeName),
+        ran(None),
+        ran(Some(Err("cannot start".to_owned()))),
+        ran(Some(Ok(Arc::new(said)))),
+    ];
+    let size = (80, 24);
+    let shots = dialogs.map(|dialog| {
+        let state = State { dialogs: vec![dialog], size, uptime, ..state(View::Overview) };
+        export::text(&screen(&picture, &state, &Theme::default(), size))
+    });
+    insta::assert_snapshot!(shots.join("\n"));
 }
 
 #[test]

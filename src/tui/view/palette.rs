@@ -11,7 +11,7 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 const LIST: usize = 12;
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, input: &Input, cursor: usize) {
-    let items = palette::matching(&input.text(), cx.picture);
+    let items = palette::matching(&input.text(), cx.picture, &cx.state.commands);
     let inner = popup(cx, area, buf, "Command", 78, LIST + 2);
     let mut line = vec![(Slot::Key, ":".to_owned())];
     line.extend(field(input));

@@ -35,7 +35,7 @@ const FLOW: u16 = 3;
 const GAUGE: usize = 8;
 
 const COLUMNS: [Column; 9] = [
-    Column::words("  STAGE", 12, 34, 0),
+    Column::words("  STAGE", 16, 34, 0),
     Column::words("KIND", 9, 9, 5),
     Column::words("PIPELINE", 6, 20, 7),
     Column::numbers("COMES/S", 7, 1),

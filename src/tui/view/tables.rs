@@ -35,6 +35,8 @@ pub(super) struct Sheet<'a, T> {
     pub(super) columns: &'a [Column],
     /// Rows.
     pub(super) rows: &'a [rows::Row<'a, T>],
+    /// Lines above the table, as far as there is room for it too.
+    pub(super) above: Vec<Line<'static>>,
     /// What to say when there are no rows.
     pub(super) empty: String,
 }
@@ -50,12 +52,19 @@ impl<T> Sheet<'_, T> {
     ) {
         let focus = cx.state.pane() == self.pane;
         let at = rows::position(self.rows.iter().map(|r| &r.id), cx.state.selected(self.pane));
-        let inside = Rect { height: area.height.saturating_sub(2), ..area };
+        // The frame, the heads and three rows come first.
+        let above = if usize::from(area.height) >= self.above.len() + 6 { &self.above[..] } else { &[] };
+        let inside = Rect { height: area.height.saturating_sub(2 + above.len() as u16), ..area };
         let remark = table::position(self.rows.len(), Some(at), inside);
         let inner = widget::panel(cx.theme, &self.title, &remark, focus, area, buf);
         if self.rows.is_empty() {
             return widget::empty(cx.theme, &self.empty, inner, buf);
         }
+        for (line, y) in above.iter().zip(inner.y..) {
+            widget::put(line, inner.x + 1, y, inner, buf);
+        }
+        let taken = above.len() as u16;
+        let inner = Rect { y: inner.y + taken, height: inner.height - taken, ..inner };
         let cursor = focus.then_some(at);
         if let Some(hits) = cx.hits {
             hits.rows(self.pane, self.rows.len(), cursor, inner);
@@ -73,8 +82,8 @@ pub(super) struct Part<'a> {
     pub(super) pane: Pane,
     /// Its name on the tab, and its rows.
     pub(super) tab: (&'static str, usize),
-    /// Lines that it has below its rows.
-    pub(super) below: usize,
+    /// Lines that it has beside its rows.
+    pub(super) more: usize,
     /// Whether the charts show what its cursor stands on.
     pub(super) charted: bool,
     /// Draws it.
@@ -107,7 +116,7 @@ impl Page<'_> {
         if area.width < self.roomy.0 || area.height < self.roomy.1 {
             return self.focused(area, buf);
         }
-        let rows = [0, 1, 2, 3].map(|i: usize| self.parts[i].tab.1 + self.parts[i].below);
+        let rows = [0, 1, 2, 3].map(|i: usize| self.parts[i].tab.1 + self.parts[i].more);
         let places = arrange(rows, area, self.current.is_some());
         for (part, place) in self.parts.iter().zip(places.parts) {
             (part.draw)(place, buf);
@@ -124,7 +133,7 @@ impl Page<'_> {
         let Some(part) = self.parts.iter().find(|p| p.pane == pane).or(self.parts.first()) else { return };
         let current = self.current.filter(|_| part.charted);
         // A long table leaves the lower part of the page to the charts.
-        let table = (part.tab.1.max(2) as u16 + 3).min(body.height * 11 / 20);
+        let table = ((part.tab.1 + part.more).max(2) as u16 + 3).min(body.height * 11 / 20);
         let charts = room_for_charts(current.map_or(0, |_| body.height.saturating_sub(table)));
         let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(charts)]).areas(body);
         (part.draw)(top, buf);

@@ -121,7 +121,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Cuts a word into parts of at most `width` columns.
-fn chop(word: &str, width: usize) -> Vec<String> {
+pub fn chop(word: &str, width: usize) -> Vec<String> {
     let mut parts = vec![String::new()];
     for c in word.chars() {
         if parts.last().is_some_and(|p| !p.is_empty() && p.width() + c.width().unwrap_or(0) > width) {

@@ -1,6 +1,7 @@
 //! Keys in, effects out: the screen as a desk with an engine's picture on it and a hand on the keys.
 
 mod accidents;
+mod command;
 mod decide;
 mod later;
 mod look;
@@ -221,6 +222,17 @@ fn what_is_not_possible_says_why() {
         assert!(desk.said().contains(words), "{keys}: {words}: {}", desk.said());
         assert!(desk.state.dialogs.is_empty(), "{keys}");
     }
+}
+
+#[test]
+fn a_screen_is_saved_with_what_explains_it() {
+    let mut desk = Desk::new(Mode::Watch);
+    for keys in ["p", "e p", "esc ? p"] {
+        assert_eq!(desk.press(keys), [Effect::SaveScreen], "{keys}");
+    }
+    assert!(matches!(desk.state.dialogs[..], [Dialog::Help(_)]), "it stays open");
+    desk.press("esc :");
+    assert_eq!(desk.press("p"), [], "a letter of the name there");
 }
 
 #[test]

@@ -75,7 +75,11 @@ fn key(dice: &mut Dice) -> KeyEvent {
 fn a_monkey_at_the_keys() {
     let events = std::env::var("HIGHWATER_MONKEY").ok().and_then(|n| n.parse().ok()).unwrap_or(EVENTS);
     let mut dice = Dice(20_261_128);
-    let mut desk = Desk::new(Mode::Operate);
+    let own = [
+        command::own("drain", "D", &["drain", "--group={group}"], false, Confirm::Yes),
+        command::own("show", "E", &["show", "{workload}"], true, Confirm::None),
+    ];
+    let mut desk = command::desk(Mode::Operate, &own);
     desk.picture = Arc::new(fixture::picture(Mode::Operate));
     desk.state.themes = vec!["harbor-dark".into(), "mono".into()];
     let themes = [
@@ -83,7 +87,7 @@ fn a_monkey_at_the_keys() {
         Theme::fallback(Depth::Ansi16, Charset::Block),
         Theme::fallback(Depth::None, Charset::Ascii),
     ];
-    let (mut confirmed, mut clicks, mut views) = (0, 0, std::collections::BTreeSet::new());
+    let (mut confirmed, mut ran, mut clicks, mut views) = (0, 0, 0, std::collections::BTreeSet::new());
     let mut early = None;
     for n in 0..events {
         desk.wait(*dice.pick(&[0, 5, 80, 300, 700, 1_500]));
@@ -101,11 +105,12 @@ fn a_monkey_at_the_keys() {
             // Somebody who means it: out of what is open, to the worst, approve, and yes.
             roll @ 11..17 => {
                 let code = match (&before, roll) {
-                    (Some(Dialog::Approve(_)), _) => KeyCode::Char('y'),
+                    (Some(Dialog::Approve(_) | Dialog::Ask(_)), _) => KeyCode::Char('y'),
                     (Some(_), _) => KeyCode::Esc,
                     (None, 11) => KeyCode::Char('1'),
                     (None, 12) => KeyCode::Char('g'),
                     (None, 13) if desk.state.frozen.is_some() => KeyCode::Char(' '),
+                    (None, 16) => KeyCode::Char('D'),
                     (None, _) => KeyCode::Char('a'),
                 };
                 let key = KeyEvent::from(code);
@@ -135,6 +140,9 @@ fn a_monkey_at_the_keys() {
                 let next = fixture::later(&desk.picture, 30.0);
                 desk.publish(|p| *p = Picture { prepared: p.prepared.clone(), ..next })
             }
+            17 => {
+                desk.state.running.clone().map_or_else(Vec::new, |(n, _)| desk.event(Event::Ran(n, Err("gone".into()))))
+            }
             8 if dice.roll(50) == 0 => desk.publish(|p| *p = fixture::picture(Mode::Operate)),
             _ => {
                 let key = key(&mut dice);
@@ -143,6 +151,14 @@ fn a_monkey_at_the_keys() {
             }
         };
         for effect in &effects {
+            if let Effect::Run { name, .. } = effect
+                && *name == "drain"
+            {
+                let Some(Dialog::Ask(ask)) = &before else { panic!("event {n}: {name} ran from {before:?}") };
+                assert!(pressed.is_some_and(|p| p != ask.opener), "event {n}: one key opened and confirmed");
+                assert!(desk.uptime.saturating_sub(ask.since) >= DEAD_TIME, "event {n}");
+                ran += 1;
+            }
             let Effect::Send(Intent::Confirm { action, .. } | Intent::ConfirmAt { action, .. }) = effect else {
                 continue;
             };
@@ -174,11 +190,10 @@ fn a_monkey_at_the_keys() {
         }
     }
     assert_eq!(views.len(), View::ALL.len(), "it saw every page: {views:?}");
-    assert!(confirmed > 10 && clicks > 10, "the rules above were tried: {confirmed} confirmed, {clicks} clicks");
+    let tried = format!("{confirmed} confirmed, {ran} commands, {clicks} clicks");
+    assert!(confirmed > 10 && ran > 5 && clicks > 10, "the rules above were tried: {tried}");
     if let Some((early, late)) = early.zip(resident()) {
-        println!(
-            "{events} events, {confirmed} confirmed, {clicks} clicks; {early} MiB after a tenth, {late} at the end"
-        );
+        println!("{events} events, {tried}; {early} MiB after a tenth, {late} at the end");
         // The log, the past and what the allocator keeps are full after the first tenth.
         assert!(events < 500_000 || late < early + 32, "memory grew from {early} to {late} MiB");
     }
