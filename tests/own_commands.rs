@@ -1,6 +1,6 @@
 //! Commands of the operator's own, run by the binary in a pseudo-terminal.
 
-use crate::support::terminal::{PATIENCE, Terminal};
+use crate::support::terminal::Terminal;
 use std::{fs, path::PathBuf};
 
 /// A configuration whose only source never answers; its commands write a line into a file that is given back.
@@ -47,7 +47,7 @@ fn a_command_runs_once_and_what_it_wrote_is_shown() {
     t.wait_text("wrote it");
     assert_eq!(fs::read_to_string(&trace).unwrap(), "a name; $(false)\n");
     t.press("\u{1b}");
-    t.wait("the dialog is left", PATIENCE, |s| (!s.contains("wrote it")).then_some(()));
+    t.wait("the dialog is left", |s| (!s.contains("wrote it")).then_some(()));
     t.press("7");
     t.wait_text("write-it: exited with 3");
     t.press("q");
@@ -64,7 +64,7 @@ fn watching_runs_what_is_declared_read_only_and_nothing_else() {
     t.wait_text("two words\\u{1b}[2J");
     assert!(!trace.exists());
     t.press("q");
-    t.wait("the dialog is left", PATIENCE, |s| (!s.contains("ended well")).then_some(()));
+    t.wait("the dialog is left", |s| (!s.contains("ended well")).then_some(()));
     t.press("q");
     assert_eq!(t.code(), 0);
 }
