@@ -14,7 +14,7 @@ fn desk(mode: &str) -> (tempfile::TempDir, PathBuf, Terminal) {
 [[command]]
 name = "write-it"
 key = "D"
-argv = ["sh", "-c", 'echo "$1" >> "$2"; echo "wrote it"; exit 3', "sh", "a name; $(false)", {trace:?}]
+argv = ["sh", "-c", 'echo "$1" >> "$2"; echo "wrote it"; exit 3', "sh", "a name; $(false)", "{}"]
 [[command]]
 name = "read-it"
 key = "E"
@@ -25,7 +25,8 @@ name = "of-a-group"
 key = "F"
 argv = ["echo", "{{group}}"]
 read_only = true
-"#
+"#,
+        trace.display()
     );
     fs::write(&file, text).unwrap();
     let mut terminal = Terminal::start(&[mode, "--config", file.to_str().unwrap()], home.path(), (110, 30));

@@ -122,7 +122,7 @@ pub(super) fn run(common: &Common, show: Show) -> Outcome {
     let (config, clock, home) = (settings.config.clone(), settings.clock, settings.state.clone());
     let (theme, shelf, keymap) = looks(common, &config, None)?;
     let commands = Arc::new(Commands::of(&config.user_commands, mode));
-    let state = State { demo, commands, ..screen(&config, keymap, &shelf)? };
+    let state = State { commands, demo, ..screen(&config, keymap, &shelf)? };
     let between = Between::detect(|name| std::env::var(name).ok());
     let (mouse, alarm) = (config.ui.mouse, config.ui.alarm);
     let mut options = tui::run::Options { mouse, alarm, between, ..tui::run::Options::default() };

@@ -227,7 +227,7 @@ mod tests {
     fn group(lags: &[Option<u64>], topics: usize) -> Group {
         let partition = |(i, lag): (usize, &Option<u64>)| GroupPartition {
             topic: Label::new(&format!("t{}", i % topics)),
-            partition: (i / topics) as i32,
+            partition: i32::try_from(i / topics).unwrap(),
             lag: *lag,
             time_lag: lag.map(|lag| lag as f64),
             ..GroupPartition::default()
