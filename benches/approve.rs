@@ -106,16 +106,14 @@ impl Desk {
                 Duration::from_secs(2),
                 self.until("an answer", |p| p.prepared.clone().filter(|q| Some(&q.action) != before.as_ref())),
             );
-            match answer.await {
-                Ok(answer) => {
-                    let prepared = answer?;
-                    if prepared.refused.is_empty() {
-                        return Ok(prepared);
-                    }
-                    self.handle.intents().send(Intent::Abandon { action: prepared.action.clone() }).await?;
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+            // Without an answer the plan changed while it was asked for.
+            if let Ok(answer) = answer.await {
+                let prepared = answer?;
+                if prepared.refused.is_empty() {
+                    return Ok(prepared);
                 }
-                Err(_) => continue, // the plan changed while it was asked for
+                self.handle.intents().send(Intent::Abandon { action: prepared.action.clone() }).await?;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
         Err(format!("{workload} cannot be changed").into())
