@@ -30,10 +30,7 @@ pub struct Row<'a, T> {
 /// Workloads.
 pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<WorkloadView>> {
     let filter = Filter::parse(&state.filter);
-    let marked = |w: &WorkloadView| state.marked.contains(&w.workload.name);
-    let wanted =
-        |w: &&Arc<WorkloadView>| filter.is_empty() || filter.matches(&Facts { marked: marked(w), ..Facts::of(w) });
-    let mut rows: Vec<_> = picture.workloads.iter().filter(wanted).collect();
+    let mut rows: Vec<_> = picture.workloads.iter().filter(|w| passes(&filter, w, state)).collect();
     let by = |role: Role| {
         move |w: &&Arc<WorkloadView>| {
             std::cmp::Reverse(w.signal(role).and_then(|s| s.now.as_ref()).map_or(-1, |r| r.value as i64))
@@ -51,9 +48,13 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
         rows.reverse();
     }
     if !state.marked.is_empty() {
-        rows.sort_by_key(|w| !marked(w));
+        rows.sort_by_key(|w| !state.marked.contains(&w.workload.name));
     }
     rows
+}
+
+fn passes(filter: &Filter, w: &WorkloadView, state: &State) -> bool {
+    filter.is_empty() || filter.matches(&Facts { marked: state.marked.contains(&w.workload.name), ..Facts::of(w) })
 }
 
 /// Brokers of every cluster: those that do not answer first, then those with under-replicated partitions.
@@ -297,7 +298,12 @@ pub fn current_workload<'a>(picture: &'a Picture, state: &State) -> Option<&'a A
         }
         _ => {}
     }
-    workload_of(&workloads(picture, state), state)
+    // The selected one needs no order, which of thousands takes milliseconds.
+    let selected = state.selected(Pane::Workloads).and_then(|name| picture.workload(name.as_str()));
+    match selected.filter(|w| passes(&Filter::parse(&state.filter), w, state)) {
+        Some(selected) => Some(selected),
+        None => workload_of(&workloads(picture, state), state),
+    }
 }
 
 /// The workload under the cursor of these rows of [`workloads`].
