@@ -4,10 +4,9 @@
 #
 #   benches/peers/run.sh [GROUPS] [PARTITIONS] [SECONDS]      2000 groups of 10 partitions, 60 s each, unless told otherwise
 #
-# Three brokers on loopback (tests/real/kafka.sh, Apache Kafka 4.3.1). The others are run where they are installed:
-#   klag-exporter            from crates.io (`cargo install klag-exporter`; needs cmake, libcurl and libsasl2 headers)
-#   kafka-consumer-groups    Kafka's own tool, always there
-# kminion and kafka_exporter are not in a registry of packages (their authors publish container images): not measured.
+# Three brokers on loopback (tests/real/kafka.sh, Apache Kafka 4.3.1). klag-exporter is run where it is installed
+# (`cargo install klag-exporter`; needs cmake and the headers of libcurl and libsasl2). kminion and kafka_exporter could not
+# be had from a registry of packages: not measured.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -112,15 +111,6 @@ CONF
   asked "$work/before" "$work/after" "$refreshes" | cut -f2 >>"$work/notes"
   kill "$pid"
 fi
-
-counted >"$work/before"
-began=$(date +%s.%N)
-"$kafka" tool "$work/kafka" org.apache.kafka.tools.consumer.group.ConsumerGroupCommand \
-  --bootstrap-server "$bootstrap" --describe --all-groups --timeout 120000 >"$work/tool.out" 2>&1
-time=$(awk -v a="$began" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
-counted >"$work/after"
-row 'kafka-consumer-groups (with its start)' "$(asked "$work/before" "$work/after" 1 | cut -f1)" "$time" - -
-asked "$work/before" "$work/after" 1 | cut -f2 >>"$work/notes"
 
 echo
 echo 'Requests by kind, in the same order:'
