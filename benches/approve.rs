@@ -6,6 +6,9 @@
 //! cargo bench --bench approve
 //! ```
 
+#[path = "../tests/support/boundary.rs"]
+mod boundary;
+
 use highwater::{
     config::{Config, Overrides},
     engine::{self, Handle, Operating, Options},
@@ -36,23 +39,13 @@ static PASSED: Mutex<Vec<(Instant, String)>> = Mutex::new(Vec::new());
 
 struct Watch;
 
-struct Words(String);
-
-impl tracing::field::Visit for Words {
-    fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        self.0 = format!("{value:?}");
-    }
-}
-
 impl Subscriber for Watch {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == BOUNDARY
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut words = Words(String::new());
-        event.record(&mut words);
-        PASSED.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), words.0));
+        PASSED.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), boundary::words(event)));
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

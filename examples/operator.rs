@@ -9,6 +9,8 @@
 //! writes it. At the AT-th point before or behind a sync or a request it ends itself by SIGKILL. Each point is printed to
 //! standard error.
 
+#[path = "../tests/support/boundary.rs"]
+mod boundary;
 #[path = "../tests/support/operator.rs"]
 mod operator;
 
@@ -33,15 +35,6 @@ struct Crash {
     passed: AtomicU64,
 }
 
-/// The words of a trace event.
-struct Words(String);
-
-impl tracing::field::Visit for Words {
-    fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        self.0 = format!("{value:?}");
-    }
-}
-
 impl Subscriber for Crash {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == BOUNDARY
@@ -49,9 +42,7 @@ impl Subscriber for Crash {
 
     fn event(&self, event: &Trace<'_>) {
         let passed = self.passed.fetch_add(1, SeqCst) + 1;
-        let mut words = Words(String::new());
-        event.record(&mut words);
-        eprintln!("{passed} {}", words.0);
+        eprintln!("{passed} {}", boundary::words(event));
         if passed == self.at {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }

@@ -19,7 +19,7 @@ const FLOORS: [(u8, &[&str]); 6] = [
 /// Exceptions, each with its reason.
 const ALLOWED: [(&str, &str); 0] = [];
 
-const LINES_PER_FILE: usize = 560;
+const LINES_PER_FILE: usize = 500;
 
 fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {

@@ -52,5 +52,5 @@ pub struct Options {
 pub const STEP: f64 = 15.0;
 /// Seconds that forecasts and plans look ahead.
 pub const HORIZON: f64 = 1800.0;
-/// Seconds of history on a chart, and the step of its points.
+/// Seconds of history on a chart, and the finest step of its points (see `charts`).
 pub const CHART: (f64, f64) = (6.0 * 3600.0, 30.0);

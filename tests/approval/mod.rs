@@ -14,7 +14,7 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// A shell that finds this in a name would make a file of it. A command of this name is never run at all.
@@ -212,10 +212,13 @@ fn refuses(screen: &str) -> bool {
 
 /// Leaves whatever is open about an approval.
 fn leave(t: &mut Terminal) {
-    while t.text().contains("Approve") {
-        t.press("\u{1b}");
-        std::thread::sleep(Duration::from_millis(100)); // or a second one would be taken for a paste with the first
-    }
+    wait_for("the dialog is left", || {
+        let open = t.text().contains("Approve");
+        if open {
+            t.press("\u{1b}");
+        }
+        (!open).then_some(())
+    });
 }
 
 async fn on_stage(play: impl FnOnce(Stage) + Send + 'static) {

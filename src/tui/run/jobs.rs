@@ -109,9 +109,8 @@ impl Jobs {
     /// group is ended then.
     pub(super) fn command(&mut self, number: u64, argv: Vec<String>, env: Vec<String>, deadline: Duration) {
         self.running.spawn(async move {
-            let own = |name: &'_ String| Some((name.clone(), std::env::var(name).ok()?));
-            let env: Vec<(String, String)> = env.iter().filter_map(own).collect();
-            let env: Vec<(&str, String)> = env.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            let env: Vec<(&str, String)> =
+                env.iter().filter_map(|name| Some((name.as_str(), std::env::var(name).ok()?))).collect();
             let ended = process::run(&argv, &env, deadline).await;
             Done::Ran(number, ended.map(|output| Arc::new(Said::of(&output))).map_err(|e| e.to_string()))
         });

@@ -9,7 +9,8 @@ use super::{
         log::Entry,
         state::State,
     },
-    DEAD_TIME, Effect, Moment, Press,
+    Effect, Moment, Press,
+    dialogs::meant,
 };
 use crate::model::{Confirm, Label, Severity, UserCommand};
 use crossterm::event::KeyCode;
@@ -64,13 +65,7 @@ fn confirmed(ask: &Ask, press: Press<'_>) -> Result<(), String> {
     if ask.types_name() && ask.typed.text().trim() != ask.name.as_str() {
         return Err(format!("type {} to confirm", ask.name));
     }
-    if !ask.types_name() && press.chord == ask.opener {
-        return Err("the key that opened this does not confirm it".into());
-    }
-    if press.held || press.at.uptime.saturating_sub(ask.since) < DEAD_TIME {
-        return Err("too quick: read it, then press once".into());
-    }
-    Ok(())
+    meant(press, (!ask.types_name()).then_some(ask.opener), ask.since)
 }
 
 /// The only place that makes the effect.

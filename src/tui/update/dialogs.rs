@@ -5,6 +5,7 @@ use super::{
         action::Action,
         alerts::Place,
         dialog::{Approve, Dialog, SNOOZES, Shown},
+        keymap::Chord,
         palette::{self, Item},
         state::State,
         view,
@@ -266,12 +267,13 @@ pub(super) fn allowed(approve: &Approve, now: Time) -> Result<&Shown, String> {
     Ok(shown)
 }
 
-/// Whether a press was meant: not the key that opened the dialog, not a held key, not before it could be read.
-fn meant(approve: &Approve, shown: &Shown, press: Press<'_>) -> Result<(), String> {
-    if press.chord == approve.opener {
+/// Whether a press was meant: not the key that opened the dialog (where that matters), not a held key, not before what
+/// stands there since an instant could be read.
+pub(super) fn meant(press: Press<'_>, opener: Option<Chord>, since: Duration) -> Result<(), String> {
+    if Some(press.chord) == opener {
         return Err("the key that opened this does not confirm it".into());
     }
-    if press.held || press.at.uptime.saturating_sub(shown.since) < DEAD_TIME {
+    if press.held || press.at.uptime.saturating_sub(since) < DEAD_TIME {
         return Err("too quick: read it, then press once".into());
     }
     Ok(())
@@ -280,7 +282,7 @@ fn meant(approve: &Approve, shown: &Shown, press: Press<'_>) -> Result<(), Strin
 /// The word that a guessed target is right, or why it is not taken: given like a confirmation.
 fn link(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
     let shown = held_ready(approve, press.at.now)?;
-    meant(approve, shown, press)?;
+    meant(press, Some(approve.opener), shown.since)?;
     Ok(Intent::ConfirmLink { action: shown.prepared.action.clone(), plan_hash: approve.plan.hash.clone() })
 }
 
@@ -291,7 +293,7 @@ fn confirmable(approve: &Approve, press: Press<'_>) -> Result<Intent, String> {
     if prepared.confirm == Confirm::TypeName && approve.typed.text().trim() != shown.name_to_type().as_str() {
         return Err(format!("type {} to confirm", shown.name_to_type()));
     }
-    meant(approve, shown, press)?;
+    meant(press, Some(approve.opener), shown.since)?;
     Ok(Intent::Confirm { action: prepared.action.clone(), plan_hash: prepared.plan_hash.clone() })
 }
 

@@ -112,6 +112,8 @@ fn to_ascii(area: Rect, buf: &mut Buffer) {
 }
 
 #[cfg(test)]
+mod meaning_tests;
+#[cfg(test)]
 mod page_tests;
 #[cfg(test)]
 mod screenshots;

@@ -13,7 +13,6 @@ use crate::{
         dialog::Dialog,
         export, fixture,
         input::Input,
-        rows,
         state::{Heat, Pane},
         theme::{Charset, Depth},
     },
@@ -23,11 +22,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
-fn state(view: View) -> State {
+pub(super) fn state(view: View) -> State {
     State { view, ..State::default() }
 }
 
-fn screen(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> Buffer {
+pub(super) fn screen(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> Buffer {
     let area = Rect::new(0, 0, width, height);
     let mut buf = Buffer::empty(area);
     tui::draw(picture, state, theme, fixture::NOW, area, &mut buf);
@@ -35,7 +34,7 @@ fn screen(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16
 }
 
 /// The page alone, in the room that header and footer leave it.
-fn page(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> String {
+pub(super) fn page(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> String {
     let area = Rect::new(0, 0, width, height - 3);
     let mut buf = Buffer::empty(area);
     super::page(&tui::Cx { picture, state, theme, now: fixture::NOW, hits: None }, area, &mut buf);
@@ -298,113 +297,6 @@ fn ten_thousand_rows_draw_like_ten() {
     state.selected.insert(Pane::Workloads, picture.workloads[7_777].workload.name.clone());
     let text = export::text(&screen(&picture, &state, &Theme::default(), (120, 40)));
     assert!(text.contains("-07777") && text.contains("/10000"), "{text}");
-}
-
-#[test]
-fn the_worst_stands_first() {
-    let picture = fixture::picture(Mode::Operate);
-    let state = State::default();
-    assert_eq!(rows::brokers(&picture, &state)[0].item.id, 3, "the broker that does not answer");
-    assert!(rows::gpus(&picture, &state)[0].item.xid.is_some(), "the GPU with a hardware error");
-    let lags = |group: &str| -> Vec<Option<u64>> {
-        let state = State { selected: [(Pane::Groups, Label::new(group))].into(), ..State::default() };
-        rows::partitions(&picture, &state).iter().map(|r| r.item.lag).collect()
-    };
-    let scorer: Vec<u64> = lags("prod/fraud-scorer").into_iter().flatten().collect();
-    assert!(scorer[0] * 2 > *scorer.iter().max().unwrap() && scorer[0] > scorer[23] * 2, "{scorer:?}");
-    assert_eq!(lags("prod/clickstream")[0], None, "what is not known comes before what is");
-}
-
-#[test]
-fn the_card_says_each_thing_once() {
-    let mut picture = fixture::picture(Mode::Operate);
-    let advice = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).advice);
-    if let Some(capacity) = &mut advice.capacity {
-        capacity.assumptions = vec!["standstill of 30 s assumed".to_owned()];
-    }
-    for (size, once) in [
-        ((120, 32), vec!["staying costs", "10 costs", "14: ", "standstill of 30 s assumed", "demand reaches"]),
-        ((200, 60), vec!["REPLICAS  IF KEPT", "recommended", "standstill of 30 s assumed", "demand reaches"]),
-    ] {
-        let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), size));
-        for words in once {
-            assert_eq!(text.matches(words).count(), 1, "{words} at {size:?}\n{text}");
-        }
-    }
-}
-
-#[test]
-fn a_capacity_that_is_a_lower_bound_colours_nothing() {
-    let mut picture = fixture::picture(Mode::Operate);
-    picture.workloads.truncate(1);
-    let red = |picture: &Picture| {
-        let theme = Theme::default();
-        let buf = screen(picture, &state(View::Overview), &theme, (120, 30));
-        let red = theme.style(tui::theme::Slot::Act).fg;
-        buf.content.iter().filter(|c| "▁▂▃▄▅▆▇".contains(c.symbol()) && Some(c.fg) == red).count()
-    };
-    assert!(red(&picture) > 0, "demand is above what six replicas are known to hold");
-    let advice = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).advice);
-    if let Some(capacity) = &mut advice.capacity {
-        capacity.samples = 0;
-    }
-    assert_eq!(red(&picture), 0);
-}
-
-#[test]
-fn from_a_workload_one_key_leads_to_its_group_and_its_service() {
-    let picture = Arc::new(fixture::picture(Mode::Operate));
-    let at = tui::Moment { now: fixture::NOW, uptime: std::time::Duration::from_secs(9) };
-    for (workload, key, pane, id) in [
-        ("orders-etl", '2', Pane::Groups, "prod/orders-etl"),
-        ("search-ranker", '3', Pane::Services, "main/search-ranker"),
-    ] {
-        let mut state = State::default();
-        state.selected.insert(Pane::Workloads, Label::new(workload));
-        let event = tui::Event::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(key)));
-        tui::update(&mut state, event, &picture, at);
-        assert_eq!((state.pane(), state.selected(pane).map(Label::as_str)), (pane, Some(id)));
-    }
-}
-
-#[test]
-fn young_history_is_not_the_same_as_no_advice() {
-    let mut picture = fixture::picture(Mode::Watch);
-    picture.workloads.truncate(1);
-    let view = Arc::make_mut(&mut picture.workloads[0]);
-    Arc::make_mut(&mut view.advice).recommendation = Err("2 minutes of history; 10 are needed".to_owned());
-    let text = |picture: &Picture| export::text(&screen(picture, &state(View::Overview), &Theme::default(), (120, 30)));
-    assert!(text(&picture).contains("6 no advice"), "six hours of history are there");
-    let track = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).signals[0].track);
-    let old = track.values.len() - 8;
-    track.values[..old].fill(None);
-    let young = text(&picture);
-    assert!(young.contains("6 learning") && young.contains("seen since 14:05"), "{young}");
-    picture.sources[1].answered = None;
-    assert!(text(&picture).contains("6 loading"));
-}
-
-#[test]
-fn the_plan_stands_in_the_chart_at_its_times_and_rivals_on_demand() {
-    let picture = fixture::picture(Mode::Watch);
-    let mut state = state(View::Workload);
-    let text = |state: &State| page(&picture, state, &Theme::default(), (160, 50));
-    let plain = text(&state);
-    assert!(plain.contains("-4 at 14:25") && plain.contains("10 hold") && plain.contains("╎"), "{plain}");
-    assert!(plain.contains("HPA 34  KEDA 24  CPU rule 24") && !plain.contains("CPU rule: 24 hold"), "{plain}");
-    state.rivals = true;
-    assert!(text(&state).contains("KEDA, CPU rule: 24 hold"), "{}", text(&state));
-}
-
-#[test]
-fn a_batch_has_two_different_charts() {
-    let picture = fixture::picture(Mode::Watch);
-    let mut state = state(View::Workload);
-    state.selected.insert(Pane::Workloads, Label::new("train-embeddings"));
-    let text = page(&picture, &state, &Theme::default(), (160, 50));
-    for title in ["train-embeddings  queue, jobs", "train-embeddings  progress"] {
-        assert_eq!(text.matches(title).count(), 1, "{title}\n{text}");
-    }
 }
 
 /// The map of a group's partitions by each of what it can tell, on the partitions' own table.
