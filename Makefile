@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo build test monkey lint soak bench screenshots
+.PHONY: demo build test monkey fuzz lint soak bench screenshots
 
 demo: ## the dashboard on the simulated world
 	$(CARGO) run --release --locked -- demo
@@ -15,6 +15,9 @@ test: ## everything: units, properties, screens, real Kafka and Prometheus where
 
 monkey: ## a million random events at the keys: no panic, no approval by accident
 	HIGHWATER_MONKEY=1000000 $(CARGO) test --release --locked --lib monkey
+
+fuzz: ## ten minutes of damaged input for each decoder of what comes from outside (nightly toolchain, cargo-fuzz)
+	fuzz/run.sh
 
 lint: ## format, clippy with warnings as errors, licences and duplicate versions
 	$(CARGO) fmt --check

@@ -11,7 +11,7 @@ use crate::{
     advise::day,
     model::{
         Action, Budget, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation,
-        Picture, Pipeline, Prepared, Severity, SourceStatus, Time, Workload, WorkloadView,
+        Picture, Pipeline, Prepared, Severity, SourceStatus, Time, Workload, WorkloadView, Workloads,
     },
 };
 use std::{
@@ -194,7 +194,7 @@ struct Engine {
     clusters: Vec<Arc<KafkaCluster>>,
     ml: Vec<Arc<MlState>>,
     kube: Option<Arc<KubeState>>,
-    views: Vec<Arc<WorkloadView>>,
+    views: Workloads,
     pipelines: Arc<Vec<Pipeline>>,
     /// Pipelines of the configuration.
     written: Arc<Vec<Pipeline>>,
@@ -251,7 +251,7 @@ impl Engine {
             clusters: Vec::new(),
             ml: Vec::new(),
             kube: None,
-            views: Vec::new(),
+            views: Workloads::default(),
             written: pipelines.clone(),
             pipelines,
             actions: Arc::new(Vec::new()),
@@ -420,7 +420,7 @@ impl Engine {
         self.clusters = passed.latest.clusters.values().cloned().collect();
         self.ml = passed.latest.ml.values().cloned().collect();
         self.kube.clone_from(&passed.latest.kube);
-        self.views = passed.views;
+        self.views = passed.views.into();
         self.pipelines = passed.memory.pipelines();
         self.waiting = passed.memory.waiting();
         self.state = Some((passed.latest, passed.memory));

@@ -33,6 +33,7 @@ mod time;
 mod user_command;
 mod window;
 mod workload;
+mod workloads;
 
 pub use action::*;
 pub use alert::*;
@@ -61,3 +62,4 @@ pub use time::*;
 pub use user_command::*;
 pub use window::*;
 pub use workload::*;
+pub use workloads::Workloads;

@@ -2,7 +2,7 @@
 
 use super::{
     Action, Advice, Alert, DayPlan, Grid, KafkaCluster, KubeState, Label, MlState, Pipeline, Prepared, Reading, Role,
-    SourceStatus, Time, Workload, WorkloadState,
+    SourceStatus, Time, Workload, WorkloadState, Workloads,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ pub struct Picture {
     /// Kubernetes, when there is one.
     pub kube: Option<Arc<KubeState>>,
     /// Workloads, worst first.
-    pub workloads: Vec<Arc<WorkloadView>>,
+    pub workloads: Workloads,
     /// Which workloads feed which.
     pub pipelines: Arc<Vec<Pipeline>>,
     /// Actions, newest first.
@@ -163,7 +163,7 @@ impl Picture {
             clusters: Vec::new(),
             ml: Vec::new(),
             kube: None,
-            workloads: Vec::new(),
+            workloads: Workloads::default(),
             pipelines: Arc::default(),
             actions: Arc::new(Vec::new()),
             ledger: LedgerHealth { writable: false, detail: Label::new("no ledger in watch mode") },
@@ -182,6 +182,6 @@ impl Picture {
 
     /// The view of a workload by name.
     pub fn workload(&self, name: &str) -> Option<&Arc<WorkloadView>> {
-        self.workloads.iter().find(|w| w.workload.name == *name)
+        self.workloads.named(name)
     }
 }

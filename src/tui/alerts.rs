@@ -28,10 +28,8 @@ pub struct Trouble {
 
 /// One thing that is wrong: what its place in the list needs. Thousands are found in every frame, a screenful is put into
 /// words ([`Spot::trouble`]).
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Spot<'a> {
-    /// What the cursor holds; the same thing keeps its id from refresh to refresh.
-    pub id: Id<'a>,
     /// How bad.
     pub severity: Severity,
     of: Of<'a>,
@@ -45,11 +43,11 @@ enum Of<'a> {
     Action(&'a Action),
     /// What a rule found on a cluster.
     Rule(&'a KafkaCluster, &'a Alert),
-    /// What the cluster's reader has to say.
-    Reader(&'a KafkaCluster, &'a Label),
+    /// What the cluster's reader has to say, and which of those it is.
+    Reader(&'a KafkaCluster, &'a Label, i32),
     Gpu(&'a Label, &'a Gpu, &'a Reading),
     State(&'a WorkloadView),
-    Notice(&'a WorkloadView, &'a Label),
+    Notice(&'a WorkloadView, &'a Label, i32),
 }
 
 /// Where something is seen.
@@ -75,7 +73,8 @@ pub fn word(severity: Severity) -> &'static str {
 
 /// Everything that is wrong in a picture, worst first.
 pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
-    let mut all = Vec::new();
+    let mut all = Vec::with_capacity(picture.workloads.len());
+    let mut add = |severity, of| all.push(Spot { severity, of });
     for source in &picture.sources {
         let severity = match source.health {
             Health::Down => Severity::Act,
@@ -83,66 +82,60 @@ pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
             Health::Ok if source.is_stale(picture.at) => Severity::Unknown,
             Health::Ok | Health::Connecting => continue,
         };
-        let id = Id::new(["source", source.kind.name(), source.name.as_str()]);
-        all.push(Spot { id, severity, of: Of::Source(source) });
+        add(severity, Of::Source(source));
     }
     if picture.mode == Mode::Operate && !picture.ledger.writable {
-        all.push(Spot { id: Id::new(["ledger"]), severity: Severity::Act, of: Of::Ledger });
+        add(Severity::Act, Of::Ledger);
     }
     for action in picture.actions.iter() {
-        let severity = match action.state {
-            ActionState::Unknown => Severity::Act,
-            ActionState::Failed if picture.at.since(action.updated) < RECENT => Severity::Look,
-            _ => continue,
-        };
-        all.push(Spot { id: Id::new(["action", action.id.0.as_str()]), severity, of: Of::Action(action) });
+        match action.state {
+            ActionState::Unknown => add(Severity::Act, Of::Action(action)),
+            ActionState::Failed if picture.at.since(action.updated) < RECENT => add(Severity::Look, Of::Action(action)),
+            _ => {}
+        }
     }
     for cluster in &picture.clusters {
-        of_cluster(cluster, &mut all);
+        // What the rules found, and what the reader has to say.
+        cluster.alerts.iter().for_each(|alert| add(alert.severity, Of::Rule(cluster, alert)));
+        (0..).zip(&cluster.notices).for_each(|(i, n)| add(Severity::Look, Of::Reader(cluster, n, i)));
     }
     for (source, gpu) in picture.ml.iter().flat_map(|m| m.gpus.iter().map(move |g| (&m.source, g))) {
         if let Some(xid) = gpu.xid.as_ref().filter(|x| x.value > 0.0) {
-            let id = Id::new(["gpu", source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]);
-            all.push(Spot { id, severity: Severity::Act, of: Of::Gpu(source, gpu, xid) });
+            add(Severity::Act, Of::Gpu(source, gpu, xid));
         }
     }
     for view in picture.workloads.iter().filter(|w| w.snoozed.is_none_or(|t| t <= picture.at)) {
-        of_workload(view, &mut all);
+        let notices = &view.state.notices;
+        if matches!(view.severity, Severity::Act | Severity::Unknown)
+            || (view.severity == Severity::Look && !notices.iter().any(|n| n == view.headline.as_str()))
+        {
+            add(view.severity, Of::State(view));
+        }
+        (0..).zip(notices).for_each(|(i, n)| add(Severity::Look, Of::Notice(view, n, i)));
     }
-    all.sort_by_cached_key(|a| std::cmp::Reverse(a.severity)); // stable: equals keep the order above
-    all
-}
-
-/// What the rules found on a cluster, and what its reader has to say.
-fn of_cluster<'a>(cluster: &'a KafkaCluster, all: &mut Vec<Spot<'a>>) {
-    let name = cluster.name.as_str();
-    for alert in &cluster.alerts {
-        let subject = Cow::Owned(alert.subject.to_string());
-        let id = Id::new([Cow::Borrowed("kafka"), Cow::Borrowed(name), Cow::Borrowed(alert.rule), subject]);
-        all.push(Spot { id, severity: alert.severity, of: Of::Rule(cluster, alert) });
-    }
-    for (i, notice) in (0..).zip(&cluster.notices) {
-        let id = Id::new(["cluster", name]).numbered(i);
-        all.push(Spot { id, severity: Severity::Look, of: Of::Reader(cluster, notice) });
-    }
-}
-
-fn of_workload<'a>(view: &'a WorkloadView, all: &mut Vec<Spot<'a>>) {
-    let name = view.workload.name.as_str();
-    let notices = &view.state.notices;
-    if matches!(view.severity, Severity::Act | Severity::Unknown)
-        || (view.severity == Severity::Look && !notices.iter().any(|n| n == view.headline.as_str()))
-    {
-        let id = Id::new(["workload", name, "state"]);
-        all.push(Spot { id, severity: view.severity, of: Of::State(view) });
-    }
-    for (i, notice) in (0..).zip(notices) {
-        let id = Id::new(["workload", name]).numbered(i);
-        all.push(Spot { id, severity: Severity::Look, of: Of::Notice(view, notice) });
-    }
+    // Within a severity the order above.
+    let of = |severity| all.iter().filter(move |spot| spot.severity == severity).copied();
+    [Severity::Act, Severity::Look, Severity::Unknown, Severity::Ok].into_iter().flat_map(of).collect()
 }
 
 impl<'a> Spot<'a> {
+    /// What the cursor holds; the same thing keeps its id from refresh to refresh.
+    pub fn id(&self) -> Id<'a> {
+        match self.of {
+            Of::Source(source) => Id::new(["source", source.kind.name(), source.name.as_str()]),
+            Of::Ledger => Id::new(["ledger"]),
+            Of::Action(action) => Id::new(["action", action.id.0.as_str()]),
+            Of::Rule(cluster, alert) => {
+                let subject = Cow::Owned(alert.subject.to_string());
+                Id::new([Cow::Borrowed("kafka"), cluster.name.as_str().into(), alert.rule.into(), subject])
+            }
+            Of::Reader(cluster, _, i) => Id::new(["cluster", cluster.name.as_str()]).numbered(i),
+            Of::Gpu(source, gpu, _) => Id::new(["gpu", source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]),
+            Of::State(view) => Id::new(["workload", view.workload.name.as_str(), "state"]),
+            Of::Notice(view, _, i) => Id::new(["workload", view.workload.name.as_str()]).numbered(i),
+        }
+    }
+
     /// What it is about: `fraud-scorer`, `kafka prod`.
     pub fn subject(&self) -> Cow<'a, str> {
         match self.of {
@@ -150,9 +143,9 @@ impl<'a> Spot<'a> {
             Of::Ledger => "ledger".into(),
             Of::Action(action) => action.workload.as_str().into(),
             Of::Rule(_, alert) if alert.subject != Subject::Cluster => alert.subject.to_string().into(),
-            Of::Rule(cluster, _) | Of::Reader(cluster, _) => format!("kafka {}", cluster.name).into(),
+            Of::Rule(cluster, _) | Of::Reader(cluster, ..) => format!("kafka {}", cluster.name).into(),
             Of::Gpu(_, gpu, _) => format!("{} GPU {}", gpu.host, gpu.gpu).into(),
-            Of::State(view) | Of::Notice(view, _) => view.workload.name.as_str().into(),
+            Of::State(view) | Of::Notice(view, ..) => view.workload.name.as_str().into(),
         }
     }
 
@@ -176,7 +169,7 @@ impl<'a> Spot<'a> {
             Of::Gpu(source, gpu, _) => {
                 row(View::Ml, Pane::Gpus, Id::new([source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]))
             }
-            Of::State(view) | Of::Notice(view, _) => Place::Workload(view.workload.name.clone()),
+            Of::State(view) | Of::Notice(view, ..) => Place::Workload(view.workload.name.clone()),
         }
     }
 
@@ -213,7 +206,7 @@ impl<'a> Spot<'a> {
                 evidence: alert.evidence.to_string(),
                 since: Some(alert.since),
             },
-            Of::Reader(_, notice) => plain(notice.to_string(), String::new()),
+            Of::Reader(_, notice, _) => plain(notice.to_string(), String::new()),
             Of::Gpu(_, gpu, xid) => {
                 let held = gpu.pod.as_ref().map_or(String::new(), |pod| format!(", held by {pod}"));
                 let text = format!("hardware error XID {:.0}{held}", xid.value);
@@ -222,7 +215,7 @@ impl<'a> Spot<'a> {
                 Trouble { evidence, since: Some(xid.at), ..plain(text, mend.into()) }
             }
             Of::State(view) => plain(view.headline.clone(), mend(view, picture)),
-            Of::Notice(_, notice) => plain(notice.to_string(), "e explains what it rests on".into()),
+            Of::Notice(_, notice, _) => plain(notice.to_string(), "e explains what it rests on".into()),
         }
     }
 }
@@ -257,7 +250,7 @@ mod tests {
         let picture = fixture::picture(Mode::Operate);
         let all = alerts(&picture);
         assert!(all.is_sorted_by_key(|a| std::cmp::Reverse(a.severity)));
-        let mut ids: Vec<String> = all.iter().map(|a| a.id.to_string()).collect();
+        let mut ids: Vec<String> = all.iter().map(|a| a.id().to_string()).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), all.len(), "{all:#?}");
@@ -272,7 +265,7 @@ mod tests {
         let mend = |mode: Mode| {
             let (picture, id) = (fixture::picture(mode), Label::new("workload/fraud-scorer/state"));
             let all = alerts(&picture);
-            all.iter().find(|a| a.id == id).map(|a| a.trouble(&picture).mend).unwrap_or_default()
+            all.iter().find(|a| a.id() == id).map(|a| a.trouble(&picture).mend).unwrap_or_default()
         };
         assert_eq!(mend(Mode::Operate), "6 to 10 replicas: a approves");
         assert!(mend(Mode::Watch).contains("highwater operate"));

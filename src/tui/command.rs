@@ -1,6 +1,7 @@
 //! The operator's own commands: which this process may run, about what, and what came of it.
 
 use super::{
+    frame::Frame,
     input::Input,
     keymap::Chord,
     rows,
@@ -70,14 +71,14 @@ pub fn prepare(command: &UserCommand, state: &State, picture: &Picture) -> Resul
 pub fn names(picture: &Picture, state: &State) -> Names {
     match state.pane() {
         Pane::Groups | Pane::Partitions => {
-            let groups = rows::groups(picture, state);
-            let Some(group) = rows::current_group(&groups, state) else { return Names::default() };
+            let frame = Frame::new(picture, state);
+            let Some(group) = frame.group() else { return Names::default() };
             let whole = of_entity(picture, WorkloadKind::ConsumerGroup, group.source, &group.item.group);
             if state.pane() == Pane::Groups {
                 return whole;
             }
             let partitions = rows::partitions_of(group);
-            let at = rows::position(partitions.iter().map(|r| &r.id), state.selected(Pane::Partitions));
+            let at = rows::cursor(Pane::Partitions, &partitions, state);
             let partition = partitions.get(at).map(|row| row.item);
             Names {
                 topic: partition.map(|p| p.topic.clone()),
@@ -87,7 +88,7 @@ pub fn names(picture: &Picture, state: &State) -> Names {
         }
         Pane::Topics => {
             let topics = rows::topics(picture, state);
-            let at = rows::position(topics.iter().map(|r| &r.id), state.selected(Pane::Topics));
+            let at = rows::cursor(Pane::Topics, &topics, state);
             topics.get(at).map_or_else(Names::default, |row| Names {
                 cluster: Some(row.source.clone()),
                 topic: Some(row.item.name.clone()),
@@ -96,7 +97,7 @@ pub fn names(picture: &Picture, state: &State) -> Names {
         }
         Pane::Services => {
             let services = rows::services(picture, state);
-            let at = rows::position(services.iter().map(|r| &r.id), state.selected(Pane::Services));
+            let at = rows::cursor(Pane::Services, &services, state);
             let of = |row: &rows::Row<'_, crate::model::Service>| {
                 of_entity(picture, WorkloadKind::Inference, row.source, &row.item.name)
             };
@@ -111,10 +112,9 @@ pub fn names(picture: &Picture, state: &State) -> Names {
 
 /// Of what is seen in a source, whether it is a workload or not.
 fn of_entity(picture: &Picture, kind: WorkloadKind, source: &Label, id: &Label) -> Names {
-    let entity = Entity { kind, source: source.clone(), id: id.clone() };
-    match picture.workloads.iter().find(|w| w.workload.entity == entity) {
+    match picture.workloads.entity(kind, source, id) {
         Some(view) => of_workload(view),
-        None => named(&entity),
+        None => named(&Entity { kind, source: source.clone(), id: id.clone() }),
     }
 }
 

@@ -44,19 +44,18 @@ impl<'a> Id<'a> {
         self.parts.iter().flatten().map(AsRef::as_ref)
     }
 
-    /// Whether a text may be this id, by its last byte: rows of one table begin alike and end differently.
-    fn ends_as(&self, text: &str) -> bool {
-        let own = match self.number {
-            Some(number) => Some(b'0' + (number.unsigned_abs() % 10) as u8),
-            None => self.parts.iter().rev().flatten().next().and_then(|part| part.as_bytes().last().copied()),
-        };
-        own.is_none_or(|own| text.as_bytes().last() == Some(&own))
+    /// How many bytes it has when written.
+    fn length(&self) -> usize {
+        let parts: usize = self.parts.iter().flatten().map(|part| part.len() + 1).sum();
+        let sign = |n: i32| usize::from(n < 0);
+        let number = self.number.map_or(0, |n| 2 + sign(n) + n.unsigned_abs().checked_ilog10().unwrap_or(0) as usize);
+        parts.saturating_sub(1) + number
     }
 
     /// Whether it would be written so.
     fn reads(&self, text: &str) -> bool {
-        if !self.ends_as(text) {
-            return false;
+        if self.length() != text.len() {
+            return false; // most of thousands are told apart without a look at their names
         }
         let mut rest = text;
         for (i, part) in self.parts().enumerate() {

@@ -21,6 +21,7 @@ pub mod filter;
 #[doc(hidden)]
 pub mod fixture;
 pub mod format;
+pub mod frame;
 pub mod hits;
 pub mod id;
 pub mod input;
@@ -47,6 +48,7 @@ pub use theme::Theme;
 pub use update::{Effect, Event, Moment, update};
 
 use crate::model::{Label, Picture, Time};
+use frame::Frame;
 use hits::{Hit, Hits};
 use ratatui::{
     buffer::Buffer,
@@ -64,6 +66,8 @@ pub struct Cx<'a> {
     pub theme: &'a Theme,
     /// The clock's instant, for ages.
     pub now: Time,
+    /// The large tables of this frame.
+    pub frame: &'a Frame<'a>,
     /// Where views say what lies where; `None`: nobody asks.
     pub hits: Option<&'a Hits>,
 }
@@ -88,7 +92,8 @@ impl Cx<'_> {
 /// Draws the whole screen: header, the current view, footer, dialogs above them.
 pub fn draw(picture: &Picture, state: &State, theme: &Theme, now: Time, area: Rect, buf: &mut Buffer) {
     let picture = state.shown(picture);
-    view::draw(&Cx { picture, state, theme, now, hits: None }, area, buf);
+    let frame = Frame::new(picture, state);
+    view::draw(&Cx { picture, state, theme, now, frame: &frame, hits: None }, area, buf);
 }
 
 /// What lies at a place of the screen. It is drawn once more for that: a click is rare, and a frame costs a millisecond.
@@ -96,6 +101,7 @@ pub fn under(picture: &Picture, state: &State, theme: &Theme, now: Time, place: 
     let (hits, picture) = (Hits::default(), state.shown(picture));
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
     let area = buf.area;
-    view::draw(&Cx { picture, state, theme, now, hits: Some(&hits) }, area, &mut buf);
+    let frame = Frame::new(picture, state);
+    view::draw(&Cx { picture, state, theme, now, frame: &frame, hits: Some(&hits) }, area, &mut buf);
     hits.at(place)
 }

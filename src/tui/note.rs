@@ -3,6 +3,7 @@
 
 use super::{
     Cx, State, Theme, alerts, export, format,
+    frame::Frame,
     theme::{Charset, Depth},
     view,
 };
@@ -125,7 +126,8 @@ fn value(r: &Reading, unit: &str) -> String {
 fn chart(view: &WorkloadView, picture: &Picture, state: &State, now: Time) -> String {
     let theme = Theme::fallback(Depth::None, Charset::Braille);
     let mut buf = Buffer::empty(CHART);
-    view::chart(&Cx { picture, state, theme: &theme, now, hits: None }, view, CHART, &mut buf);
+    let frame = Frame::new(picture, state);
+    view::chart(&Cx { picture, state, theme: &theme, now, frame: &frame, hits: None }, view, CHART, &mut buf);
     export::text(&buf)
 }
 

@@ -3,8 +3,9 @@
 //! Views draw exactly these rows and `update` moves over exactly these, so that the two cannot differ.
 
 use super::{
-    alerts::{self, Place, Spot},
+    alerts::{self, Spot},
     filter::{Facts, Filter},
+    frame::Frame,
     id::Id,
     log::Entry,
     pipeline::{self, Stage},
@@ -16,16 +17,64 @@ use crate::model::{
 };
 use std::{collections::HashMap, sync::Arc};
 
-/// One row: what it is called for the cursor, where it was seen, and the thing.
+/// One row: the thing, and where it was seen. Thousands are put in order in every frame, so a row is two pointers.
 #[derive(Debug)]
 pub struct Row<'a, T> {
-    /// The id that [`State::selected`] holds.
-    pub id: Id<'a>,
     /// Name of the cluster or source.
     pub source: &'a Label,
     /// The thing.
     pub item: &'a T,
 }
+
+/// What has a name within its source.
+pub trait Named {
+    /// The id that [`State::selected`] holds.
+    fn id<'a>(&'a self, source: &'a Label) -> Id<'a>;
+}
+
+impl<'a, T: Named> Row<'a, T> {
+    /// What it is called for the cursor.
+    pub fn id(&self) -> Id<'a> {
+        self.item.id(self.source)
+    }
+}
+
+impl Named for Broker {
+    fn id<'a>(&'a self, source: &'a Label) -> Id<'a> {
+        Id::new([source.as_str()]).numbered(self.id)
+    }
+}
+
+impl Named for GroupPartition {
+    /// The same for every group, so that the cursor stays on a partition while groups are compared.
+    fn id<'a>(&'a self, source: &'a Label) -> Id<'a> {
+        Id::new([source.as_str(), self.topic.as_str()]).numbered(self.partition)
+    }
+}
+
+impl Named for Gpu {
+    fn id<'a>(&'a self, source: &'a Label) -> Id<'a> {
+        Id::new([source.as_str(), self.host.as_str(), self.gpu.as_str()])
+    }
+}
+
+impl Named for Group {
+    fn id<'a>(&'a self, source: &'a Label) -> Id<'a> {
+        Id::new([source.as_str(), self.group.as_str()])
+    }
+}
+
+/// By source and name.
+macro_rules! named {
+    ($($thing:ty),*) => {$(
+        impl Named for $thing {
+            fn id<'a>(&'a self, source: &'a Label) -> Id<'a> {
+                Id::new([source.as_str(), self.name.as_str()])
+            }
+        }
+    )*};
+}
+named!(Topic, Service, Queue, Training);
 
 /// Workloads.
 pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<WorkloadView>> {
@@ -38,7 +87,7 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
     };
     match state.sort {
         Sort::Worst => {}
-        Sort::Name => rows.sort_by_cached_key(|w| w.workload.name.clone()),
+        Sort::Name => rows.sort_by_cached_key(|w| alphabetic(w.workload.name.as_str())),
         // Cached: a key is looked up in a list of signals.
         Sort::Demand => rows.sort_by_cached_key(by(Role::Demand)),
         Sort::Backlog => rows.sort_by_cached_key(by(Role::Backlog)),
@@ -53,24 +102,27 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
     rows
 }
 
-fn passes(filter: &Filter, w: &WorkloadView, state: &State) -> bool {
+/// A key that orders as the name does; most pairs are told apart without a look at the names themselves.
+fn alphabetic(name: &str) -> (u128, &str) {
+    let mut first = [0; 16];
+    first.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte);
+    (u128::from_be_bytes(first), name)
+}
+
+pub(super) fn passes(filter: &Filter, w: &WorkloadView, state: &State) -> bool {
     filter.is_empty() || filter.matches(&Facts { marked: state.marked.contains(&w.workload.name), ..Facts::of(w) })
 }
 
 /// Brokers of every cluster: those that do not answer first, then those with under-replicated partitions.
 pub fn brokers<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Broker>> {
-    let mut rows = each_cluster(picture, |c| {
-        c.brokers.iter().map(|b| Row { id: Id::new([c.name.as_str()]).numbered(b.id), source: &c.name, item: b })
-    });
+    let mut rows = each_cluster(picture, |c| c.brokers.iter().map(|item| Row { source: &c.name, item }));
     rows.sort_by_key(|r| (r.item.state == BrokerState::Up, std::cmp::Reverse(r.item.under_replicated)));
     named(rows, state)
 }
 
 /// Topics of every cluster: those with partitions offline, then under-replicated ones first; internal ones last.
 pub fn topics<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Topic>> {
-    let mut rows = each_cluster(picture, |c| {
-        c.topics.iter().map(|t| Row { id: Id::new([c.name.as_str(), t.name.as_str()]), source: &c.name, item: t })
-    });
+    let mut rows = each_cluster(picture, |c| c.topics.iter().map(|item| Row { source: &c.name, item }));
     let trouble = |t: &Topic| {
         let offline = t.partitions.iter().filter(|p| p.leader.is_none()).count();
         (offline, t.partitions.iter().filter(|p| p.is_under_replicated()).count())
@@ -81,13 +133,11 @@ pub fn topics<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Topic>> {
 
 /// Consumer groups of every cluster, the largest lag first.
 pub fn groups<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Group>> {
-    let mut rows = each_cluster(picture, |c| {
-        c.groups.iter().map(|g| Row { id: Id::new([c.name.as_str(), g.group.as_str()]), source: &c.name, item: g })
-    });
+    let mut rows = each_cluster(picture, |c| c.groups.iter().map(|item| Row { source: &c.name, item }));
     let filter = Filter::parse(&state.filter);
     let wanted = |r: &Row<'_, Group>| {
         let (lag, behind) = (r.item.lag.map(|l| l as f64), r.item.time_lag);
-        let name = r.id.to_string();
+        let name = r.id().to_string();
         filter.matches(&Facts { lag, behind, kind: Some(WorkloadKind::ConsumerGroup), ..Facts::named(&name) })
     };
     rows.retain(|r| filter.is_empty() || wanted(r));
@@ -95,40 +145,23 @@ pub fn groups<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Group>> {
     rows
 }
 
-/// The group under the cursor of these rows of [`groups`]: the selected one, else the first.
-pub fn current_group<'r, 'a>(groups: &'r [Row<'a, Group>], state: &State) -> Option<&'r Row<'a, Group>> {
-    groups.get(position(groups.iter().map(|r| &r.id), state.selected(Pane::Groups)))
-}
-
 /// Partitions of the group under the cursor, as the group sees them.
-pub fn partitions<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, GroupPartition>> {
-    current_group(&groups(picture, state), state).map_or_else(Vec::new, partitions_of)
+pub fn partitions<'a>(picture: &'a Picture, state: &'a State) -> Vec<Row<'a, GroupPartition>> {
+    Frame::new(picture, state).group().map_or_else(Vec::new, partitions_of)
 }
 
 /// Partitions of a group, as it sees them: unknown ones first, then the largest lag, in steps of twice as much, so that
 /// rows do not dance with every refresh. Not filtered: the filter chose the group.
 pub fn partitions_of<'a>(group: &Row<'a, Group>) -> Vec<Row<'a, GroupPartition>> {
-    let (source, name) = (group.source, group.item.group.as_str());
-    let row = |p: &'a GroupPartition| Row {
-        id: Id::new([source.as_str(), name, p.topic.as_str()]).numbered(p.partition),
-        source,
-        item: p,
-    };
-    let mut order: Vec<&GroupPartition> = group.item.partitions.iter().collect();
+    let mut rows: Vec<_> = group.item.partitions.iter().map(|item| Row { source: group.source, item }).collect();
     let step = |lag: u64| u64::BITS - lag.leading_zeros();
-    order.sort_by_cached_key(|p| (p.lag.is_some(), std::cmp::Reverse(p.lag.map(step))));
-    order.into_iter().map(row).collect()
+    rows.sort_by_cached_key(|r| (r.item.lag.is_some(), std::cmp::Reverse(r.item.lag.map(step))));
+    rows
 }
 
 /// GPUs of every source: those with a hardware error (XID) first.
 pub fn gpus<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Gpu>> {
-    let rows = picture.ml.iter().flat_map(|m| {
-        m.gpus.iter().map(move |g| Row {
-            id: Id::new([m.source.as_str(), g.host.as_str(), g.gpu.as_str()]),
-            source: &m.source,
-            item: g,
-        })
-    });
+    let rows = picture.ml.iter().flat_map(|m| m.gpus.iter().map(|item| Row { source: &m.source, item }));
     let mut rows: Vec<_> = rows.collect();
     rows.sort_by_key(|r| !r.item.xid.as_ref().is_some_and(|xid| xid.value > 0.0));
     named(rows, state)
@@ -136,13 +169,7 @@ pub fn gpus<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Gpu>> {
 
 /// Inference services of every source, in the order of the workloads that they are: worst first.
 pub fn services<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Service>> {
-    let rows = picture.ml.iter().flat_map(|m| {
-        m.services.iter().map(move |s| Row {
-            id: Id::new([m.source.as_str(), s.name.as_str()]),
-            source: &m.source,
-            item: s,
-        })
-    });
+    let rows = picture.ml.iter().flat_map(|m| m.services.iter().map(|item| Row { source: &m.source, item }));
     let entities = picture.workloads.iter().map(|v| &v.workload.entity).enumerate();
     let places: HashMap<(&Label, &Label), usize> = entities
         .filter(|(_, e)| e.kind == WorkloadKind::Inference)
@@ -155,25 +182,13 @@ pub fn services<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Service>
 
 /// Work queues of every source.
 pub fn queues<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Queue>> {
-    let rows = picture.ml.iter().flat_map(|m| {
-        m.queues.iter().map(move |q| Row {
-            id: Id::new([m.source.as_str(), q.name.as_str()]),
-            source: &m.source,
-            item: q,
-        })
-    });
+    let rows = picture.ml.iter().flat_map(|m| m.queues.iter().map(|item| Row { source: &m.source, item }));
     named(rows.collect(), state)
 }
 
 /// Training runs of every source.
 pub fn trainings<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Training>> {
-    let rows = picture.ml.iter().flat_map(|m| {
-        m.trainings.iter().map(move |t| Row {
-            id: Id::new([m.source.as_str(), t.name.as_str()]),
-            source: &m.source,
-            item: t,
-        })
-    });
+    let rows = picture.ml.iter().flat_map(|m| m.trainings.iter().map(|item| Row { source: &m.source, item }));
     named(rows.collect(), state)
 }
 
@@ -215,8 +230,8 @@ pub fn log(state: &State) -> Vec<&Entry> {
 
 /// The ids of a table's rows, in order.
 pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
-    fn of<T>(rows: Vec<Row<'_, T>>) -> Vec<Label> {
-        rows.into_iter().map(|r| r.id.label()).collect()
+    fn of<T: Named>(rows: Vec<Row<'_, T>>) -> Vec<Label> {
+        rows.iter().map(|r| r.id().label()).collect()
     }
     match pane {
         Pane::Workloads => workloads(picture, state).iter().map(|w| w.workload.name.clone()).collect(),
@@ -229,7 +244,7 @@ pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
         Pane::Queues => of(queues(picture, state)),
         Pane::Trainings => of(trainings(picture, state)),
         Pane::Actions => actions(picture, state).iter().map(|a| a.id.0.clone()).collect(),
-        Pane::Alerts => alerts(picture, state).iter().map(|a| a.id.label()).collect(),
+        Pane::Alerts => alerts(picture, state).iter().map(|a| a.id().label()).collect(),
         Pane::Stages => stages(picture, state).into_iter().map(|s| s.id).collect(),
         Pane::Log => log(state).iter().map(|e| e.id()).collect(),
     }
@@ -242,8 +257,7 @@ pub fn line(picture: &Picture, state: &State) -> Option<String> {
     let at = position(ids.iter(), state.selected(pane));
     Some(match pane {
         Pane::Alerts => {
-            let rows = alerts(picture, state);
-            let alert = rows.get(at)?;
+            let alert = alerts(picture, state).get(at).copied()?;
             format!("{} {}: {}", alerts::word(alert.severity), alert.subject(), alert.trouble(picture).text)
         }
         Pane::Log => log(state).get(at).map(|e| format!("{} {}", e.at, e.text))?,
@@ -256,54 +270,19 @@ pub fn line(picture: &Picture, state: &State) -> Option<String> {
     })
 }
 
-/// Whether a table has any rows.
-pub fn any(pane: Pane, picture: &Picture, state: &State) -> bool {
-    let all = state.filter.is_empty(); // then nothing has to be put in order
-    match pane {
-        Pane::Workloads if all => !picture.workloads.is_empty(),
-        Pane::Groups if all => picture.clusters.iter().any(|c| !c.groups.is_empty()),
-        Pane::Topics if all => picture.clusters.iter().any(|c| !c.topics.is_empty()),
-        Pane::Workloads => !workloads(picture, state).is_empty(),
-        Pane::Groups => !groups(picture, state).is_empty(),
-        Pane::Topics => !topics(picture, state).is_empty(),
-        Pane::Partitions => {
-            current_group(&groups(picture, state), state).is_some_and(|g| !g.item.partitions.is_empty())
-        }
-        Pane::Alerts => !alerts(picture, state).is_empty(),
-        _ => !ids(pane, picture, state).is_empty(),
-    }
-}
-
 /// The line of the selected id; the first line when nothing is selected or it is gone.
-pub fn position<'i, I>(mut ids: impl Iterator<Item = &'i I>, selected: Option<&Label>) -> usize
-where
-    I: PartialEq<Label> + 'i,
-{
-    selected.and_then(|s| ids.position(|i| *i == *s)).unwrap_or(0)
+pub fn position<'i>(mut ids: impl Iterator<Item = &'i Label>, selected: Option<&Label>) -> usize {
+    selected.and_then(|s| ids.position(|id| id == s)).unwrap_or(0)
 }
 
-/// The workload under the cursor: the selected one, else the first; of a stage or an alert the one that it is about.
-pub fn current_workload<'a>(picture: &'a Picture, state: &State) -> Option<&'a Arc<WorkloadView>> {
-    match state.pane() {
-        Pane::Stages => {
-            let rows = stages(picture, state);
-            let at = position(rows.iter().map(|s| &s.id), state.selected(Pane::Stages));
-            return rows.get(at)?.workload;
-        }
-        Pane::Alerts => {
-            let rows = alerts(picture, state);
-            let at = position(rows.iter().map(|a| &a.id), state.selected(Pane::Alerts));
-            let Place::Workload(name) = rows.get(at)?.place() else { return None };
-            return picture.workload(name.as_str());
-        }
-        _ => {}
-    }
-    // The selected one needs no order, which of thousands takes milliseconds.
-    let selected = state.selected(Pane::Workloads).and_then(|name| picture.workload(name.as_str()));
-    match selected.filter(|w| passes(&Filter::parse(&state.filter), w, state)) {
-        Some(selected) => Some(selected),
-        None => workload_of(&workloads(picture, state), state),
-    }
+/// The line of the cursor among the rows of a table.
+pub fn cursor<T: Named>(pane: Pane, rows: &[Row<'_, T>], state: &State) -> usize {
+    state.selected(pane).and_then(|s| rows.iter().position(|r| r.id() == *s)).unwrap_or(0)
+}
+
+/// The workload under the cursor, see [`Frame::workload`].
+pub fn current_workload<'a>(picture: &'a Picture, state: &'a State) -> Option<&'a Arc<WorkloadView>> {
+    Frame::new(picture, state).workload()
 }
 
 /// The workload under the cursor of these rows of [`workloads`].
@@ -324,9 +303,9 @@ pub fn window(cursor: usize, len: usize, height: usize) -> std::ops::Range<usize
 }
 
 /// The rows whose id the filter lets through.
-fn named<'a, T>(mut rows: Vec<Row<'a, T>>, state: &State) -> Vec<Row<'a, T>> {
+fn named<'a, T: Named>(mut rows: Vec<Row<'a, T>>, state: &State) -> Vec<Row<'a, T>> {
     let filter = Filter::parse(&state.filter);
-    rows.retain(|r| filter.is_empty() || filter.matches(&Facts::named(&r.id.to_string())));
+    rows.retain(|r| filter.is_empty() || filter.matches(&Facts::named(&r.id().to_string())));
     rows
 }
 

@@ -6,7 +6,7 @@ mod playing;
 mod signals;
 
 use super::{
-    Cx, Effect, Event, Moment, State, Theme,
+    Effect, Event, Moment, State, Theme,
     action::Action,
     cast::Cast,
     clipboard::{self, Between},
@@ -17,7 +17,6 @@ use super::{
     theme::Shelf,
     under,
     update::{file_name, update},
-    view,
 };
 use crate::{
     model::{Alarm, Intent, Picture, Severity},
@@ -229,7 +228,7 @@ impl Loop {
         let now = self.cx.clock.now();
         let (state, theme) = (&self.state, &self.cx.theme);
         self.terminal.draw(state.size, |area, buf| {
-            view::draw(&Cx { picture: state.shown(&live), state, theme, now, hits: None }, area, buf);
+            super::draw(&live, state, theme, now, area, buf);
         })?;
         self.drawn = live;
         self.dirty = false;
@@ -364,7 +363,7 @@ impl Loop {
         let (picture, now) = (self.drawn.clone(), self.cx.clock.now());
         let (state, theme) = (&self.state, &self.cx.theme);
         let area = buf.area;
-        view::draw(&Cx { picture: state.shown(&picture), state, theme, now, hits: None }, area, &mut buf);
+        super::draw(&picture, state, theme, now, area, &mut buf);
         let named = |ending: &str| file_name(state.view.name(), now, ending);
         let files = vec![
             (named("svg"), export::svg(&buf, &export::SvgOptions::of(theme))),

@@ -79,7 +79,7 @@ fn picture(change: impl FnOnce(&mut WorkloadState, &mut Advice)) -> Picture {
         snoozed: None,
         action: None,
     };
-    Picture { workloads: vec![Arc::new(view)], ..Picture::empty(Mode::Watch, "test", NOW) }
+    Picture { workloads: vec![Arc::new(view)].into(), ..Picture::empty(Mode::Watch, "test", NOW) }
 }
 
 fn ask(picture: &Picture) -> Answer {

@@ -47,7 +47,7 @@ impl Workloads {
             None,
             once::Wait { settle: SETTLE, days: false },
         ))?;
-        Ok(Self { configured, seen: picture.workloads.clone(), file })
+        Ok(Self { configured, seen: picture.workloads.to_vec(), file })
     }
 
     /// Facts with what is known of the object's workload where nobody told better.

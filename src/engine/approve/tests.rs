@@ -79,7 +79,7 @@ fn picture(recommendation: Recommendation, replicas: u32) -> Arc<Picture> {
         action: None,
     };
     let mut picture = Picture::empty(Mode::Operate, "test", now);
-    picture.workloads = vec![Arc::new(view)];
+    picture.workloads = vec![Arc::new(view)].into();
     Arc::new(picture)
 }
 

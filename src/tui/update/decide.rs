@@ -4,6 +4,7 @@ use super::{
     super::{
         action::Action,
         dialog::{Approve, Dialog, Plan},
+        frame::Frame,
         input::Input,
         rows,
         state::{Pane, State},
@@ -14,7 +15,8 @@ use crate::model::Intent;
 
 /// Asks for the way back; `possible` said that there is one.
 pub(super) fn undo(state: &mut State, press: Press<'_>) -> Vec<Effect> {
-    let done = possible::undoable(&Here::new(state, press.picture, press.at.now)).cloned();
+    let frame = Frame::new(state.shown(press.picture), state);
+    let done = possible::undoable(&Here::new(&frame, press.picture, press.at.now)).cloned();
     let Ok(done) = done else { return Vec::new() };
     let plan = Plan { workload: done.workload.clone(), hash: done.plan_hash.clone() };
     wait_for_answer(state, plan, done.from, press);

@@ -23,6 +23,7 @@ use super::{
     backtest::{self, Backtest},
     command::Said,
     dialog::{Choice, Dialog},
+    frame::Frame,
     hits::Hit,
     input::Input,
     keymap::Chord,
@@ -234,7 +235,8 @@ fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment)
 
 /// Does what an action says, or says why it is not possible here and now.
 fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
-    if let Err(reason) = possible(action, &Here::new(state, press.picture, press.at.now)) {
+    let frame = Frame::new(state.shown(press.picture), state);
+    if let Err(reason) = possible(action, &Here::new(&frame, press.picture, press.at.now)) {
         if !reason.is_empty() {
             state.say(Severity::Unknown, reason);
         }
@@ -365,10 +367,8 @@ fn open(state: &mut State, picture: &Arc<Picture>) {
             }
         }
         (_, Pane::Alerts) => {
-            let live = state.shown(picture);
-            let alerts = rows::alerts(live, state);
-            let at = rows::position(alerts.iter().map(|a| &a.id), state.selected(Pane::Alerts));
-            if let Some(place) = alerts.get(at).map(Spot::place) {
+            let frame = Frame::new(state.shown(picture), state);
+            if let Some(place) = frame.alerts().get(frame.alert_at()).map(Spot::place) {
                 visit(state, place);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::super::{
     action::{Action, Section},
+    frame::Frame,
     rows,
     state::{Pane, State, View},
 };
@@ -9,34 +10,31 @@ use super::travel;
 use crate::model::{
     Action as Done, ActionState, Label, Mode, Picture, Recommendation, Time, WorkloadKind, WorkloadView, Zone,
 };
-use std::{cell::OnceCell, sync::Arc};
+use std::sync::Arc;
 
-/// Where the operator stands. What is under the cursor is looked up once for all the questions of a frame: each look goes
-/// through every row.
+/// Where the operator stands.
 #[derive(Debug)]
 pub struct Here<'a> {
+    frame: &'a Frame<'a>,
     state: &'a State,
     /// The live picture.
     picture: &'a Picture,
     now: Time,
-    workload: OnceCell<Option<&'a Arc<WorkloadView>>>,
-    any: OnceCell<bool>,
 }
 
 impl<'a> Here<'a> {
-    /// On the page of this state; `picture` is the live one.
-    pub fn new(state: &'a State, picture: &'a Picture, now: Time) -> Self {
-        Self { state, picture, now, workload: OnceCell::new(), any: OnceCell::new() }
+    /// On the page of this frame; `picture` is the live one.
+    pub fn new(frame: &'a Frame<'a>, picture: &'a Picture, now: Time) -> Self {
+        Self { frame, state: frame.state, picture, now }
     }
 
     /// The workload under the cursor, as it is shown.
     pub(super) fn workload(&self) -> Option<&'a Arc<WorkloadView>> {
-        *self.workload.get_or_init(|| rows::current_workload(self.state.shown(self.picture), self.state))
+        self.frame.workload()
     }
 
     fn some_row(&self) -> Result<(), String> {
-        let any = || rows::any(self.state.pane(), self.state.shown(self.picture), self.state);
-        if *self.any.get_or_init(any) { Ok(()) } else { Err(String::new()) }
+        if self.frame.any(self.state.pane()) { Ok(()) } else { Err(String::new()) }
     }
 }
 

@@ -4,7 +4,7 @@ use super::text::{Line, lines, wrap};
 use crate::tui::{
     Cx,
     alerts::{self, Spot},
-    format, rows,
+    format,
     state::Pane,
     theme::Slot,
     widget::{
@@ -31,8 +31,7 @@ const COLUMNS: [Column; 5] = [
 const DETAIL: u16 = 8;
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let all = rows::alerts(cx.picture, cx.state);
-    let cursor = rows::position(all.iter().map(|a| &a.id), cx.state.selected(Pane::Alerts));
+    let (all, cursor) = (cx.frame.alerts(), cx.frame.alert_at());
     let detail = if area.height >= 14 && !all.is_empty() { DETAIL } else { 0 };
     let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(detail)]).areas(area);
     let inside = Rect { height: top.height.saturating_sub(2), ..top };

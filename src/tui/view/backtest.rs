@@ -7,7 +7,7 @@ use crate::{
         Cx,
         action::Action,
         backtest::Answer,
-        format, rows,
+        format,
         theme::Slot,
         widget::{
             self, span,
@@ -35,7 +35,7 @@ const COLUMNS: [Column; 8] = [
 const BAR: usize = 14;
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let current = rows::current_workload(cx.picture, cx.state).map(|v| v.workload.name.to_string());
+    let current = cx.frame.workload().map(|v| v.workload.name.to_string());
     let Some(name) = current else {
         let inner = widget::panel(cx.theme, "Backtest", "", false, area, buf);
         return widget::empty(cx.theme, "there is no workload to play: 1 goes to the overview", inner, buf);

@@ -60,14 +60,14 @@ fn more(cx: &Cx<'_>, width: usize) -> Line<'static> {
     widget::fit_line(cx.theme, Line::from(line), width)
 }
 
-struct Card<'a> {
-    cx: &'a Cx<'a>,
+struct Card<'c, 'a> {
+    cx: &'c Cx<'a>,
     width: usize,
     tall: bool,
     lines: Vec<Line<'static>>,
 }
 
-impl Card<'_> {
+impl Card<'_, '_> {
     fn write(&mut self, view: &WorkloadView) {
         match &view.advice.recommendation {
             Ok(r) => self.recommendation(view, r),

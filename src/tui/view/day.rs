@@ -5,7 +5,7 @@ use super::plot;
 use crate::{
     model::{DayCourse, DayPlan, PlanStep, WorkloadView, duration, si},
     tui::{
-        Cx, format, rows,
+        Cx, format,
         theme::Slot,
         widget::{
             self, span,
@@ -30,7 +30,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         let inner = widget::panel(cx.theme, "A day ahead", "", false, area, buf);
         widget::empty(cx.theme, text, inner, buf);
     };
-    let Some(view) = rows::current_workload(cx.picture, cx.state) else {
+    let Some(view) = cx.frame.workload() else {
         return say("no workload is chosen: 1 goes back to the overview", buf);
     };
     let name = &view.workload.name;

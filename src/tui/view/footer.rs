@@ -73,7 +73,7 @@ fn page_hints(cx: &Cx<'_>, room: usize) -> Line {
     if !cx.state.filter.is_empty() {
         line.push((Slot::Look, format!("filter {}  ", cx.state.filter)));
     }
-    let here = Here::new(cx.state, cx.picture, cx.now);
+    let here = Here::new(cx.frame, cx.picture, cx.now);
     for action in OFFERED.into_iter().filter(|a| possible(*a, &here).is_ok()) {
         let hint = hints(cx, &[action]);
         if width(&line) + width(&hint) > room {

@@ -215,12 +215,13 @@ mod tests {
     use super::*;
     use crate::{
         model::{Label, Mode},
-        tui::{State, fixture},
+        tui::{State, fixture, frame::Frame},
     };
 
     fn text(map: &Map<'_>, columns: usize, most: usize) -> Vec<String> {
         let (picture, state, theme) = (fixture::picture(Mode::Watch), State::default(), Theme::default());
-        let cx = Cx { picture: &picture, state: &state, theme: &theme, now: fixture::NOW, hits: None };
+        let frame = Frame::new(&picture, &state);
+        let cx = Cx { picture: &picture, state: &state, theme: &theme, now: fixture::NOW, frame: &frame, hits: None };
         map.lines(&cx, None, columns, most).iter().map(|line| line.to_string().trim_end().to_owned()).collect()
     }
 

@@ -4,6 +4,7 @@ use super::{
     super::{
         action::{Action, Section},
         command,
+        frame::Frame,
         state::State,
         theme::Slot,
         update::{Here, possible},
@@ -14,7 +15,8 @@ use crate::model::{Picture, Time};
 
 /// The lines of the help.
 pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize) -> Vec<Line> {
-    let here = Here::new(state, picture, now);
+    let frame = Frame::new(state.shown(picture), state);
+    let here = Here::new(&frame, picture, now);
     let mut lines = Vec::new();
     for section in Section::ALL {
         let actions: Vec<Action> =

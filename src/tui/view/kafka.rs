@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     model::{
-        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Label, Picture, Reading, Topic,
-        WorkloadKind, WorkloadView, duration, si,
+        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, WorkloadKind,
+        WorkloadView, duration, si,
     },
     tui::{
         Cx, format, rows,
@@ -22,28 +22,32 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     text::Line,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 /// Age beyond which a broker's own metrics count as old, seconds.
 const OLD: f64 = 60.0;
 
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let groups = rows::groups(cx.picture, cx.state);
+    let (topics, partitions) =
+        (rows::topics(cx.picture, cx.state), cx.frame.group().map_or_else(Vec::new, rows::partitions_of));
     let mut rows = Rows {
         cx,
         several: cx.picture.clusters.len() > 1,
         brokers: rows::brokers(cx.picture, cx.state),
-        topics: rows::topics(cx.picture, cx.state),
-        partitions: rows::current_group(&groups, cx.state).map_or_else(Vec::new, rows::partitions_of),
+        topic_at: rows::cursor(Pane::Topics, &topics, cx.state),
+        topics,
+        groups: cx.frame.groups(),
+        partition_at: rows::cursor(Pane::Partitions, &partitions, cx.state),
+        partitions,
         map: Vec::new(),
-        known: known(cx.picture),
-        groups,
+        advised: Vec::new(),
     };
     let columns = usize::from(area.width.saturating_sub(4));
     rows.map = rows.map(columns, usize::from(area.height / 4));
+    rows.advised = rows.advised(columns);
     let rows = &rows;
-    let (advised, map) = (rows.advised(cx, columns).len(), rows.map.len());
+    let (advised, map) = (rows.advised.len(), rows.map.len());
     let part = |pane, tab, charted, draw| Part {
         pane,
         tab,
@@ -92,33 +96,34 @@ fn arrange([groups, partitions, topics, brokers]: [usize; 4], area: Rect, charte
     Places { parts: [left, bottom, right, top], charts }
 }
 
-struct Rows<'a> {
-    cx: &'a Cx<'a>,
+struct Rows<'c, 'a> {
+    cx: &'c Cx<'a>,
     several: bool,
     brokers: Vec<rows::Row<'a, Broker>>,
     topics: Vec<rows::Row<'a, Topic>>,
-    groups: Vec<rows::Row<'a, Group>>,
+    topic_at: usize,
+    groups: &'a [rows::Row<'a, Group>],
     partitions: Vec<rows::Row<'a, GroupPartition>>,
+    partition_at: usize,
     /// The map of those partitions.
     map: Vec<Line<'static>>,
-    /// The workloads that groups are, by cluster and group: each visible row asks for its own.
-    known: HashMap<(&'a Label, &'a Label), &'a Arc<WorkloadView>>,
+    /// What is recommended for the pools of brokers.
+    advised: Vec<Line<'static>>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Rows<'_, 'a> {
     /// The workload that the group under the cursor is; among the topics, the group that is most behind on that topic.
     fn current(&self) -> Option<&'a WorkloadView> {
         let state = self.cx.state;
-        let at = rows::position(self.topics.iter().map(|r| &r.id), state.selected(Pane::Topics));
-        let topic = self.topics.get(at).filter(|_| state.pane() == Pane::Topics);
+        let topic = self.topics.get(self.topic_at).filter(|_| state.pane() == Pane::Topics);
         let group = match topic {
-            None => rows::current_group(&self.groups, state)?,
+            None => self.cx.frame.group()?,
             Some(topic) => {
                 let reads = |g: &Group| g.partitions.iter().any(|p| p.topic == topic.item.name);
                 self.groups.iter().find(|g| g.source == topic.source && reads(g.item))?
             }
         };
-        self.known.get(&(group.source, &group.item.group)).copied().map(AsRef::as_ref)
+        workload(self.cx, group).map(AsRef::as_ref)
     }
 
     fn brokers(&self, area: Rect, buf: &mut Buffer) {
@@ -128,23 +133,24 @@ impl<'a> Rows<'a> {
             title: format!("Brokers, {up} of {all} answer"),
             columns: &BROKERS,
             rows: &self.brokers,
+            at: rows::cursor(Pane::Brokers, &self.brokers, self.cx.state),
             above: Vec::new(),
             empty: nothing(self.cx, "no brokers are known"),
         };
         // What the pool should have stands under its rows, where the operator looks when a broker is full.
-        let advised = self.advised(self.cx, usize::from(area.width.saturating_sub(4)));
         sheet.draw(self.cx, area, buf, |row| broker(self.cx, row, self.several));
-        if usize::from(area.height) < self.brokers.len() + advised.len() + 3 {
+        if usize::from(area.height) < self.brokers.len() + self.advised.len() + 3 {
             return; // the brokers themselves come first
         }
-        let first = area.bottom() - 1 - advised.len() as u16;
-        for (y, line) in (first..area.bottom()).zip(advised) {
-            widget::put(&line, area.x + 2, y, area, buf);
+        let first = area.bottom() - 1 - self.advised.len() as u16;
+        for (y, line) in (first..area.bottom()).zip(&self.advised) {
+            widget::put(line, area.x + 2, y, area, buf);
         }
     }
 
     /// What is recommended for each pool of brokers, as lines of so many columns.
-    fn advised(&self, cx: &Cx<'_>, columns: usize) -> Vec<Line<'static>> {
+    fn advised(&self, columns: usize) -> Vec<Line<'static>> {
+        let cx = self.cx;
         let pools = cx.picture.workloads.iter().filter(|w| w.workload.entity.kind == WorkloadKind::Brokers);
         let mut lines = Vec::new();
         for pool in pools {
@@ -167,6 +173,7 @@ impl<'a> Rows<'a> {
             title: "Topics".to_owned(),
             columns: &TOPICS,
             rows: &self.topics,
+            at: self.topic_at,
             above: Vec::new(),
             empty: nothing(self.cx, "no topics are visible (needs Describe on topics)"),
         };
@@ -182,7 +189,8 @@ impl<'a> Rows<'a> {
             pane: Pane::Groups,
             title: "Consumer groups, largest lag first".to_owned(),
             columns: &GROUPS,
-            rows: &self.groups,
+            rows: self.groups,
+            at: self.cx.frame.group_at(),
             above: Vec::new(),
             empty: nothing(self.cx, &text),
         };
@@ -190,7 +198,7 @@ impl<'a> Rows<'a> {
     }
 
     fn partitions(&self, area: Rect, buf: &mut Buffer) {
-        let current = rows::current_group(&self.groups, self.cx.state);
+        let current = self.cx.frame.group();
         let title = current
             .map_or_else(|| "Partitions".to_owned(), |g| format!("Partitions of {}, largest lag first", g.item.group));
         let sheet = Sheet {
@@ -198,6 +206,7 @@ impl<'a> Rows<'a> {
             title,
             columns: &PARTITIONS,
             rows: &self.partitions,
+            at: self.partition_at,
             above: self.map.clone(),
             empty: "no partitions: the group has neither committed an offset nor been given a partition".to_owned(),
         };
@@ -207,20 +216,19 @@ impl<'a> Rows<'a> {
     /// The map of the partitions of the group under the cursor, in so many columns and at most so many lines.
     fn map(&self, columns: usize, most: usize) -> Vec<Line<'static>> {
         let cx = self.cx;
-        let Some(group) = rows::current_group(&self.groups, cx.state) else { return Vec::new() };
+        let Some(group) = cx.frame.group() else { return Vec::new() };
         let Some(cluster) = cx.picture.clusters.iter().find(|c| c.name == *group.source) else { return Vec::new() };
-        let view = self.known.get(&(group.source, &group.item.group));
+        let view = workload(cx, group);
         let objective = view.and_then(|v| v.workload.slo.time_lag);
-        let at = rows::position(self.partitions.iter().map(|r| &r.id), cx.state.selected(Pane::Partitions));
-        let at = self.partitions.get(at).filter(|_| cx.state.pane() == Pane::Partitions).map(|row| row.item);
+        let at =
+            self.partitions.get(self.partition_at).filter(|_| cx.state.pane() == Pane::Partitions).map(|row| row.item);
         Map::of(cx.state.heat, group.item, cluster, objective).lines(cx, at, columns, most)
     }
 }
 
-/// The workloads that groups are.
-fn known(picture: &Picture) -> HashMap<(&Label, &Label), &Arc<WorkloadView>> {
-    let groups = picture.workloads.iter().filter(|w| w.workload.entity.kind == WorkloadKind::ConsumerGroup);
-    groups.map(|w| ((&w.workload.entity.source, &w.workload.entity.id), w)).collect()
+/// The workload that a group is.
+fn workload<'a>(cx: &Cx<'a>, row: &rows::Row<'_, Group>) -> Option<&'a Arc<WorkloadView>> {
+    cx.picture.workloads.entity(WorkloadKind::ConsumerGroup, row.source, &row.item.group)
 }
 
 /// Adds what the sources say to a sentence about nothing.
@@ -354,10 +362,10 @@ const GROUPS: [Column; 9] = [
     Column::words("TYPE", 7, 9, 6),
 ];
 
-fn group(rows: &Rows<'_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> {
+fn group(rows: &Rows<'_, '_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> {
     let cx = rows.cx;
     let (theme, g, item) = (cx.theme, cx.theme.glyphs(), row.item);
-    let view = rows.known.get(&(row.source, &item.group));
+    let view = workload(rows.cx, row);
     let partial = item.coverage < 1.0;
     let slot = if partial { Slot::Unknown } else { Slot::Text };
     let at_least = if partial { g.at_least } else { "" };

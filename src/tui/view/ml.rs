@@ -81,8 +81,8 @@ fn arrange([services, gpus, queues, trainings]: [usize; 4], area: Rect, charted:
     Places { parts: [top, middle, left, right], charts }
 }
 
-struct Rows<'a> {
-    cx: &'a Cx<'a>,
+struct Rows<'c, 'a> {
+    cx: &'c Cx<'a>,
     several: bool,
     services: Vec<rows::Row<'a, Service>>,
     gpus: Vec<rows::Row<'a, Gpu>>,
@@ -90,17 +90,17 @@ struct Rows<'a> {
     trainings: Vec<rows::Row<'a, Training>>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Rows<'_, 'a> {
     /// The workload that the service under the cursor is; among the queues, the one that the queue is.
     fn current(&self) -> Option<&'a WorkloadView> {
         let state = self.cx.state;
         let view = if state.pane() == Pane::Queues {
-            let at = rows::position(self.queues.iter().map(|r| &r.id), state.selected(Pane::Queues));
-            let row = self.queues.get(at)?;
-            tables::workload(self.cx, WorkloadKind::Batch, row.source, &row.item.name)
+            let row = self.queues.get(rows::cursor(Pane::Queues, &self.queues, state))?;
+            self.cx.picture.workloads.entity(WorkloadKind::Batch, row.source, &row.item.name)
         } else {
-            let at = rows::position(self.services.iter().map(|r| &r.id), state.selected(Pane::Services));
-            self.services.get(at).and_then(|row| workload(self.cx, row))
+            self.services
+                .get(rows::cursor(Pane::Services, &self.services, state))
+                .and_then(|row| workload(self.cx, row))
         };
         view.map(AsRef::as_ref)
     }
@@ -111,6 +111,7 @@ impl<'a> Rows<'a> {
             title: "Inference services".to_owned(),
             columns: &SERVICES,
             rows: &self.services,
+            at: rows::cursor(Pane::Services, &self.services, self.cx.state),
             above: Vec::new(),
             empty: nothing(
                 self.cx,
@@ -133,6 +134,7 @@ impl<'a> Rows<'a> {
             title,
             columns: &GPUS,
             rows: &self.gpus,
+            at: rows::cursor(Pane::Gpus, &self.gpus, self.cx.state),
             above: Vec::new(),
             empty: nothing(self.cx, "no GPUs: neither DCGM nor another GPU exporter is scraped here"),
         };
@@ -145,6 +147,7 @@ impl<'a> Rows<'a> {
             title: "Queues".to_owned(),
             columns: &QUEUES,
             rows: &self.queues,
+            at: rows::cursor(Pane::Queues, &self.queues, self.cx.state),
             above: Vec::new(),
             empty: nothing(self.cx, "no work queues: neither Kueue nor Celery nor RabbitMQ exports metrics here"),
         };
@@ -157,6 +160,7 @@ impl<'a> Rows<'a> {
             title: "Training".to_owned(),
             columns: &TRAININGS,
             rows: &self.trainings,
+            at: rows::cursor(Pane::Trainings, &self.trainings, self.cx.state),
             above: Vec::new(),
             empty: nothing(self.cx, "no training runs: name their series in the configuration (signals.progress)"),
         };
@@ -186,7 +190,7 @@ fn read(cx: &Cx<'_>, reading: Option<&Reading>, print: impl Fn(f64) -> String) -
 }
 
 fn workload<'a>(cx: &Cx<'a>, row: &rows::Row<'_, Service>) -> Option<&'a Arc<WorkloadView>> {
-    tables::workload(cx, WorkloadKind::Inference, row.source, &row.item.name)
+    cx.picture.workloads.entity(WorkloadKind::Inference, row.source, &row.item.name)
 }
 
 const SERVICES: [Column; 14] = [

@@ -48,13 +48,13 @@ const WIDE: u16 = 170;
 
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let shown = rows::workloads(cx.picture, cx.state);
+    let shown = cx.frame.workloads();
     let wanted = shown.len().max(3) as u16 + 3;
     // Below the table there is room for a chart when the chart would have eight lines of its own.
     let table = if area.height >= 19 { wanted.min(area.height * 11 / 20).max(8) } else { area.height };
     let [top, bottom] = Layout::vertical([Constraint::Length(table), Constraint::Fill(1)]).areas(area);
-    workloads(cx, &shown, top, buf);
-    let Some(current) = rows::workload_of(&shown, cx.state).filter(|_| !bottom.is_empty()) else { return };
+    workloads(cx, shown, top, buf);
+    let Some(current) = rows::workload_of(shown, cx.state).filter(|_| !bottom.is_empty()) else { return };
     let [left, right] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Length((bottom.width * 2 / 5).clamp(38, 76))])
             .areas(bottom);

@@ -37,7 +37,8 @@ pub(super) fn screen(picture: &Picture, state: &State, theme: &Theme, (width, he
 pub(super) fn page(picture: &Picture, state: &State, theme: &Theme, (width, height): (u16, u16)) -> String {
     let area = Rect::new(0, 0, width, height - 3);
     let mut buf = Buffer::empty(area);
-    super::page(&tui::Cx { picture, state, theme, now: fixture::NOW, hits: None }, area, &mut buf);
+    let frame = tui::frame::Frame::new(picture, state);
+    super::page(&tui::Cx { picture, state, theme, now: fixture::NOW, frame: &frame, hits: None }, area, &mut buf);
     export::text(&buf)
 }
 
@@ -87,7 +88,7 @@ fn guesses_are_marked() {
     let mut pipelines = (*picture.pipelines).clone();
     pipelines[0].links = vec![link];
     picture.pipelines = Arc::new(pipelines);
-    for view in &mut picture.workloads {
+    for view in picture.workloads.iter_mut() {
         let found = match view.workload.name.as_str() {
             "fraud-scorer" => Found::guess("it has the name of the group"),
             "fraud-model" => Found::certain("4 of 4 pods that export its series are its own"),

@@ -2,7 +2,7 @@
 
 use super::plot;
 use crate::{
-    model::{Label, WorkloadKind, WorkloadView},
+    model::{Label, WorkloadView},
     tui::{
         Cx,
         hits::Hit,
@@ -35,6 +35,8 @@ pub(super) struct Sheet<'a, T> {
     pub(super) columns: &'a [Column],
     /// Rows.
     pub(super) rows: &'a [rows::Row<'a, T>],
+    /// The line of the cursor.
+    pub(super) at: usize,
     /// Lines above the table, as far as there is room for it too.
     pub(super) above: Vec<Line<'static>>,
     /// What to say when there are no rows.
@@ -51,7 +53,7 @@ impl<T> Sheet<'_, T> {
         cells: impl Fn(&rows::Row<'_, T>) -> Vec<Line<'static>>,
     ) {
         let focus = cx.state.pane() == self.pane;
-        let at = rows::position(self.rows.iter().map(|r| &r.id), cx.state.selected(self.pane));
+        let at = self.at;
         // The frame, the heads and three rows come first.
         let above = if usize::from(area.height) >= self.above.len() + 6 { &self.above[..] } else { &[] };
         let inside = Rect { height: area.height.saturating_sub(2 + above.len() as u16), ..area };
@@ -99,17 +101,17 @@ pub(super) struct Places {
 }
 
 /// A page of several tables and the charts of the workload under the cursor.
-pub(super) struct Page<'a> {
-    pub(super) cx: &'a Cx<'a>,
+pub(super) struct Page<'p, 'a> {
+    pub(super) cx: &'p Cx<'a>,
     /// In the order of [`crate::tui::View::panes`].
-    pub(super) parts: [Part<'a>; 4],
+    pub(super) parts: [Part<'p>; 4],
     /// The workload under the cursor.
     pub(super) current: Option<&'a WorkloadView>,
     /// Columns and lines from which everything is shown at once.
     pub(super) roomy: (u16, u16),
 }
 
-impl Page<'_> {
+impl Page<'_, '_> {
     /// Draws everything where `arrange` puts it; on a small screen one line of tabs, the table with the cursor, and the
     /// charts below it when there is room. `arrange` is given the tables' rows, and whether there is anything to chart.
     pub(super) fn draw(&self, arrange: fn([usize; 4], Rect, bool) -> Places, area: Rect, buf: &mut Buffer) {
@@ -163,20 +165,6 @@ impl Page<'_> {
         let line = widget::fit_line(theme, Line::from(spans), usize::from(area.width));
         widget::put(&line, area.x, area.y, area, buf);
     }
-}
-
-/// The workload that a group, service or queue is.
-pub(super) fn workload<'a>(
-    cx: &Cx<'a>,
-    kind: WorkloadKind,
-    source: &Label,
-    id: &Label,
-) -> Option<&'a std::sync::Arc<WorkloadView>> {
-    let same = |v: &&std::sync::Arc<WorkloadView>| {
-        let entity = &v.workload.entity;
-        entity.kind == kind && entity.source == *source && entity.id == *id
-    };
-    cx.picture.workloads.iter().find(same)
 }
 
 /// The lines that a page has left when its tables have what they want: enough for a chart, or none.

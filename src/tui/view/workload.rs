@@ -4,7 +4,7 @@ use super::{card, overview, plot};
 use crate::{
     model::{Group, Recommendation, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, si},
     tui::{
-        Cx, format, rows,
+        Cx, format,
         theme::Slot,
         widget::{
             self, span,
@@ -21,7 +21,7 @@ use ratatui::{
 
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let Some(view) = rows::current_workload(cx.picture, cx.state) else {
+    let Some(view) = cx.frame.workload() else {
         let inner = widget::panel(cx.theme, "Workload", "", false, area, buf);
         return widget::empty(cx.theme, "no workload is chosen: 1 goes back to the overview", inner, buf);
     };

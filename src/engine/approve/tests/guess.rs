@@ -9,7 +9,7 @@ fn guessed() -> Arc<Picture> {
     let mut view = (*picture.workloads[0]).clone();
     let found = Some(Found::guess("it has the name of the group"));
     view.workload = Arc::new(Workload { found, configured: false, ..(*view.workload).clone() });
-    picture.workloads = vec![Arc::new(view)];
+    picture.workloads = vec![Arc::new(view)].into();
     Arc::new(picture)
 }
 

@@ -165,7 +165,7 @@ async fn what_a_change_should_do_is_still_looked_for_after_a_restart() {
         }
     });
     let mut later = (*picture(recommendation(Vec::new()), 4)).clone();
-    later.workloads = vec![Arc::new(seen(90_000.0, 3000.0))];
+    later.workloads = vec![Arc::new(seen(90_000.0, 3000.0))].into();
     bench.pictures.send_replace(Arc::new(later));
     let told = bench.told("effect of a").await;
     assert!(told.contains("lag 200k → 90k"), "{told}");

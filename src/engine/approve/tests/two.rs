@@ -84,7 +84,7 @@ fn guarded(replicas: u32, protected: bool) -> Arc<Picture> {
     let mut workload = (*view.workload).clone();
     workload.guard.protected = protected;
     view.workload = Arc::new(workload);
-    picture.workloads = vec![Arc::new(view)];
+    picture.workloads = vec![Arc::new(view)].into();
     Arc::new(picture)
 }
 

@@ -93,7 +93,7 @@ fn an_alert_leads_to_where_it_is_seen_and_back() {
     desk.press("5");
     let alerts = rows::alerts(&desk.picture, &desk.state);
     let at = alerts.iter().position(|a| a.subject() == "fraud-model").unwrap();
-    let id = alerts[at].id.label();
+    let id = alerts[at].id().label();
     desk.state.selected.insert(Pane::Alerts, id);
     let effects = desk.press("a");
     assert!(matches!(&effects[..], [Effect::Send(Intent::Prepare { workload, .. })] if workload == "fraud-model"));

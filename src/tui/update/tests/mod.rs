@@ -75,7 +75,7 @@ fn workload(name: &str, to: u32) -> Arc<WorkloadView> {
 
 fn picture(mode: Mode) -> Picture {
     let mut picture = Picture::empty(mode, "prod-eu", NOW);
-    picture.workloads = vec![workload("fraud", 10), workload("orders", 4), workload("audit", 6)];
+    picture.workloads = vec![workload("fraud", 10), workload("orders", 4), workload("audit", 6)].into();
     picture.ledger = LedgerHealth { writable: true, detail: Label::new("ok") };
     picture
 }

@@ -1,0 +1,111 @@
+//! The large tables of one frame, each gathered once: a page, its charts and the footer ask for the same rows.
+
+use super::{
+    alerts::{Place, Spot},
+    filter::Filter,
+    rows::{self, Row},
+    state::{Pane, State},
+};
+use crate::model::{Group, Picture, WorkloadView};
+use std::{cell::OnceCell, sync::Arc};
+
+/// What is under the eyes: a picture, where the operator is in it, and the tables that were asked for so far.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    picture: &'a Picture,
+    pub(super) state: &'a State,
+    workloads: OnceCell<Vec<&'a Arc<WorkloadView>>>,
+    groups: OnceCell<Vec<Row<'a, Group>>>,
+    group_at: OnceCell<usize>,
+    alerts: OnceCell<Vec<Spot<'a>>>,
+    current: OnceCell<Option<&'a Arc<WorkloadView>>>,
+}
+
+impl<'a> Frame<'a> {
+    /// Of the picture that is shown: on a frozen screen the frozen one ([`State::shown`]).
+    pub fn new(picture: &'a Picture, state: &'a State) -> Self {
+        Self {
+            picture,
+            state,
+            workloads: OnceCell::new(),
+            groups: OnceCell::new(),
+            group_at: OnceCell::new(),
+            alerts: OnceCell::new(),
+            current: OnceCell::new(),
+        }
+    }
+
+    /// As [`rows::workloads`].
+    pub fn workloads(&self) -> &[&'a Arc<WorkloadView>] {
+        self.workloads.get_or_init(|| rows::workloads(self.picture, self.state))
+    }
+
+    /// As [`rows::groups`].
+    pub fn groups(&self) -> &[Row<'a, Group>] {
+        self.groups.get_or_init(|| rows::groups(self.picture, self.state))
+    }
+
+    /// As [`rows::alerts`].
+    pub fn alerts(&self) -> &[Spot<'a>] {
+        self.alerts.get_or_init(|| rows::alerts(self.picture, self.state))
+    }
+
+    /// The line of the alert under the cursor.
+    pub fn alert_at(&self) -> usize {
+        let selected = self.state.selected(Pane::Alerts);
+        selected.and_then(|s| self.alerts().iter().position(|a| a.id() == *s)).unwrap_or(0)
+    }
+
+    /// The line of the group under the cursor: the selected one, else the first.
+    pub fn group_at(&self) -> usize {
+        *self.group_at.get_or_init(|| rows::cursor(Pane::Groups, self.groups(), self.state))
+    }
+
+    /// That group.
+    pub fn group(&self) -> Option<&Row<'a, Group>> {
+        self.groups().get(self.group_at())
+    }
+
+    /// The workload under the cursor: the selected one, else the first; of a stage or an alert the one that it is about.
+    pub fn workload(&self) -> Option<&'a Arc<WorkloadView>> {
+        *self.current.get_or_init(|| match self.state.pane() {
+            Pane::Stages => {
+                let rows = rows::stages(self.picture, self.state);
+                let at = rows::position(rows.iter().map(|s| &s.id), self.state.selected(Pane::Stages));
+                rows.get(at)?.workload
+            }
+            Pane::Alerts => match self.alerts().get(self.alert_at())?.place() {
+                Place::Workload(name) => self.picture.workload(name.as_str()),
+                Place::Row(..) | Place::Here => None,
+            },
+            _ => self.selected_workload(),
+        })
+    }
+
+    fn selected_workload(&self) -> Option<&'a Arc<WorkloadView>> {
+        // The selected one needs no order, which of thousands takes milliseconds.
+        let selected = self.state.selected(Pane::Workloads).and_then(|name| self.picture.workload(name.as_str()));
+        let filter = Filter::parse(&self.state.filter);
+        match selected.filter(|w| rows::passes(&filter, w, self.state)) {
+            Some(selected) => Some(selected),
+            None => rows::workload_of(self.workloads(), self.state),
+        }
+    }
+
+    /// Whether a table has any rows.
+    pub fn any(&self, pane: Pane) -> bool {
+        let (picture, state) = (self.picture, self.state);
+        let all = state.filter.is_empty(); // then nothing has to be put in order
+        match pane {
+            Pane::Workloads if all => !picture.workloads.is_empty(),
+            Pane::Groups if all => picture.clusters.iter().any(|c| !c.groups.is_empty()),
+            Pane::Topics if all => picture.clusters.iter().any(|c| !c.topics.is_empty()),
+            Pane::Workloads => !self.workloads().is_empty(),
+            Pane::Groups => !self.groups().is_empty(),
+            Pane::Topics => !rows::topics(picture, state).is_empty(),
+            Pane::Partitions => self.group().is_some_and(|g| !g.item.partitions.is_empty()),
+            Pane::Alerts => !self.alerts().is_empty(),
+            _ => !rows::ids(pane, picture, state).is_empty(),
+        }
+    }
+}
