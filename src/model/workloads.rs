@@ -104,24 +104,3 @@ impl Serialize for Workloads {
         self.0.rows.serialize(serializer)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::{model::Mode, tui::fixture};
-    use std::sync::Arc;
-
-    #[test]
-    fn what_was_changed_is_found_as_it_is_now() {
-        let mut workloads = fixture::picture(Mode::Watch).workloads;
-        for view in workloads.clone().iter() {
-            let (w, e) = (&view.workload, &view.workload.entity);
-            assert!(Arc::ptr_eq(workloads.named(w.name.as_str()).unwrap(), view), "{}", w.name);
-            assert!(Arc::ptr_eq(workloads.entity(e.kind, &e.source, &e.id).unwrap(), view), "{}", w.name);
-        }
-        let first = workloads.remove(0);
-        let e = &first.workload.entity;
-        assert!(workloads.named(first.workload.name.as_str()).is_none());
-        assert!(workloads.entity(e.kind, &e.source, &e.id).is_none());
-        assert!(workloads.iter().all(|w| workloads.named(w.workload.name.as_str()).is_some()));
-    }
-}

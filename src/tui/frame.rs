@@ -109,3 +109,35 @@ impl<'a> Frame<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Mode, tui::fixture};
+
+    #[test]
+    fn what_was_changed_is_found_as_it_is_now() {
+        let mut workloads = fixture::picture(Mode::Watch).workloads;
+        for view in &workloads.clone() {
+            let (name, e) = (view.workload.name.as_str(), &view.workload.entity);
+            assert!(Arc::ptr_eq(workloads.named(name).unwrap(), view), "{name}");
+            assert!(Arc::ptr_eq(workloads.entity(e.kind, &e.source, &e.id).unwrap(), view), "{name}");
+        }
+        let first = workloads.remove(0);
+        let e = &first.workload.entity;
+        assert!(workloads.named(first.workload.name.as_str()).is_none());
+        assert!(workloads.entity(e.kind, &e.source, &e.id).is_none());
+        assert!(workloads.iter().all(|w| workloads.named(w.workload.name.as_str()).is_some()));
+    }
+
+    #[test]
+    fn the_cursor_is_on_the_selected_row_and_on_the_first_when_it_is_gone() {
+        let picture = fixture::picture(Mode::Watch);
+        let mut state = State::default();
+        let second = Frame::new(&picture, &state).groups()[1].id().label();
+        state.selected.insert(Pane::Groups, second);
+        assert_eq!(Frame::new(&picture, &state).group_at(), 1);
+        state.selected.insert(Pane::Groups, "prod/gone".into());
+        assert_eq!(Frame::new(&picture, &state).group_at(), 0);
+    }
+}
