@@ -1,9 +1,9 @@
 //! The newest word of every source, and the samples that each word adds to the history.
 
-use super::{brokers, rates::Rates};
+use super::{brokers, objects::Objects, rates::Rates};
 use crate::model::{
-    Alert, Entity, Group, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey,
-    SourceKind, SourceStatus, Target, Time, WorkloadKind,
+    Alert, Entity, Group, KafkaCluster, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
+    SourceStatus, Target, Time, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,7 +20,7 @@ pub(super) struct Latest {
     /// Where each group stands in `groups` of its cluster: a pass asks for each group many times.
     places: HashMap<Label, HashMap<Label, usize>>,
     pub(super) ml: BTreeMap<Label, Arc<MlState>>,
-    pub(super) kube: Option<Arc<KubeState>>,
+    pub(super) kube: Option<Objects>,
     pub(super) counts: HashMap<Target, (u32, Time)>,
     pub(super) sources: BTreeMap<(SourceKind, Label), SourceStatus>,
     pub(super) rates: BTreeMap<Label, Rates>,
@@ -74,7 +74,7 @@ impl Latest {
                 }
                 self.ml.insert(ml.source.clone(), ml);
             }
-            Observation::Kubernetes(kube) => self.kube = Some(kube),
+            Observation::Kubernetes(kube) => self.kube = Some(Objects::new(kube)),
             Observation::Count { target, count, at } => {
                 self.counts.insert(target, (count, at));
             }

@@ -15,6 +15,7 @@ mod charts;
 mod confirmed;
 mod discover;
 mod latest;
+mod objects;
 mod pass;
 mod persist;
 mod rates;

@@ -31,6 +31,7 @@ mod settings;
 mod target;
 mod time;
 mod user_command;
+mod vpa;
 mod window;
 mod workload;
 
@@ -59,5 +60,6 @@ pub use settings::*;
 pub use target::*;
 pub use time::*;
 pub use user_command::*;
+pub use vpa::*;
 pub use window::*;
 pub use workload::*;

@@ -99,6 +99,9 @@ fn counts(page: &mut Page, view: &WorkloadView, now: Time) {
     } else {
         page.coloured("inputs", Slot::Unknown, "nothing is known yet");
     }
+    if let Some(v) = &state.vertical {
+        page.row("vertical", &format!("{}; {} old, from {}", v.vpa, format::age(now.since(v.at)), v.origin));
+    }
     for notice in &state.notices {
         page.coloured("notice", Slot::Look, notice.as_str());
     }
