@@ -1,6 +1,6 @@
 //! The newest word of every source, and the samples that each word adds to the history.
 
-use super::{brokers, objects::Objects, rates::Rates};
+use super::{brokers, objects::Objects, rates::Rates, runs::Runs};
 use crate::model::{
     Alert, Entity, Group, KafkaCluster, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
     SourceStatus, Target, Time, WorkloadKind,
@@ -24,6 +24,7 @@ pub(super) struct Latest {
     pub(super) counts: HashMap<Target, (u32, Time)>,
     pub(super) sources: BTreeMap<(SourceKind, Label), SourceStatus>,
     pub(super) rates: BTreeMap<Label, Rates>,
+    runs: Runs,
     /// Series that a workload's own PromQL fills: what packs say about them is not recorded too.
     own: BTreeSet<SignalKey>,
     /// Older samples of groups that no cluster has shown yet.
@@ -62,7 +63,8 @@ impl Latest {
                     self.place(key, found, samples);
                 }
             }
-            Observation::Ml(ml) => {
+            Observation::Ml(mut ml) => {
+                self.runs.look(Arc::make_mut(&mut ml));
                 let from = samples.new.len();
                 ml_samples(&ml, &mut samples.new);
                 for cluster in self.clusters.values() {
@@ -86,6 +88,7 @@ impl Latest {
                 samples.kept.extend(found.iter().map(|s| (key.clone(), *s)));
                 samples.older.push((key, found));
             }
+            Observation::Run { source, run, points } => self.runs.past(&source, &run, &points),
             Observation::Health(status) => {
                 self.sources.insert((status.kind, status.name.clone()), status);
             }

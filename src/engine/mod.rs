@@ -21,6 +21,7 @@ mod persist;
 mod rates;
 mod role;
 mod run;
+mod runs;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::{
     Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, Reading, Severity, SourceStatus,
-    Subject, Time, WorkloadView,
+    Subject, Time, Training, WorkloadView,
 };
 use std::borrow::Cow;
 
@@ -48,6 +48,8 @@ enum Of<'a> {
     /// What the cluster's reader has to say.
     Reader(&'a KafkaCluster, &'a Label),
     Gpu(&'a Label, &'a Gpu, &'a Reading),
+    /// What the course of a training run of a source shows.
+    Run(&'a Label, &'a Training, &'a Alert),
     State(&'a WorkloadView),
     Notice(&'a WorkloadView, &'a Label),
 }
@@ -106,6 +108,12 @@ pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
             all.push(Spot { id, severity: Severity::Act, of: Of::Gpu(source, gpu, xid) });
         }
     }
+    for (source, run) in picture.ml.iter().flat_map(|m| m.trainings.iter().map(move |t| (&m.source, t))) {
+        for alert in &run.course.alerts {
+            let id = Id::new(["training", source.as_str(), run.name.as_str(), alert.rule]);
+            all.push(Spot { id, severity: alert.severity, of: Of::Run(source, run, alert) });
+        }
+    }
     for view in picture.workloads.iter().filter(|w| w.snoozed.is_none_or(|t| t <= picture.at)) {
         of_workload(view, &mut all);
     }
@@ -150,6 +158,7 @@ impl<'a> Spot<'a> {
             Of::Ledger => "ledger".into(),
             Of::Action(action) => action.workload.as_str().into(),
             Of::Rule(_, alert) if alert.subject != Subject::Cluster => alert.subject.to_string().into(),
+            Of::Run(_, _, alert) => alert.subject.to_string().into(),
             Of::Rule(cluster, _) | Of::Reader(cluster, _) => format!("kafka {}", cluster.name).into(),
             Of::Gpu(_, gpu, _) => format!("{} GPU {}", gpu.host, gpu.gpu).into(),
             Of::State(view) | Of::Notice(view, _) => view.workload.name.as_str().into(),
@@ -168,6 +177,7 @@ impl<'a> Spot<'a> {
                     Subject::Cluster => Place::Here,
                     Subject::Broker(broker) => row(View::Kafka, Pane::Brokers, Id::new([name]).numbered(*broker)),
                     Subject::Topic(topic) => row(View::Kafka, Pane::Topics, Id::new([name, topic.as_str()])),
+                    Subject::Run(_) => Place::Here,
                     Subject::Group(group) | Subject::GroupPartition { group, .. } => {
                         row(View::Kafka, Pane::Groups, Id::new([name, group.as_str()]))
                     }
@@ -176,6 +186,7 @@ impl<'a> Spot<'a> {
             Of::Gpu(source, gpu, _) => {
                 row(View::Ml, Pane::Gpus, Id::new([source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]))
             }
+            Of::Run(source, run, _) => row(View::Ml, Pane::Trainings, Id::new([source.as_str(), run.name.as_str()])),
             Of::State(view) | Of::Notice(view, _) => Place::Workload(view.workload.name.clone()),
         }
     }
@@ -207,7 +218,7 @@ impl<'a> Spot<'a> {
                 let evidence = action.evidence.to_string();
                 Trouble { evidence, since: Some(action.updated), ..plain(text, mend.into()) }
             }
-            Of::Rule(_, alert) => Trouble {
+            Of::Rule(_, alert) | Of::Run(_, _, alert) => Trouble {
                 text: alert.sentence.to_string(),
                 mend: alert.mend.to_string(),
                 evidence: alert.evidence.to_string(),
