@@ -130,7 +130,7 @@ fn printed(value: f64, unit: &str) -> String {
 
 /// The samples of the last hour: how many, how they spread, and the newest of them with their ages.
 fn samples(signal: &SignalView, now: Time) -> String {
-    let track = &signal.track;
+    let track = signal.track.grid();
     let since = now.plus(-SPAN);
     let seen = track.values.iter().enumerate().map(|(i, v)| (track.at(i), *v)).filter(|(at, _)| *at >= since);
     let known: Vec<(Time, f64)> = seen.filter_map(|(at, v)| Some((at, v?))).collect();
