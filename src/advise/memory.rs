@@ -2,7 +2,7 @@
 
 use crate::{
     capacity::Watch,
-    forecast::profile::Profile,
+    forecast::profile::{LEAST, Profile},
     history::History,
     model::{Capacity, Entity, Label, Replicas, Role, SignalKey, Time, WorkloadState, duration},
 };
@@ -90,10 +90,14 @@ impl Memory {
     /// Works the day's shape out from the minutes of a week.
     pub fn learn(&mut self, history: &History, entity: &Entity, now: Time) {
         let key = SignalKey { entity: entity.clone(), role: Role::Demand };
+        self.tried = Some(now);
+        if history.oldest(&key).is_none_or(|at| now.since(at) < LEAST) {
+            self.profile = None; // a week of minutes is much to look through for nothing
+            return;
+        }
         let mut grid = history.grid(&key, now.plus(-BACK), now.floor_to(MINUTE), MINUTE);
         spread(&mut grid.values);
         self.profile = Profile::of(&grid, now);
-        self.tried = Some(now);
     }
 
     /// Takes in what an earlier run learned.

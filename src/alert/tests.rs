@@ -318,14 +318,14 @@ fn a_transaction_that_hangs_names_its_producer() {
     let hang = |seconds: f64| {
         watched(&mut Watch::new(&DEAD_LETTER), 2, 2.0, of, |_, c| {
             c.topics[0].partitions[0].stable = Some(Stable { offset: 900, since: c.at.plus(-seconds), at: c.at });
-            c.topics[0].partitions[0].transaction = Some(crate::model::OpenTransaction {
+            c.topics[0].partitions[0].transaction = Some(Box::new(crate::model::OpenTransaction {
                 producer: (4_001, 3),
                 from: 900,
                 transactional_id: Some("tx-7".into()),
                 began: None,
                 timeout: None,
                 wrote: None,
-            });
+            }));
         })
     };
     let seen = hang(2_000.0);

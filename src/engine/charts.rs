@@ -3,7 +3,7 @@
 use super::CHART;
 use crate::{
     history::History,
-    model::{Entity, Grid, SignalKey, Time},
+    model::{Entity, SignalKey, Time, Track},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -17,19 +17,19 @@ const YOUNG: usize = 20;
 /// Charts by signal, each [`CHART`] long. A chart is made anew when its last point is over; until then the newest values
 /// stand beside it, as readings.
 #[derive(Default)]
-pub(super) struct Charts(HashMap<SignalKey, Arc<Grid>>);
+pub(super) struct Charts(HashMap<SignalKey, Arc<Track>>);
 
 impl Charts {
     /// The chart of a signal now. Of what was first seen a minute ago it holds a minute: empty hours of thousands of
     /// groups are megabytes.
-    pub(super) fn of(&mut self, key: SignalKey, history: &History, now: Time) -> Arc<Grid> {
+    pub(super) fn of(&mut self, key: SignalKey, history: &History, now: Time) -> Arc<Track> {
         let (span, finest) = CHART;
         if let Some(chart) = self.0.get(&key).filter(|c| is_current(c, now)) {
             return chart.clone();
         }
         // No finer than what is kept of so many signals.
         let step = finest * (span / finest / history.limit(key.role) as f64).ceil();
-        let chart = Arc::new(history.grid(&key, now.plus(-span), now, step).without_lead());
+        let chart = Arc::new(Track::of(&history.grid(&key, now.plus(-span), now, step).without_lead()));
         self.0.insert(key, chart.clone());
         chart
     }
@@ -50,8 +50,8 @@ impl Charts {
     }
 }
 
-fn is_current(chart: &Grid, now: Time) -> bool {
-    chart.values.len() >= YOUNG && now < chart.end()
+fn is_current(chart: &Track, now: Time) -> bool {
+    chart.len() >= YOUNG && now < chart.end()
 }
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
         let key = SignalKey { entity, role: Role::Backlog };
         let (mut history, mut charts) = (History::default(), Charts::default());
         let start = Time::from_secs(900_000.0);
-        let mut last: Option<Arc<Grid>> = None;
+        let mut last: Option<Arc<Track>> = None;
         let mut shared = 0;
         for second in (0..1_200).step_by(5) {
             let now = start.plus(f64::from(second));
@@ -83,6 +83,6 @@ mod tests {
         history.backfill(&key, &[Sample { at: start.plus(-600.0), value: 7.0 }]);
         charts.forget(&key);
         let whole = charts.of(key, &history, start.plus(1_200.0));
-        assert_eq!(whole.values.first(), Some(&Some(7.0)));
+        assert_eq!(whole.grid().values.first(), Some(&Some(7.0)));
     }
 }

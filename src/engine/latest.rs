@@ -1,9 +1,9 @@
 //! The newest word of every source, and the samples that each word adds to the history.
 
-use super::{brokers, rates::Rates};
+use super::{brokers, objects::Objects, rates::Rates, runs::Runs};
 use crate::model::{
-    Alert, Entity, Group, KafkaCluster, KubeState, Label, MlState, Observation, Reading, Role, Sample, SignalKey,
-    SourceKind, SourceStatus, Target, Time, WorkloadKind,
+    Alert, Entity, Group, KafkaCluster, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
+    SourceStatus, Target, Time, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,10 +20,11 @@ pub(super) struct Latest {
     /// Where each group stands in `groups` of its cluster: a pass asks for each group many times.
     places: HashMap<Label, HashMap<Label, usize>>,
     pub(super) ml: BTreeMap<Label, Arc<MlState>>,
-    pub(super) kube: Option<Arc<KubeState>>,
+    pub(super) kube: Option<Objects>,
     pub(super) counts: HashMap<Target, (u32, Time)>,
     pub(super) sources: BTreeMap<(SourceKind, Label), SourceStatus>,
     pub(super) rates: BTreeMap<Label, Rates>,
+    runs: Runs,
     /// Series that a workload's own PromQL fills: what packs say about them is not recorded too.
     own: BTreeSet<SignalKey>,
     /// Older samples of groups that no cluster has shown yet.
@@ -62,7 +63,8 @@ impl Latest {
                     self.place(key, found, samples);
                 }
             }
-            Observation::Ml(ml) => {
+            Observation::Ml(mut ml) => {
+                self.runs.look(Arc::make_mut(&mut ml));
                 let from = samples.new.len();
                 ml_samples(&ml, &mut samples.new);
                 for cluster in self.clusters.values() {
@@ -74,7 +76,7 @@ impl Latest {
                 }
                 self.ml.insert(ml.source.clone(), ml);
             }
-            Observation::Kubernetes(kube) => self.kube = Some(kube),
+            Observation::Kubernetes(kube) => self.kube = Some(Objects::new(kube)),
             Observation::Count { target, count, at } => {
                 self.counts.insert(target, (count, at));
             }
@@ -86,6 +88,7 @@ impl Latest {
                 samples.kept.extend(found.iter().map(|s| (key.clone(), *s)));
                 samples.older.push((key, found));
             }
+            Observation::Run { source, run, points } => self.runs.past(&source, &run, &points),
             Observation::Health(status) => {
                 self.sources.insert((status.kind, status.name.clone()), status);
             }

@@ -15,11 +15,13 @@ mod charts;
 mod confirmed;
 mod discover;
 mod latest;
+mod objects;
 mod pass;
 mod persist;
 mod rates;
 mod role;
 mod run;
+mod runs;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -419,7 +419,7 @@ impl Engine {
     fn finish_pass(&mut self, passed: Passed) {
         self.clusters = passed.latest.clusters.values().cloned().collect();
         self.ml = passed.latest.ml.values().cloned().collect();
-        self.kube.clone_from(&passed.latest.kube);
+        self.kube = passed.latest.kube.as_ref().map(|k| k.state.clone());
         self.views = passed.views.into();
         self.pipelines = passed.memory.pipelines();
         self.waiting = passed.memory.waiting();

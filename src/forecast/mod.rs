@@ -8,6 +8,7 @@ mod backtest;
 mod change;
 mod conformal;
 mod ets;
+mod loss;
 mod members;
 mod memo;
 mod mstl;
@@ -19,6 +20,7 @@ mod sparse;
 mod window;
 
 pub use backtest::{Backtest, Coverage, HorizonScore, backtest};
+pub use loss::loss_curve;
 
 use crate::model::{Covered, Forecast, Grid, Quantiles, Time};
 use change::Change;

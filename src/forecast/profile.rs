@@ -49,6 +49,9 @@ const LEFT: [(f64, f64, f64); 3] = [(0.35, 0.2, 180.0), (0.35, 0.5, 420.0), (0.3
 /// Quantiles, among the heights of higher ones, of what each of these rises to.
 const RISES: [f64; 3] = [0.3, 0.6, 0.85];
 
+/// Seconds of history without which there is no shape.
+pub const LEAST: f64 = DAYS.0 * 86_400.0;
+
 /// The shape of a day and what is known of departures from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {

@@ -58,7 +58,7 @@ impl Fold {
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
-    /// Samples of all series together (16 bytes each); shared out evenly, at least [`Bounds::FEWEST`] a series.
+    /// Samples of all series together (8 bytes each); shared out evenly, at least [`Bounds::FEWEST`] a series.
     pub samples: usize,
     /// Seconds that the oldest sample may be old.
     pub span: f64,
@@ -74,7 +74,7 @@ impl Bounds {
 }
 
 impl Default for Bounds {
-    /// 3 million samples (48 MB) over 8 days: a week and a day, so that a weekly pattern is seen once in full.
+    /// 3 million samples (24 MB) over 8 days: a week and a day, so that a weekly pattern is seen once in full.
     fn default() -> Self {
         Self { samples: 3_000_000, span: 8.0 * 86_400.0 }
     }
@@ -106,7 +106,7 @@ impl History {
     }
 
     /// Adds one sample wherever its time belongs; one at the same instant is replaced. Returns whether it was kept:
-    /// a value that is not finite never is.
+    /// a value that is not finite never is, nor what lies 49 days ahead of all else (a clock that jumped).
     pub fn record(&mut self, key: &SignalKey, sample: Sample) -> bool {
         if !sample.value.is_finite() {
             return false;
@@ -115,11 +115,10 @@ impl History {
             self.series.insert(key.clone(), Series::default());
         }
         let limit = self.limit(key.role);
-        if let Some(series) = self.series.get_mut(key) {
-            series.insert(sample);
-            series.fit(limit, key.role);
-        }
-        true
+        let Some(series) = self.series.get_mut(key) else { return false };
+        let kept = series.insert(sample);
+        series.fit(limit, key.role);
+        kept
     }
 
     /// Adds older samples, in any order, without replacing what was seen since: at an instant that is known already,

@@ -19,57 +19,112 @@ const NEIGHBOURS: usize = 4;
 /// A hole this many times the usual distance is a gap.
 const GAP: f64 = 1.5;
 
-/// Samples with strictly increasing instants.
+/// A sample as it is kept, half as large: milliseconds after the series' base, and the value in seven digits.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    after: u32,
+    value: f32,
+}
+
+/// Samples with strictly increasing instants, none more than 49 days after the first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Series(VecDeque<Sample>);
+pub(super) struct Series {
+    base: Time,
+    kept: VecDeque<Kept>,
+}
 
 impl Series {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.kept.len()
     }
 
     pub(super) fn latest(&self) -> Option<Sample> {
-        self.0.back().copied()
+        self.kept.back().map(|k| self.sample(*k))
     }
 
     pub(super) fn oldest(&self) -> Option<Time> {
-        self.0.front().map(|s| s.at)
+        self.kept.front().map(|k| self.instant(*k))
     }
 
-    /// Puts a sample where it belongs; nearly always that is the end.
-    pub(super) fn insert(&mut self, sample: Sample) {
-        if self.latest().is_none_or(|last| last.at < sample.at) {
-            self.0.push_back(sample);
-            return;
+    fn instant(&self, kept: Kept) -> Time {
+        Time::from_millis(self.base.millis() + i64::from(kept.after))
+    }
+
+    fn sample(&self, kept: Kept) -> Sample {
+        Sample { at: self.instant(kept), value: f64::from(kept.value) }
+    }
+
+    /// The sample at a place that there is.
+    fn get(&self, i: usize) -> Sample {
+        self.sample(self.kept[i])
+    }
+
+    fn samples(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = Sample> + '_ {
+        self.kept.range(places).map(move |k| self.sample(*k))
+    }
+
+    /// The place of the first sample at an instant or later.
+    fn place(&self, at: Time) -> usize {
+        self.kept.partition_point(|k| self.instant(*k) < at)
+    }
+
+    /// As it is kept; `None`: too far after the base, or too large a value.
+    fn pack(&self, sample: Sample) -> Option<Kept> {
+        let after = sample.at.millis().checked_sub(self.base.millis())?;
+        let kept = Kept { after: u32::try_from(after).ok()?, value: sample.value as f32 };
+        kept.value.is_finite().then_some(kept)
+    }
+
+    /// Puts a sample where it belongs; nearly always that is the end. Returns whether it was kept.
+    pub(super) fn insert(&mut self, sample: Sample) -> bool {
+        if self.kept.is_empty() {
+            self.base = sample.at;
+        } else if sample.at < self.base {
+            self.merge(std::iter::once(sample));
+            return self.base == sample.at;
         }
-        match self.0.binary_search_by_key(&sample.at, |s| s.at) {
-            Ok(i) => self.0[i] = sample,
-            Err(i) => self.0.insert(i, sample),
+        let Some(kept) = self.pack(sample) else { return false };
+        if self.kept.back().is_none_or(|last| last.after < kept.after) {
+            self.kept.push_back(kept);
+            return true;
         }
+        match self.kept.binary_search_by_key(&kept.after, |k| k.after) {
+            Ok(i) => self.kept[i] = kept,
+            Err(i) => self.kept.insert(i, kept),
+        }
+        true
     }
 
     /// Adds many samples in any order; an instant that is known keeps its value.
     pub(super) fn merge(&mut self, samples: impl Iterator<Item = Sample>) {
-        let mut all: Vec<Sample> = self.0.drain(..).chain(samples).collect();
+        let mut all: Vec<Sample> = self.samples(0..self.len()).chain(samples).collect();
         all.sort_by_key(|s| s.at); // stable: of equal instants the known one stays first
         all.dedup_by_key(|s| s.at);
-        self.0 = all.into();
+        self.fill_with(&all);
+    }
+
+    fn fill_with(&mut self, all: &[Sample]) {
+        self.base = all.first().map_or(self.base, |s| s.at);
+        self.kept.clear();
+        for sample in all {
+            self.kept.extend(self.pack(*sample));
+        }
     }
 
     /// Keeps `[from, to]` only.
     pub(super) fn keep(&mut self, from: Time, to: Time) {
-        while self.0.front().is_some_and(|s| s.at < from) {
-            self.0.pop_front();
-        }
-        while self.0.back().is_some_and(|s| s.at > to) {
-            self.0.pop_back();
+        self.kept.truncate(self.kept.partition_point(|k| self.instant(*k) <= to));
+        self.kept.drain(..self.place(from));
+        // Long before the distance from the base does not fit any more.
+        if self.kept.front().is_some_and(|k| k.after > u32::MAX / 2) {
+            let all: Vec<Sample> = self.samples(0..self.len()).collect();
+            self.fill_with(&all);
         }
     }
 
     /// Samples from an instant on.
     pub(super) fn since(&self, from: Time) -> Vec<Sample> {
-        let first = self.0.partition_point(|s| s.at < from);
-        self.0.range(first..).copied().collect()
+        self.samples(self.place(from)..self.len()).collect()
     }
 
     /// Brings the length down to three quarters of `limit` once it is exceeded (so that the work is done rarely):
@@ -85,39 +140,39 @@ impl Series {
                 return;
             }
         }
-        self.0.drain(..self.len().saturating_sub(target));
+        self.kept.drain(..self.len().saturating_sub(target));
     }
 
     /// Folds samples into the buckets that their age asks for.
     fn thin(&mut self, role: Role, scale: f64) {
         let (fold, ladder) = (Fold::of(role), if role == Role::Demand { &LADDER_OF_DEMAND } else { &LADDER });
-        let Some(now) = self.0.get(self.len().saturating_sub(FROM_END)).map(|s| s.at) else { return };
+        let Some(now) = self.kept.get(self.len().saturating_sub(FROM_END)).map(|k| self.instant(*k)) else { return };
         let bucket = |at: Time| {
             let age = now.since(at);
             let rung = ladder.iter().rev().find(|(from, _)| from * scale <= age);
             rung.map_or((at, 0.0), |(_, width)| (at.floor_to(*width), *width))
         };
-        let all: Vec<Sample> = self.0.drain(..).collect();
-        for chunk in all.chunk_by(|a, b| bucket(a.at) == bucket(b.at)) {
-            if let Some(value) = fold.values(chunk.iter().map(|s| s.value)) {
-                let first = chunk[0].at;
-                let mean = chunk.iter().map(|s| s.at.since(first)).sum::<f64>() / chunk.len() as f64;
-                self.0.push_back(Sample { at: first.plus(mean), value });
-            }
-        }
+        let all: Vec<Sample> = self.samples(0..self.len()).collect();
+        let one = |chunk: &[Sample]| {
+            let value = fold.values(chunk.iter().map(|s| s.value))?;
+            let first = chunk[0].at;
+            let mean = chunk.iter().map(|s| s.at.since(first)).sum::<f64>() / chunk.len() as f64;
+            Some(Sample { at: first.plus(mean), value })
+        };
+        let thinned: Vec<Sample> = all.chunk_by(|a, b| bucket(a.at) == bucket(b.at)).filter_map(one).collect();
+        self.fill_with(&thinned);
     }
 
     /// Writes the samples before `to` into an empty grid. See [`super::History::grid`] for the rules.
     pub(super) fn fill(&self, grid: &mut Grid, to: Time, fold: Fold) {
-        let first = self.0.partition_point(|s| s.at < grid.start);
-        let last = self.0.partition_point(|s| s.at < to.min(grid.end()));
+        let (first, last) = (self.place(grid.start), self.place(to.min(grid.end())));
         let index = |at: Time| (at.since(grid.start) / grid.step).floor() as usize;
         let mut i = first;
         while i < last {
-            let slot = index(self.0[i].at);
-            let end = (i..last).find(|j| index(self.0[*j].at) != slot).unwrap_or(last);
+            let slot = index(self.get(i).at);
+            let end = (i..last).find(|j| index(self.get(*j).at) != slot).unwrap_or(last);
             if let Some(value) = grid.values.get_mut(slot) {
-                *value = fold.values(self.0.range(i..end).map(|s| s.value));
+                *value = fold.values(self.samples(i..end).map(|s| s.value));
             }
             i = end;
         }
@@ -129,7 +184,7 @@ impl Series {
 
     /// Fills the buckets between sample `i` and the next one, when samples are rarer than the grid there.
     fn bridge(&self, i: usize, grid: &mut Grid, fold: Fold) {
-        let (a, b) = (self.0[i], self.0[i + 1]);
+        let (a, b) = (self.get(i), self.get(i + 1));
         let distance = b.at.since(a.at);
         if distance <= grid.step || self.is_gap(i, distance) {
             return;
@@ -148,7 +203,7 @@ impl Series {
     /// Whether the hole after sample `i` is longer than 1.5 times the usual distance around it: the upper median of up
     /// to four distances on either side.
     fn is_gap(&self, i: usize, distance: f64) -> bool {
-        let near = |j: usize| self.0[j + 1].at.since(self.0[j].at);
+        let near = |j: usize| self.get(j + 1).at.since(self.get(j).at);
         let last = self.len() - 1;
         // Between two holes as long as this one nothing is missing: the common case, without sorting.
         if i > 0 && i + 1 < last && distance <= GAP * near(i - 1).min(near(i + 1)) {

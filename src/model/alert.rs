@@ -1,4 +1,4 @@
-//! What is wrong with a cluster, or is about to be: a sentence with its mend, never a bare number.
+//! What is wrong with a cluster or a training run, or is about to be: a sentence with its mend, never a bare number.
 
 use super::{Label, Severity, Time};
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub enum Subject {
         /// The partition's number.
         partition: i32,
     },
+    /// A training run.
+    Run(Label),
 }
 
 impl Subject {
@@ -44,6 +46,7 @@ impl std::fmt::Display for Subject {
             Self::Topic(name) => write!(f, "topic {name}"),
             Self::Group(name) => write!(f, "group {name}"),
             Self::GroupPartition { group, topic, partition } => write!(f, "{group} {topic}/{partition}"),
+            Self::Run(name) => write!(f, "run {name}"),
         }
     }
 }
@@ -61,7 +64,7 @@ pub enum Holdback {
     AnyChange,
 }
 
-/// One finding of one rule. Rules: `src/alert/`.
+/// One finding of one rule. Rules: `src/alert/`, and `src/engine/runs.rs` for training runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
     /// The rule's name, as in the documentation: `lost`, `retention`, `stuck`, …

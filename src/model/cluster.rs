@@ -185,7 +185,7 @@ pub struct Partition {
     /// The last stable offset, read more rarely than the end.
     pub stable: Option<Stable>,
     /// The oldest transaction that holds the last stable offset back, once it has stood still for a while.
-    pub transaction: Option<OpenTransaction>,
+    pub transaction: Option<Box<OpenTransaction>>,
     /// Bytes of its log at the leader, read every minute; `None`: not known.
     pub bytes: Option<u64>,
     /// Records per second arriving, over the last minutes.

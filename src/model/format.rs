@@ -47,6 +47,18 @@ pub fn si(value: f64) -> String {
     }
 }
 
+/// Bytes with binary prefixes: `812 B`, `1.5 GiB`.
+pub fn bytes(value: f64) -> String {
+    const PREFIXES: [&str; 7] = [" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"];
+    let mut rest = value;
+    let mut step = 0;
+    while rest.abs() >= 999.5 && step + 1 < PREFIXES.len() {
+        rest /= 1024.0;
+        step += 1;
+    }
+    format!("{}{}", si(rest), PREFIXES[step])
+}
+
 /// Seconds as a person says them: `250 ms`, `1.9 s`, `34 s`, `38 min`, `2h10`, `3 d`. What is not finite is `?`.
 ///
 /// ```

@@ -141,3 +141,80 @@ impl Grid {
         self.values[i].map(|v| (self.at(i), v))
     }
 }
+
+/// A [`Grid`] as it is kept of every signal: four bytes a value, seven digits. Screens make a grid of what they draw.
+///
+/// ```
+/// use highwater::model::{Grid, Time, Track};
+/// let grid = Grid { start: Time::from_secs(60.0), step: 30.0, values: vec![Some(1.5), None, Some(2.0)] };
+/// let track = Track::of(&grid);
+/// assert_eq!(track.grid(), grid);
+/// assert_eq!((track.first(), track.last()), (Some(grid.start), Some((Time::from_secs(120.0), 2.0))));
+/// assert_eq!(track.until(Time::from_secs(100.0)).grid().values, [Some(1.5), None]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Track {
+    /// Instant of the first value.
+    pub start: Time,
+    /// Seconds between values.
+    pub step: f64,
+    /// NaN is a gap.
+    values: Box<[f32]>,
+}
+
+impl Track {
+    /// Keeps a grid.
+    pub fn of(grid: &Grid) -> Self {
+        let values = grid.values.iter().map(|v| v.map_or(f32::NAN, |v| (v as f32).clamp(f32::MIN, f32::MAX))).collect();
+        Self { start: grid.start, step: grid.step, values }
+    }
+
+    /// The grid.
+    pub fn grid(&self) -> Grid {
+        let value = |v: &f32| (!v.is_nan()).then(|| f64::from(*v));
+        Grid { start: self.start, step: self.step, values: self.values.iter().map(value).collect() }
+    }
+
+    /// How many values there are, gaps included.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    fn at(&self, i: usize) -> Time {
+        self.start.plus(i as f64 * self.step)
+    }
+
+    /// Instant just after the last value.
+    pub fn end(&self) -> Time {
+        self.at(self.len())
+    }
+
+    /// Instant of the first value that is no gap.
+    pub fn first(&self) -> Option<Time> {
+        self.values.iter().position(|v| !v.is_nan()).map(|i| self.at(i))
+    }
+
+    /// The newest value that is no gap, with its instant.
+    pub fn last(&self) -> Option<(Time, f64)> {
+        let i = self.values.iter().rposition(|v| !v.is_nan())?;
+        Some((self.at(i), f64::from(*self.values.get(i)?)))
+    }
+
+    /// What was known at an instant.
+    #[must_use]
+    pub fn until(&self, t: Time) -> Self {
+        let keep = (t.since(self.start) / self.step.max(1e-3)).ceil().max(0.0) as usize;
+        Self { values: self.values.iter().take(keep).copied().collect(), ..*self }
+    }
+}
+
+impl Serialize for Track {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.grid().serialize(s)
+    }
+}

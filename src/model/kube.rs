@@ -1,6 +1,6 @@
 //! What was read from the Kubernetes API.
 
-use super::{Hpa, Label, ScaledObject, Target, Time};
+use super::{Hpa, Label, Requests, ScaledObject, Target, Time, Vpa};
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -17,6 +17,8 @@ pub struct KubeState {
     pub hpas: Vec<Hpa>,
     /// KEDA ScaledObjects.
     pub scaled_objects: Vec<ScaledObject>,
+    /// VerticalPodAutoscalers; empty too where there is no such kind or they may not be read.
+    pub vpas: Vec<Vpa>,
     /// Running pods; empty too where they may not be read.
     pub pods: Vec<KubePod>,
     /// Whether the Jobs of templates are followed everywhere: one that has no Job then has the count 0.
@@ -48,6 +50,8 @@ pub struct KubeWorkload {
     pub last_writer: Option<Label>,
     /// Argo CD or Flux labels found: a GitOps tool may put the count back.
     pub gitops: Option<Label>,
+    /// What the containers of the pod template ask for, in its order.
+    pub requests: Vec<Requests>,
     /// What its pods are told by environment and arguments.
     #[serde(skip)]
     pub mentions: Arc<Mentions>,

@@ -1,7 +1,8 @@
 //! What was read from Prometheus by the metric packs: GPUs, inference services, queues, brokers' own metrics.
 
-use super::{Label, Reading, Time};
+use super::{Alert, Grid, Label, Reading, Time};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// The ML side and the brokers' metrics as known after one refresh of one Prometheus.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -114,8 +115,48 @@ pub struct Training {
     pub total_steps: Option<Reading>,
     /// Loss.
     pub loss: Option<Reading>,
+    /// Tokens per second.
+    pub token_rate: Option<Reading>,
     /// Seconds until done at the present pace.
     pub eta: Option<Reading>,
+    /// What it did so far says.
+    pub course: Course,
+}
+
+/// What is said by the course of a training run, as far as it was seen.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Course {
+    /// Steps per second of late; `None`: it stands, or was not seen for long enough.
+    pub pace: Option<Reading>,
+    /// Its loss over time.
+    #[serde(skip)]
+    pub curve: Arc<Grid>,
+    /// Where its loss is going; `None`: it has no loss, or no step.
+    pub fit: Option<Result<LossFit, Label>>,
+    /// What is wrong with it.
+    pub alerts: Vec<Alert>,
+}
+
+/// The loss of a training run by its steps, fitted: `floor + left × (s / step)^-exponent`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LossFit {
+    /// What it tends to.
+    pub floor: f64,
+    /// How far above that it is at `step`.
+    pub left: f64,
+    /// How fast it falls.
+    pub exponent: f64,
+    /// The newest step that it was fitted to.
+    pub step: f64,
+    /// By how much the same fit, made without the last quarter of the points, would have missed those, on average.
+    pub missed: Option<f64>,
+}
+
+impl LossFit {
+    /// The loss at a step.
+    pub fn at(&self, step: f64) -> f64 {
+        self.floor + self.left * (step / self.step).powf(-self.exponent)
+    }
 }
 
 /// One broker's own metrics; joined to [`super::Broker`] by `broker` label, else host, else shown apart.

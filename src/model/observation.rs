@@ -43,6 +43,15 @@ pub enum Observation {
         /// Samples, oldest first.
         samples: Vec<Sample>,
     },
+    /// What a training run did before it was first looked at.
+    Run {
+        /// The Prometheus.
+        source: Label,
+        /// The run.
+        run: Label,
+        /// Instants with its step and, where it is known, its loss, oldest first.
+        points: Vec<(Time, f64, Option<f64>)>,
+    },
     /// A source's health changed or was confirmed.
     Health(SourceStatus),
 }

@@ -1,8 +1,8 @@
 //! Everything a screen needs, immutable: the engine publishes one per refresh, the views only read it.
 
 use super::{
-    Action, Advice, Alert, DayPlan, Grid, KafkaCluster, KubeState, Label, MlState, Pipeline, Prepared, Reading, Role,
-    SourceStatus, Time, Workload, WorkloadState, Workloads,
+    Action, Advice, Alert, DayPlan, KafkaCluster, KubeState, Label, MlState, Pipeline, Prepared, Reading, Role,
+    SourceStatus, Time, Track, Workload, WorkloadState, Workloads,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct SignalView {
     /// The value now; `None`: missing.
     pub now: Option<Reading>,
     /// History on a regular grid, for chart and sparkline; gaps stay gaps.
-    pub track: Arc<Grid>,
+    pub track: Arc<Track>,
 }
 
 /// One row of the overview and the page behind it.

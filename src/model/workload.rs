@@ -1,6 +1,6 @@
 //! Something with replicas: what it is, what it must keep, what it is allowed to do.
 
-use super::{Alert, Found, Hpa, Label, Role, ScaledObject, Target, Time};
+use super::{Alert, Found, Hpa, Label, Role, ScaledObject, Target, Time, Vertical};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -278,6 +278,8 @@ pub struct WorkloadState {
     pub hpa: Option<Hpa>,
     /// The ScaledObject on the target.
     pub scaled_object: Option<ScaledObject>,
+    /// The VPA on the target.
+    pub vertical: Option<Box<Vertical>>,
     /// Sentences about this workload ("committed offset beyond the end on 2 partitions: topic made again?").
     pub notices: Vec<Label>,
     /// What was found about its consumer group.
@@ -306,6 +308,7 @@ impl WorkloadState {
             last_change: None,
             hpa: None,
             scaled_object: None,
+            vertical: None,
             notices: Vec::new(),
             alerts: Vec::new(),
         }

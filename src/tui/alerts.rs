@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::{
     Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, Reading, Severity, SourceStatus,
-    Subject, Time, WorkloadView,
+    Subject, Time, Training, WorkloadView,
 };
 use std::borrow::Cow;
 
@@ -46,6 +46,8 @@ enum Of<'a> {
     /// What the cluster's reader has to say, and which of those it is.
     Reader(&'a KafkaCluster, &'a Label, i32),
     Gpu(&'a Label, &'a Gpu, &'a Reading),
+    /// What the course of a training run of a source shows.
+    Run(&'a Label, &'a Training, &'a Alert),
     State(&'a WorkloadView),
     Notice(&'a WorkloadView, &'a Label, i32),
 }
@@ -104,6 +106,9 @@ pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
             add(Severity::Act, Of::Gpu(source, gpu, xid));
         }
     }
+    for (source, run) in picture.ml.iter().flat_map(|m| m.trainings.iter().map(move |t| (&m.source, t))) {
+        run.course.alerts.iter().for_each(|alert| add(alert.severity, Of::Run(source, run, alert)));
+    }
     for view in picture.workloads.iter().filter(|w| w.snoozed.is_none_or(|t| t <= picture.at)) {
         let notices = &view.state.notices;
         if matches!(view.severity, Severity::Act | Severity::Unknown)
@@ -131,6 +136,7 @@ impl<'a> Spot<'a> {
             }
             Of::Reader(cluster, _, i) => Id::new(["cluster", cluster.name.as_str()]).numbered(i),
             Of::Gpu(source, gpu, _) => Id::new(["gpu", source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]),
+            Of::Run(source, run, alert) => Id::new(["training", source.as_str(), run.name.as_str(), alert.rule]),
             Of::State(view) => Id::new(["workload", view.workload.name.as_str(), "state"]),
             Of::Notice(view, _, i) => Id::new(["workload", view.workload.name.as_str()]).numbered(i),
         }
@@ -143,6 +149,7 @@ impl<'a> Spot<'a> {
             Of::Ledger => "ledger".into(),
             Of::Action(action) => action.workload.as_str().into(),
             Of::Rule(_, alert) if alert.subject != Subject::Cluster => alert.subject.to_string().into(),
+            Of::Run(_, _, alert) => alert.subject.to_string().into(),
             Of::Rule(cluster, _) | Of::Reader(cluster, ..) => format!("kafka {}", cluster.name).into(),
             Of::Gpu(_, gpu, _) => format!("{} GPU {}", gpu.host, gpu.gpu).into(),
             Of::State(view) | Of::Notice(view, ..) => view.workload.name.as_str().into(),
@@ -161,6 +168,7 @@ impl<'a> Spot<'a> {
                     Subject::Cluster => Place::Here,
                     Subject::Broker(broker) => row(View::Kafka, Pane::Brokers, Id::new([name]).numbered(*broker)),
                     Subject::Topic(topic) => row(View::Kafka, Pane::Topics, Id::new([name, topic.as_str()])),
+                    Subject::Run(_) => Place::Here,
                     Subject::Group(group) | Subject::GroupPartition { group, .. } => {
                         row(View::Kafka, Pane::Groups, Id::new([name, group.as_str()]))
                     }
@@ -169,6 +177,7 @@ impl<'a> Spot<'a> {
             Of::Gpu(source, gpu, _) => {
                 row(View::Ml, Pane::Gpus, Id::new([source.as_str(), gpu.host.as_str(), gpu.gpu.as_str()]))
             }
+            Of::Run(source, run, _) => row(View::Ml, Pane::Trainings, Id::new([source.as_str(), run.name.as_str()])),
             Of::State(view) | Of::Notice(view, ..) => Place::Workload(view.workload.name.clone()),
         }
     }
@@ -200,7 +209,7 @@ impl<'a> Spot<'a> {
                 let evidence = action.evidence.to_string();
                 Trouble { evidence, since: Some(action.updated), ..plain(text, mend.into()) }
             }
-            Of::Rule(_, alert) => Trouble {
+            Of::Rule(_, alert) | Of::Run(_, _, alert) => Trouble {
                 text: alert.sentence.to_string(),
                 mend: alert.mend.to_string(),
                 evidence: alert.evidence.to_string(),

@@ -141,7 +141,7 @@ fn entrants(game: &Game, rate: f64) -> Vec<(String, Entrant)> {
 /// The samples of the chart.
 fn demand(view: &WorkloadView) -> Vec<Sample> {
     let Some(signal) = view.signal(Role::Demand) else { return Vec::new() };
-    let track = &signal.track;
+    let track = signal.track.grid();
     let known = track.values.iter().enumerate().filter_map(|(i, v)| Some(Sample { at: track.at(i), value: (*v)? }));
     known.collect()
 }

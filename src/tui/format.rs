@@ -1,18 +1,8 @@
 //! Numbers for people, where [`crate::model::si`] and [`crate::model::duration`] are not enough. Never a bare NaN.
 
-use crate::model::{Severity, Time, Zone, si};
+pub use crate::model::bytes;
 
-/// Bytes with binary prefixes: `812 B`, `1.5 GiB`.
-pub fn bytes(value: f64) -> String {
-    const PREFIXES: [&str; 7] = [" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"];
-    let mut rest = value;
-    let mut step = 0;
-    while rest.abs() >= 999.5 && step + 1 < PREFIXES.len() {
-        rest /= 1024.0;
-        step += 1;
-    }
-    format!("{}{}", si(rest), PREFIXES[step])
-}
+use crate::model::{Severity, Time, Zone, si};
 
 /// A rate per second: `12.4k/s`.
 pub fn rate(value: f64) -> String {

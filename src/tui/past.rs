@@ -4,13 +4,16 @@
 //! A picture's tracks are most of its weight and the newest picture has them all, so that kept pictures have none: they
 //! are cut out of the newest one. Before the first kept picture only what was measured can be shown, and that is said.
 
-use crate::model::{Advice, Grid, Picture, Reading, Time, WorkloadState, WorkloadView};
+use crate::model::{Advice, Picture, Reading, Time, WorkloadState, WorkloadView};
 use std::{collections::VecDeque, sync::Arc};
 
 /// Seconds between two kept pictures.
 const EVERY: f64 = 60.0;
-/// Workloads of all kept pictures together; each weighs some 8 kB.
-const WEIGHT: usize = 4_000;
+/// Bytes that all kept pictures weigh together, about, and how many there must be room for: fewer are no past.
+const WEIGHT: usize = 32_000_000;
+const FEWEST: usize = 4;
+/// What a workload weighs, a partition of a topic, and one as a group reads it (measured at 2,000 groups).
+const WEIGHTS: (usize, usize, usize) = (6_000, 330, 190);
 /// A kept picture is shown for an instant that is at most so much later, seconds.
 const NEAR: f64 = 1.5 * EVERY;
 
@@ -27,8 +30,11 @@ impl Past {
         if self.kept.back().is_some_and(|last| (0.0..EVERY).contains(&picture.at.since(last.at))) {
             return;
         }
-        let weight = |p: &Picture| p.workloads.len().max(1);
-        self.weight += weight(picture);
+        let new = weight(picture);
+        if new * FEWEST > WEIGHT {
+            return; // what was measured is known all the same
+        }
+        self.weight += new;
         self.kept.push_back(Arc::new(Picture {
             workloads: picture.workloads.iter().map(|w| Arc::new(without_tracks(w))).collect(),
             prepared: None,
@@ -92,6 +98,12 @@ impl Past {
     }
 }
 
+fn weight(picture: &Picture) -> usize {
+    let topics = picture.clusters.iter().flat_map(|c| &c.topics).map(|t| t.partitions.len()).sum::<usize>();
+    let groups = picture.clusters.iter().flat_map(|c| &c.groups).map(|g| g.partitions.len()).sum::<usize>();
+    picture.workloads.len() * WEIGHTS.0 + topics * WEIGHTS.1 + groups * WEIGHTS.2
+}
+
 fn without_tracks(view: &WorkloadView) -> WorkloadView {
     let mut view = view.clone();
     for signal in &mut view.signals {
@@ -104,16 +116,10 @@ fn without_tracks(view: &WorkloadView) -> WorkloadView {
 fn with_tracks(view: &WorkloadView, source: Option<&WorkloadView>, until: Time) -> WorkloadView {
     let mut view = view.clone();
     for signal in &mut view.signals {
-        let track = source.and_then(|s| s.signal(signal.role)).map(|s| cut(&s.track, until));
+        let track = source.and_then(|s| s.signal(signal.role)).map(|s| s.track.until(until));
         signal.track = Arc::new(track.unwrap_or_default());
     }
     view
-}
-
-/// A track without what came after an instant.
-fn cut(track: &Grid, until: Time) -> Grid {
-    let keep = (until.since(track.start) / track.step.max(1e-3)).ceil().max(0.0) as usize;
-    Grid { values: track.values.iter().take(keep).copied().collect(), ..*track }
 }
 
 #[cfg(test)]
@@ -134,7 +140,7 @@ mod tests {
         past.keep(&live);
         let then = past.at(first.at.plus(45.0), &live);
         assert_eq!((then.at, &then.workloads[0].headline), (first.at, &first.workloads[0].headline));
-        let track = &then.workloads[0].signal(Role::Demand).unwrap().track;
+        let track = then.workloads[0].signal(Role::Demand).unwrap().track.grid();
         assert!(track.end() <= first.at.plus(track.step) && track.last().is_some(), "{:?}", track.end());
         assert_eq!(past.at(live.at, &live).workloads[0].headline, "another");
     }
@@ -160,7 +166,11 @@ mod tests {
             past.keep(&picture);
             picture.at = picture.at.plus(60.0);
         }
-        assert_eq!(past.kept.len(), WEIGHT / 500);
-        assert!(past.kept.iter().all(|p| p.workloads[0].signals[0].track.values.is_empty()));
+        let kept = past.kept.len();
+        assert!((FEWEST..30).contains(&kept) && past.kept.iter().map(|p| weight(p)).sum::<usize>() <= WEIGHT, "{kept}");
+        assert!(past.kept.iter().all(|p| p.workloads[0].signals[0].track.is_empty()));
+        let mut past = Past::default();
+        past.keep(&fixture::platform(2_000, 40_000));
+        assert!(past.kept.is_empty(), "so large a picture is not kept at all");
     }
 }

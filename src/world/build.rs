@@ -3,12 +3,15 @@
 use super::{
     autoscalers::{Metric, Sync},
     hardware::{Broker, Gpu},
-    objects::{Deployment, Meta, Object, Part},
+    objects::{CONTAINER, Deployment, Meta, Object, Part},
     scenario::SCENARIOS,
     state::{Event, GroupState, Service, State, TopicState},
 };
 use crate::{
-    model::{Hpa, HpaMetric, KafkaTrigger, Label, MetricSource, MetricTarget, Quantity, ScaledObject, Time},
+    model::{
+        Hpa, HpaMetric, KafkaTrigger, Label, MetricSource, MetricTarget, Quantity, ScaledObject, Time, Vpa,
+        VpaContainer, VpaMode, VpaRange,
+    },
     policy::{hpa::Autoscaler, keda},
     simulate::{
         Random,
@@ -44,6 +47,7 @@ pub(super) fn build(name: &str, seed: u64, start: Time, changes: watch::Sender<u
     builder.machines();
     parts(&mut builder);
     builder.deployment("ml", "trainer", quota, Part::Training);
+    builder.vpa("payments", "fraud-scorer");
     let mut state = builder.state;
     state.events.make_contiguous().sort_by(|a, b| a.0.total_cmp(&b.0));
     state.advance_to(start);
@@ -220,6 +224,29 @@ impl Builder {
         };
         let meta = self.meta(BTreeMap::new());
         self.state.scaled_objects.push(Object { meta, value });
+    }
+
+    /// A VPA that only recommends, on the deployment of the same name: what its pods ask for is within its bounds.
+    fn vpa(&mut self, namespace: &str, name: &str) {
+        let range = |lower, target, upper| {
+            Some(VpaRange { target, lower: Some(lower), upper: Some(upper), uncapped: Some(target) })
+        };
+        let gib = |n: f64| n * 1_073_741_824.0;
+        let value = Vpa {
+            namespace: Label::new(namespace),
+            name: Label::new(name),
+            target_kind: Label::new("Deployment"),
+            target_name: Label::new(name),
+            mode: VpaMode::Off,
+            containers: vec![VpaContainer {
+                name: Label::new(CONTAINER),
+                cpu: range(0.41, 0.63, 1.1),
+                memory: range(gib(0.75), gib(1.25), gib(2.0)),
+            }],
+            trouble: None,
+        };
+        let meta = self.meta(BTreeMap::new());
+        self.state.vpas.push(Object { meta, value });
     }
 
     fn deployment(&mut self, namespace: &str, name: &str, count: u32, part: Part) {

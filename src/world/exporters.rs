@@ -276,6 +276,9 @@ fn kueue(state: &State, out: &mut Scrapes) {
     out.put("kueue_cluster_queue_resource_usage", [0, 0], f64::from(batch.used()), || with(gpus())());
 }
 
+/// Tokens of one training step.
+const TOKENS: f64 = 8_192.0;
+
 fn training(state: &State, out: &mut Scrapes) {
     for job in state.batch.running() {
         let labels = || vec![("run", run(job.serial)), ("job", text("training"))];
@@ -283,6 +286,7 @@ fn training(state: &State, out: &mut Scrapes) {
         out.put("training_step", key, job.step.floor(), labels);
         out.put("training_total_steps", key, job.steps, labels);
         out.put("training_loss", key, job.loss(), labels);
+        out.put("training_tokens_total", key, (job.step * TOKENS).floor(), labels);
     }
 }
 

@@ -37,7 +37,7 @@ mod scenario;
 mod series;
 mod state;
 
-pub use objects::{Deployment, Meta, Object, ScaleError};
+pub use objects::{CONTAINER, Deployment, Meta, Object, ScaleError};
 pub use past::Past;
 pub use series::{Scrapes, Series};
 pub use state::State;

@@ -1,8 +1,11 @@
 //! The world's Kubernetes objects: deployments and their autoscalers, with versions and the one way to change a count.
 
 use super::State;
-use crate::model::{Hpa, ScaledObject, Time};
+use crate::model::{Hpa, ScaledObject, Time, Vpa};
 use std::collections::BTreeMap;
+
+/// Name of the one container of every pod.
+pub const CONTAINER: &str = "main";
 
 /// What the API server keeps about every object.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +105,11 @@ impl State {
     /// Every ScaledObject.
     pub fn scaled_objects(&self) -> &[Object<ScaledObject>] {
         &self.scaled_objects
+    }
+
+    /// Every VerticalPodAutoscaler.
+    pub fn vpas(&self) -> &[Object<Vpa>] {
+        &self.vpas
     }
 
     /// The newest `resourceVersion`.

@@ -7,7 +7,7 @@ use super::{
     series::{STEP as SCRAPE, Scrapes},
 };
 use crate::{
-    model::{Hpa, ScaledObject, Time},
+    model::{Hpa, ScaledObject, Time, Vpa},
     simulate::{Random, STEP, batch::Batch, demand::Demand, fleet::Fleet, group::Group, topic::Topic},
 };
 use std::collections::VecDeque;
@@ -93,6 +93,7 @@ pub struct State {
     pub(super) deployments: Vec<Deployment>,
     pub(super) hpas: Vec<Object<Hpa>>,
     pub(super) scaled_objects: Vec<Object<ScaledObject>>,
+    pub(super) vpas: Vec<Object<Vpa>>,
     pub(super) syncs: Vec<Sync>,
     pub(super) version: u64,
     pub(super) changes: watch::Sender<u64>,
@@ -120,6 +121,7 @@ impl State {
             deployments: Vec::new(),
             hpas: Vec::new(),
             scaled_objects: Vec::new(),
+            vpas: Vec::new(),
             syncs: Vec::new(),
             version: 1,
             changes,

@@ -59,6 +59,7 @@ impl Subject {
         space.hpa("held", 2, 8).await;
         space.scaled_object("scaled", 2, 8).await;
         space.kedas_hpa("scaled", 2, 8).await;
+        space.vpa("free").await;
         let target = |name: &str| format!("deploy/{}/{name}", space.name).parse().unwrap();
         Some(Self {
             settings: space.server.settings("alice", &[&space.name]),
@@ -172,6 +173,12 @@ async fn the_source_sees_what_there_is_and_what_changes(subject: Subject) {
     assert!(first.hpas.iter().any(|h| h.target_name == name(&subject.under_hpa) && !h.metrics.is_empty()));
     let scaled = first.scaled_objects.iter().find(|s| s.target_name == name(&subject.under_keda)).unwrap();
     assert_eq!(scaled.kafka().count(), 1);
+    let vpas = |s: &KubeState| s.vpas.iter().any(|v| v.target_name == name(&subject.free)); // nobody waits for them
+    let advised = if vpas(&first) { first.clone() } else { state_where(&mut inbox, vpas).await };
+    let vpa = advised.vpas.iter().find(|v| v.target_name == name(&subject.free)).unwrap();
+    assert_eq!((vpa.mode.name(), vpa.target_kind.as_str()), ("Off", "Deployment"));
+    let cpu = vpa.containers[0].cpu.unwrap();
+    assert!(cpu.lower.unwrap() < cpu.target && cpu.target < cpu.upper.unwrap(), "{vpa}");
     assert!(health_where(&mut inbox, Health::Ok).await.contains("deployments"));
 
     let to = seen.desired + 1;

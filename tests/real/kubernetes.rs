@@ -109,6 +109,7 @@ impl Kubernetes {
             ("kafka.strimzi.io", "v1beta2", "KafkaNodePool", "kafkanodepools"),
             ("kafka.strimzi.io", "v1beta2", "KafkaConnect", "kafkaconnects"),
             ("leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets"),
+            ("autoscaling.k8s.io", "v1", "VerticalPodAutoscaler", "verticalpodautoscalers"),
         ];
         create(&admin, None, scaled_objects()).await;
         for (group, version, kind, plural) in kinds {
@@ -118,6 +119,7 @@ impl Kubernetes {
             {"apiGroups": ["apps"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["keda.sh"], "resources": ["scaledobjects"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": ["autoscaling.k8s.io"], "resources": ["verticalpodautoscalers"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
         ]);
@@ -333,6 +335,22 @@ impl Namespace {
         .await
     }
 
+    /// A VPA of the deployment of the same name that only recommends, as its recommender would leave it.
+    pub async fn vpa(&self, name: &str) -> DynamicObject {
+        self.create(json!({
+            "apiVersion": "autoscaling.k8s.io/v1", "kind": "VerticalPodAutoscaler", "metadata": {"name": name},
+            "spec": {
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+                "updatePolicy": {"updateMode": "Off"},
+            },
+            "status": {"recommendation": {"containerRecommendations": [{
+                "containerName": "main", "target": {"cpu": "630m", "memory": "1342177280"},
+                "lowerBound": {"cpu": "410m", "memory": "768Mi"}, "upperBound": {"cpu": "1100m", "memory": "2Gi"},
+            }]}},
+        }))
+        .await
+    }
+
     pub async fn delete(&self, api_version: &str, kind: &str, name: &str) {
         let api = api(&self.admin, Some(&self.name), api_version, kind);
         let _ = api.delete(name, &DeleteParams::background()).await.unwrap(); // object or status: it is going
@@ -415,7 +433,9 @@ fn custom(group: &str, version: &str, kind: &str, plural: &str) -> Value {
         "properties": {"replicas": {"type": "integer"}}});
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
+        // Groups under k8s.io are kept for kinds that Kubernetes' people have looked at; this one stands for such a kind.
+        "metadata": {"name": format!("{plural}.{group}"),
+            "annotations": {"api-approved.kubernetes.io": "unapproved, a stand-in of a test"}},
         "spec": {
             "group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
             "versions": [{

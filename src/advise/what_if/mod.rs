@@ -214,8 +214,8 @@ impl Question {
         };
         let (middle, demand, high) = (ahead(|q| q.p50), ahead(|q| q.p80), ahead(|q| q.p95));
         let (demand, step) = if demand.is_empty() { (run.rest(), 1.0) } else { (&demand[..], forecast?.step) };
-        let track = self.view.signal(Role::Demand).map(|s| &s.track);
-        let bursts = track.and_then(|t| Bursts::of(t, self.now));
+        let track = self.view.signal(Role::Demand).map(|s| s.track.grid());
+        let bursts = track.and_then(|t| Bursts::of(&t, self.now));
         let (ready, starting, rebalancing) = run.members();
         let in_flight = vec![(self.capacity.start_up - DECIDED).max(5.0); starting];
         let raised = state.last_change.filter(|(_, from)| *from < self.replicas.desired);

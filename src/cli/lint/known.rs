@@ -81,7 +81,7 @@ fn seen(mut facts: Facts, view: &WorkloadView) -> Facts {
     let state = &view.state;
     facts.partitions = facts.partitions.or_else(|| state.partitions.filter(|n| *n > 0).map(|n| Known::told(n, &by)));
     if let Some(demand) = view.signal(Role::Demand) {
-        let mut values: Vec<f64> = demand.track.values.iter().copied().flatten().collect();
+        let mut values: Vec<f64> = demand.track.grid().values.into_iter().flatten().collect();
         values.sort_by(f64::total_cmp);
         let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
         let rate = mean.or_else(|| demand.now.as_ref().map(|now| now.value)).filter(|r| *r > 0.0);

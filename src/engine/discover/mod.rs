@@ -5,10 +5,10 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-use super::{brokers, confirmed::Confirmed, latest::Latest};
+use super::{brokers, confirmed::Confirmed, latest::Latest, objects::Objects};
 use crate::model::{
-    Entity, Found, Group, GroupType, GuardSettings, Hpa, KubeState, Label, Limits, Pipeline, Price, Queue, Replicas,
-    ScaledObject, Service, Slo, SourceKind, Target, Time, Workload, WorkloadKind, WorkloadState,
+    Entity, Found, Group, GroupType, GuardSettings, KubeState, Label, Limits, Pipeline, Price, Queue, Replicas,
+    Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind, WorkloadState,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -63,7 +63,7 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest, confirmed
 fn found(latest: &Latest) -> HashMap<Entity, (Target, Found)> {
     let Some(kube) = &latest.kube else { return HashMap::new() };
     let clusters = || latest.clusters.values().map(AsRef::as_ref);
-    let index = targets::Index::new(kube, clusters());
+    let index = targets::Index::new(&kube.state, clusters());
     targets::all(&index, clusters(), latest.ml.values().map(AsRef::as_ref))
 }
 
@@ -72,7 +72,7 @@ pub(super) fn pipelines(configured: &[Pipeline], workloads: &[Arc<Workload>], la
     let mut all = configured.to_vec();
     if let Some(kube) = &latest.kube {
         let clusters = latest.clusters.values().map(AsRef::as_ref);
-        all.extend(pipelines::proposed(configured, workloads, kube, clusters));
+        all.extend(pipelines::proposed(configured, workloads, &kube.state, clusters));
     }
     all
 }
@@ -122,8 +122,11 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
     state.last_change = changed;
     state.replicas = replicas(workload, latest);
     if let (Some(kube), Some(target)) = (&latest.kube, &workload.target) {
-        (state.hpa, state.scaled_object) = autoscalers(kube, target);
-        state.image = kube.workloads.iter().find(|w| w.target == *target).and_then(|w| w.image.clone());
+        (state.hpa, state.scaled_object) = (kube.hpa(target).cloned(), kube.scaled_object(target).cloned());
+        state.image = kube.workload(target).and_then(|w| w.image.clone());
+        state.vertical = vertical(kube, target).map(Box::new);
+        let troubles = state.vertical.as_ref().map_or_else(Vec::new, |v| v.troubles(state.hpa.as_ref()));
+        state.notices.extend(troubles.iter().map(|t| Label::new(t)));
     }
     match workload.entity.kind {
         WorkloadKind::ConsumerGroup => {
@@ -207,7 +210,8 @@ pub(super) fn replicas(workload: &Workload, latest: &Latest) -> Option<Replicas>
     match &workload.target {
         Some(target) if target.is_kubernetes() => {
             let kube = latest.kube.as_ref()?;
-            let found = kube.workloads.iter().find(|w| w.target == *target);
+            let found = kube.workload(target);
+            let kube = &kube.state;
             let origin = Label::new(&format!("kubernetes {}", kube.context));
             let count = |desired, ready, uid| Replicas { desired, ready, at: kube.at, origin, uid };
             match (found, target) {
@@ -246,10 +250,10 @@ fn seen_replicas(workload: &Workload, latest: &Latest) -> Option<Replicas> {
     Some(Replicas { desired: n, ready: n, at: seen.at, origin: seen.origin.clone(), uid: None })
 }
 
-fn autoscalers(kube: &KubeState, target: &Target) -> (Option<Hpa>, Option<ScaledObject>) {
-    let Some((kind, namespace, name)) = target.kubernetes() else { return (None, None) };
-    let is = |ns: &Label, k: &Label, n: &Label| ns == namespace && k == kind && n == name;
-    let hpa = kube.hpas.iter().find(|h| is(&h.namespace, &h.target_kind, &h.target_name)).cloned();
-    let scaled = kube.scaled_objects.iter().find(|s| is(&s.namespace, &s.target_kind, &s.target_name)).cloned();
-    (hpa, scaled)
+/// The VPA that names the target, beside what the target's pods ask for.
+fn vertical(kube: &Objects, target: &Target) -> Option<Vertical> {
+    let vpa = kube.vpa(target)?.clone();
+    let requests = kube.workload(target).map_or_else(Vec::new, |w| w.requests.clone());
+    let KubeState { at, context, .. } = &*kube.state;
+    Some(Vertical { vpa, requests, at: *at, origin: Label::new(&format!("kubernetes {context}")) })
 }

@@ -80,10 +80,13 @@ fn edges(workloads: &[Arc<Workload>], kube: &KubeState, clusters: &[&KafkaCluste
             readers.entry((&w.entity.source, topic)).or_default().push(i);
         }
     }
+    let services = services(workloads);
     let mut edges = Edges::new();
     for (i, w) in workloads.iter().enumerate().filter(|(_, w)| w.entity.kind == WorkloadKind::ConsumerGroup) {
         let Some(object) = w.target.as_ref().and_then(|t| objects.get(t)) else { continue };
-        together(i, workloads, &mut edges);
+        for j in services.get(&object.target).into_iter().flatten() {
+            together(i, *j, workloads, &mut edges);
+        }
         let own = reads.get(&w.entity);
         for (word, place) in object.mentions.each() {
             for meaning in dictionary.get(&word).into_iter().flatten() {
@@ -109,17 +112,25 @@ fn edges(workloads: &[Arc<Workload>], kube: &KubeState, clusters: &[&KafkaCluste
     edges
 }
 
-/// Services that run in the same pods as the group at a place.
-fn together(i: usize, workloads: &[Arc<Workload>], edges: &mut Edges) {
-    let Some(group) = workloads.get(i) else { return };
-    let is_with = |w: &Workload| w.entity.kind == WorkloadKind::Inference && w.target == group.target;
-    for (j, service) in workloads.iter().enumerate().filter(|(_, w)| is_with(w)) {
-        let Some(target) = &service.target else { continue };
-        let sure = |w: &Workload| w.found.as_ref().is_none_or(|f| f.certain);
-        let why = format!("both run in the pods of {target}");
-        let found = if sure(group) && sure(service) { Found::certain(&why) } else { Found::guess(&why) };
-        edges.insert((i, j), found);
+/// The places of services by what their pods belong to.
+fn services(workloads: &[Arc<Workload>]) -> HashMap<&Target, Vec<usize>> {
+    let mut all: HashMap<&Target, Vec<usize>> = HashMap::new();
+    for (i, w) in workloads.iter().enumerate().filter(|(_, w)| w.entity.kind == WorkloadKind::Inference) {
+        if let Some(target) = &w.target {
+            all.entry(target).or_default().push(i);
+        }
     }
+    all
+}
+
+/// The group and the service at two places run in the same pods.
+fn together(i: usize, j: usize, workloads: &[Arc<Workload>], edges: &mut Edges) {
+    let (Some(group), Some(service)) = (workloads.get(i), workloads.get(j)) else { return };
+    let Some(target) = &service.target else { return };
+    let sure = |w: &Workload| w.found.as_ref().is_none_or(|f| f.certain);
+    let why = format!("both run in the pods of {target}");
+    let found = if sure(group) && sure(service) { Found::certain(&why) } else { Found::guess(&why) };
+    edges.insert((i, j), found);
 }
 
 /// The topics that each group reads.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::{
     GroupPartition, Hpa, HpaMetric, KafkaCluster, KafkaTrigger, KubePod, KubeWorkload, Member, Mentions, MetricSource,
-    MlState, PodOwner, Trigger, TriggerSource,
+    MlState, PodOwner, ScaledObject, Trigger, TriggerSource,
 };
 use proptest::prelude::*;
 
@@ -22,6 +22,7 @@ fn object(target: &str, mentions: &[(&str, &str)]) -> KubeWorkload {
         at: Time::default(),
         last_writer: None,
         gitops: None,
+        requests: Vec::new(),
         mentions: Arc::new(Mentions::of(mentions.iter().copied())),
     }
 }
@@ -199,7 +200,7 @@ fn a_pipeline_is_proposed_from_what_pods_are_told_and_each_link_is_a_guess() {
     let mut latest = Latest::default();
     latest.clusters.insert("k".into(), Arc::new(kafka));
     latest.ml.insert("p".into(), Arc::new(ml));
-    latest.kube = Some(Arc::new(state));
+    latest.kube = Some(Objects::new(Arc::new(state)));
     let workloads = workloads(&[], &latest, &Confirmed::default());
     let target = |name: &str| {
         let w = workloads.iter().find(|w| w.name == *name).unwrap();

@@ -213,7 +213,7 @@ impl State {
             end: p.end,
             at: p.at,
             stable: p.stable,
-            transaction: self.open_transaction(p),
+            transaction: self.open_transaction(p).map(Box::new),
             bytes: p.bytes,
             ..Partition::default()
         };

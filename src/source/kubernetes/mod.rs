@@ -1,6 +1,6 @@
-//! Reads Deployments, StatefulSets, HPAs, ScaledObjects and pods by watch. No Kubernetes at all is a normal state.
+//! Reads Deployments, StatefulSets, HPAs, ScaledObjects, VPAs and pods by watch. No Kubernetes at all is a normal state.
 //!
-//! The context is pinned by the configuration, never "whatever is current". Five watches per namespace (or five for the
+//! The context is pinned by the configuration, never "whatever is current". Six watches per namespace (or six for the
 //! whole cluster) carry everything; a small request every few seconds tells a quiet server from a hung one.
 //! What owns a pod leads to what can be scaled (`owners.rs`); kinds met on the way are watched from then on.
 

@@ -2,7 +2,10 @@
 
 use crate::{
     manifest,
-    model::{Hpa, KubePod, KubeWorkload, Label, Mentions, ObjectKind, ScaledObject, Target, Time},
+    model::{
+        Hpa, KubePod, KubeWorkload, Label, Mentions, ObjectKind, Quantity, Requests, ScaledObject, Target, Time, Vpa,
+        VpaContainer, VpaMode, VpaRange,
+    },
 };
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
@@ -38,6 +41,7 @@ pub(super) fn workload(object: &DynamicObject, stateful: bool, at: Time) -> Kube
         at,
         last_writer: last_writer(object),
         gitops: gitops(object),
+        requests: requests(&object.data),
         mentions: Arc::new(mentions(&object.data)),
     }
 }
@@ -54,6 +58,29 @@ fn mentions(data: &Value) -> Mentions {
     let args: Vec<Value> = containers().flat_map(|c| [list(c, "command"), list(c, "args")].concat()).collect();
     let args = args.iter().filter_map(|a| Some(("its arguments", a.as_str()?)));
     Mentions::of(env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(args))
+}
+
+/// What the containers of a pod template ask for; those that ask for nothing are left out.
+fn requests(data: &Value) -> Vec<Requests> {
+    let containers = data.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let of = |c: &Value| Requests {
+        container: label(text(c, "/name").unwrap_or("")),
+        cpu: quantity(c, "/resources/requests/cpu"),
+        memory: quantity(c, "/resources/requests/memory"),
+    };
+    let asks = |r: &Requests| r.cpu.is_some() || r.memory.is_some();
+    containers.into_iter().flatten().map(of).filter(asks).collect()
+}
+
+fn text<'a>(data: &'a Value, pointer: &str) -> Option<&'a str> {
+    data.pointer(pointer).and_then(Value::as_str)
+}
+
+/// A quantity, written as a text or as a number.
+fn quantity(data: &Value, pointer: &str) -> Option<f64> {
+    let value = data.pointer(pointer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Quantity::parse(&text).map(Quantity::value)
 }
 
 /// A running pod, without its owner: the way up is another matter.
@@ -136,6 +163,42 @@ pub(super) fn hpa(object: &DynamicObject) -> Hpa {
 /// A KEDA ScaledObject.
 pub(super) fn scaled_object(object: &DynamicObject) -> ScaledObject {
     manifest::scaled_object(&json(object)).0
+}
+
+/// A VerticalPodAutoscaler.
+pub(super) fn vpa(object: &DynamicObject) -> Vpa {
+    let data = &object.data;
+    let word = |pointer: &str| label(text(data, pointer).unwrap_or(""));
+    let list = |pointer: &str| data.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    // A condition that is False says what is missing, and these two say so by being True.
+    let wrong = |c: &&Value| {
+        let holds = text(c, "/status") == Some("True");
+        match text(c, "/type") {
+            Some("RecommendationProvided") => !holds,
+            Some("ConfigUnsupported" | "NoPodsMatched") => holds,
+            _ => false,
+        }
+    };
+    let said = |c: &Value| text(c, "/message").or_else(|| text(c, "/type")).map(label);
+    Vpa {
+        namespace: namespace(object),
+        name: label(&object.name_any()),
+        target_kind: word("/spec/targetRef/kind"),
+        target_name: word("/spec/targetRef/name"),
+        mode: VpaMode::of(text(data, "/spec/updatePolicy/updateMode")),
+        containers: list("/status/recommendation/containerRecommendations").map(vpa_container).collect(),
+        trouble: list("/status/conditions").find(wrong).and_then(said),
+    }
+}
+
+fn vpa_container(value: &Value) -> VpaContainer {
+    let range = |resource: &str| {
+        let of = |bound: &str| quantity(value, &format!("/{bound}/{resource}"));
+        let (lower, upper) = (of("lowerBound"), of("upperBound"));
+        Some(VpaRange { target: of("target")?, lower, upper, uncapped: of("uncappedTarget") })
+    };
+    let name = label(text(value, "/containerName").unwrap_or(""));
+    VpaContainer { name, cpu: range("cpu"), memory: range("memory") }
 }
 
 /// The object as the API wrote it. It came from JSON, so it becomes JSON.

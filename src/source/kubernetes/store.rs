@@ -6,7 +6,7 @@ use super::{
     owners::{Above, Owners, PodLabels, Reference},
 };
 use crate::model::{
-    Health, Hpa, KubePod, KubeState, KubeWorkload, Label, ObjectKind, PodOwner, ScaledObject, Target, Time,
+    Health, Hpa, KubePod, KubeState, KubeWorkload, Label, ObjectKind, PodOwner, ScaledObject, Target, Time, Vpa,
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -38,12 +38,19 @@ pub(super) enum Kind {
     ScaledObject,
     /// Running pods: who reads and who serves.
     Pod,
+    Vpa,
     /// A kind that a target or an owner of pods names.
     Named(ObjectKind),
 }
 
 impl Kind {
-    const ALWAYS: [Self; 5] = [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject, Self::Pod];
+    const ALWAYS: [Self; 6] =
+        [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject, Self::Pod, Self::Vpa];
+
+    /// Whether all the rest is worth showing without it.
+    fn is_extra(self) -> bool {
+        matches!(self, Self::Pod | Self::Vpa)
+    }
 
     /// What is watched always, and what targets name.
     pub(super) fn all(named: &[ObjectKind]) -> impl Iterator<Item = Self> {
@@ -60,6 +67,10 @@ impl Kind {
                 let kind = GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject");
                 ApiResource::from_gvk_with_plural(&kind, "scaledobjects")
             }
+            Self::Vpa => {
+                let kind = GroupVersionKind::gvk("autoscaling.k8s.io", "v1", "VerticalPodAutoscaler");
+                ApiResource::from_gvk_with_plural(&kind, self.plural())
+            }
             Self::Named(kind) => {
                 let api = kind.api();
                 ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(api.group, api.version, api.kind), api.plural)
@@ -74,6 +85,7 @@ impl Kind {
             Self::Hpa => "horizontalpodautoscalers",
             Self::ScaledObject => "scaledobjects",
             Self::Pod => "pods",
+            Self::Vpa => "verticalpodautoscalers",
             Self::Named(kind) => kind.api().plural,
         }
     }
@@ -87,6 +99,7 @@ enum Known {
     Named(Vec<KubeWorkload>),
     Hpa(Hpa),
     ScaledObject(ScaledObject),
+    Vpa(Vpa),
     /// With its own owner, and what its labels say of the way up.
     Pod(KubePod, Option<(Reference, PodLabels)>),
 }
@@ -139,7 +152,7 @@ impl Store {
     pub(super) fn new(context: Label, namespaces: &[String], named: &[ObjectKind]) -> Self {
         let scopes: Vec<Option<String>> =
             if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
-        let of = |kind| scopes.iter().map(move |s| Slot::new(kind, s.clone(), kind == Kind::Pod));
+        let of = |kind| scopes.iter().map(move |s| Slot::new(kind, s.clone(), kind.is_extra()));
         let slots = Kind::all(named).flat_map(of).collect();
         Self { context, slots, owners: Owners::default(), scopes, at: Time::default() }
     }
@@ -251,6 +264,7 @@ impl Store {
                 Known::Named(all) => all.into_iter().for_each(|w| add(&mut state.workloads, w)),
                 Known::Hpa(hpa) => state.hpas.push(hpa),
                 Known::ScaledObject(object) => state.scaled_objects.push(object),
+                Known::Vpa(vpa) => state.vpas.push(vpa),
             }
         }
         state
@@ -270,6 +284,7 @@ impl Store {
             (Kind::Hpa, "HPAs"),
             (Kind::ScaledObject, "ScaledObjects"),
             (Kind::Pod, "pods"),
+            (Kind::Vpa, "VPAs"),
         ];
         let words: Vec<String> = words
             .iter()
@@ -396,6 +411,7 @@ impl Slot {
                 },
             ),
             Kind::ScaledObject => Known::ScaledObject(objects::scaled_object(object)),
+            Kind::Vpa => Known::Vpa(objects::vpa(object)),
         };
         (key, known)
     }

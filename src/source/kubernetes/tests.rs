@@ -71,6 +71,36 @@ fn metrics_read_as_sentences_and_any_pause_but_a_false_one_counts() {
     assert_eq!(paused("false"), None);
 }
 
+#[test]
+fn a_vpa_is_read_with_its_bounds_and_with_what_it_waits_for() {
+    let vpa = |spec: Value, status: Value| {
+        objects::vpa(&object(json!({"metadata": {"name": "v", "namespace": "a"}, "spec": spec, "status": status})))
+    };
+    let of = json!({"targetRef": {"kind": "Deployment", "name": "web"}, "updatePolicy": {"updateMode": "Off"}});
+    let told = json!({"recommendation": {"containerRecommendations": [{
+        "containerName": "server", "target": {"cpu": "1200m", "memory": "2Gi"},
+        "lowerBound": {"cpu": "0.8", "memory": 1_610_612_736_u64}, "upperBound": {"cpu": "2400m", "memory": "4Gi"},
+    }]}});
+    let seen = vpa(of, told);
+    assert_eq!((seen.target_kind.as_str(), seen.target_name.as_str()), ("Deployment", "web"));
+    let words = "VPA v (Off): server cpu 1.2 (0.8 to 2.4), memory 2 GiB (1.5 GiB to 4 GiB)";
+    assert_eq!(seen.to_string(), words);
+    let none = vpa(
+        json!({}),
+        json!({"conditions": [
+            {"type": "LowConfidence", "status": "True", "message": "not this"},
+            {"type": "NoPodsMatched", "status": "True", "message": "No pods match"},
+        ]}),
+    );
+    assert_eq!((none.mode.name(), none.trouble.as_ref().map(Label::as_str)), ("Recreate", Some("No pods match")));
+    let hostile = vpa(
+        json!({"targetRef": 3}),
+        json!({"recommendation": {"containerRecommendations": [7, {"target": {
+        "cpu": "NaN", "memory": {}}}]}, "conditions": {}}),
+    );
+    assert!(hostile.containers.iter().all(|c| c.cpu.is_none() && c.memory.is_none()), "{hostile:?}");
+}
+
 fn failed(code: u16) -> watcher::Error {
     let status = kube::core::Status::failure(&format!("said {code}"), "X").with_code(code);
     watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
@@ -106,6 +136,12 @@ fn a_kind_that_is_missing_or_forbidden_does_not_hide_the_others() {
     assert_eq!(store.state().workloads[0].at, NOW, "listed again, not changed");
     store.take(0, Ok(Event::Delete(web())), later);
     assert!(store.state().workloads.is_empty());
+    // Nobody has to have a VPA, or the right to read it.
+    for code in [404, 403] {
+        store.take(5, Err(failed(code)), NOW);
+        assert!(store.is_complete() && !store.health().1.contains("verticalpodautoscalers"), "{:?}", store.health());
+    }
+    assert!(store.state().notices.iter().any(|n| n.as_str().contains("verticalpodautoscalers")), "but it is said");
     list(&mut store, 1, vec![]);
     assert_eq!(store.health().0, Health::Ok, "a permission granted later is found");
 }

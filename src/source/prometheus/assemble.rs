@@ -7,7 +7,8 @@ use super::{
     slots::Slot,
 };
 use crate::model::{
-    BrokerMetrics, Gpu, Label, MlState, Quality, Queue, Reading, SignalKey, Training, WorkloadKind, {Entity, Service},
+    BrokerMetrics, Course, Gpu, Label, MlState, Quality, Queue, Reading, SignalKey, Training, WorkloadKind,
+    {Entity, Service},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +72,7 @@ impl Assembly {
                     };
                     field(self.queues.entry(name()).or_insert_with(new))
                 }
-                Slot::Training(field) => field(self.trainings.entry(name()).or_insert_with(|| training(name()))),
+                Slot::Training(field, _) => field(self.trainings.entry(name()).or_insert_with(|| training(name()))),
                 Slot::Broker(field) => field(self.brokers.entry(name()).or_insert_with(|| broker(name()))),
                 Slot::Pods => {
                     let new = || Service { name: name(), pack: pack.clone(), ..Service::default() };
@@ -141,13 +142,21 @@ pub(super) fn keys(source: &Label, question: &Question, answer: &Answer) -> Vec<
         Slot::Queue(..) => WorkloadKind::Batch,
         Slot::Broker(_) => WorkloadKind::Brokers,
         Slot::Group(_) => WorkloadKind::ConsumerGroup,
-        Slot::Gpu(_) | Slot::Training(_) | Slot::Pods => return vec![None; answer.series.len()],
+        Slot::Gpu(_) | Slot::Training(..) | Slot::Pods => return vec![None; answer.series.len()],
     };
     let hidden = hidden_labels(&answer.series);
     let templates = question.pack.templates(question.slot);
     let id =
         |series: &Series| part(templates, "name", series, &hidden).unwrap_or_else(|| Label::new(&question.pack.name));
     answer.series.iter().map(|s| Some(Entity { kind, source: source.clone(), id: id(s) })).collect()
+}
+
+/// The training run that each of an answer's rows is about.
+pub(super) fn runs(question: &Question, answer: &Answer) -> Vec<Label> {
+    let hidden = hidden_labels(&answer.series);
+    let templates = question.pack.templates(question.slot);
+    let name = |series: &Series| part(templates, "name", series, &hidden);
+    answer.series.iter().map(|s| name(s).unwrap_or_else(|| Label::new(&question.pack.name))).collect()
 }
 
 /// Signal keys of an entity under every role of a slot.
@@ -189,7 +198,7 @@ fn pod_of(series: &Series) -> Option<Label> {
 }
 
 fn training(name: Label) -> Training {
-    Training { name, step: None, total_steps: None, loss: None, eta: None }
+    Training { name, step: None, total_steps: None, loss: None, token_rate: None, eta: None, course: Course::default() }
 }
 
 fn broker(broker: Label) -> BrokerMetrics {

@@ -8,15 +8,19 @@ use super::{
     detect::{Custom, Plan, Question},
     failure::Failure,
     pace::{WIDEST, Widths},
+    slots::Slot,
 };
 use crate::model::{Label, Observation, Sample, SignalKey, Time};
 use futures_util::{StreamExt, stream};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Points per series of one request; longer ranges are asked for in parts, so that no answer is huge.
 const CHUNK: f64 = 2000.0;
 /// Range queries under way at once: the client's own limit is the same.
 const IN_FLIGHT: usize = 4;
+
+/// The field that a run's steps fill.
+const STEP: &str = "training.step";
 
 /// From, to, and the step in seconds.
 pub(super) type Span = (Time, Time, f64);
@@ -39,11 +43,12 @@ pub(super) async fn backfill(
     widths: &mut Widths,
 ) -> Result<Filled, Failure> {
     let mut jobs: Vec<Job<'_>> = plan.custom.iter().map(Job::Custom).collect();
-    jobs.extend(plan.questions.iter().filter(|q| !q.slot.roles().is_empty()).map(Job::Pack));
+    let is_past = |q: &&Question| !q.slot.roles().is_empty() || matches!(q.slot, Slot::Training(_, true));
+    jobs.extend(plan.questions.iter().filter(is_past).map(Job::Pack));
     let asks: Vec<_> = jobs.into_iter().map(|job| ask(client, job, span, widths.of(job.promql()))).collect();
     let mut asked = stream::iter(asks).buffered(IN_FLIGHT);
     let mut filled = Filled::default();
-    let mut owners = Owners::default();
+    let (mut owners, mut runs) = (Owners::default(), Runs::default());
     while let Some(Asked { job, width, refused, result }) = asked.next().await {
         if let Some(failure) = refused {
             tracing::warn!("prometheus {source}: asked in steps {width} times as wide: {}: {failure}", job.promql());
@@ -53,6 +58,11 @@ pub(super) async fn backfill(
         match result {
             Ok(answers) => {
                 for answer in &answers {
+                    if let Job::Pack(question) = job
+                        && matches!(question.slot, Slot::Training(..))
+                    {
+                        runs.add(question, answer);
+                    }
                     keep(source, job, answer, &mut owners, &mut filled.observations);
                 }
             }
@@ -60,7 +70,33 @@ pub(super) async fn backfill(
             Err(failure) => tracing::warn!("prometheus {source}: no history for {}: {failure}", job.promql()),
         }
     }
+    filled.observations.extend(runs.observations(source));
     Ok(filled)
+}
+
+/// Older values of training runs: the step and the loss come in answers of their own, at the same instants.
+#[derive(Default)]
+struct Runs(BTreeMap<Label, BTreeMap<Time, (Option<f64>, Option<f64>)>>);
+
+impl Runs {
+    fn add(&mut self, question: &Question, answer: &Answer) {
+        let is_step = question.pack.concepts.get(&question.concept).is_some_and(|c| c.into.as_deref() == Some(STEP));
+        for (series, run) in answer.series.iter().zip(assemble::runs(question, answer)) {
+            let points = self.0.entry(run).or_default();
+            for (at, value) in series.points.iter().filter(|(_, v)| v.is_finite()) {
+                let (step, loss) = points.entry(*at).or_default();
+                *(if is_step { step } else { loss }) = Some(value * question.scale);
+            }
+        }
+    }
+
+    fn observations(self, source: &Label) -> impl Iterator<Item = Observation> {
+        self.0.into_iter().map(|(run, points)| Observation::Run {
+            source: source.clone(),
+            run,
+            points: points.into_iter().filter_map(|(at, (step, loss))| Some((at, step?, loss))).collect(),
+        })
+    }
 }
 
 /// A query's history, in as many answers as it took.

@@ -65,9 +65,9 @@ macro_rules! built_in {
 }
 
 /// Name and text of every built-in pack. Earlier ones win where two fill the same field of the same thing.
-const BUILT_IN: [(&str, &str); 28] = built_in!(
+const BUILT_IN: [(&str, &str); 30] = built_in!(
     "dcgm" "nvidia_smi" "vllm" "sglang" "tgi" "triton" "torchserve" "tf_serving" "dynamo" "ray_serve" "kserve"
-    "kueue" "volcano" "celery" "rabbitmq" "redis" "training"
+    "kueue" "volcano" "celery" "rabbitmq" "redis" "training" "axolotl" "prime_rl"
     "kafka_jmx" "kafka_jmx_grafanacloud" "kafka_jmx_bitnami" "kafka_jmx_reporter"
     "kafka_exporter" "kminion" "kafka_lag_exporter" "kube_state" "cadvisor" "node" "keda"
 );
@@ -236,7 +236,7 @@ impl Pack {
             Slot::Gpu(_) => &self.gpu,
             Slot::Service(..) | Slot::Pods => &self.service,
             Slot::Queue(..) => &self.queue,
-            Slot::Training(_) => &self.training,
+            Slot::Training(..) => &self.training,
             Slot::Broker(_) => &self.broker,
             Slot::Group(_) => &self.group,
         }

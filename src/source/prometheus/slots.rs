@@ -13,13 +13,14 @@ pub(super) enum Slot {
     /// The pods that a service runs in: the labels are what is taken.
     Pods,
     Queue(Field<Queue>, &'static [Role]),
-    Training(Field<Training>),
+    /// A training run; whether older values are asked for too: they are its curve.
+    Training(Field<Training>, bool),
     Broker(Field<BrokerMetrics>),
     /// Consumer groups as an exporter sees them: history from before we came. What is true of them now, the brokers say.
     Group(&'static [Role]),
 }
 
-const SLOTS: [(&str, Slot); 39] = [
+const SLOTS: [(&str, Slot); 40] = [
     ("gpu.utilisation", Slot::Gpu(|g| &mut g.utilisation)),
     ("gpu.memory_used", Slot::Gpu(|g| &mut g.memory_used)),
     ("gpu.memory_total", Slot::Gpu(|g| &mut g.memory_total)),
@@ -41,10 +42,11 @@ const SLOTS: [(&str, Slot); 39] = [
     ("queue.running", Slot::Queue(|q| &mut q.running, &[Role::Running])),
     ("queue.workers", Slot::Queue(|q| &mut q.workers, &[])),
     ("queue.quota_left", Slot::Queue(|q| &mut q.quota_left, &[])),
-    ("training.step", Slot::Training(|t| &mut t.step)),
-    ("training.total_steps", Slot::Training(|t| &mut t.total_steps)),
-    ("training.loss", Slot::Training(|t| &mut t.loss)),
-    ("training.eta", Slot::Training(|t| &mut t.eta)),
+    ("training.step", Slot::Training(|t| &mut t.step, true)),
+    ("training.total_steps", Slot::Training(|t| &mut t.total_steps, false)),
+    ("training.loss", Slot::Training(|t| &mut t.loss, true)),
+    ("training.token_rate", Slot::Training(|t| &mut t.token_rate, false)),
+    ("training.eta", Slot::Training(|t| &mut t.eta, false)),
     ("broker.cpu", Slot::Broker(|b| &mut b.cpu)),
     ("broker.heap", Slot::Broker(|b| &mut b.heap)),
     ("broker.memory", Slot::Broker(|b| &mut b.memory)),
@@ -83,7 +85,7 @@ impl Slot {
             Self::Gpu(_) => "gpu",
             Self::Service(..) | Self::Pods => "service",
             Self::Queue(..) => "queue",
-            Self::Training(_) => "training",
+            Self::Training(..) => "training",
             Self::Broker(_) => "broker",
             Self::Group(_) => "group",
         }
@@ -98,7 +100,7 @@ impl Slot {
     pub(super) fn roles(self) -> &'static [Role] {
         match self {
             Self::Service(_, roles) | Self::Queue(_, roles) | Self::Group(roles) => roles,
-            Self::Gpu(_) | Self::Training(_) | Self::Broker(_) | Self::Pods => &[],
+            Self::Gpu(_) | Self::Training(..) | Self::Broker(_) | Self::Pods => &[],
         }
     }
 }

@@ -93,6 +93,14 @@ impl Card<'_, '_> {
         if let Ok(r) = &view.advice.recommendation {
             self.plan(view, r);
         }
+        self.vertical(view);
+    }
+
+    /// What its pods should ask for, by a VPA.
+    fn vertical(&mut self, view: &WorkloadView) {
+        let Some(v) = &view.state.vertical else { return };
+        let age = format::age(self.cx.now.since(v.at));
+        self.text(&format!("{} {} {age} old, {}", v.vpa, self.cx.theme.glyphs().dot, v.origin), Slot::Dim);
     }
 
     /// The first pipeline that it is part of, where nobody wrote that down: guessed links are marked.

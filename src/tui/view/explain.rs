@@ -99,6 +99,9 @@ fn counts(page: &mut Page, view: &WorkloadView, now: Time) {
     } else {
         page.coloured("inputs", Slot::Unknown, "nothing is known yet");
     }
+    if let Some(v) = &state.vertical {
+        page.row("vertical", &format!("{}; {} old, from {}", v.vpa, format::age(now.since(v.at)), v.origin));
+    }
     for notice in &state.notices {
         page.coloured("notice", Slot::Look, notice.as_str());
     }
@@ -127,7 +130,7 @@ fn printed(value: f64, unit: &str) -> String {
 
 /// The samples of the last hour: how many, how they spread, and the newest of them with their ages.
 fn samples(signal: &SignalView, now: Time) -> String {
-    let track = &signal.track;
+    let track = signal.track.grid();
     let since = now.plus(-SPAN);
     let seen = track.values.iter().enumerate().map(|(i, v)| (track.at(i), *v)).filter(|(at, _)| *at >= since);
     let known: Vec<(Time, f64)> = seen.filter_map(|(at, v)| Some((at, v?))).collect();

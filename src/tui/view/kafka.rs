@@ -72,7 +72,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
             part(Pane::Topics, ("topics", rows.topics.len()), true, Box::new(|area, buf| rows.topics(area, buf))),
             part(Pane::Brokers, ("brokers", rows.brokers.len()), false, Box::new(|area, buf| rows.brokers(area, buf))),
         ],
-        current: rows.current(),
+        charts: rows.current().map(|view| tables::charts_of(cx, view)),
         roomy: (110, 26),
     }
     .draw(arrange, area, buf);

@@ -2,7 +2,7 @@
 
 use super::page_tests::{page, screen, state};
 use crate::{
-    model::{Label, Mode, Picture},
+    model::{Label, Mode, Picture, Track},
     tui::{self, State, Theme, View, export, fixture, rows, state::Pane},
 };
 use std::sync::Arc;
@@ -82,9 +82,11 @@ fn young_history_is_not_the_same_as_no_advice() {
     Arc::make_mut(&mut view.advice).recommendation = Err("2 minutes of history; 10 are needed".to_owned());
     let text = |picture: &Picture| export::text(&screen(picture, &state(View::Overview), &Theme::default(), (120, 30)));
     assert!(text(&picture).contains("6 no advice"), "six hours of history are there");
-    let track = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).signals[0].track);
+    let signal = &mut Arc::make_mut(&mut picture.workloads[0]).signals[0];
+    let mut track = signal.track.grid();
     let old = track.values.len() - 8;
     track.values[..old].fill(None);
+    signal.track = Arc::new(Track::of(&track));
     let young = text(&picture);
     assert!(young.contains("6 learning") && young.contains("seen since 14:05"), "{young}");
     picture.sources[1].answered = None;

@@ -3,6 +3,7 @@
 use super::{
     overview,
     tables::{self, Page, Part, Places, Sheet},
+    training,
 };
 use crate::{
     model::{Gpu, Queue, Reading, Service, SourceKind, Training, WorkloadKind, WorkloadView, duration, si},
@@ -25,7 +26,7 @@ const OLD: f64 = 60.0;
 /// From here on a GPU or a cache is nearly full.
 const NEARLY_FULL: f64 = 0.9;
 /// Cells of a gauge.
-const GAUGE: usize = 8;
+pub(super) const GAUGE: usize = 8;
 
 /// Draws the page.
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
@@ -53,11 +54,11 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
             part(
                 Pane::Trainings,
                 ("training", rows.trainings.len()),
-                false,
+                true,
                 Box::new(|area, buf| rows.trainings(area, buf)),
             ),
         ],
-        current: rows.current(),
+        charts: rows.charts(),
         roomy: (100, 24),
     }
     .draw(arrange, area, buf);
@@ -91,6 +92,16 @@ struct Rows<'c, 'a> {
 }
 
 impl<'a> Rows<'_, 'a> {
+    /// The loss of the run under the cursor where the cursor is among the runs, else the charts of a workload.
+    fn charts(&self) -> Option<tables::Draw<'_>> {
+        let state = self.cx.state;
+        if state.pane() == Pane::Trainings && !self.trainings.is_empty() {
+            let run = self.trainings.get(rows::cursor(Pane::Trainings, &self.trainings, state))?.item;
+            return Some(Box::new(move |area, buf| training::chart(self.cx, run, area, buf)));
+        }
+        self.current().map(|view| tables::charts_of(self.cx, view))
+    }
+
     /// The workload that the service under the cursor is; among the queues, the one that the queue is.
     fn current(&self) -> Option<&'a WorkloadView> {
         let state = self.cx.state;
@@ -158,13 +169,16 @@ impl<'a> Rows<'_, 'a> {
         let sheet = Sheet {
             pane: Pane::Trainings,
             title: "Training".to_owned(),
-            columns: &TRAININGS,
+            columns: &training::COLUMNS,
             rows: &self.trainings,
             at: rows::cursor(Pane::Trainings, &self.trainings, self.cx.state),
             above: Vec::new(),
-            empty: nothing(self.cx, "no training runs: name their series in the configuration (signals.progress)"),
+            empty: nothing(
+                self.cx,
+                "no training runs: export training_step and training_loss, or give a pack the names that yours has",
+            ),
         };
-        sheet.draw(self.cx, area, buf, |row| training(self.cx, row, self.several));
+        sheet.draw(self.cx, area, buf, |row| training::cells(self.cx, row, self.several));
     }
 }
 
@@ -185,7 +199,7 @@ fn nothing(cx: &Cx<'_>, text: &str) -> String {
     format!("{text}. prometheus {}: {}; {packs}", source.name, source.detail)
 }
 
-fn read(cx: &Cx<'_>, reading: Option<&Reading>, print: impl Fn(f64) -> String) -> Line<'static> {
+pub(super) fn read(cx: &Cx<'_>, reading: Option<&Reading>, print: impl Fn(f64) -> String) -> Line<'static> {
     value::reading(cx.theme, reading, cx.now, OLD, print)
 }
 
@@ -323,35 +337,5 @@ fn queue(cx: &Cx<'_>, row: &rows::Row<'_, Queue>, several: bool) -> Vec<Line<'st
         read(cx, q.waiting.as_ref(), si),
         read(cx, q.running.as_ref(), si),
         read(cx, q.workers.as_ref(), si),
-    ]
-}
-
-const TRAININGS: [Column; 5] = [
-    Column::words("RUN", 12, 40, 0),
-    Column::words("PROGRESS", 13, 16, 0),
-    Column::numbers("STEP", 6, 2),
-    Column::numbers("LOSS", 6, 1),
-    Column::numbers("DONE IN", 7, 1),
-];
-
-fn training(cx: &Cx<'_>, row: &rows::Row<'_, Training>, several: bool) -> Vec<Line<'static>> {
-    let t = row.item;
-    let done = t
-        .step
-        .as_ref()
-        .zip(t.total_steps.as_ref())
-        .filter(|(_, all)| all.value > 0.0)
-        .map(|(s, all)| s.value / all.value);
-    let mut progress = Line::from(widget::gauge(cx.theme, done, GAUGE, Slot::Gauge));
-    progress.spans.push(match done {
-        Some(done) => span(format!(" {}", format::percent(done)), cx.theme.style(Slot::Text)),
-        None => span(format!(" {}", cx.theme.glyphs().missing), cx.theme.style(Slot::Dim)),
-    });
-    vec![
-        tables::name(cx, row.source, several, t.name.as_str()),
-        progress,
-        read(cx, t.step.as_ref(), si),
-        read(cx, t.loss.as_ref(), si),
-        read(cx, t.eta.as_ref(), duration),
     ]
 }

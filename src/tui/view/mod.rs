@@ -25,6 +25,7 @@ mod tables;
 mod text;
 mod toasts;
 mod tour;
+mod training;
 mod what_if;
 pub mod workload;
 

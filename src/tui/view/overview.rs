@@ -250,7 +250,7 @@ fn next(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Line<'static
         .zip(replicas)
         .map(|(c, n)| advise::holds(view.workload.entity.kind, &view.state, c, n))
         .filter(|_| signal.role == Role::Demand);
-    sparkline(cx.theme, Some(&signal.track), view.advice.forecast.as_ref(), capacity, cx.now, spark)
+    sparkline(cx.theme, Some(&signal.track.grid()), view.advice.forecast.as_ref(), capacity, cx.now, spark)
 }
 
 fn peak(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
@@ -275,10 +275,7 @@ pub(super) fn objective(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
 
 /// A word for advice that is not there because the history is not: how young it is.
 pub(super) fn young(cx: &Cx<'_>, view: &WorkloadView) -> Option<&'static str> {
-    let first = view.signals.first().and_then(|s| {
-        let i = s.track.values.iter().position(Option::is_some)?;
-        Some(cx.picture.at.since(s.track.at(i)))
-    });
+    let first = view.signals.first().and_then(|s| Some(cx.picture.at.since(s.track.first()?)));
     let answers = cx.picture.sources.iter().all(|s| s.answered.is_some());
     // Without any sample: it may still come, while a source answers for the first minutes.
     let fresh = || cx.picture.sources.iter().any(|s| cx.picture.at.since(s.since) < ENOUGH);

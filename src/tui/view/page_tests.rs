@@ -3,7 +3,8 @@
 use crate::{
     advise::what_if::{Event, Question},
     model::{
-        Confirm, Found, Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time, UserCommand, Workload,
+        Confirm, Found, Grid, KafkaCluster, Label, MlState, Mode, Picture, Reading, Role, Time, Track, UserCommand,
+        Workload,
     },
     simulate::arena::Score,
     tui::{
@@ -239,7 +240,7 @@ fn hostile(big: f64, grid: usize, rows: usize) -> Picture {
             let value = |n: usize| (n % 3 != 1).then_some(if n.is_multiple_of(2) { big } else { 0.0 });
             let step = [0.0, 1.0, 1e-3, 1e12][i % 4];
             let start = [Time::default(), fixture::NOW, fixture::NOW.plus(-1e7)][i % 3];
-            signal.track = Arc::new(Grid { start, step, values: (0..grid).map(value).collect() });
+            signal.track = Arc::new(Track::of(&Grid { start, step, values: (0..grid).map(value).collect() }));
         }
         if i % 5 == 0 {
             view.signals.retain(|s| s.role == Role::Replicas);

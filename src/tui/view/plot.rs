@@ -151,6 +151,7 @@ pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, 
     let current = plan.steps.first().map_or(0, |s| s.replicas);
     let steps = view.advice.capacity.as_ref().map_or_else(Vec::new, |c| levels(cx, view, c, current, &plan.steps));
     let signal = first(view);
+    let track = signal.map(|s| s.track.grid());
     let limits = capacities(cx, view).into_iter().take(1).collect();
     Chart {
         theme: cx.theme,
@@ -160,7 +161,7 @@ pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, 
         pan: 0.0,
         zone: &cx.state.zone,
         unit: signal.map_or("", |s| s.unit),
-        history: signal.map(|s| &*s.track),
+        history: track.as_ref(),
         second: None,
         forecast: Some(&plan.forecast),
         limits,
@@ -199,7 +200,8 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         None => format!("{} back, {} ahead", duration(back), duration(ahead)),
     };
     let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
-    if signal.track.values.iter().all(Option::is_none) {
+    let track = signal.track.grid();
+    if track.values.iter().all(Option::is_none) {
         let text = "no history yet: the line begins with the second refresh; a Prometheus source fills in the past";
         return widget::empty(cx.theme, text, inner, buf);
     }
@@ -216,7 +218,7 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         pan: cx.state.pan,
         zone: &cx.state.zone,
         unit: if signal.role == Role::Progress { "%" } else { signal.unit },
-        history: Some(&signal.track),
+        history: Some(&track),
         second: second.as_deref(),
         forecast: over.forecast,
         limits: over.limits,
@@ -243,7 +245,7 @@ fn read(cx: &Cx<'_>, signal: &SignalView, forecast: Option<&Forecast>, second: O
         known.map(|v| printed(v, signal.unit))
     };
     let expected = forecast.and_then(|f| f.points.iter().find(|q| q.t >= at)).filter(|_| at > cx.picture.at);
-    let said = match (expected, value(&signal.track)) {
+    let said = match (expected, value(&signal.track.grid())) {
         (Some(q), _) => format!("p50 {}, p95 {}", printed(q.p50, signal.unit), printed(q.p95, signal.unit)),
         (None, Some(v)) => v,
         (None, None) => "not known".to_owned(),
@@ -265,8 +267,6 @@ fn printed(value: f64, unit: &str) -> String {
 /// When the first sample was taken, where that is well after the chart's left edge: a blank there is not a zero.
 fn seen_since(cx: &Cx<'_>, signal: &SignalView, back: f64) -> Option<String> {
     let now = cx.picture.at;
-    let track = &signal.track;
-    let i = track.values.iter().position(Option::is_some)?;
-    let at = track.at(i);
+    let at = signal.track.first()?;
     (now.since(at) < back * (1.0 - LATE)).then(|| cx.clock(at))
 }

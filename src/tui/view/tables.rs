@@ -76,7 +76,7 @@ impl<T> Sheet<'_, T> {
 }
 
 /// Draws into an area.
-type Draw<'a> = Box<dyn Fn(Rect, &mut Buffer) + 'a>;
+pub(super) type Draw<'a> = Box<dyn Fn(Rect, &mut Buffer) + 'a>;
 
 /// One table of a page.
 pub(super) struct Part<'a> {
@@ -105,8 +105,8 @@ pub(super) struct Page<'p, 'a> {
     pub(super) cx: &'p Cx<'a>,
     /// In the order of [`crate::tui::View::panes`].
     pub(super) parts: [Part<'p>; 4],
-    /// The workload under the cursor.
-    pub(super) current: Option<&'a WorkloadView>,
+    /// Draws what the cursor stands on as charts; `None`: there is nothing to draw.
+    pub(super) charts: Option<Draw<'p>>,
     /// Columns and lines from which everything is shown at once.
     pub(super) roomy: (u16, u16),
 }
@@ -119,12 +119,12 @@ impl Page<'_, '_> {
             return self.focused(area, buf);
         }
         let rows = [0, 1, 2, 3].map(|i: usize| self.parts[i].tab.1 + self.parts[i].more);
-        let places = arrange(rows, area, self.current.is_some());
+        let places = arrange(rows, area, self.charts.is_some());
         for (part, place) in self.parts.iter().zip(places.parts) {
             (part.draw)(place, buf);
         }
-        if let Some(view) = self.current.filter(|_| !places.charts.is_empty()) {
-            plot::both(self.cx, view, Direction::Horizontal, places.charts, buf);
+        if let Some(charts) = self.charts.as_ref().filter(|_| !places.charts.is_empty()) {
+            charts(places.charts, buf);
         }
     }
 
@@ -133,14 +133,14 @@ impl Page<'_, '_> {
         self.tabs(line, buf);
         let pane = self.cx.state.pane();
         let Some(part) = self.parts.iter().find(|p| p.pane == pane).or(self.parts.first()) else { return };
-        let current = self.current.filter(|_| part.charted);
+        let charts = self.charts.as_ref().filter(|_| part.charted);
         // A long table leaves the lower part of the page to the charts.
         let table = ((part.tab.1 + part.more).max(2) as u16 + 3).min(body.height * 11 / 20);
-        let charts = room_for_charts(current.map_or(0, |_| body.height.saturating_sub(table)));
-        let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(charts)]).areas(body);
+        let room = room_for_charts(charts.map_or(0, |_| body.height.saturating_sub(table)));
+        let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(room)]).areas(body);
         (part.draw)(top, buf);
-        if let Some(view) = current.filter(|_| !bottom.is_empty()) {
-            plot::both(self.cx, view, Direction::Horizontal, bottom, buf);
+        if let Some(charts) = charts.filter(|_| !bottom.is_empty()) {
+            charts(bottom, buf);
         }
     }
 
@@ -165,6 +165,11 @@ impl Page<'_, '_> {
         let line = widget::fit_line(theme, Line::from(spans), usize::from(area.width));
         widget::put(&line, area.x, area.y, area, buf);
     }
+}
+
+/// Both charts of a workload, side by side.
+pub(super) fn charts_of<'p>(cx: &'p Cx<'_>, view: &'p WorkloadView) -> Draw<'p> {
+    Box::new(move |area, buf| plot::both(cx, view, Direction::Horizontal, area, buf))
 }
 
 /// The lines that a page has left when its tables have what they want: enough for a chart, or none.

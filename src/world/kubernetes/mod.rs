@@ -1,6 +1,6 @@
 //! The world's Kubernetes face: enough of the API on loopback that the real source and the real actuator can use it.
 //!
-//! Lists and watches of Deployments, StatefulSets (none live here), HPAs, ScaledObjects and pods; `/scale` with the API
+//! Lists and watches of Deployments, StatefulSets (none live here), HPAs, ScaledObjects, VPAs and pods; `/scale` with the API
 //! server's compare-and-set; discovery and the two self reviews. What the real server answers was measured on v1.36.4.
 
 mod bounds;
@@ -164,7 +164,8 @@ async fn groups() -> Json<Value> {
         let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
         json!({"name": name, "versions": [version], "preferredVersion": version})
     };
-    let groups = [group("apps", "v1"), group("autoscaling", "v2"), group("keda.sh", "v1alpha1")];
+    let groups = [("apps", "v1"), ("autoscaling", "v2"), ("autoscaling.k8s.io", "v1"), ("keda.sh", "v1alpha1")];
+    let groups = groups.map(|(name, version)| group(name, version));
     Json(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
 }
 
@@ -183,7 +184,7 @@ fn resource_list(group_version: &str, resources: &[Resource]) -> Value {
         let (plural, kind) = (resource.plural(), resource.kind());
         list.push(json!({
             "name": plural, "singularName": kind.to_lowercase(), "namespaced": true, "kind": kind,
-            "verbs": if resource.has_scale() || matches!(resource, Resource::Pod | Resource::ReplicaSet) { json!(["get", "list", "watch"]) } else { json!(["get", "list", "patch", "watch"]) },
+            "verbs": if resource.has_scale() || matches!(resource, Resource::Pod | Resource::ReplicaSet | Resource::Vpa) { json!(["get", "list", "watch"]) } else { json!(["get", "list", "patch", "watch"]) },
         }));
         if resource.has_scale() {
             list.push(json!({

@@ -2,8 +2,11 @@
 
 use super::pods;
 use crate::{
-    model::{Hpa, HpaMetric, KafkaTrigger, Label, MetricSource, MetricTarget, ScaledObject, Time},
-    world::{Deployment, Meta, State},
+    model::{
+        Hpa, HpaMetric, KafkaTrigger, Label, MetricSource, MetricTarget, ScaledObject, Time, Vpa, VpaContainer,
+        VpaRange,
+    },
+    world::{CONTAINER, Deployment, Meta, State},
 };
 use serde_json::{Map, Value, json};
 
@@ -16,6 +19,7 @@ pub(super) enum Resource {
     ScaledObject,
     Pod,
     ReplicaSet,
+    Vpa,
 }
 
 /// One object with what lists and watches look at.
@@ -28,8 +32,8 @@ pub(super) struct Served {
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject, Self::Pod, Self::ReplicaSet];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Deployment, Self::StatefulSet, Self::Hpa, Self::ScaledObject, Self::Pod, Self::ReplicaSet, Self::Vpa];
 
     pub(super) fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|r| (r.group(), r.version(), r.plural()) == (group, version, plural))
@@ -41,12 +45,13 @@ impl Resource {
             Self::Pod => "",
             Self::Hpa => "autoscaling",
             Self::ScaledObject => "keda.sh",
+            Self::Vpa => "autoscaling.k8s.io",
         }
     }
 
     pub(super) fn version(self) -> &'static str {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::ReplicaSet | Self::Pod => "v1",
+            Self::Deployment | Self::StatefulSet | Self::ReplicaSet | Self::Pod | Self::Vpa => "v1",
             Self::Hpa => "v2",
             Self::ScaledObject => "v1alpha1",
         }
@@ -60,6 +65,7 @@ impl Resource {
             Self::ScaledObject => "ScaledObject",
             Self::Pod => "Pod",
             Self::ReplicaSet => "ReplicaSet",
+            Self::Vpa => "VerticalPodAutoscaler",
         }
     }
 
@@ -71,6 +77,7 @@ impl Resource {
             Self::ScaledObject => "scaledobjects",
             Self::Pod => "pods",
             Self::ReplicaSet => "replicasets",
+            Self::Vpa => "verticalpodautoscalers",
         }
     }
 
@@ -92,6 +99,7 @@ impl Resource {
             Self::ReplicaSet => pods::replica_sets(state),
             Self::Hpa => state.hpas().iter().map(|o| hpa(&o.meta, &o.value)).collect(),
             Self::ScaledObject => state.scaled_objects().iter().map(|o| scaled_object(&o.meta, &o.value)).collect(),
+            Self::Vpa => state.vpas().iter().map(|o| vpa(&o.meta, &o.value)).collect(),
         }
     }
 
@@ -140,7 +148,8 @@ fn deployment(state: &State, d: &Deployment) -> Served {
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {"containers": [{
-                    "name": "main", "image": "registry.invalid/simulated:1", "env": pods::environment(state, d),
+                    "name": CONTAINER, "image": "registry.invalid/simulated:1", "env": pods::environment(state, d),
+                    "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}},
                 }]},
             },
         },
@@ -220,4 +229,29 @@ fn kafka_trigger(trigger: &KafkaTrigger) -> Value {
         metadata["topic"] = json!(topic);
     }
     json!({"type": "kafka", "metadata": metadata})
+}
+
+fn vpa(meta: &Meta, vpa: &Vpa) -> Served {
+    let bound = |c: &VpaContainer, of: fn(&VpaRange) -> Option<f64>| {
+        let memory = c.memory.as_ref().and_then(of).map(|bytes| format!("{bytes:.0}"));
+        json!({"cpu": c.cpu.as_ref().and_then(of).map(|cores| format!("{:.0}m", cores * 1_000.0)), "memory": memory})
+    };
+    let container = |c: &VpaContainer| {
+        json!({
+            "containerName": c.name, "target": bound(c, |r| Some(r.target)), "lowerBound": bound(c, |r| r.lower),
+            "upperBound": bound(c, |r| r.upper), "uncappedTarget": bound(c, |r| r.uncapped),
+        })
+    };
+    let json = json!({
+        "metadata": metadata(&vpa.namespace, &vpa.name, meta),
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": vpa.target_kind, "name": vpa.target_name},
+            "updatePolicy": {"updateMode": vpa.mode.name()},
+        },
+        "status": {
+            "conditions": [{"type": "RecommendationProvided", "status": "True"}],
+            "recommendation": {"containerRecommendations": vpa.containers.iter().map(container).collect::<Vec<Value>>()},
+        },
+    });
+    Resource::Vpa.served(vpa.namespace.as_str(), vpa.name.as_str(), meta.resource_version, json)
 }

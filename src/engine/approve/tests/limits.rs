@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     engine::approve::effect::{Expecting, expected},
-    model::{Capacity, Grid, Reading, Role, SignalView},
+    model::{Capacity, Reading, Role, SignalView},
 };
 
 /// What stands against the ordinary change when something is different.
@@ -109,7 +109,7 @@ fn seen(backlog: f64, demand: f64) -> WorkloadView {
         role,
         unit: "",
         now: Reading::new(value, Time::now(), "test"),
-        track: Arc::new(Grid { start: Time::now(), step: 15.0, values: Vec::new() }),
+        track: Arc::default(),
     };
     view.signals = vec![signal(Role::Demand, demand), signal(Role::Backlog, backlog)];
     let capacity = Capacity {
