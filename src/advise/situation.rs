@@ -29,6 +29,10 @@ const CALM: f64 = 0.5;
 const LOOK_BACK: f64 = 1_200.0;
 /// What should have come by now comes in this many seconds.
 const SOON: f64 = 5.0;
+/// Seconds of CPU that tell how much room replicas have, and how far beyond what was seen a step may go on that word: a
+/// group that is four times too large is met at its size in two steps, and each proves itself before the next.
+const CPU_SPAN: f64 = 300.0;
+const TRIED: f64 = 2.0;
 
 /// Demand ahead: by the day's shape, else as forecast.
 pub(super) struct Ahead<'a> {
@@ -87,6 +91,9 @@ impl Situation {
         if capacity.is_lower_bound() {
             // A step beyond it is tried, but it never asks for replicas by itself.
             capacity.per_replica = capacity.as_planned();
+            if let Some(most) = at_full_cpu(signals).filter(|_| kind == WorkloadKind::ConsumerGroup) {
+                capacity.per_replica = most.min(TRIED * capacity.low).max(capacity.per_replica);
+            }
             if kind == WorkloadKind::ConsumerGroup
                 && late.is_none_or(|l| l <= CALM * slo)
                 && replicas.desired >= limits.min
@@ -193,6 +200,17 @@ fn paths(input: &Input<'_>, signals: &Signals, ahead: &Ahead<'_>, notes: &mut Ve
     let last = last.ok_or_else(|| format!("demand is not known yet: {why}"))?;
     notes.push(format!("no forecast ({why}): planned on the last value, {} and half as much again", per_second(last)));
     Ok(flat([last, last * WIDE[0], last * WIDE[1]]))
+}
+
+/// Records per second that a replica would process at full CPU, by the last minutes: what flowed over the CPU that it
+/// took. Something else may hold it back before that, so it says how far to try, not what can be done. `None`: not known.
+fn at_full_cpu(signals: &Signals) -> Option<f64> {
+    let [flow, replicas, cpu] = [Role::Throughput, Role::Replicas, Role::Utilisation].map(|role| signals.track(role));
+    let first = flow.values.len().saturating_sub((CPU_SPAN / flow.step.max(0.001)) as usize);
+    let slots = flow.values.iter().zip(&replicas.values).zip(&cpu.values).skip(first);
+    let known = slots.filter_map(|((flow, n), cpu)| Some(((*flow)?, (*n)? * (*cpu)?)));
+    let (done, took) = known.fold((0.0, 0.0), |sum, slot| (sum.0 + slot.0, sum.1 + slot.1));
+    Some(done / took).filter(|rate| took > 0.0 && rate.is_finite())
 }
 
 /// Bursts as the planner takes them.

@@ -203,6 +203,27 @@ fn a_count_that_was_never_at_its_limit_asks_for_no_more() {
 }
 
 #[test]
+fn a_group_that_was_never_at_its_limit_is_tried_as_far_as_its_cpu_has_room() {
+    let workload = Workload {
+        guard: GuardSettings { max_step_down: 1.0, ..GuardSettings::default() },
+        ..workload(WorkloadKind::ConsumerGroup)
+    };
+    let state = state(20);
+    let wanted = |cpu: Option<f64>| {
+        let mut history = falling_behind(&workload, 20.0, 0.5); // 5600/s now: 280 each
+        for i in (0..=240).filter(|_| cpu.is_some()) {
+            let at = NOW.plus((f64::from(i) - 240.0) * STEP);
+            let key = SignalKey { entity: workload.entity.clone(), role: Role::Utilisation };
+            history.record(&key, Sample { at, value: cpu.unwrap_or_default() });
+        }
+        recommended(&input(&workload, &state, &history)).wanted
+    };
+    let (unknown, idle, busy) = (wanted(None), wanted(Some(0.2)), wanted(Some(0.95)));
+    assert!(idle < unknown && idle >= 8, "twice what was seen at most: {idle} {unknown}");
+    assert_eq!(busy, unknown, "no room, no larger step");
+}
+
+#[test]
 fn the_scaled_object_there_is_speaks_for_keda() {
     let workload = workload(WorkloadKind::ConsumerGroup);
     let history = falling_behind(&workload, 6.0, 1.0);

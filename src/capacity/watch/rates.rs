@@ -183,14 +183,18 @@ impl Rates {
 }
 
 /// Mean rate of the members, and how much they really differ: the variance between them less what the batches of
-/// commits alone make of it (one-way analysis of variance). `None` without spans.
+/// commits alone make of it (one-way analysis of variance). A commit more or less at either end of a span is an error of
+/// so many records however long it is: the variance of its rate falls with the square of its seconds, which weigh so.
+/// `None` without spans.
 fn spread<'a>(spans: impl Iterator<Item = &'a Took>) -> Option<(f64, f64)> {
-    // Per member: spans, sum of rates, sum of squares.
+    // Per member: weight, and the weighted sums of rates and of their squares.
     let mut members: BTreeMap<Option<u64>, (f64, f64, f64)> = BTreeMap::new();
+    let mut count = 0.0;
     for took in spans {
         let m = members.entry(took.member).or_default();
-        let weight = took.seconds / USUAL;
+        let weight = (took.seconds / USUAL).powi(2);
         *m = (m.0 + weight, m.1 + weight * took.rate, m.2 + weight * took.rate * took.rate);
+        count += 1.0;
     }
     let total = members.values().fold((0.0, 0.0), |a, m| (a.0 + m.0, a.1 + m.1));
     if total.0 <= 0.0 {
@@ -198,18 +202,43 @@ fn spread<'a>(spans: impl Iterator<Item = &'a Took>) -> Option<(f64, f64)> {
     }
     let mean = total.1 / total.0;
     let groups = members.len() as f64;
-    if groups < 2.0 || total.0 <= groups {
+    if groups < 2.0 || count <= groups {
         return Some((mean, 0.0));
     }
     let within: f64 = members.values().map(|(n, sum, squares)| (squares - sum * sum / n).max(0.0)).sum();
     let between: f64 = members.values().map(|(n, sum, _)| n * (sum / n - mean).powi(2)).sum();
-    let noise = within / (total.0 - groups);
-    let usual = (total.0 - members.values().map(|m| m.0 * m.0).sum::<f64>() / total.0) / (groups - 1.0);
-    let variance = ((between / (groups - 1.0) - noise) / usual.max(1.0)).max(0.0);
+    // Of a span that weighs one.
+    let noise = within / (count - groups);
+    let apart = total.0 - members.values().map(|m| m.0 * m.0).sum::<f64>() / total.0;
+    let variance = ((between - (groups - 1.0) * noise) / apart.max(f64::MIN_POSITIVE)).max(0.0);
     Some((mean, variance.sqrt()))
 }
 
 /// The value at a share of a list that is not empty, by the nearest rank; 0 when it is. Sorts the list.
 fn quantile(values: &mut [f64], share: f64) -> f64 {
     super::super::quantile(values, share).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Members of these rates, each seen in spans of 45 and 120 s that are a commit of 2.5 s short or long in turn.
+    fn seen(rates: &[f64]) -> Vec<Took> {
+        let span = |(m, rate): (u64, f64), i: u64| {
+            let seconds = if i % 4 < 2 { 45.0 } else { 120.0 };
+            let short = if i.is_multiple_of(2) { 2.5 } else { -2.5 };
+            let rate = rate * (seconds + short) / seconds;
+            Took { member: Some(m), members: rates.len() as u32, rate, seconds, saturated: true }
+        };
+        (0..rates.len() as u64).zip(rates.iter().copied()).flat_map(|m| (0..8).map(move |i| span(m, i))).collect()
+    }
+
+    #[test]
+    fn commits_are_no_difference_between_members_and_differences_are() {
+        let (mean, apart) = spread(seen(&[1_000.0; 12]).iter()).unwrap();
+        assert!((mean - 1_000.0).abs() < 1.0 && apart < 1.0, "{mean} {apart}");
+        let (mean, apart) = spread(seen(&[940.0, 1_060.0].repeat(6)).iter()).unwrap();
+        assert!((mean - 1_000.0).abs() < 1.0 && (50.0..72.0).contains(&apart), "{mean} {apart}");
+    }
 }
