@@ -9,7 +9,7 @@ pub(super) struct Objects {
     workloads: HashMap<Target, usize>,
     /// Autoscalers by the name of what they scale.
     hpas: HashMap<Label, Vec<usize>>,
-    scaled_objects: HashMap<Label, Vec<usize>>,
+    kedas: HashMap<Label, Vec<usize>>,
     vpas: HashMap<Label, Vec<usize>>,
 }
 
@@ -22,7 +22,7 @@ impl Objects {
         Self {
             workloads,
             hpas: by_name(state.hpas.iter().map(|h| &h.target_name)),
-            scaled_objects: by_name(state.scaled_objects.iter().map(|s| &s.target_name)),
+            kedas: by_name(state.scaled_objects.iter().map(|s| &s.target_name)),
             vpas: by_name(state.vpas.iter().map(|v| &v.target_name)),
             state,
         }
@@ -41,7 +41,7 @@ impl Objects {
 
     /// The ScaledObject on a target.
     pub(super) fn scaled_object(&self, target: &Target) -> Option<&ScaledObject> {
-        let found = at(&self.scaled_objects, target, &self.state.scaled_objects);
+        let found = at(&self.kedas, target, &self.state.scaled_objects);
         found.into_iter().find(|s| is(target, &s.namespace, &s.target_kind))
     }
 

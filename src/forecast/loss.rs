@@ -113,7 +113,7 @@ mod tests {
         let fit = loss_curve(&points).unwrap();
         let truth = 1.7 + 12.0 * 60_000_f64.powf(-0.45);
         assert!((fit.at(60_000.0) - truth).abs() < 0.02, "{} against {truth}", fit.at(60_000.0));
-        assert!(fit.missed.is_some_and(|m| m.is_finite()));
+        assert!(fit.missed.is_some_and(f64::is_finite));
     }
 
     #[test]

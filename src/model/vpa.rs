@@ -53,6 +53,9 @@ impl VpaMode {
     }
 }
 
+/// How a number is said.
+type Say = fn(f64) -> String;
+
 impl fmt::Display for Vpa {
     /// `VPA web (Off): server cpu 1.2 (0.8 to 2.4), memory 2.1 GiB (1.5 GiB to 4 GiB)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,14 +66,14 @@ impl fmt::Display for Vpa {
         }
         for (i, c) in self.containers.iter().enumerate() {
             write!(f, "{} {}", if i == 0 { ":" } else { ";" }, c.name)?;
-            let parts = [("cpu", c.cpu, si as fn(f64) -> String), ("memory", c.memory, bytes)];
+            let parts = [("cpu", c.cpu, si as Say), ("memory", c.memory, bytes)];
             let parts = parts.into_iter().filter_map(|(name, range, say)| Some((name, range?, say)));
             for (j, (name, range, say)) in parts.enumerate() {
                 write!(f, "{} {name} {}", if j == 0 { "" } else { "," }, say(range.target))?;
                 if let (Some(lower), Some(upper)) = (range.lower, range.upper) {
                     write!(f, " ({} to {})", say(lower), say(upper))?;
                 }
-                if let Some(uncapped) = range.uncapped.filter(|u| *u != range.target) {
+                if let Some(uncapped) = range.uncapped.filter(|u| (u - range.target).abs() > 1e-9) {
                     write!(f, ", {} without its limits", say(uncapped))?;
                 }
             }
@@ -157,10 +160,10 @@ impl Vertical {
         containers.flat_map(|c| {
             let asked = self.requests.iter().find(|r| r.container == c.name);
             let pairs = [
-                ("cpu", asked.and_then(|r| r.cpu), c.cpu, si as fn(f64) -> String),
+                ("cpu", asked.and_then(|r| r.cpu), c.cpu, si as Say),
                 ("memory", asked.and_then(|r| r.memory), c.memory, bytes),
             ];
-            let low = |(resource, asked, range, say): (&str, Option<f64>, Option<VpaRange>, fn(f64) -> String)| {
+            let low = |(resource, asked, range, say): (&str, Option<f64>, Option<VpaRange>, Say)| {
                 let (asked, range) = (asked?, range?);
                 let lower = range.lower.filter(|lower| asked < *lower)?;
                 Some(format!(

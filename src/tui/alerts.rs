@@ -165,10 +165,9 @@ impl<'a> Spot<'a> {
             Of::Rule(cluster, alert) => {
                 let name = cluster.name.as_str();
                 match &alert.subject {
-                    Subject::Cluster => Place::Here,
+                    Subject::Cluster | Subject::Run(_) => Place::Here,
                     Subject::Broker(broker) => row(View::Kafka, Pane::Brokers, Id::new([name]).numbered(*broker)),
                     Subject::Topic(topic) => row(View::Kafka, Pane::Topics, Id::new([name, topic.as_str()])),
-                    Subject::Run(_) => Place::Here,
                     Subject::Group(group) | Subject::GroupPartition { group, .. } => {
                         row(View::Kafka, Pane::Groups, Id::new([name, group.as_str()]))
                     }

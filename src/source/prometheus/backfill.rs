@@ -76,7 +76,10 @@ pub(super) async fn backfill(
 
 /// Older values of training runs: the step and the loss come in answers of their own, at the same instants.
 #[derive(Default)]
-struct Runs(BTreeMap<Label, BTreeMap<Time, (Option<f64>, Option<f64>)>>);
+struct Runs(BTreeMap<Label, Points>);
+
+/// The step and the loss at each instant.
+type Points = BTreeMap<Time, (Option<f64>, Option<f64>)>;
 
 impl Runs {
     fn add(&mut self, question: &Question, answer: &Answer) {
