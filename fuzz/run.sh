@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Throws bytes at every decoder of what comes from outside, SECONDS each (600 by default), under libFuzzer; then keeps of
-# each corpus what covers anything new. Ends with an error at the first panic, at 10 s over one input or at 512 MiB.
+# each corpus the KEPT smallest inputs that cover anything new: `tests/corpora.rs` reads them in every test run. Ends with
+# an error at the first panic, at 10 s over one input or at 512 MiB.
 #
 #   fuzz/run.sh [SECONDS [TARGET...]]
 #
@@ -8,6 +9,7 @@
 # no unsafe blocks, what is looked for are panics (overflows included), hangs and memory.
 set -euo pipefail
 cd "$(dirname "$0")"
+KEPT=150
 seconds=${1:-600}
 shift || true
 targets=("$@")
@@ -41,6 +43,7 @@ for target in "${targets[@]}"; do
     options=(-set_cover_merge=1)
     fresh=$(mktemp -d)
     run "$fresh" "$work" "$kept" >/dev/null 2>&1
+    (cd "$fresh" && ls -Sr | tail -n +$((KEPT + 1)) | xargs -r rm)
     rm -rf "$kept" "$work" && mv "$fresh" "$kept"
     echo "$target: $(ls "$kept" | wc -l) inputs kept, $(du -sk "$kept" | cut -f1) KiB"
 done

@@ -10,6 +10,7 @@ mod cli;
 mod closed_loop;
 mod conformance;
 mod contract;
+mod corpora;
 mod demo;
 mod discover;
 mod engine;
