@@ -4,8 +4,10 @@
 use highwater::{cli, config::Config, contest::Scenario, manifest, source};
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// A decoder, by the name of its target under `fuzz/fuzz_targets`, and how it is called there.
-const DECODERS: [(&str, fn(&[u8])); 10] = [
+/// A decoder: the name of its target under `fuzz/fuzz_targets`, and how it is called there.
+type Decoder = (&'static str, fn(&[u8]));
+
+const DECODERS: [Decoder; 10] = [
     ("client_properties", |body| drop(source::kafka::properties::parse_java(&text(body)))),
     ("configuration", |body| drop(Config::parse(&text(body), "highwater.toml", true))),
     ("exposition", |body| source::prometheus::exposition::lines(&text(body)).for_each(drop)),

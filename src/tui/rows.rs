@@ -230,19 +230,19 @@ pub fn log(state: &State) -> Vec<&Entry> {
 
 /// The ids of a table's rows, in order.
 pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
-    fn of<T: Named>(rows: Vec<Row<'_, T>>) -> Vec<Label> {
+    fn of<T: Named>(rows: &[Row<'_, T>]) -> Vec<Label> {
         rows.iter().map(|r| r.id().label()).collect()
     }
     match pane {
         Pane::Workloads => workloads(picture, state).iter().map(|w| w.workload.name.clone()).collect(),
-        Pane::Brokers => of(brokers(picture, state)),
-        Pane::Topics => of(topics(picture, state)),
-        Pane::Groups => of(groups(picture, state)),
-        Pane::Partitions => of(partitions(picture, state)),
-        Pane::Gpus => of(gpus(picture, state)),
-        Pane::Services => of(services(picture, state)),
-        Pane::Queues => of(queues(picture, state)),
-        Pane::Trainings => of(trainings(picture, state)),
+        Pane::Brokers => of(&brokers(picture, state)),
+        Pane::Topics => of(&topics(picture, state)),
+        Pane::Groups => of(&groups(picture, state)),
+        Pane::Partitions => of(&partitions(picture, state)),
+        Pane::Gpus => of(&gpus(picture, state)),
+        Pane::Services => of(&services(picture, state)),
+        Pane::Queues => of(&queues(picture, state)),
+        Pane::Trainings => of(&trainings(picture, state)),
         Pane::Actions => actions(picture, state).iter().map(|a| a.id.0.clone()).collect(),
         Pane::Alerts => alerts(picture, state).iter().map(|a| a.id().label()).collect(),
         Pane::Stages => stages(picture, state).into_iter().map(|s| s.id).collect(),

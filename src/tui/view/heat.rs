@@ -44,9 +44,8 @@ impl<'a> Map<'a> {
     pub(super) fn of(by: Heat, group: &'a Group, cluster: &KafkaCluster, objective: Option<f64>) -> Self {
         let mut partitions: Vec<&GroupPartition> = group.partitions.iter().collect();
         // Partitions of one topic share its name, which is cheaper to see than to compare.
-        let in_order = |a: &&GroupPartition, b: &&GroupPartition| match a.topic == b.topic {
-            true => a.partition <= b.partition,
-            false => a.topic < b.topic,
+        let in_order = |a: &&GroupPartition, b: &&GroupPartition| {
+            if a.topic == b.topic { a.partition <= b.partition } else { a.topic < b.topic }
         };
         if !partitions.is_sorted_by(in_order) {
             partitions.sort_by_key(|p| (&p.topic, p.partition));
