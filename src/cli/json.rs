@@ -80,8 +80,7 @@ fn broker(b: &Broker) -> Value {
 fn topic(t: &Topic) -> Value {
     json!({
         "topic": t.name, "internal": t.internal, "error": t.error, "partitions": t.partitions.len(),
-        "under_replicated": t.partitions.iter().filter(|p| p.is_under_replicated()).count(),
-        "offline": t.partitions.iter().filter(|p| p.leader.is_none()).count(),
+        "under_replicated": t.sums.under_replicated, "offline": t.sums.offline,
         "arrivals": t.partitions.iter().map(|p| p.arrivals).sum::<Option<f64>>(), "config": t.config,
     })
 }

@@ -112,8 +112,40 @@ pub struct Topic {
     pub error: Option<Label>,
     /// Partitions by number.
     pub partitions: Vec<Partition>,
+    /// Sums over them.
+    pub sums: Sums,
     /// The part of its configuration that decides what may be lost; `None`: not read, or not told.
     pub config: Option<TopicConfig>,
+}
+
+impl Topic {
+    /// The same topic with its sums, for who has read its partitions.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        let count = |of: fn(&Partition) -> bool| self.partitions.iter().filter(|p| of(p)).count();
+        let kept = |p: &Partition| Some(p.end?.saturating_sub(p.log_start?).max(0).cast_unsigned());
+        let sums = Sums {
+            offline: count(|p| p.leader.is_none()),
+            under_replicated: count(Partition::is_under_replicated),
+            records: self.partitions.iter().filter_map(kept).reduce(u64::saturating_add),
+            all: self.partitions.iter().all(|p| kept(p).is_some()),
+        };
+        Self { sums, ..self }
+    }
+}
+
+/// Sums over the partitions of a topic, made once when they are read: a screen orders thousands of topics by them in
+/// every frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sums {
+    /// Partitions without a leader.
+    pub offline: usize,
+    /// Partitions with fewer in-sync replicas than assigned.
+    pub under_replicated: usize,
+    /// Offsets between the first that is kept and the end; `None`: of no partition known.
+    pub records: Option<u64>,
+    /// Whether `records` is of every partition; else it is the least that there are.
+    pub all: bool,
 }
 
 /// The part of a topic's configuration that decides what may be lost, broker defaults included.

@@ -150,6 +150,7 @@ impl Grid {
 /// let track = Track::of(&grid);
 /// assert_eq!(track.grid(), grid);
 /// assert_eq!((track.first(), track.last()), (Some(grid.start), Some((Time::from_secs(120.0), 2.0))));
+/// assert_eq!((track.largest(grid.start, 60.0), track.largest(grid.start, 90.0)), (Some(1.5), Some(2.0)));
 /// assert_eq!(track.until(Time::from_secs(100.0)).grid().values, [Some(1.5), None]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -203,6 +204,14 @@ impl Track {
     pub fn last(&self) -> Option<(Time, f64)> {
         let i = self.values.iter().rposition(|v| !v.is_nan())?;
         Some((self.at(i), f64::from(*self.values.get(i)?)))
+    }
+
+    /// The largest value of so many seconds from an instant on.
+    pub fn largest(&self, from: Time, seconds: f64) -> Option<f64> {
+        let index = |t: Time| (t.since(self.start) / self.step.max(1e-3)).max(0.0) as usize;
+        let end = index(from.plus(seconds)).min(self.len());
+        let seen = self.values.get(index(from)..end)?.iter().filter(|v| !v.is_nan());
+        seen.copied().reduce(f32::max).map(f64::from)
     }
 
     /// What was known at an instant.

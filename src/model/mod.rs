@@ -64,4 +64,4 @@ pub use user_command::*;
 pub use vpa::*;
 pub use window::*;
 pub use workload::*;
-pub use workloads::Workloads;
+pub use workloads::{Glance, Workloads};

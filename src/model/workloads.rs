@@ -1,6 +1,7 @@
-//! The workloads of a picture: worst first, and found by name or by what they are without a look at each of thousands.
+//! The workloads of a picture: worst first; found by name or by what they are, counted and put in another order without a
+//! look at each of thousands, which lie all over memory.
 
-use super::{Entity, Label, WorkloadKind, WorkloadView};
+use super::{Entity, Label, Role, Severity, Time, WorkloadKind, WorkloadView};
 use serde::{Serialize, Serializer};
 use std::{
     collections::HashMap,
@@ -22,6 +23,43 @@ pub struct Workloads(Arc<Listed>);
 struct Listed {
     rows: Vec<Arc<WorkloadView>>,
     places: OnceLock<Places>,
+    glances: OnceLock<Vec<Glance>>,
+    by_name: OnceLock<Vec<usize>>,
+}
+
+/// What tables count, filter and order workloads by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Glance {
+    /// Its name.
+    pub name: Label,
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Until when nobody wants to hear of it.
+    pub snoozed: Option<Time>,
+    /// Records or requests a second; of this and the next two `None` when there is no such reading.
+    pub demand: Option<f64>,
+    /// Records or requests that wait.
+    pub backlog: Option<f64>,
+    /// Seconds behind.
+    pub behind: Option<f64>,
+}
+
+impl Glance {
+    /// Of one workload.
+    pub fn of(view: &WorkloadView) -> Self {
+        let now = |role| view.signal(role).and_then(|s| s.now.as_ref()).map(|r| r.value);
+        Self {
+            name: view.workload.name.clone(),
+            kind: view.workload.entity.kind,
+            severity: view.severity,
+            snoozed: view.snoozed,
+            demand: now(Role::Demand),
+            backlog: now(Role::Backlog),
+            behind: now(Role::TimeLag),
+        }
+    }
 }
 
 /// The first row of each name, and of each thing as its source sees it.
@@ -43,6 +81,21 @@ impl Workloads {
         self.0.rows.get(*self.places().entities.get(&entity)?)
     }
 
+    /// What is counted and ordered by, of each workload, in the order of the list.
+    pub fn glances(&self) -> &[Glance] {
+        self.0.glances.get_or_init(|| self.0.rows.iter().map(|view| Glance::of(view)).collect())
+    }
+
+    /// The places of the workloads in the list, in the order of their names.
+    pub fn by_name(&self) -> &[usize] {
+        self.0.by_name.get_or_init(|| {
+            let glances = self.glances();
+            let mut places: Vec<usize> = (0..glances.len()).collect();
+            places.sort_by(|a, b| glances[*a].name.cmp(&glances[*b].name));
+            places
+        })
+    }
+
     fn places(&self) -> &Places {
         self.0.places.get_or_init(|| {
             let mut places = Places::default();
@@ -55,10 +108,10 @@ impl Workloads {
     }
 }
 
-/// For a change: what was known of places is not.
+/// For a change: what was known of the rows is not.
 impl Clone for Listed {
     fn clone(&self) -> Self {
-        Self { rows: self.rows.clone(), places: OnceLock::new() }
+        Self { rows: self.rows.clone(), ..Self::default() }
     }
 }
 
@@ -73,14 +126,14 @@ impl Deref for Workloads {
 impl DerefMut for Workloads {
     fn deref_mut(&mut self) -> &mut Self::Target {
         let listed = Arc::make_mut(&mut self.0);
-        listed.places = OnceLock::new();
+        *listed = Listed { rows: std::mem::take(&mut listed.rows), ..Listed::default() };
         &mut listed.rows
     }
 }
 
 impl From<Vec<Arc<WorkloadView>>> for Workloads {
     fn from(rows: Vec<Arc<WorkloadView>>) -> Self {
-        Self(Arc::new(Listed { rows, places: OnceLock::new() }))
+        Self(Arc::new(Listed { rows, ..Listed::default() }))
     }
 }
 

@@ -106,15 +106,22 @@ impl Question {
         })
     }
 
-    /// Plays it; `None`: `go_on` said no between two games.
-    pub fn answer(&self, go_on: &dyn Fn() -> bool) -> Option<Answer> {
+    /// How many games it takes.
+    pub fn games(&self) -> usize {
+        self.entrants.len() * SEEDS as usize
+    }
+
+    /// Plays it; `None`: `go_on`, which is told how many games were played, said no before the next one.
+    pub fn answer(&self, go_on: &dyn Fn(usize) -> bool) -> Option<Answer> {
+        let mut played = 0;
         let mut rows = Vec::new();
         for (name, entrant) in &self.entrants {
             let mut scores = Vec::new();
             for seed in 0..SEEDS {
-                if !go_on() {
+                if !go_on(played) {
                     return None;
                 }
+                played += 1;
                 scores.push(entrant.play(&self.game, &self.season, seed).score);
             }
             rows.push((name.clone(), Score::mean(&scores)));
@@ -164,6 +171,8 @@ pub struct Backtest {
     pub workload: Label,
     /// Which question it is.
     pub number: u64,
+    /// Games that were played, and how many there are; `None`: it has not begun.
+    pub played: Option<(usize, usize)>,
     /// The answer; `None`: it is being played.
     pub answer: Option<Result<std::sync::Arc<Answer>, String>>,
 }
@@ -192,13 +201,15 @@ mod tests {
         assert!((15_000..16_300).contains(&seconds), "three quarters of the six hours on the chart: {seconds}");
         question.season.played.truncate(1_200); // the whole is for the bench of an optimised build
         question.entrants.retain(|(name, _)| name.starts_with("always") || name.starts_with("HPA on lag"));
-        let answer = question.answer(&|| true).unwrap();
+        let told = std::cell::RefCell::new(Vec::new());
+        let answer = question.answer(&|played| told.borrow_mut().push(played) == ()).unwrap();
+        assert_eq!((told.into_inner(), question.games()), ((0..6).collect(), 6));
         assert_eq!(answer.rows.len(), 2);
         assert!(
             answer.rows.is_sorted_by(|a, b| a.1.price <= b.1.price) && answer.rows[0].1.pod_hours > 0.0,
             "{answer:?}"
         );
-        assert_eq!(question.answer(&|| false), None, "it can be left");
+        assert_eq!(question.answer(&|_| false), None, "it can be left");
     }
 
     #[test]

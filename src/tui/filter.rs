@@ -1,7 +1,7 @@
 //! The small language of the filter line: words, `marked`, `kind:group`, `state:blocked`, `source:prod`, `target:deploy`,
 //! `lag>10k`, `behind>90s`, `replicas<3`; all must hold, and `!` turns one round.
 
-use crate::model::{ActionState, Role, Severity, WorkloadKind, WorkloadView};
+use crate::model::{ActionState, Glance, Severity, WorkloadKind, WorkloadView};
 
 /// What a row says of itself to the filter. What a table does not know is `None`, and a term on it does not match.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Facts<'a> {
     /// Whether the operator marked it.
     pub marked: bool,
     /// The workload that it is, for what else can be asked.
-    pub view: Option<&'a WorkloadView>,
+    pub view: Option<(&'a Glance, &'a WorkloadView)>,
 }
 
 impl<'a> Facts<'a> {
@@ -31,17 +31,16 @@ impl<'a> Facts<'a> {
     }
 
     /// Of a workload.
-    pub fn of(view: &'a WorkloadView) -> Self {
-        let now = |role| view.signal(role).and_then(|s| s.now.as_ref()).map(|r| r.value);
+    pub fn of(glance: &'a Glance, view: &'a WorkloadView) -> Self {
         Self {
-            name: view.workload.name.as_str(),
-            kind: Some(view.workload.entity.kind),
-            severity: Some(view.severity),
-            lag: now(Role::Backlog),
-            behind: now(Role::TimeLag),
+            name: glance.name.as_str(),
+            kind: Some(glance.kind),
+            severity: Some(glance.severity),
+            lag: glance.backlog,
+            behind: glance.behind,
             action: None,
             marked: false,
-            view: Some(view),
+            view: Some((glance, view)),
         }
     }
 }
@@ -159,7 +158,6 @@ impl Filter {
 }
 
 fn holds(term: &Term, facts: &Facts<'_>) -> bool {
-    let has = |text: &str, part: &str| text.to_lowercase().contains(part);
     match term {
         Term::Word(word) => has(facts.name, word),
         Term::Marked => facts.marked,
@@ -170,15 +168,23 @@ fn holds(term: &Term, facts: &Facts<'_>) -> bool {
         }
         Term::State(State::Severity(severity)) => facts.severity == Some(*severity),
         Term::State(State::Action(state)) => facts.action == Some(*state),
-        Term::State(state) => facts.view.is_some_and(|v| is(v, *state)),
-        Term::Source(part) => facts.view.is_some_and(|v| has(v.workload.entity.source.as_str(), part)),
+        Term::State(state) => facts.view.is_some_and(|(_, v)| is(v, *state)),
+        Term::Source(part) => facts.view.is_some_and(|(_, v)| has(v.workload.entity.source.as_str(), part)),
         Term::Target(part) => {
-            facts.view.and_then(|v| v.workload.target.as_ref()).is_some_and(|t| has(&t.to_string(), part))
+            facts.view.and_then(|(_, v)| v.workload.target.as_ref()).is_some_and(|t| has(&t.to_string(), part))
         }
         Term::Number { field, above, limit } => {
             value(*field, facts).is_some_and(|v| if *above { v > *limit } else { v < *limit })
         }
     }
+}
+
+/// Whether a text has a part, which is in small letters. Thousands are asked in a frame: no copy is made of what is ASCII.
+fn has(text: &str, part: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(part);
+    }
+    part.is_empty() || text.as_bytes().windows(part.len()).any(|w| w.eq_ignore_ascii_case(part.as_bytes()))
 }
 
 fn is(view: &WorkloadView, state: State) -> bool {
@@ -196,9 +202,9 @@ fn value(field: Field, facts: &Facts<'_>) -> Option<f64> {
     match field {
         Field::Lag => facts.lag,
         Field::Behind => facts.behind,
-        Field::Demand => facts.view?.signal(Role::Demand)?.now.as_ref().map(|r| r.value),
-        Field::Replicas => facts.view?.state.replicas.as_ref().map(|r| f64::from(r.desired)),
-        Field::Need => facts.view?.advice.recommendation.as_ref().ok().map(|r| f64::from(r.recommended)),
+        Field::Demand => facts.view?.0.demand,
+        Field::Replicas => facts.view?.1.state.replicas.as_ref().map(|r| f64::from(r.desired)),
+        Field::Need => facts.view?.1.advice.recommendation.as_ref().ok().map(|r| f64::from(r.recommended)),
     }
 }
 
@@ -314,8 +320,9 @@ mod tests {
         let picture = crate::tui::fixture::picture(crate::model::Mode::Operate);
         let names = |text: &str| {
             let filter = Filter::parse(text);
-            let hits = picture.workloads.iter().filter(|w| filter.matches(&Facts::of(w)));
-            hits.map(|w| w.workload.name.to_string()).collect::<Vec<_>>().join(" ")
+            let all = picture.workloads.iter().map(|w| (Glance::of(w), w));
+            let hits = all.filter(|(glance, w)| filter.matches(&Facts::of(glance, w)));
+            hits.map(|(glance, _)| glance.name.to_string()).collect::<Vec<_>>().join(" ")
         };
         for (text, expected) in [
             ("state:blocked", "orders-etl"),

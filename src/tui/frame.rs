@@ -2,7 +2,6 @@
 
 use super::{
     alerts::{Place, Spot},
-    filter::Filter,
     rows::{self, Row},
     state::{Pane, State},
 };
@@ -85,8 +84,7 @@ impl<'a> Frame<'a> {
     fn selected_workload(&self) -> Option<&'a Arc<WorkloadView>> {
         // The selected one needs no order, which of thousands takes milliseconds.
         let selected = self.state.selected(Pane::Workloads).and_then(|name| self.picture.workload(name.as_str()));
-        let filter = Filter::parse(&self.state.filter);
-        match selected.filter(|w| rows::passes(&filter, w, self.state)) {
+        match selected.filter(|w| rows::passes_alone(w, self.state)) {
             Some(selected) => Some(selected),
             None => rows::workload_of(self.workloads(), self.state),
         }

@@ -54,8 +54,10 @@ impl<'a> Id<'a> {
 
     /// Whether it would be written so.
     fn reads(&self, text: &str) -> bool {
-        if self.length() != text.len() {
-            return false; // most of thousands are told apart without a look at their names
+        // Most of thousands are told apart by their lengths, the others by how they end: what is before that is the source.
+        let last = self.parts().last().unwrap_or_default();
+        if self.length() != text.len() || (self.number.is_none() && !text.ends_with(last)) {
+            return false;
         }
         let mut rest = text;
         for (i, part) in self.parts().enumerate() {

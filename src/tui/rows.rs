@@ -12,8 +12,8 @@ use super::{
     state::{Pane, Sort, State},
 };
 use crate::model::{
-    Action, Broker, BrokerState, Gpu, Group, GroupPartition, KafkaCluster, Label, Picture, Queue, Role, Service, Topic,
-    Training, WorkloadKind, WorkloadView,
+    Action, Broker, BrokerState, Glance, Gpu, Group, GroupPartition, KafkaCluster, Label, Picture, Queue, Service,
+    Topic, Training, WorkloadKind, WorkloadView,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -78,39 +78,41 @@ named!(Topic, Service, Queue, Training);
 
 /// Workloads.
 pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<WorkloadView>> {
+    let (all, glances) = (&picture.workloads, picture.workloads.glances());
     let filter = Filter::parse(&state.filter);
-    let mut rows: Vec<_> = picture.workloads.iter().filter(|w| passes(&filter, w, state)).collect();
-    let by = |role: Role| {
-        move |w: &&Arc<WorkloadView>| {
-            std::cmp::Reverse(w.signal(role).and_then(|s| s.now.as_ref()).map_or(-1, |r| r.value as i64))
-        }
+    let wanted = |i: &usize| passes(&filter, &glances[*i], &all[*i], state);
+    let mut rows: Vec<usize> = match state.sort {
+        Sort::Name => all.by_name().iter().copied().filter(wanted).collect(),
+        _ => (0..all.len()).filter(wanted).collect(),
+    };
+    let most = |value: fn(&Glance) -> Option<f64>| {
+        move |i: &usize| std::cmp::Reverse(value(&glances[*i]).map_or(-1, |v| v as i64))
     };
     match state.sort {
-        Sort::Worst => {}
-        Sort::Name => rows.sort_by_cached_key(|w| alphabetic(w.workload.name.as_str())),
-        // Cached: a key is looked up in a list of signals.
-        Sort::Demand => rows.sort_by_cached_key(by(Role::Demand)),
-        Sort::Backlog => rows.sort_by_cached_key(by(Role::Backlog)),
-        Sort::Behind => rows.sort_by_cached_key(by(Role::TimeLag)),
+        Sort::Worst | Sort::Name => {}
+        Sort::Demand => rows.sort_by_key(most(|g| g.demand)),
+        Sort::Backlog => rows.sort_by_key(most(|g| g.backlog)),
+        Sort::Behind => rows.sort_by_key(most(|g| g.behind)),
     }
     if state.reverse {
         rows.reverse();
     }
     if !state.marked.is_empty() {
-        rows.sort_by_key(|w| !state.marked.contains(&w.workload.name));
+        rows.sort_by_key(|i| !state.marked.contains(&glances[*i].name));
     }
-    rows
+    rows.into_iter().map(|i| &all[i]).collect()
 }
 
-/// A key that orders as the name does; most pairs are told apart without a look at the names themselves.
-fn alphabetic(name: &str) -> (u128, &str) {
-    let mut first = [0; 16];
-    first.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte);
-    (u128::from_be_bytes(first), name)
+fn passes(filter: &Filter, glance: &Glance, view: &WorkloadView, state: &State) -> bool {
+    filter.is_empty() || {
+        let marked = !state.marked.is_empty() && state.marked.contains(&glance.name);
+        filter.matches(&Facts { marked, ..Facts::of(glance, view) })
+    }
 }
 
-pub(super) fn passes(filter: &Filter, w: &WorkloadView, state: &State) -> bool {
-    filter.is_empty() || filter.matches(&Facts { marked: state.marked.contains(&w.workload.name), ..Facts::of(w) })
+/// Whether the filter lets a workload through.
+pub(super) fn passes_alone(view: &WorkloadView, state: &State) -> bool {
+    passes(&Filter::parse(&state.filter), &Glance::of(view), view, state)
 }
 
 /// Brokers of every cluster: those that do not answer first, then those with under-replicated partitions.
@@ -123,11 +125,9 @@ pub fn brokers<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Broker>> 
 /// Topics of every cluster: those with partitions offline, then under-replicated ones first; internal ones last.
 pub fn topics<'a>(picture: &'a Picture, state: &State) -> Vec<Row<'a, Topic>> {
     let mut rows = each_cluster(picture, |c| c.topics.iter().map(|item| Row { source: &c.name, item }));
-    let trouble = |t: &Topic| {
-        let offline = t.partitions.iter().filter(|p| p.leader.is_none()).count();
-        (offline, t.partitions.iter().filter(|p| p.is_under_replicated()).count())
-    };
-    rows.sort_by_cached_key(|r| (r.item.internal, std::cmp::Reverse(trouble(r.item))));
+    rows.sort_by_key(|Row { item, .. }| {
+        (item.internal, std::cmp::Reverse((item.sums.offline, item.sums.under_replicated)))
+    });
     named(rows, state)
 }
 

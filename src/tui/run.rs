@@ -337,6 +337,9 @@ impl Loop {
                 self.written = at; // what is wrong with it is said once
                 self.jobs.theme(&self.cx.shelf, self.state.theme.clone());
             }
+            Done::Playing(number, played) => {
+                let _ = self.happen(Event::Playing(number, played)); // it never ends the screen
+            }
             Done::Backtested(number, answer) => {
                 let _ = self.happen(Event::Backtested(number, answer)); // it never ends the screen
             }

@@ -66,7 +66,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(super) struct Terminal {
     mouse: bool,
-    drawn: Buffer,
+    screen: Screen,
     frames: mpsc::SyncSender<Frame>,
     written: channel::Receiver<io::Result<()>>,
     busy: bool,
@@ -107,7 +107,7 @@ impl Terminal {
                 }
             })
             .map_err(|e| format!("cannot start the thread that writes to the terminal: {e}"))?;
-        let terminal = Self { mouse, drawn: Buffer::default(), frames, written, busy: false, beside: Vec::new() };
+        let terminal = Self { mouse, screen: Screen::default(), frames, written, busy: false, beside: Vec::new() };
         terminal.enter()?;
         Ok(terminal)
     }
@@ -159,10 +159,8 @@ impl Terminal {
         view: impl FnOnce(Rect, &mut Buffer),
     ) -> io::Result<bool> {
         let area = Rect::new(0, 0, columns, lines);
-        let mut next = Buffer::empty(area);
-        view(area, &mut next);
-        let size = (self.drawn.area != area).then_some((columns, lines));
-        let mut bytes = frame(&mut self.drawn, next)?;
+        let size = (self.screen.drawn.area != area).then_some((columns, lines));
+        let mut bytes = self.screen.frame(area, view)?;
         bytes.append(&mut self.beside);
         if bytes.is_empty() {
             return Ok(false);
@@ -178,7 +176,7 @@ impl Terminal {
 
     /// Forgets what is on screen: the next frame draws every cell.
     pub(super) fn forget(&mut self) {
-        self.drawn = Buffer::default();
+        self.screen = Screen::default();
     }
 
     /// Takes the terminal over again, after SIGCONT.
@@ -203,25 +201,37 @@ impl Terminal {
     }
 }
 
-/// The bytes that turn what is `drawn` into `next`: none when nothing differs, every cell when the size does.
-pub(super) fn frame(drawn: &mut Buffer, next: Buffer) -> io::Result<Vec<u8>> {
-    let anew = drawn.area != next.area;
-    if anew {
-        *drawn = Buffer::empty(next.area);
-    }
-    let changes = drawn.diff(&next);
-    let mut bytes = Vec::new();
-    if !changes.is_empty() || anew {
-        bytes.reserve(changes.len() * 8 + 32);
-        queue!(bytes, BeginSynchronizedUpdate)?;
+/// What is on screen, and the frame before it, whose half a megabyte the next one is drawn into.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    pub(super) drawn: Buffer,
+    spare: Buffer,
+}
+
+impl Screen {
+    /// Draws a frame: the bytes that turn what was drawn into it. None when nothing differs, every cell when the size does.
+    pub(super) fn frame(&mut self, area: Rect, view: impl FnOnce(Rect, &mut Buffer)) -> io::Result<Vec<u8>> {
+        self.spare.resize(area);
+        self.spare.reset();
+        view(area, &mut self.spare);
+        let anew = self.drawn.area != area;
         if anew {
-            queue!(bytes, ResetColor, Clear(ClearType::All))?;
+            self.drawn = Buffer::empty(area);
         }
-        CrosstermBackend::new(&mut bytes).draw(changes.into_iter())?;
-        queue!(bytes, EndSynchronizedUpdate)?;
+        let changes = self.drawn.diff(&self.spare);
+        let mut bytes = Vec::new();
+        if !changes.is_empty() || anew {
+            bytes.reserve(changes.len() * 8 + 32);
+            queue!(bytes, BeginSynchronizedUpdate)?;
+            if anew {
+                queue!(bytes, ResetColor, Clear(ClearType::All))?;
+            }
+            CrosstermBackend::new(&mut bytes).draw(changes.into_iter())?;
+            queue!(bytes, EndSynchronizedUpdate)?;
+        }
+        std::mem::swap(&mut self.drawn, &mut self.spare);
+        Ok(bytes)
     }
-    *drawn = next;
-    Ok(bytes)
 }
 
 impl Drop for Terminal {

@@ -4,7 +4,7 @@ use super::{
     share::SharePartition,
     state::{GroupRow, PartitionRow, State, TopicRow},
 };
-use crate::model::{Broker, BrokerState, Group, GroupPartition, KafkaCluster, Label, Partition, Time, Topic};
+use crate::model::{Broker, BrokerState, Group, GroupPartition, KafkaCluster, Label, Partition, Sums, Time, Topic};
 use kafka_protocol::{messages::ListOffsetsResponse, protocol::StrBytes};
 use std::collections::HashMap;
 
@@ -231,8 +231,9 @@ impl State {
                 .map(|p| Partition { oldest: oldest(p).filter(|_| t.dead_letter), ..partition(p) })
                 .collect(),
             config: t.config.clone(),
+            sums: Sums::default(),
         };
-        self.topics.iter().map(topic).collect()
+        self.topics.iter().map(|t| topic(t).counted()).collect()
     }
 
     fn group(&self, g: &GroupRow) -> Group {

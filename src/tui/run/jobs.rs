@@ -20,10 +20,13 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc, task::JoinSet};
 
 /// Seconds between the points of a series that is looked up.
 const STEP: f64 = 60.0;
+
+/// How far jobs have come is kept for the screen up to so many times.
+const MEANWHILE: usize = 4;
 
 /// What was done.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) enum Done {
     Theme(Result<Box<Theme>, String>),
     /// When the theme's files were last written.
     Written(Option<SystemTime>),
+    /// Of a backtest so many games were played, of so many.
+    Playing(u64, (usize, usize)),
     /// A backtest was played.
     Backtested(u64, Result<Arc<Answer>, String>),
     /// A command of the operator's own ended.
@@ -43,11 +48,19 @@ pub(super) enum Done {
 }
 
 /// What is being done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Jobs {
     running: JoinSet<Done>,
+    /// What a job says before it is done.
+    meanwhile: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     /// The number of the backtest that somebody waits for; 0: nobody does.
     asked: Arc<AtomicU64>,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { running: JoinSet::new(), meanwhile: mpsc::channel(MEANWHILE), asked: Arc::default() }
+    }
 }
 
 impl Jobs {
@@ -56,12 +69,14 @@ impl Jobs {
         self.running.spawn_blocking(work);
     }
 
-    /// The next one that is done; pending while there is none. Cancel safe.
+    /// The next one that is done, or how far it has come; pending while there is none. Cancel safe.
     pub(super) async fn next(&mut self) -> Done {
-        match self.running.join_next().await {
-            Some(Ok(done)) => done,
-            Some(Err(e)) => Done::Saved(Err(format!("it broke, see the log: {e}"))),
-            None => std::future::pending().await,
+        tokio::select! {
+            biased; // what was said before the end comes before it
+            Some(said) = self.meanwhile.1.recv() => said,
+            Some(done) = self.running.join_next() => {
+                done.unwrap_or_else(|e| Done::Saved(Err(format!("it broke, see the log: {e}"))))
+            }
         }
     }
 
@@ -90,10 +105,14 @@ impl Jobs {
     /// Plays a backtest until somebody asks for another one.
     pub(super) fn backtest(&mut self, number: u64, picture: Arc<Picture>, workload: Label) {
         self.asked.store(number, Ordering::Relaxed);
-        let asked = self.asked.clone();
+        let (asked, meanwhile) = (self.asked.clone(), self.meanwhile.0.clone());
         self.start(move || {
             let played = Question::of(&picture, workload.as_str()).and_then(|question| {
-                let answer = question.answer(&|| asked.load(Ordering::Relaxed) == number);
+                let answer = question.answer(&|played| {
+                    // Where the screen is busy one is not told; the next one is.
+                    let _ = meanwhile.try_send(Done::Playing(number, (played, question.games())));
+                    asked.load(Ordering::Relaxed) == number
+                });
                 answer.map(Arc::new).ok_or_else(|| "it was left".to_owned())
             });
             Done::Backtested(number, played)

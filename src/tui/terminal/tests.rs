@@ -1,33 +1,30 @@
 //! How many bytes a frame takes on the line: what a slow one pays for.
 
-use super::frame;
+use super::Screen;
 use crate::{
     model::{Mode, Picture, Time},
     tui::{State, Theme, View, draw, fixture},
 };
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::layout::Rect;
 
 /// Frames that are counted after the first: half a minute at one a second.
 const FRAMES: u32 = 30;
 
-fn bytes(drawn: &mut Buffer, picture: &Picture, state: &State, now: Time) -> usize {
-    let (columns, lines) = state.size;
-    let area = Rect::new(0, 0, columns, lines);
-    let mut next = Buffer::empty(area);
-    draw(picture, state, &Theme::default(), now, area, &mut next);
-    frame(drawn, next).unwrap().len()
+fn bytes(screen: &mut Screen, picture: &Picture, state: &State, now: Time) -> usize {
+    let area = Rect::new(0, 0, state.size.0, state.size.1);
+    screen.frame(area, |area, buf| draw(picture, state, &Theme::default(), now, area, buf)).unwrap().len()
 }
 
 /// The mean of a page that gets a new picture each second.
 fn steady(view: View, size: (u16, u16)) -> f64 {
     let state = State { view, size, ..State::default() };
     let mut picture = fixture::picture(Mode::Operate);
-    let mut drawn = Buffer::default();
-    bytes(&mut drawn, &picture, &state, picture.at);
+    let mut screen = Screen::default();
+    bytes(&mut screen, &picture, &state, picture.at);
     let sum: usize = (0..FRAMES)
         .map(|_| {
             picture = fixture::later(&picture, 1.0);
-            bytes(&mut drawn, &picture, &state, picture.at)
+            bytes(&mut screen, &picture, &state, picture.at)
         })
         .sum();
     sum as f64 / f64::from(FRAMES)
@@ -47,20 +44,20 @@ fn a_second_costs_what_a_slow_line_can_carry() {
 #[test]
 fn what_does_not_change_costs_nothing() {
     let (picture, state) = (fixture::picture(Mode::Operate), State { size: (200, 60), ..State::default() });
-    let mut drawn = Buffer::default();
-    let first = bytes(&mut drawn, &picture, &state, picture.at);
+    let mut screen = Screen::default();
+    let first = bytes(&mut screen, &picture, &state, picture.at);
     assert!(first > 5_000, "{first}");
-    assert_eq!(bytes(&mut drawn, &picture, &state, picture.at), 0);
+    assert_eq!(bytes(&mut screen, &picture, &state, picture.at), 0);
 }
 
 #[test]
 fn a_new_size_draws_every_cell_once() {
     let picture = fixture::picture(Mode::Operate);
-    let mut drawn = Buffer::default();
+    let mut screen = Screen::default();
     for size in [(80, 24), (200, 60), (1, 1), (60, 15)] {
         let state = State { size, ..State::default() };
-        assert!(bytes(&mut drawn, &picture, &state, picture.at) > 0);
-        assert_eq!((drawn.area.width, drawn.area.height), size);
-        assert_eq!(bytes(&mut drawn, &picture, &state, picture.at), 0, "{size:?}");
+        assert!(bytes(&mut screen, &picture, &state, picture.at) > 0);
+        assert_eq!((screen.drawn.area.width, screen.drawn.area.height), size);
+        assert_eq!(bytes(&mut screen, &picture, &state, picture.at), 0, "{size:?}");
     }
 }

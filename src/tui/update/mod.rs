@@ -61,6 +61,8 @@ pub enum Event {
     Picture,
     /// A question of what would happen if was played.
     Played(u64, Result<Arc<Answer>, String>),
+    /// Of a backtest so many games were played, of so many.
+    Playing(u64, (usize, usize)),
     /// A backtest was played.
     Backtested(u64, Result<Arc<backtest::Answer>, String>),
     /// A command of the operator's own ended, or could not be run.
@@ -181,6 +183,12 @@ pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Momen
             dialogs::played(state, number, answer);
             Vec::new()
         }
+        Event::Playing(number, played) => {
+            if let Some(waiting) = state.backtest.as_mut().filter(|b| b.number == number) {
+                waiting.played = Some(played);
+            }
+            Vec::new()
+        }
         Event::Backtested(number, answer) => {
             if let Some(waiting) = state.backtest.as_mut().filter(|b| b.number == number) {
                 waiting.answer = Some(answer);
@@ -247,7 +255,8 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
             let Some(view) = rows::current_workload(state.shown(press.picture), state) else { return Vec::new() };
             let workload = view.workload.name.clone();
             state.asked += 1;
-            state.backtest = Some(Backtest { workload: workload.clone(), number: state.asked, answer: None });
+            let number = state.asked;
+            state.backtest = Some(Backtest { workload: workload.clone(), number, played: None, answer: None });
             return vec![Effect::Backtest { number: state.asked, workload }];
         }
         Action::Open => open(state, press.picture),

@@ -49,10 +49,20 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let mine = cx.state.backtest.as_ref().filter(|b| b.workload.as_str() == name);
     match mine.map(|b| &b.answer) {
         None => widget::empty(cx.theme, &invite, inner, buf),
-        Some(None) => widget::empty(cx.theme, "playing; the screen goes on meanwhile", inner, buf),
+        Some(None) => playing(cx, mine.and_then(|b| b.played), inner, buf),
         Some(Some(Err(why))) => widget::empty(cx.theme, why, inner, buf),
         Some(Some(Ok(answer))) => results(cx, answer, inner, buf),
     }
+}
+
+/// How far it has come.
+fn playing(cx: &Cx<'_>, played: Option<(usize, usize)>, area: Rect, buf: &mut Buffer) {
+    widget::empty(cx.theme, "playing; the screen goes on meanwhile", area, buf);
+    let Some((played, games)) = played.filter(|_| area.height > 2) else { return };
+    let share = played as f64 / games.max(1) as f64;
+    let mut line = Line::from(widget::gauge(cx.theme, Some(share), BAR, Slot::Accent));
+    line.spans.push(span(format!(" {played} of {games} games"), cx.theme.style(Slot::Dim)));
+    widget::put(&line, area.x + 1, area.y + 2, area, buf);
 }
 
 fn results(cx: &Cx<'_>, answer: &Answer, area: Rect, buf: &mut Buffer) {

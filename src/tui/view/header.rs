@@ -173,8 +173,8 @@ fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
         }
     };
     let (mut act, mut look, mut unknown) = (0, 0, 0);
-    for view in picture.workloads.iter().filter(|w| w.snoozed.is_none()) {
-        match view.severity {
+    for glance in picture.workloads.glances().iter().filter(|g| g.snoozed.is_none()) {
+        match glance.severity {
             Severity::Act => act += 1,
             Severity::Look => look += 1,
             Severity::Unknown => unknown += 1,

@@ -151,9 +151,10 @@ impl<'a> Rows<'_, 'a> {
     /// What is recommended for each pool of brokers, as lines of so many columns.
     fn advised(&self, columns: usize) -> Vec<Line<'static>> {
         let cx = self.cx;
-        let pools = cx.picture.workloads.iter().filter(|w| w.workload.entity.kind == WorkloadKind::Brokers);
+        let all = &cx.picture.workloads;
+        let pools = all.glances().iter().zip(all.iter()).filter(|(g, _)| g.kind == WorkloadKind::Brokers);
         let mut lines = Vec::new();
-        for pool in pools {
+        for (_, pool) in pools {
             let (text, slot) = match &pool.advice.recommendation {
                 Ok(r) if !r.blocked_by.is_empty() => (r.reasons.first().cloned().unwrap_or_default(), Slot::Look),
                 Ok(r) if r.is_change() => (r.reasons.first().cloned().unwrap_or_default(), Slot::Accent),
@@ -334,18 +335,13 @@ const TOPICS: [Column; 6] = [
 
 fn topic(cx: &Cx<'_>, row: &rows::Row<'_, Topic>, several: bool) -> Vec<Line<'static>> {
     let (theme, t) = (cx.theme, row.item);
-    let kept = |p: &crate::model::Partition| Some(p.end?.saturating_sub(p.log_start?).max(0) as u64);
-    let known = t.partitions.iter().filter_map(kept).reduce(u64::saturating_add);
-    let all = t.partitions.iter().all(|p| kept(p).is_some());
-    let under = t.partitions.iter().filter(|p| p.is_under_replicated()).count() as u64;
-    let offline = t.partitions.iter().filter(|p| p.leader.is_none()).count() as u64;
-    let at_least = if all { "" } else { theme.glyphs().at_least };
+    let at_least = if t.sums.all { "" } else { theme.glyphs().at_least };
     vec![
         tables::name(cx, row.source, several, t.name.as_str()),
         plain(theme, format::count(t.partitions.len() as u64)),
-        known.map_or_else(|| value::unknown(theme), |n| plain(theme, format!("{at_least}{}", si(n as f64)))),
-        bad(theme, under, Slot::Look),
-        bad(theme, offline, Slot::Act),
+        t.sums.records.map_or_else(|| value::unknown(theme), |n| plain(theme, format!("{at_least}{}", si(n as f64)))),
+        bad(theme, t.sums.under_replicated as u64, Slot::Look),
+        bad(theme, t.sums.offline as u64, Slot::Act),
         t.error.as_ref().map_or_else(Line::default, |e| Line::from(span(e.to_string(), theme.style(Slot::Act)))),
     ]
 }

@@ -250,7 +250,7 @@ fn next(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Line<'static
         .zip(replicas)
         .map(|(c, n)| advise::holds(view.workload.entity.kind, &view.state, c, n))
         .filter(|_| signal.role == Role::Demand);
-    sparkline(cx.theme, Some(&signal.track.grid()), view.advice.forecast.as_ref(), capacity, cx.now, spark)
+    sparkline(cx.theme, Some(&signal.track), view.advice.forecast.as_ref(), capacity, cx.now, spark)
 }
 
 fn peak(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {

@@ -65,7 +65,7 @@ pub(super) fn backtest() -> Backtest {
         assumed: vec!["an eager group: its protocol is not known".to_owned()],
         seeds: 3,
     };
-    Backtest { workload, number: 1, answer: Some(Ok(Arc::new(answer))) }
+    Backtest { workload, number: 1, played: None, answer: Some(Ok(Arc::new(answer))) }
 }
 
 /// A state with something in the log, and a backtest that was played.
@@ -363,6 +363,14 @@ fn own_commands() {
         export::text(&screen(&picture, &state, &Theme::default(), size))
     });
     insta::assert_snapshot!(shots.join("\n"));
+}
+
+#[test]
+fn a_backtest_says_how_far_it_has_come() {
+    let playing = Backtest { played: Some((7, 18)), answer: None, ..backtest() };
+    let state = State { backtest: Some(playing), ..state(View::Backtest) };
+    let text = page(&fixture::picture(Mode::Watch), &state, &Theme::default(), (80, 24));
+    assert!(text.contains("7 of 18 games"), "{text}");
 }
 
 #[test]

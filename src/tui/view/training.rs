@@ -100,6 +100,7 @@ pub(super) fn chart(cx: &Cx<'_>, t: &Training, area: Rect, buf: &mut Buffer) {
         pan: 0.0,
         zone: &cx.state.zone,
         unit: "",
+        from_zero: false,
         history: Some(curve),
         second: None,
         forecast: ahead.as_ref(),

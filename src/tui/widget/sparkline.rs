@@ -2,7 +2,7 @@
 
 use super::span;
 use crate::{
-    model::{Forecast, Grid, Time},
+    model::{Forecast, Time, Track},
     tui::theme::{Slot, Theme},
 };
 use ratatui::text::{Line, Span};
@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 /// What stands above `capacity` has the colour of [`Slot::Act`]. A gap is a blank, never a low bar.
 pub fn sparkline(
     theme: &Theme,
-    track: Option<&Grid>,
+    track: Option<&Track>,
     forecast: Option<&Forecast>,
     capacity: Option<f64>,
     now: Time,
@@ -21,7 +21,7 @@ pub fn sparkline(
     let horizon = forecast.map_or(1800.0, Forecast::horizon).max(1.0);
     let per_cell = horizon / ahead.max(1) as f64;
     let past: Vec<Option<f64>> =
-        (0..back).map(|i| track.and_then(|t| largest(t, now.plus(-per_cell * (back - i) as f64), per_cell))).collect();
+        (0..back).map(|i| track.and_then(|t| t.largest(now.plus(-per_cell * (back - i) as f64), per_cell))).collect();
     let future: Vec<Option<f64>> = (0..ahead)
         .map(|i| {
             forecast.and_then(|f| {
@@ -64,21 +64,10 @@ impl Scale {
     }
 }
 
-/// The largest value within a span of time.
-fn largest(track: &Grid, from: Time, span: f64) -> Option<f64> {
-    if track.step <= 0.0 {
-        return None;
-    }
-    let index = |t: Time| (t.since(track.start) / track.step).max(0.0) as usize;
-    let end = index(from.plus(span)).min(track.values.len());
-    let start = index(from).min(end);
-    track.values[start..end].iter().flatten().copied().reduce(f64::max)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Quantiles;
+    use crate::model::{Grid, Quantiles};
 
     fn draw(past: &[Option<f64>], future: &[f64], capacity: Option<f64>) -> Line<'static> {
         let now = Time::from_secs(6_000.0);
@@ -97,7 +86,14 @@ mod tests {
             covered: None,
             warnings: Vec::new(),
         };
-        sparkline(&Theme::default(), Some(&track), Some(&forecast), capacity, now, (past.len(), future.len()))
+        sparkline(
+            &Theme::default(),
+            Some(&Track::of(&track)),
+            Some(&forecast),
+            capacity,
+            now,
+            (past.len(), future.len()),
+        )
     }
 
     #[test]

@@ -82,9 +82,11 @@ impl TimeAxis {
     }
 }
 
-/// The value axis: from zero to a round number, with round numbers between.
+/// The value axis: to a round number, with round numbers between.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValueAxis {
+    /// The value at the bottom: zero, or a tick.
+    pub(super) low: f64,
     /// The value at the top.
     pub(super) top: f64,
     /// The difference between two ticks.
@@ -92,31 +94,55 @@ pub(super) struct ValueAxis {
 }
 
 impl ValueAxis {
-    /// An axis that reaches `largest`, with about one tick every three of `height` lines, round in its unit.
+    /// An axis that reaches from zero to `largest`, with about one tick every three of `height` lines, round in its unit.
     pub(super) fn new(largest: f64, height: usize, unit: &str) -> Self {
         let largest = if largest.is_finite() && largest > 0.0 { largest.min(1e300) } else { 1.0 };
-        let rough = largest / (height as f64 / 3.0).max(1.0);
-        let power = 10_f64.powf(rough.log10().floor());
-        let decimal = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power);
-        let tick = match unit {
-            "s" if rough > 10.0 => SECONDS.into_iter().chain(decimal).find(|t| *t >= rough * 0.999),
-            _ => decimal.into_iter().find(|t| *t >= rough * 0.999),
-        };
-        let tick = tick.unwrap_or(10.0 * power);
-        let tick = if tick.is_normal() { tick } else { 1.0 };
+        let tick = tick(largest, height, unit);
         // The top is the data's, a little above it; it need not be a tick.
-        Self { top: (largest * 1.04).max(tick), tick }
+        Self { low: 0.0, top: (largest * 1.04).max(tick), tick }
+    }
+
+    /// An axis for values whose distance from zero says nothing: from just below the smallest. What changes by less than a
+    /// twentieth is flat, and ticks differ in the digits that are written.
+    pub(super) fn between(smallest: f64, largest: f64, height: usize) -> Self {
+        let from_zero = Self::new(largest, height, "");
+        if !(smallest.is_finite() && smallest > 0.0 && smallest <= largest) {
+            return from_zero;
+        }
+        let span = (largest - smallest).max(largest * 0.05);
+        let written = 10_f64.powf(largest.log10().floor() - 2.0);
+        let tick = match tick(span, height, "").max(written) {
+            t if t > written * 2.4 && t < written * 2.6 => written * 5.0,
+            t => t,
+        };
+        // A hair of rounding is not a tick more.
+        let low = ((largest - span) / tick + 1e-6).floor() * tick;
+        if low > 0.0 { Self { low, top: largest + (largest - low) * 0.04, tick } } else { from_zero }
     }
 
     /// The place of a value above the bottom, as a share of the height.
     pub(super) fn y(&self, value: f64) -> f64 {
-        value / self.top
+        (value - self.low) / (self.top - self.low)
     }
 
-    /// The values of the ticks, from zero up.
+    /// The values of the ticks, from the bottom up.
     pub(super) fn ticks(&self) -> Vec<f64> {
-        (0..=((self.top / self.tick) as usize).min(60)).map(|i| i as f64 * self.tick).collect()
+        let many = ((self.top - self.low) / self.tick) as usize;
+        (0..=many.min(60)).map(|i| self.low + i as f64 * self.tick).collect()
     }
+}
+
+/// The difference between two ticks of a span.
+fn tick(span: f64, height: usize, unit: &str) -> f64 {
+    let rough = span / (height as f64 / 3.0).max(1.0);
+    let power = 10_f64.powf(rough.log10().floor());
+    let decimal = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power);
+    let tick = match unit {
+        "s" if rough > 10.0 => SECONDS.into_iter().chain(decimal).find(|t| *t >= rough * 0.999),
+        _ => decimal.into_iter().find(|t| *t >= rough * 0.999),
+    };
+    let tick = tick.unwrap_or(10.0 * power);
+    if tick.is_normal() { tick } else { 1.0 }
 }
 
 /// Label of a tick, by the unit of the axis.
@@ -167,6 +193,18 @@ mod tests {
         assert_eq!(labels(610.0), ["0", "5 min", "10 min"]);
         assert_eq!(labels(34.0), ["0", "10 s", "20 s", "30 s"]);
         assert_eq!(labels(1.5), ["0", "500 ms", "1 s", "1.5 s"]);
+    }
+
+    #[test]
+    fn what_is_far_from_zero_fills_the_plot() {
+        let labels = |low: f64, high: f64| -> Vec<String> {
+            ValueAxis::between(low, high, 12).ticks().into_iter().map(|v| label(v, "")).collect()
+        };
+        assert_eq!(labels(1.75, 1.95), ["1.75", "1.8", "1.85", "1.9", "1.95"]);
+        assert_eq!(labels(2.0, 2.0), ["1.9", "1.95", "2"], "what is flat does not look like a fall");
+        assert_eq!(labels(0.1, 2.0), ["0", "0.5", "1", "1.5", "2"]);
+        let axis = ValueAxis::between(1.75, 1.95, 12);
+        assert!(axis.y(1.75) < 0.1 && axis.y(1.95) > 0.9);
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct Chart<'a> {
     pub zone: &'a Zone,
     /// `records/s`, `s`, `bytes`, …: how ticks are written.
     pub unit: &'a str,
+    /// Whether values stand above zero; else the axis begins below the smallest: of a loss, that is near to nothing else.
+    pub from_zero: bool,
     /// What was measured.
     pub history: Option<&'a Grid>,
     /// A second measured line.
@@ -110,7 +112,12 @@ impl Chart<'_> {
         if area.width < 20 || area.height < 4 {
             return;
         }
-        let value = ValueAxis::new(self.largest(area), usize::from(area.height - 2), self.unit);
+        let lines = usize::from(area.height - 2);
+        let value = if self.from_zero {
+            ValueAxis::new(self.largest(area), lines, self.unit)
+        } else {
+            ValueAxis::between(self.smallest(area), self.largest(area), lines)
+        };
         let labels: Vec<(f64, String)> = value.ticks().into_iter().map(|v| (v, axis::label(v, self.unit))).collect();
         let gutter = labels.iter().map(|(_, l)| l.width()).max().unwrap_or(1).min(12) as u16 + 2;
         let inner = Rect { x: area.x + gutter, width: area.width - gutter, height: area.height - 2, ..area };
@@ -135,11 +142,7 @@ impl Chart<'_> {
     /// The largest value that the chart must reach: the data, p80 with some room for p95, and limits that are near.
     fn largest(&self, area: Rect) -> f64 {
         let time = self.time(area.width);
-        let of_grid = |g: &Grid| {
-            let seen = g.values.iter().enumerate().filter(|(i, _)| g.at(*i) >= time.left && g.at(*i) < time.right());
-            seen.filter_map(|(_, v)| *v).fold(0.0, f64::max)
-        };
-        let past = [self.history, self.second].into_iter().flatten().map(of_grid).fold(0.0, f64::max);
+        let past = self.seen(time).fold(0.0, f64::max);
         let peak = |q: fn(&crate::model::Quantiles) -> f64| {
             self.forecast.and_then(|f| f.peak(q)).filter(|p| p.0 < time.right()).map_or(0.0, |p| p.1)
         };
@@ -149,6 +152,20 @@ impl Chart<'_> {
         let limits = self.limits.iter().filter(|l| l.always || near(l.value)).map(|l| l.value);
         let steps = self.steps.iter().map(|s| s.value).filter(|v| near(*v));
         limits.chain(steps).fold(data, f64::max)
+    }
+
+    /// The smallest value of the data.
+    fn smallest(&self, area: Rect) -> f64 {
+        let time = self.time(area.width);
+        let ahead = self.forecast.iter().flat_map(|f| &f.points).filter(|q| q.t < time.right()).map(|q| q.p50);
+        self.seen(time).chain(ahead).fold(f64::INFINITY, f64::min)
+    }
+
+    /// What was measured within the time that is shown.
+    fn seen(&self, time: TimeAxis) -> impl Iterator<Item = f64> {
+        let of = move |g: &Grid, i: usize| g.at(i) >= time.left && g.at(i) < time.right();
+        let grids = [self.history, self.second].into_iter().flatten();
+        grids.flat_map(move |g| g.values.iter().enumerate().filter_map(move |(i, v)| v.filter(|_| of(g, i))))
     }
 
     fn axes(&self, plot: &Plot, labels: &[(f64, String)], area: Rect, buf: &mut Buffer) {
@@ -166,8 +183,7 @@ impl Chart<'_> {
             let Some(line) = plot.line(*value) else { continue };
             let y = plot.area.y + line;
             let width = label.width().min(usize::from(axis - area.x)) as u16;
-            let zero = *value == 0.0;
-            let (y, glyph) = if zero { (foot, g.corner) } else { (y, g.tick_y) };
+            let (y, glyph) = if *value <= plot.value.low { (foot, g.corner) } else { (y, g.tick_y) };
             buf.set_stringn(axis - width, y, label, usize::from(width), dim);
             buf.set_string(axis, y, glyph, dim);
         }
