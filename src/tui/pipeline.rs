@@ -34,8 +34,10 @@ pub struct Stage<'a> {
     pub name: String,
     /// What comes in, per second.
     pub comes: Option<&'a Reading>,
-    /// What it is known to hold, per second.
+    /// What it holds, per second.
     pub holds: Option<f64>,
+    /// Whether that is only the most that was ever asked of it: it may hold more.
+    pub or_more: bool,
     /// The share of that in use; above 1 it falls behind.
     pub used: Option<f64>,
     /// What waits before it.
@@ -95,6 +97,7 @@ fn blank(pipeline: &Pipeline, kind: Kind, name: String) -> Stage<'_> {
         name,
         comes: None,
         holds: None,
+        or_more: false,
         used: None,
         waits: None,
         late: None,
@@ -129,12 +132,15 @@ fn workload<'a>(pipeline: &'a Pipeline, name: &Label, view: Option<&'a Arc<Workl
     let now = |role: Role| view.signal(role).and_then(|s| s.now.as_ref());
     let comes = now(Role::Demand);
     // A capacity without saturated samples is a lower bound: nothing can be said to be used up of it.
-    let known = view.advice.capacity.as_ref().filter(|c| !c.is_lower_bound()).zip(view.state.replicas.as_ref());
-    let holds = known.map(|(c, r)| advise::holds(kind, &view.state, c, r.desired));
+    let capacity = view.advice.capacity.as_ref();
+    let or_more = capacity.is_some_and(|c| c.is_lower_bound());
+    let holds = capacity.zip(view.state.replicas.as_ref());
+    let holds = holds.map(|(c, r)| advise::holds(kind, &view.state, c, r.desired));
     Stage {
         comes,
         holds,
-        used: comes.zip(holds).filter(|(_, h)| *h > 0.0).map(|(c, h)| c.value / h),
+        or_more,
+        used: comes.zip(holds).filter(|(_, h)| *h > 0.0 && !or_more).map(|(c, h)| c.value / h),
         waits: now(Role::Backlog).or_else(|| now(Role::Queue)),
         late: now(Role::TimeLag).or_else(|| now(Role::Latency)),
         workload: Some(view),

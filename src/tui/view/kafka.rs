@@ -200,8 +200,10 @@ impl<'a> Rows<'_, 'a> {
 
     fn partitions(&self, area: Rect, buf: &mut Buffer) {
         let current = self.cx.frame.group();
-        let title = current
-            .map_or_else(|| "Partitions".to_owned(), |g| format!("Partitions of {}, largest lag first", g.item.group));
+        let title = current.map_or_else(
+            || "Partitions".to_owned(),
+            |g| format!("Partitions of {}, by doublings of lag", g.item.group),
+        );
         let sheet = Sheet {
             pane: Pane::Partitions,
             title,

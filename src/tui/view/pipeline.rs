@@ -117,7 +117,7 @@ fn inside(cx: &Cx<'_>, stage: &Stage<'_>, width: usize) -> Vec<Line<'static>> {
             lines.push(said(" in ", comes, "/s", dim));
             let count = stage.workload.and_then(|w| w.state.replicas.as_ref()).map(|r| r.desired);
             lines.push(match (count, stage.holds) {
-                (Some(n), Some(holds)) => Line::from(dim(format!(" {n} hold {}/s", si(holds)))),
+                (Some(n), Some(_)) => said(&format!(" {n} hold "), holds(cx, stage), "/s", dim),
                 (Some(n), None) => Line::from(dim(format!(" {n} replicas"))),
                 (None, _) => Line::from(span(" not seen", theme.style(Slot::Unknown))),
             });
@@ -149,6 +149,7 @@ fn said(
 fn bar(cx: &Cx<'_>, stage: &Stage<'_>, width: usize) -> Line<'static> {
     let Some(used) = stage.used else {
         let text = match stage.workload {
+            Some(_) if stage.or_more => " share unknown",
             Some(_) if width < GAUGE => " capacity ?",
             Some(_) => " capacity unknown",
             None => " ",
@@ -160,6 +161,13 @@ fn bar(cx: &Cx<'_>, stage: &Stage<'_>, width: usize) -> Line<'static> {
     spans.extend(widget::gauge(cx.theme, Some(used), width, slot));
     spans.push(span(format!(" {}", format::percent(used)), cx.theme.style(slot)));
     Line::from(spans)
+}
+
+/// What it holds, with a sign where it may be more.
+fn holds(cx: &Cx<'_>, stage: &Stage<'_>) -> Line<'static> {
+    let least = if stage.or_more { cx.theme.glyphs().at_least } else { "" };
+    let told = |holds| Line::from(span(format!("{least}{}", si(holds)), cx.theme.style(Slot::Dim)));
+    stage.holds.map_or_else(|| value::missing(cx.theme), told)
 }
 
 fn slot(stage: &Stage<'_>, used: f64) -> Slot {
@@ -265,7 +273,7 @@ fn cells(cx: &Cx<'_>, stage: &Stage<'_>) -> Vec<Line<'static>> {
         dim(kind),
         dim(&pipeline_name(cx, stage)),
         reading(cx, stage, stage.comes, si),
-        stage.holds.map_or_else(|| value::missing(theme), |h| dim(&si(h))),
+        holds(cx, stage),
         if used.is_empty() { value::missing(theme) } else { Line::from(used) },
         waits,
         reading(cx, stage, stage.late, duration),
