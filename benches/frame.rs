@@ -50,6 +50,18 @@ fn platform_overview(bencher: divan::Bencher<'_, '_>, order: &str) {
     frame(bencher, &fixture::platform(5_000, 20_000), &state);
 }
 
+/// The first frame of a new picture, whose workloads nobody has looked through.
+#[divan::bench(args = ["worst", "name"])]
+fn platform_anew(bencher: divan::Bencher<'_, '_>, order: &str) {
+    let sort = if order == "name" { Sort::Name } else { Sort::Worst };
+    let (state, theme) = (State { sort, ..State::default() }, Theme::default());
+    let picture = fixture::platform(5_000, 20_000);
+    let mut buf = Buffer::empty(AREA);
+    bencher
+        .with_inputs(|| Picture { workloads: picture.workloads.to_vec().into(), ..picture.clone() })
+        .bench_local_refs(|picture| draw(picture, &state, &theme, fixture::NOW, AREA, &mut buf));
+}
+
 /// A frame as the loop makes it: drawn, and compared with the last one.
 fn frame(bencher: divan::Bencher<'_, '_>, picture: &Picture, state: &State) {
     let theme = Theme::default();

@@ -11,7 +11,7 @@ use crate::{
     advise::day,
     model::{
         Action, Budget, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation,
-        Picture, Pipeline, Prepared, Severity, SourceStatus, Time, Workload, WorkloadView, Workloads,
+        Picture, Pipeline, Prepared, Severity, SourceStatus, Time, Workload, Workloads,
     },
 };
 use std::{
@@ -175,7 +175,7 @@ impl Drop for Planning {
 struct Passed {
     latest: Latest,
     memory: Memory,
-    views: Vec<Arc<WorkloadView>>,
+    views: Workloads,
     keep: persist::Batch,
     due: Vec<day::Question>,
     news: Vec<Label>,
@@ -407,7 +407,8 @@ impl Engine {
                 days: &days,
                 now,
             };
-            let views = memory.pass(&given);
+            let views: Workloads = memory.pass(&given).into();
+            views.glances(); // here, where nobody waits for a frame
             let news = std::mem::take(&mut latest.news);
             let learned = if memory.is_lesson_due(now) { memory.lessons(now) } else { Vec::new() };
             let keep = persist::Batch { samples: samples_to_keep, learned };
@@ -420,7 +421,7 @@ impl Engine {
         self.clusters = passed.latest.clusters.values().cloned().collect();
         self.ml = passed.latest.ml.values().cloned().collect();
         self.kube = passed.latest.kube.as_ref().map(|k| k.state.clone());
-        self.views = passed.views.into();
+        self.views = passed.views;
         self.pipelines = passed.memory.pipelines();
         self.waiting = passed.memory.waiting();
         self.state = Some((passed.latest, passed.memory));

@@ -3,7 +3,10 @@
 
 use crate::{
     advise,
-    model::{Found, Gpu, KafkaCluster, KubePod, Label, Picture, Pipeline, Reading, Role, WorkloadKind, WorkloadView},
+    model::{
+        Capacity, Found, Gpu, KafkaCluster, KubePod, Label, Picture, Pipeline, Reading, Role, WorkloadKind,
+        WorkloadView,
+    },
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -133,7 +136,7 @@ fn workload<'a>(pipeline: &'a Pipeline, name: &Label, view: Option<&'a Arc<Workl
     let comes = now(Role::Demand);
     // A capacity without saturated samples is a lower bound: nothing can be said to be used up of it.
     let capacity = view.advice.capacity.as_ref();
-    let or_more = capacity.is_some_and(|c| c.is_lower_bound());
+    let or_more = capacity.is_some_and(Capacity::is_lower_bound);
     let holds = capacity.zip(view.state.replicas.as_ref());
     let holds = holds.map(|(c, r)| advise::holds(kind, &view.state, c, r.desired));
     Stage {
