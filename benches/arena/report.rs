@@ -118,7 +118,7 @@ fn text(docs: &Path, blocks: &[Block<'_>]) -> String {
 fn summary(out: &mut String, blocks: &[Block<'_>]) {
     out.push_str(
         "## Regrets\n\n![Regret per case](arena/regrets.svg)\n\n\
-         | case | seeds | bound | best found | planner | regret % | cold % | best rival | its regret % | times ours | SLO min | actions | flaps | most pods | pod-hours under 40 fixed % | plan p99 ms |\n\
+         | case | seeds | bound | best found | planner | regret % | cold % | best rival | its regret % | times ours | SLO min | actions | flaps | most pods | pod-hours under 40 fixed % | plan p99, CPU ms |\n\
          |---|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for b in blocks {

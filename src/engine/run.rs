@@ -408,7 +408,7 @@ impl Engine {
                 now,
             };
             let views: Workloads = memory.pass(&given).into();
-            views.glances(); // here, where nobody waits for a frame
+            views.look_through(); // here, where nobody waits for a frame
             let news = std::mem::take(&mut latest.news);
             let learned = if memory.is_lesson_due(now) { memory.lessons(now) } else { Vec::new() };
             let keep = persist::Batch { samples: samples_to_keep, learned };

@@ -81,6 +81,12 @@ impl Workloads {
         self.0.rows.get(*self.places().entities.get(&entity)?)
     }
 
+    /// Finds out now what would be found out when it is first asked for.
+    pub fn look_through(&self) {
+        self.places();
+        self.by_name();
+    }
+
     /// What is counted and ordered by, of each workload, in the order of the list.
     pub fn glances(&self) -> &[Glance] {
         self.0.glances.get_or_init(|| self.0.rows.iter().map(|view| Glance::of(view)).collect())
