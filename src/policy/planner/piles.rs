@@ -11,6 +11,8 @@ use super::{
 /// A pile that lies this long, seconds, and then still is this share of what the objective allows.
 const STAYS: f64 = 600.0;
 const LONG: f64 = 0.2;
+/// A partition is hot with this many times the mean share.
+const HOT: f64 = 1.6;
 
 /// What becomes of what waits when one count is kept over one future.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,21 +61,20 @@ impl Pile {
     }
 }
 
-/// Whether what waits now, in replica-seconds, would stay whatever is asked for: [`LONG`] of the objective now, and after
-/// [`STAYS`] still with the count that can do most. Members that keep their partitions are planned with what the heaviest
-/// of them can do anyway.
+/// Whether what waits now, in replica-seconds, or piles up in one of the futures still is [`LONG`] of the objective after
+/// [`STAYS`] at the count that is asked for now, and one partition is hot. Without a hot one what waits lies with many and
+/// drains with them. Members that keep their partitions are planned with what the heaviest of them can do anyway.
 pub(super) fn stay(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, futures: &[Scenario], backlog: f64) -> bool {
-    let long = |demand: &f64, lies: f64| lies > LONG * problem.slo * demand;
-    let waits = futures.iter().any(|f| f.slots.first().is_some_and(|demand| long(demand, backlog)));
-    if fleet.waits().is_empty() || fleet.is_sticky() || !waits {
+    let mean = 1.0 / fleet.shares().len().max(1) as f64;
+    if fleet.is_sticky() || fleet.hottest().is_none_or(|(_, share)| share < HOT * mean) {
         return false;
     }
-    let allowed = frame.counts.iter().filter(|c| c.allowed);
-    let Some(best) = allowed.max_by(|a, b| a.capacity.total_cmp(&b.capacity)) else { return false };
+    let Some(here) = frame.counts.iter().find(|c| c.replicas == problem.current) else { return false };
     let stage = (STAYS / frame.stage) as usize;
     let stays = |future: &Scenario| {
         let Some(demand) = future.stages.get(stage) else { return false };
-        long(demand, pile(fleet, frame, best, future, backlog).stuck(stage, *demand).lies)
+        let lies = pile(fleet, frame, here, future, backlog).stuck(stage, *demand).lies;
+        lies > LONG * problem.slo * demand
     };
     futures.iter().any(stays)
 }
