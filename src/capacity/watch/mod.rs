@@ -197,6 +197,13 @@ impl Watch {
         self.excess
     }
 
+    /// Records that wait beyond what always waits, per partition; empty before two looks.
+    pub fn waits(&self) -> Vec<f64> {
+        let (Some(floor), true) = (self.floor, self.flow.len() == self.before.len()) else { return Vec::new() };
+        let waits = self.before.iter().zip(&self.flow);
+        waits.map(|(place, flow)| (place.end - place.committed - flow * (floor + WOBBLE)).max(0.0)).collect()
+    }
+
     /// Seconds of demand that wait beyond what always waits.
     pub fn late(&self) -> f64 {
         self.late

@@ -40,6 +40,26 @@ fn what_always_waits_is_learned_as_fast_by_many_looks_as_by_few() {
     assert!((often - seldom).abs() < 0.3 && often < 4.0, "{often} {seldom}");
 }
 
+#[test]
+fn what_waits_is_told_apart_by_partition() {
+    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
+    for t in (0..20).map(|i| f64::from(i) * 15.0) {
+        // Each commits 2 s late; the third falls behind by half of what comes.
+        let committed = |p: u64| 1e6 - 200.0 + if p == 2 { 50.0 } else { 100.0 } * t;
+        let place = |p: u64| Place { end: 1e6 + 100.0 * t, committed: committed(p), owner: Some(p) };
+        let partitions: Vec<Place> = (0..4).map(place).collect();
+        watch.see(&Look {
+            at: start.plus(t),
+            partitions: &partitions,
+            desired: (4, start),
+            ready: 4,
+            rebalancing: false,
+        });
+    }
+    let waits = watch.waits();
+    assert!(waits.len() == 4 && waits[2] > 13_000.0 && waits[0] + waits[1] + waits[3] < 200.0, "{waits:?}");
+}
+
 proptest! {
     #[test]
     fn looks_of_any_kind_never_panic_and_teach_no_nonsense(

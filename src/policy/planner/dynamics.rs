@@ -8,6 +8,8 @@ use crate::model::Price;
 const WORST: f64 = 10.0;
 /// Share of the idle replicas' capacity that helps to drain: they finish their own partitions and then wait.
 const HELP: f64 = 0.5;
+/// Slowest that what is stuck is taken to drain, replicas: demand falls again, which no path of half an hour shows.
+const SLOWEST: f64 = 0.05;
 /// Later than any SLO, seconds: work that nobody does.
 const NEVER: f64 = 1e12;
 
@@ -37,6 +39,11 @@ impl Count {
         Self { replicas, allowed, capacity, together, ceiling, loads, sticky: fleet.is_sticky() }
     }
 
+    /// Share of the demand per member; empty: one shared queue.
+    pub fn loads(&self) -> &[f64] {
+        &self.loads
+    }
+
     /// Change of the backlog per second at a demand while work goes on: above zero it grows.
     pub fn net(&self, demand: f64) -> f64 {
         let growth = if self.loads.is_empty() {
@@ -54,6 +61,13 @@ impl Count {
         let spare = (self.capacity - demand).max(0.0);
         -(spare + HELP * (self.together - demand.max(self.capacity)).max(0.0))
     }
+}
+
+/// What lies with a few members, and how fast it drains there, in replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Stuck {
+    pub lies: f64,
+    pub drains: f64,
 }
 
 /// What is promised and what things cost, for one kind of work.
@@ -99,7 +113,7 @@ impl Promise {
     /// `share` of the promised `slo` is planned for.
     pub fn new(work: &Work, slo: f64, share: f64, price: Price) -> Self {
         let unloaded = if let Work::Shared { unloaded } = work { unloaded.max(0.0) } else { 0.0 };
-        Self { promised: slo, slo: slo * share, price, log: matches!(work, Work::Log { .. }), unloaded }
+        Self { promised: slo, slo: slo * share, price, log: work.is_log(), unloaded }
     }
 
     /// Seconds late.
@@ -176,8 +190,9 @@ impl Promise {
     }
 
     /// What the horizon leaves behind: the pods that drain it, and half the minutes over the SLO until it is drained by
-    /// the most capable count there is. So less left over is always worth something, even where no count is in time.
-    pub fn left_over(&self, count: &Count, demand: f64, backlog: f64, most: f64) -> f64 {
+    /// the most capable count there is; what is stuck takes as long as those that hold it. So less left over is always
+    /// worth something, even where no count is in time.
+    pub fn left_over(&self, count: &Count, demand: f64, backlog: f64, most: f64, stuck: Stuck) -> f64 {
         if backlog <= 0.0 {
             return 0.0;
         }
@@ -189,7 +204,11 @@ impl Promise {
         let most = most.max(count.capacity);
         let drain = if most > demand { most - demand } else { most };
         let excess = (backlog - demand * self.slo).max(0.0);
-        let seconds = if drain > 0.0 { excess / drain } else { 0.0 };
+        let mut seconds = if drain > 0.0 { excess / drain } else { 0.0 };
+        let held = (stuck.lies.min(backlog) - demand * self.slo).max(0.0);
+        if held > 0.0 && stuck.drains > 0.0 {
+            seconds = seconds.max(held / stuck.drains.max(SLOWEST));
+        }
         pods + 0.5 * self.price.slo_minute * over * seconds / 60.0
     }
 }

@@ -5,6 +5,10 @@ use super::Work;
 /// A count is useful when it can do this much more than every smaller one.
 const USEFUL: f64 = 1.01;
 
+/// Where no count is in time one is useful when its members together fall behind by less than this share of what those of
+/// every smaller one do.
+const LIGHTER: f64 = 0.9;
+
 /// Counts more than this share above the one before are enough where every count is useful.
 const SPACING: f64 = 1.04;
 /// Counts looked at, at most.
@@ -16,6 +20,8 @@ pub struct Fleet {
     rate: f64,
     /// Partition shares; empty: a shared queue.
     shares: Vec<f64>,
+    /// Share of what waits per partition; empty: a shared queue.
+    waits: Vec<f64>,
     /// Latency without load, seconds, of a shared queue of requests.
     unloaded: Option<f64>,
     /// What lies downstream takes at most, per second; infinite: no limit.
@@ -30,11 +36,17 @@ impl Fleet {
     /// `rate`: what one replica is planned to do, per second.
     pub fn new(work: &Work, rate: f64) -> Self {
         let (shares, unloaded) = match work {
-            Work::Log { shares } => (normalised(shares), None),
+            Work::Log { shares } | Work::Behind { shares, .. } => (normalised(shares), None),
             Work::Shared { unloaded } => (Vec::new(), Some(unloaded.max(0.0))),
             Work::Jobs => (Vec::new(), None),
         };
-        Self { rate, shares, unloaded, ceiling: f64::INFINITY, sticky: false, owners: Vec::new() }
+        let waits = match work {
+            Work::Behind { shares, waits } if waits.len() == shares.len() && waits.iter().any(|w| *w > 0.0) => {
+                normalised(waits)
+            }
+            _ => shares.clone(),
+        };
+        Self { rate, shares, waits, unloaded, ceiling: f64::INFINITY, sticky: false, owners: Vec::new() }
     }
 
     /// With the most that all together can do, per second; `None`: no limit.
@@ -82,10 +94,35 @@ impl Fleet {
     /// number of what they have, the rest goes round. Else partition p goes to replica p mod n, as the range and round
     /// robin assignors spread one topic. Empty for a shared queue.
     pub fn loads(&self, replicas: u32) -> Vec<f64> {
+        self.gather(&self.deal(replicas), &self.shares)
+    }
+
+    /// Sums over the partitions of each member, by [`Fleet::deal`].
+    pub(super) fn gather(&self, deal: &[u32], of: &[f64]) -> Vec<f64> {
+        let members = deal.iter().max().map_or(0, |most| *most as usize + 1);
+        let mut sums = vec![0.0; members];
+        for (member, value) in deal.iter().zip(of) {
+            sums[*member as usize] += value;
+        }
+        sums
+    }
+
+    /// Share of the demand per partition; empty: a shared queue.
+    pub(super) fn shares(&self) -> &[f64] {
+        &self.shares
+    }
+
+    /// Share of what waits per partition; empty: a shared queue.
+    pub(super) fn waits(&self) -> &[f64] {
+        &self.waits
+    }
+
+    /// Whose each partition is among `replicas`; empty for a shared queue or nobody.
+    pub(super) fn deal(&self, replicas: u32) -> Vec<u32> {
         let members = (replicas as usize).min(self.shares.len());
-        let mut loads = vec![0.0; members];
+        let mut deal = vec![u32::MAX; if members == 0 { 0 } else { self.shares.len() }];
         if members == 0 {
-            return loads;
+            return deal;
         }
         // How many partitions each may still keep: those that have most one more, so that it does not move.
         let (each, more) = (self.shares.len() / members, self.shares.len() % members);
@@ -102,33 +139,33 @@ impl Fleet {
             room[m] += 1;
         }
         let mut homeless = Vec::new();
-        for (p, share) in self.shares.iter().enumerate() {
+        for (p, member) in deal.iter_mut().enumerate() {
             let owner = self.owners.get(p).copied().flatten().map_or(members, |o| o as usize);
             match room.get_mut(owner) {
                 Some(left) if *left > 0 => {
                     *left -= 1;
-                    loads[owner] += share;
+                    *member = owner as u32; // below the number of partitions
                 }
-                _ => homeless.push((p, share)),
+                _ => homeless.push(p),
             }
         }
         if homeless.len() == self.shares.len() {
-            for (p, share) in homeless {
-                loads[p % members] += share;
+            for (p, member) in deal.iter_mut().enumerate() {
+                *member = (p % members) as u32;
             }
-            return loads;
+            return deal;
         }
         let mut next = 0;
-        for (_, share) in homeless {
+        for p in homeless {
             while room.get(next) == Some(&0) {
                 next += 1;
             }
-            if let Some(left) = room.get_mut(next) {
-                *left -= 1;
-                loads[next] += share;
-            }
+            // There is room for every partition.
+            let member = next.min(members - 1);
+            room[member] = room[member].saturating_sub(1);
+            deal[p] = member as u32;
         }
-        loads
+        deal
     }
 
     /// Demand that `replicas` hold without any of them falling behind, per second.
@@ -138,6 +175,11 @@ impl Fleet {
         }
         let heaviest = self.loads(replicas).into_iter().fold(0.0, f64::max);
         if heaviest > 0.0 { (self.rate / heaviest).min(self.ceiling) } else { 0.0 }
+    }
+
+    /// What members fall behind by together at `demand`, per second, each on its own partitions.
+    fn overload(&self, replicas: u32, demand: f64) -> f64 {
+        self.loads(replicas).into_iter().map(|share| (demand * share - self.rate).max(0.0)).sum()
     }
 
     /// Latency that load alone causes at `demand`, seconds; what is behind the backlog comes on top.
@@ -189,6 +231,20 @@ impl Fleet {
             }
         }
         counts
+    }
+
+    /// Counts from `min` to `max` at which members fall behind by clearly less together at `demand` than at every smaller
+    /// one. Once the heaviest partition has a replica to itself no count holds more; more of them still keep the others
+    /// from falling behind with it.
+    pub(super) fn lighter(&self, min: u32, max: u32, demand: f64) -> Vec<u32> {
+        let mut least = f64::INFINITY;
+        let lighter = |n: &u32| {
+            let over = self.overload(*n, demand);
+            let clearly = over < LIGHTER * least - 0.1 * self.rate;
+            least = least.min(over);
+            clearly
+        };
+        (min..=max.min(self.most()).min(min.saturating_add(MOST))).filter(lighter).collect()
     }
 }
 

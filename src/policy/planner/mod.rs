@@ -16,6 +16,7 @@ mod budget;
 mod bursts;
 mod dynamics;
 mod fleet;
+mod piles;
 mod programme;
 mod queue;
 mod rollout;
@@ -68,6 +69,13 @@ pub enum Work {
         /// Share of the demand per partition, summing to 1; its length is the number of partitions.
         shares: Vec<f64>,
     },
+    /// The same, where it is known in which partitions what waits lies.
+    Behind {
+        /// Share of the demand per partition, summing to 1.
+        shares: Vec<f64>,
+        /// Share of what waits per partition, in the same order.
+        waits: Vec<f64>,
+    },
     /// One queue before replicas that share their work among requests (continuous batching): lateness is
     /// `unloaded / (1 - load)`, as of processor sharing, plus the wait behind the backlog.
     Shared {
@@ -76,6 +84,13 @@ pub enum Work {
     },
     /// One queue of jobs: lateness is the time until what waits is done.
     Jobs,
+}
+
+impl Work {
+    /// Whether lateness is the age of the oldest unread record.
+    pub fn is_log(&self) -> bool {
+        matches!(self, Self::Log { .. } | Self::Behind { .. })
+    }
 }
 
 /// One planning problem. Rates per second, times in seconds from now.
@@ -153,8 +168,13 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     }
     let fleet = fleet(problem, rate);
     let (first, stages, per_stage) = shape(problem);
-    let scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
-    let frame = frame(problem, &fleet, &scenarios, per_stage);
+    let mut scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
+    let mut frame = frame_of(problem, &fleet, &scenarios, per_stage, false);
+    let backlog = clean(problem.backlog) / rate;
+    if piles::stay(problem, &fleet, &frame, &scenarios, backlog) {
+        frame = frame_of(problem, &fleet, &scenarios, per_stage, true);
+        piles::heap(&fleet, &frame, &mut scenarios, backlog);
+    }
     let values: Vec<Values> = scenarios.iter().map(|s| Values::new(&frame, s, first)).collect();
     // What is added now stays for ten minutes, and so does what was added before. Where a change stops little, that is no
     // reason to wait with it: a plan that could ask a minute later without such a bond would do so again and again.
@@ -164,7 +184,6 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     };
     let after_up = (!problem.sticky).then(|| locked(SETTLE));
     let after_stay = problem.since_up.filter(|s| *s <= SETTLE && !problem.sticky).map(|s| locked(SETTLE - s));
-    let backlog = clean(problem.backlog) / rate;
     let considered = (0..frame.counts.len()).map(|i| {
         let replicas = frame.counts[i].replicas;
         let roll = Roll::new(problem, &fleet, &frame, replicas, first * per_stage);
@@ -194,7 +213,7 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     // An addition that is due before anybody has read and approved it is due now; the programme, which works in stages,
     // would put it off from plan to plan.
     let due = steps.first().copied();
-    let worth = matches!(problem.work, Work::Log { .. }) && !problem.sticky;
+    let worth = problem.work.is_log() && !problem.sticky;
     if let Some((_, more)) = due.filter(|(at, n)| worth && *at <= SOON && *n > replicas && replicas >= problem.current)
     {
         replicas = more;
@@ -230,7 +249,7 @@ pub fn capacity_of(work: &Work, capacity: &Capacity, replicas: u32) -> f64 {
 
 /// What one replica is planned to do, per second.
 fn planned_rate(work: &Work, capacity: &Capacity) -> f64 {
-    capacity.per_replica * if matches!(work, Work::Log { .. }) { 1.0 } else { DERATE }
+    capacity.per_replica * if work.is_log() { 1.0 } else { DERATE }
 }
 
 fn fleet(problem: &Problem<'_>, rate: f64) -> Fleet {
@@ -247,7 +266,8 @@ fn shape(problem: &Problem<'_>) -> (usize, usize, usize) {
     ((works / stage).ceil() as usize, (horizon / stage).ceil() as usize, per_stage)
 }
 
-fn frame(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_stage: usize) -> Frame {
+/// `stuck`: what waits stays with a few members, so that counts and backlogs must be told apart more finely.
+fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_stage: usize, stuck: bool) -> Frame {
     let (rate, capacity) = (fleet.rate(), problem.capacity);
     let peak = scenarios.iter().map(Scenario::peak).fold(0.0, f64::max);
     // What waits must be worked off within the SLO as well.
@@ -255,16 +275,21 @@ fn frame(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_stage
         + clean(problem.backlog) / problem.slo.max(1.0);
     let Limits { min, max } = problem.limits;
     let allowed = |n: u32| (min..=max).contains(&n);
-    let counts: Vec<Count> =
-        candidates(problem, fleet, high).into_iter().map(|n| Count::new(fleet, n, allowed(n))).collect();
+    let mut numbers = candidates(problem, fleet, high);
+    if stuck {
+        numbers.extend(fleet.lighter(min, max, peak * rate));
+        numbers.sort_unstable();
+        numbers.dedup();
+    }
+    let counts: Vec<Count> = numbers.into_iter().map(|n| Count::new(fleet, n, allowed(n))).collect();
+    let levels = Levels::new((peak.max(1.0) * problem.slo.max(1e-3)).max(clean(problem.backlog) / rate / 32.0));
     let most = counts.iter().filter(|c| c.allowed).map(|c| c.capacity).fold(0.0, f64::max);
     let moved = if problem.sticky { MOVED } else { 1.0 };
     let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST) * moved;
-    let waits = clean(problem.backlog) / rate / 32.0;
-    let a_log = matches!(problem.work, Work::Log { .. });
+    let a_log = problem.work.is_log();
     let share = if a_log && problem.sticky { STICKY_SLO } else { 1.0 };
     Frame {
-        levels: Levels::new((peak.max(1.0) * problem.slo.max(1e-3)).max(waits)),
+        levels: if stuck { levels.finer() } else { levels },
         promise: Promise::new(&problem.work, problem.slo, share, problem.price),
         stage: per_stage as f64 * SLOT,
         start_up: clean(capacity.start_up).min(START_UP_MOST),
@@ -302,7 +327,7 @@ fn choose(
     let high = problem.high.iter().chain(problem.demand).copied().map(clean).fold(0.0, f64::max);
     let may_shrink = problem.may_shrink && problem.since_up.is_none_or(|s| s > SETTLE);
     let may = |n: u32| (min..=max).contains(&n) && (n >= current.min(max) || may_shrink);
-    let a_log = matches!(problem.work, Work::Log { .. });
+    let a_log = problem.work.is_log();
     // While the rate is a lower bound every count may look bad: then the cheapest way to be late is no advice.
     let keeps = |a: &Alternative| match a_log {
         true if !problem.capacity.is_lower_bound() => true,

@@ -1,7 +1,7 @@
 //! Backward dynamic programme: what each count with each backlog is worth from each stage on, in one future.
 
 use super::{
-    dynamics::{Cost, Count, Promise},
+    dynamics::{Cost, Count, Promise, Stuck},
     scenarios::Scenario,
 };
 
@@ -9,41 +9,80 @@ use super::{
 const POINTS: usize = 24;
 /// The first point above zero, as a share of what the SLO allows at the peak demand: the last is 64 times the SLO.
 const FIRST: f64 = 1.0 / 32.0;
+/// Points of the fine grid up to twice what the SLO allows, and beyond, four per doubling.
+const EVEN: usize = 48;
+const BEYOND: usize = 20;
 
 /// Backlogs that values are kept for, growing geometrically: 0, 1, 1.5, 2, 3, 4, 6, … units. The index comes from the
-/// exponent and the first bit of the mantissa of the float, so that no logarithm is taken.
+/// exponent and the first bits of the mantissa of the float, so that no logarithm is taken.
+///
+/// Between two points values are interpolated, which after a few stages mixes a backlog with the next lower one. Where it
+/// drains fast that does no harm; one that lies for an hour would seem to melt away, so it gets a finer grid: even up to
+/// twice what the SLO allows, geometric beyond.
 #[derive(Clone, Debug)]
 pub(super) struct Levels {
     unit: f64,
-    values: [f64; POINTS],
+    fine: bool,
+    values: Vec<f64>,
     /// One over the distance from each point to the next.
-    per_width: [f64; POINTS],
+    per_width: Vec<f64>,
 }
 
 impl Levels {
     /// A grid around `allowed`, the backlog that the SLO allows.
     pub fn new(allowed: f64) -> Self {
         let unit = if allowed > 0.0 { allowed * FIRST } else { 1.0 };
-        let mut values = [0.0; POINTS];
-        for (i, value) in values.iter_mut().enumerate().skip(1) {
-            let octave = f64::from(1_u32 << ((i - 1) / 2));
-            *value = unit * octave * if (i - 1).is_multiple_of(2) { 1.0 } else { 1.5 };
-        }
-        let mut per_width = [0.0; POINTS];
-        for (pair, width) in values.windows(2).zip(&mut per_width) {
-            *width = 1.0 / (pair[1] - pair[0]);
-        }
-        Self { unit, values, per_width }
+        Self::of(unit, false, std::iter::once(0.0).chain((0..POINTS - 1).map(|i| geometric(i, 2))))
+    }
+
+    /// The fine grid around the same backlog.
+    pub fn finer(&self) -> Self {
+        let even = (0..EVEN).map(|i| i as f64);
+        let unit = 2.0 * self.unit / FIRST / EVEN as f64;
+        Self::of(unit, true, even.chain((0..BEYOND).map(|i| EVEN as f64 * geometric(i, 4))))
+    }
+
+    fn of(unit: f64, fine: bool, points: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> = points.map(|x| x * unit).collect();
+        let mut per_width: Vec<f64> = values.windows(2).map(|pair| 1.0 / (pair[1] - pair[0])).collect();
+        per_width.push(0.0);
+        Self { unit, fine, values, per_width }
+    }
+
+    /// The backlogs.
+    #[cfg(test)]
+    pub fn points(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Number of points.
+    pub fn len(&self) -> usize {
+        self.values.len()
     }
 
     /// A value between those at the neighbouring points; beyond the last point along the last segment.
     #[inline]
     pub fn between(&self, values: &[f64], backlog: f64) -> f64 {
         let x = backlog / self.unit;
-        let i = if x < 1.0 { 0 } else { (((x.to_bits() >> 51) - (1023 << 1)) as usize + 1).min(POINTS - 2) };
+        let i = if self.fine {
+            if x < EVEN as f64 {
+                x.max(0.0) as usize
+            } else {
+                ((((x / EVEN as f64).to_bits() >> 50) - (1023 << 2)) as usize + EVEN).min(self.values.len() - 2)
+            }
+        } else if x < 1.0 {
+            0
+        } else {
+            (((x.to_bits() >> 51) - (1023 << 1)) as usize + 1).min(POINTS - 2)
+        };
         let (Some(a), Some(b)) = (values.get(i), values.get(i + 1)) else { return 0.0 };
         a + (backlog - self.values[i]) * self.per_width[i] * (b - a)
     }
+}
+
+/// The point `i` of a geometric grid that begins at 1, with `per` points per doubling.
+fn geometric(i: usize, per: usize) -> f64 {
+    (1_u64 << (i / per)) as f64 * (1.0 + (i % per) as f64 / per as f64)
 }
 
 /// What all futures share.
@@ -62,6 +101,9 @@ pub(super) struct Frame {
     pub most: f64,
 }
 
+/// Change of a backlog per second while work goes on, and what of it is stuck.
+pub(super) type Flow = (f64, Stuck);
+
 /// How the count of a stage differs from that of the stage before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
@@ -73,15 +115,30 @@ pub(super) enum Move {
 impl Frame {
     /// One stage at a count: the backlog after it and what it costs.
     #[inline]
-    pub fn serve(&self, count: &Count, net: f64, demand: f64, backlog: f64, how: Move) -> (f64, Cost) {
+    pub fn serve(&self, count: &Count, (net, stuck): Flow, demand: f64, backlog: f64, how: Move) -> (f64, Cost) {
         let pause = match how {
             Move::Stay => 0.0,
             Move::Up => self.pause[0],
             Move::Down => self.pause[1],
         };
+        let left = (self.stage - pause).max(0.0);
+        let net = if stuck.lies > 0.0 && net < 0.0 && left > 0.0 {
+            // Down to what lies with a few it drains as fast as all together do, below only as those few do.
+            let peak = backlog + demand * pause;
+            ((peak + net * left).max(stuck.lies.min(peak - stuck.drains * left)) - peak) / left
+        } else {
+            net
+        };
         let (after, mut cost) = self.promise.spell(count, demand, net, backlog, pause, self.stage);
         cost.price += self.promise.pods(count.replicas, self.stage);
         (after, cost)
+    }
+
+    /// How the backlog of a stage changes at count number `i`.
+    #[inline]
+    pub fn flow(count: &Count, scenario: &Scenario, i: usize, stage: usize) -> Flow {
+        let demand = scenario.stages[stage];
+        (count.net(demand), scenario.piles.get(i).map_or_else(Stuck::default, |pile| pile.stuck(stage, demand)))
     }
 
     /// What a move to `to` costs at once. Replicas are paid while they start.
@@ -106,10 +163,14 @@ impl Values {
     /// Values of the stages from `first` to the scenario's end, and of what is left there.
     pub fn new(frame: &Frame, scenario: &Scenario, first: usize) -> Self {
         let last = scenario.stages.last().copied().unwrap_or(0.0);
-        let mut left = vec![0.0; frame.counts.len() * POINTS];
-        for (count, cells) in frame.counts.iter().zip(left.chunks_mut(POINTS)) {
-            for (cell, backlog) in cells.iter_mut().zip(frame.levels.values) {
-                *cell = frame.promise.left_over(count, last, backlog, frame.most);
+        let mut left = vec![0.0; frame.counts.len() * frame.levels.len()];
+        let drains = scenario.piles.iter().map(|p| p.drains(last)).fold(0.0, f64::max);
+        for (i, (count, cells)) in frame.counts.iter().zip(left.chunks_mut(frame.levels.len())).enumerate() {
+            let lies =
+                scenario.piles.get(i).map_or(0.0, |p| p.stuck(scenario.stages.len().saturating_sub(1), last).lies);
+            let stuck = Stuck { lies, drains };
+            for (cell, backlog) in cells.iter_mut().zip(&frame.levels.values) {
+                *cell = frame.promise.left_over(count, last, *backlog, frame.most, stuck);
             }
         }
         Self::before(frame, scenario, first, scenario.stages.len(), &left, true)
@@ -117,7 +178,7 @@ impl Values {
 
     /// The same while no removal is allowed before stage `until`; only for stages up to that.
     pub fn locked(&self, frame: &Frame, scenario: &Scenario, until: usize) -> Self {
-        let row = self.counts * POINTS;
+        let row = self.counts * frame.levels.len();
         let until = until.clamp(self.first, scenario.stages.len());
         let from = (until - self.first) * row;
         Self::before(frame, scenario, self.first, until, self.table.get(from..from + row).unwrap_or_default(), false)
@@ -126,13 +187,13 @@ impl Values {
     /// Values of the stages from `first` to `end`, given those at `end`.
     fn before(frame: &Frame, scenario: &Scenario, first: usize, end: usize, at_end: &[f64], may_shrink: bool) -> Self {
         let counts = frame.counts.len();
-        let (row, first) = (counts * POINTS, first.min(end));
+        let (row, first) = (counts * frame.levels.len(), first.min(end));
         let mut table = vec![0.0; (end - first) * row];
         table.extend_from_slice(at_end);
-        let mut passes = Passes::new(counts);
+        let mut passes = Passes::new(counts, frame.levels.len());
         for stage in (first..end).rev() {
             let (now, next) = table[(stage - first) * row..].split_at_mut(row);
-            passes.run(frame, scenario.stages[stage], next);
+            passes.run(frame, scenario, stage, next);
             passes.best(frame, now, may_shrink);
         }
         Self { first, counts, table }
@@ -141,8 +202,9 @@ impl Values {
     /// The value from a stage on of count number `i` with a backlog.
     #[inline]
     pub fn at(&self, frame: &Frame, stage: usize, i: usize, backlog: f64) -> f64 {
-        let from = ((stage - self.first) * self.counts + i) * POINTS;
-        frame.levels.between(self.table.get(from..from + POINTS).unwrap_or_default(), backlog)
+        let points = frame.levels.len();
+        let from = ((stage - self.first) * self.counts + i) * points;
+        frame.levels.between(self.table.get(from..from + points).unwrap_or_default(), backlog)
     }
 }
 
@@ -155,19 +217,21 @@ struct Passes {
 }
 
 impl Passes {
-    fn new(counts: usize) -> Self {
-        let new = || vec![f64::INFINITY; counts * POINTS];
+    fn new(counts: usize, points: usize) -> Self {
+        let new = || vec![f64::INFINITY; counts * points];
         Self { stay: new(), up: new(), down: new() }
     }
 
-    fn run(&mut self, frame: &Frame, demand: f64, next: &[f64]) {
+    fn run(&mut self, frame: &Frame, scenario: &Scenario, stage: usize, next: &[f64]) {
+        let demand = scenario.stages[stage];
+        let points = frame.levels.len();
         for (i, count) in frame.counts.iter().enumerate().filter(|(_, c)| c.allowed) {
-            let net = count.net(demand);
-            let cells = i * POINTS..(i + 1) * POINTS;
+            let flow = Frame::flow(count, scenario, i, stage);
+            let cells = i * points..(i + 1) * points;
             let Some(ahead) = next.get(cells.clone()) else { continue };
             let pass = |out: &mut [f64], how: Move| {
-                for (cell, backlog) in out.iter_mut().zip(frame.levels.values) {
-                    let (after, cost) = frame.serve(count, net, demand, backlog, how);
+                for (cell, backlog) in out.iter_mut().zip(&frame.levels.values) {
+                    let (after, cost) = frame.serve(count, flow, demand, *backlog, how);
                     *cell = cost.price + frame.levels.between(ahead, after);
                 }
             };
@@ -188,9 +252,10 @@ impl Passes {
         out.copy_from_slice(&self.stay);
         let paid = |count: &Count| frame.promise.pods(count.replicas, frame.start_up);
         let action = frame.promise.action();
-        let mut least = [f64::INFINITY; POINTS];
+        let points = frame.levels.len();
+        let mut least = vec![f64::INFINITY; points];
         for i in 0..if may_shrink { frame.counts.len() } else { 0 } {
-            let cells = i * POINTS..(i + 1) * POINTS;
+            let cells = i * points..(i + 1) * points;
             for ((cell, least), down) in out[cells.clone()].iter_mut().zip(&mut least).zip(&self.down[cells]) {
                 *cell = cell.min(*least + action);
                 *least = least.min(*down);
@@ -198,7 +263,7 @@ impl Passes {
         }
         least.fill(f64::INFINITY);
         for (i, count) in frame.counts.iter().enumerate().rev() {
-            let cells = i * POINTS..(i + 1) * POINTS;
+            let cells = i * points..(i + 1) * points;
             let start = paid(count);
             for ((cell, least), up) in out[cells.clone()].iter_mut().zip(&mut least).zip(&self.up[cells]) {
                 *cell = cell.min(*least - start + action);

@@ -2,7 +2,7 @@
 
 use super::{
     Fleet, Problem, SLOT,
-    dynamics::{Cost, Count},
+    dynamics::{Cost, Count, Stuck},
     programme::{Frame, Move, Values},
     scenarios::{Scenario, clean},
 };
@@ -69,7 +69,7 @@ impl Roll {
             let (mut cost, left) = self.play(frame, scenario, backlog);
             let demand = scenario.slots.last().copied().unwrap_or(0.0);
             if let Some(count) = self.ready.last() {
-                cost.price += frame.promise.left_over(count, demand, left, frame.most);
+                cost.price += frame.promise.left_over(count, demand, left, frame.most, Stuck::default());
             }
             total.add(cost, scenario.weight);
         }
@@ -156,7 +156,8 @@ pub(super) fn follow(
             }
             let ahead = branches.iter().map(|b| {
                 let demand = b.scenario.stages[stage];
-                let (after, cost) = frame.serve(count, count.net(demand), demand, b.backlog, way(at, to));
+                let (after, cost) =
+                    frame.serve(count, Frame::flow(count, b.scenario, to, stage), demand, b.backlog, way(at, to));
                 b.scenario.weight * (cost.price + b.values.at(frame, stage + 1, to, after))
             });
             let price = frame.switch(from, count) + ahead.sum::<f64>();
@@ -168,7 +169,8 @@ pub(super) fn follow(
         let count = &frame.counts[to];
         for b in &mut branches {
             let demand = b.scenario.stages[stage];
-            let (after, cost) = frame.serve(count, count.net(demand), demand, b.backlog, way(at, to));
+            let (after, cost) =
+                frame.serve(count, Frame::flow(count, b.scenario, to, stage), demand, b.backlog, way(at, to));
             b.backlog = after;
             minutes += b.scenario.weight * cost.slo_minutes;
         }

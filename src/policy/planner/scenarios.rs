@@ -1,6 +1,6 @@
 //! The futures that are planned for: quantile paths in quiet times, and how a burst opens or lasts.
 
-use super::{Problem, SLOT};
+use super::{Problem, SLOT, piles::Pile};
 
 /// Weights of the median and the p80 path.
 const QUIET: [f64; 2] = [0.6, 0.4];
@@ -17,6 +17,8 @@ pub(super) struct Scenario {
     pub slots: Vec<f64>,
     /// Mean demand per stage, in replicas.
     pub stages: Vec<f64>,
+    /// What becomes of what waits, by number of the count; empty: nothing stays with a few members.
+    pub piles: Vec<Pile>,
 }
 
 impl Scenario {
@@ -63,7 +65,7 @@ pub(super) fn scenarios(problem: &Problem<'_>, rate: f64, stages: usize, per_sta
 
 fn scenario(weight: f64, slots: Vec<f64>, per_stage: usize) -> Scenario {
     let stages = slots.chunks(per_stage).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
-    Scenario { weight, slots, stages }
+    Scenario { weight, slots, stages, piles: Vec::new() }
 }
 
 /// A path on slots, in replicas; what lies beyond its end is its last value.
