@@ -94,11 +94,12 @@ impl Fleet {
     /// number of what they have, the rest goes round. Else partition p goes to replica p mod n, as the range and round
     /// robin assignors spread one topic. Empty for a shared queue.
     pub fn loads(&self, replicas: u32) -> Vec<f64> {
-        self.gather(&self.deal(replicas), &self.shares)
+        self.gather(replicas, &self.shares)
     }
 
-    /// Sums over the partitions of each member, by [`Fleet::deal`].
-    pub(super) fn gather(&self, deal: &[u32], of: &[f64]) -> Vec<f64> {
+    /// Sums of something per partition over those of each member, by [`Fleet::deal`].
+    pub(super) fn gather(&self, replicas: u32, of: &[f64]) -> Vec<f64> {
+        let deal = self.deal(replicas);
         let members = deal.iter().max().map_or(0, |most| *most as usize + 1);
         let mut sums = vec![0.0; members];
         for (member, value) in deal.iter().zip(of) {
@@ -118,7 +119,7 @@ impl Fleet {
     }
 
     /// Whose each partition is among `replicas`; empty for a shared queue or nobody.
-    pub(super) fn deal(&self, replicas: u32) -> Vec<u32> {
+    fn deal(&self, replicas: u32) -> Vec<u32> {
         let members = (replicas as usize).min(self.shares.len());
         let mut deal = vec![u32::MAX; if members == 0 { 0 } else { self.shares.len() }];
         if members == 0 {

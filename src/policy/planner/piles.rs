@@ -88,7 +88,7 @@ pub(super) fn heap(fleet: &Fleet, frame: &Frame, futures: &mut [Scenario], backl
 
 fn pile(fleet: &Fleet, frame: &Frame, count: &Count, future: &Scenario, backlog: f64) -> Pile {
     let waits: Vec<f64> = fleet.waits().iter().map(|w| w * backlog).collect();
-    let each = fleet.gather(&fleet.deal(count.replicas), &waits);
+    let each = fleet.gather(count.replicas, &waits);
     Pile::new(count, each, &future.stages, frame.stage)
 }
 
@@ -108,7 +108,7 @@ mod tests {
     fn lies(fleet: &Fleet, replicas: u32) -> Vec<f64> {
         let waits: Vec<f64> = fleet.waits().iter().map(|w| w * 500.0).collect();
         let count = Count::new(fleet, replicas, true);
-        let pile = Pile::new(&count, fleet.gather(&fleet.deal(replicas), &waits), &[14.0; 30], 60.0);
+        let pile = Pile::new(&count, fleet.gather(replicas, &waits), &[14.0; 30], 60.0);
         (0..30).map(|stage| pile.stuck(stage, 14.0).lies).collect()
     }
 
