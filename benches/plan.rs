@@ -87,8 +87,11 @@ fn one_plan(bencher: Bencher, case: &str) {
     let shares: Vec<f64> =
         (0..40).map(|p| if case == "equal" { 1.0 } else { 1.0 + f64::from(p * 7 % 11) / 8.0 }).collect();
     let owners: Vec<Option<u32>> = (0..40).map(|p| Some(p % 14)).collect();
-    let (work, each) =
-        if case == "service" { (Work::Shared { unloaded: 5.0 }, 400.0) } else { (Work::Log { shares }, 1_000.0) };
+    let (work, each) = if case == "service" {
+        (Work::Shared { unloaded: 5.0 }, 400.0)
+    } else {
+        (Work::Log { shares, waits: Vec::new() }, 1_000.0)
+    };
     let capacity = capacity(each);
     let mut problem = problem(work, &paths, &bursts, &capacity);
     match case {

@@ -11,7 +11,7 @@ use crate::{
 /// Of a capacity that is only a lower bound its high end is taken, as the plan does.
 pub fn holds(kind: WorkloadKind, state: &WorkloadState, capacity: &Capacity, replicas: u32) -> f64 {
     let work = match kind {
-        WorkloadKind::ConsumerGroup => Work::Log { shares: shares(state) },
+        WorkloadKind::ConsumerGroup => Work::Log { shares: shares(state), waits: Vec::new() },
         WorkloadKind::Inference | WorkloadKind::Batch | WorkloadKind::Brokers => Work::Jobs,
     };
     if !capacity.is_lower_bound() {
@@ -38,7 +38,7 @@ pub(super) fn heaviest(state: &WorkloadState) -> f64 {
             }
             loads
         }
-        None => Fleet::new(&Work::Log { shares }, 1.0).loads(ready),
+        None => Fleet::new(&Work::Log { shares, waits: Vec::new() }, 1.0).loads(ready),
     };
     // Members beyond the partitions have nothing to read and share in the average all the same.
     loads.into_iter().fold(0.0, f64::max) * f64::from(ready)

@@ -372,10 +372,8 @@ fn work(input: &Input<'_>, signals: &Signals, capacity: &Capacity, slo: f64, not
             if shares.is_empty() {
                 notes.push("the partitions are not known: capacity taken as growing with every replica".to_owned());
             }
-            match input.watch().map(Watch::waits).filter(|w| w.len() == shares.len()) {
-                Some(waits) => Work::Behind { shares, waits },
-                None => Work::Log { shares },
-            }
+            let waits = input.watch().map(Watch::waits).filter(|w| w.len() == shares.len());
+            Work::Log { shares, waits: waits.unwrap_or_default() }
         }
     }
 }

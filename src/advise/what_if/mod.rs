@@ -220,7 +220,7 @@ impl Question {
         let in_flight = vec![(self.capacity.start_up - DECIDED).max(5.0); starting];
         let raised = state.last_change.filter(|(_, from)| *from < self.replicas.desired);
         let problem = Problem {
-            work: Work::Log { shares: shares(state) },
+            work: Work::Log { shares: shares(state), waits: Vec::new() },
             demand,
             middle: &middle,
             high: &high,

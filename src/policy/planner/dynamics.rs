@@ -113,7 +113,7 @@ impl Promise {
     /// `share` of the promised `slo` is planned for.
     pub fn new(work: &Work, slo: f64, share: f64, price: Price) -> Self {
         let unloaded = if let Work::Shared { unloaded } = work { unloaded.max(0.0) } else { 0.0 };
-        Self { promised: slo, slo: slo * share, price, log: work.is_log(), unloaded }
+        Self { promised: slo, slo: slo * share, price, log: matches!(work, Work::Log { .. }), unloaded }
     }
 
     /// Seconds late.

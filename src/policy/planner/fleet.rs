@@ -36,12 +36,12 @@ impl Fleet {
     /// `rate`: what one replica is planned to do, per second.
     pub fn new(work: &Work, rate: f64) -> Self {
         let (shares, unloaded) = match work {
-            Work::Log { shares } | Work::Behind { shares, .. } => (normalised(shares), None),
+            Work::Log { shares, .. } => (normalised(shares), None),
             Work::Shared { unloaded } => (Vec::new(), Some(unloaded.max(0.0))),
             Work::Jobs => (Vec::new(), None),
         };
         let waits = match work {
-            Work::Behind { shares, waits } if waits.len() == shares.len() && waits.iter().any(|w| *w > 0.0) => {
+            Work::Log { shares, waits } if waits.len() == shares.len() && waits.iter().any(|w| *w > 0.0) => {
                 normalised(waits)
             }
             _ => shares.clone(),

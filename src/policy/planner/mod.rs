@@ -68,12 +68,7 @@ pub enum Work {
     Log {
         /// Share of the demand per partition, summing to 1; its length is the number of partitions.
         shares: Vec<f64>,
-    },
-    /// The same, where it is known in which partitions what waits lies.
-    Behind {
-        /// Share of the demand per partition, summing to 1.
-        shares: Vec<f64>,
-        /// Share of what waits per partition, in the same order.
+        /// Records that wait per partition, in the same order; empty: not known, taken as the demand is spread.
         waits: Vec<f64>,
     },
     /// One queue before replicas that share their work among requests (continuous batching): lateness is
@@ -84,13 +79,6 @@ pub enum Work {
     },
     /// One queue of jobs: lateness is the time until what waits is done.
     Jobs,
-}
-
-impl Work {
-    /// Whether lateness is the age of the oldest unread record.
-    pub fn is_log(&self) -> bool {
-        matches!(self, Self::Log { .. } | Self::Behind { .. })
-    }
 }
 
 /// One planning problem. Rates per second, times in seconds from now.
@@ -213,7 +201,7 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     // An addition that is due before anybody has read and approved it is due now; the programme, which works in stages,
     // would put it off from plan to plan.
     let due = steps.first().copied();
-    let worth = problem.work.is_log() && !problem.sticky;
+    let worth = matches!(problem.work, Work::Log { .. }) && !problem.sticky;
     if let Some((_, more)) = due.filter(|(at, n)| worth && *at <= SOON && *n > replicas && replicas >= problem.current)
     {
         replicas = more;
@@ -249,7 +237,7 @@ pub fn capacity_of(work: &Work, capacity: &Capacity, replicas: u32) -> f64 {
 
 /// What one replica is planned to do, per second.
 fn planned_rate(work: &Work, capacity: &Capacity) -> f64 {
-    capacity.per_replica * if work.is_log() { 1.0 } else { DERATE }
+    capacity.per_replica * if matches!(work, Work::Log { .. }) { 1.0 } else { DERATE }
 }
 
 fn fleet(problem: &Problem<'_>, rate: f64) -> Fleet {
@@ -286,7 +274,7 @@ fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_st
     let most = counts.iter().filter(|c| c.allowed).map(|c| c.capacity).fold(0.0, f64::max);
     let moved = if problem.sticky { MOVED } else { 1.0 };
     let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST) * moved;
-    let a_log = problem.work.is_log();
+    let a_log = matches!(problem.work, Work::Log { .. });
     let share = if a_log && problem.sticky { STICKY_SLO } else { 1.0 };
     Frame {
         levels: if stuck { levels.finer() } else { levels },
@@ -327,7 +315,7 @@ fn choose(
     let high = problem.high.iter().chain(problem.demand).copied().map(clean).fold(0.0, f64::max);
     let may_shrink = problem.may_shrink && problem.since_up.is_none_or(|s| s > SETTLE);
     let may = |n: u32| (min..=max).contains(&n) && (n >= current.min(max) || may_shrink);
-    let a_log = problem.work.is_log();
+    let a_log = matches!(problem.work, Work::Log { .. });
     // While the rate is a lower bound every count may look bad: then the cheapest way to be late is no advice.
     let keeps = |a: &Alternative| match a_log {
         true if !problem.capacity.is_lower_bound() => true,

@@ -102,7 +102,7 @@ mod tests {
     /// Partition 8 of 40 gets 6 % of the demand, the others the same each.
     fn fleet(waits: impl Fn(usize) -> f64) -> Fleet {
         let shares: Vec<f64> = (0..40).map(|p| if p == 8 { 0.06 } else { 0.94 / 39.0 }).collect();
-        Fleet::new(&Work::Behind { shares, waits: (0..40).map(waits).collect() }, 1_000.0)
+        Fleet::new(&Work::Log { shares, waits: (0..40).map(waits).collect() }, 1_000.0)
     }
 
     fn lies(fleet: &Fleet, replicas: u32) -> Vec<f64> {

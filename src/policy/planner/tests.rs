@@ -17,7 +17,7 @@ fn capacity(per_replica: f64) -> Capacity {
 }
 
 fn equal(partitions: usize) -> Work {
-    Work::Log { shares: vec![1.0; partitions] }
+    Work::Log { shares: vec![1.0; partitions], waits: Vec::new() }
 }
 
 fn problem<'a>(work: Work, demand: &'a [f64], capacity: &'a Capacity, current: u32) -> Problem<'a> {
@@ -205,7 +205,7 @@ fn a_hot_partition_is_named_since_replicas_cannot_help() {
     let mut shares = vec![1.0; 10];
     shares[7] = 11.0;
     let (capacity, demand) = (capacity(1_000.0), [3_000.0; 30]);
-    let plan = plan(&problem(Work::Log { shares }, &demand, &capacity, 4)).unwrap();
+    let plan = plan(&problem(Work::Log { shares, waits: Vec::new() }, &demand, &capacity, 4)).unwrap();
     let (partition, needs) = plan.hot.unwrap();
     assert_eq!(partition, 7);
     assert!((needs - 3_000.0 * 0.55 / 1_000.0).abs() < 1e-9);
@@ -243,12 +243,12 @@ proptest! {
         in_flight in prop::collection::vec(prop_oneof![Just(f64::NAN), -10.0..500.0_f64], 0..8),
     ) {
         let limits = Limits { min, max: min + more };
-        let work = match kind { 0 => Work::Log { shares }, 1 => Work::Shared { unloaded: 0.3 }, _ => Work::Jobs };
+        let work = match kind { 0 => Work::Log { shares, waits: Vec::new() }, 1 => Work::Shared { unloaded: 0.3 }, _ => Work::Jobs };
         let small = capacity(rate);
         let owners: Vec<Option<u32>> = (0..64).map(|p| (p % 3 > 0).then_some(p % 7)).collect();
         let base = Problem {
             backlog, ready, limits, sticky, may_shrink, pausing, since_up, in_flight: &in_flight, middle: &demand,
-            owners: match &work { Work::Log { shares } => &owners[..shares.len()], _ => &[] },
+            owners: match &work { Work::Log { shares, .. } => &owners[..shares.len()], _ => &[] },
             ..problem(work, &demand, &small, current)
         };
         let plan_base = plan(&base).unwrap();
