@@ -11,7 +11,7 @@ use crate::{
     advise::day,
     model::{
         Action, Budget, Intent, KafkaCluster, KubeState, Label, LedgerHealth, MlState, Mode, Notice, Observation,
-        Picture, Pipeline, Prepared, Severity, SourceStatus, Time, Workload, Workloads,
+        Picture, Pipeline, Prepared, Severity, SourceStatus, Time, Unprepared, Workload, Workloads,
     },
 };
 use std::{
@@ -70,6 +70,8 @@ pub(super) enum Event {
     Actions(Arc<Vec<Action>>),
     /// The change that waits for the confirming key, or that none does.
     Prepared(Option<Arc<Prepared>>),
+    /// What was asked for cannot be held ready.
+    Unprepared(Unprepared),
     /// Whether decisions can be recorded.
     Ledger(LedgerHealth),
     /// Who we are on the target systems.
@@ -200,6 +202,7 @@ struct Engine {
     written: Arc<Vec<Pipeline>>,
     actions: Arc<Vec<Action>>,
     prepared: Option<Arc<Prepared>>,
+    unprepared: Option<Arc<Unprepared>>,
     ledger: LedgerHealth,
     identity: Option<Label>,
     snoozed: Arc<HashMap<Label, Time>>,
@@ -256,6 +259,7 @@ impl Engine {
             pipelines,
             actions: Arc::new(Vec::new()),
             prepared: None,
+            unprepared: None,
             ledger,
             identity: None,
             snoozed: Arc::default(),
@@ -346,7 +350,11 @@ impl Engine {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Actions(actions) => self.actions = actions,
-            Event::Prepared(prepared) => self.prepared = prepared,
+            Event::Prepared(prepared) => {
+                self.unprepared = self.unprepared.take().filter(|_| prepared.is_none());
+                self.prepared = prepared;
+            }
+            Event::Unprepared(why) => self.unprepared = Some(Arc::new(why)),
             Event::Ledger(health) => self.ledger = health,
             Event::Identity(identity) => self.identity = Some(identity),
             Event::Snoozed(workload, until) => {
@@ -464,6 +472,7 @@ impl Engine {
             actions: self.actions.clone(),
             ledger: self.ledger.clone(),
             prepared: self.prepared.clone(),
+            unprepared: self.unprepared.clone(),
             notices: self.notices.clone(),
         };
         self.behind.store(self.pending.len() + usize::from(self.state.is_none()) + self.waiting, Relaxed);

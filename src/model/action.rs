@@ -369,6 +369,15 @@ pub struct Prepared {
     pub second: Option<(Second, Label)>,
 }
 
+/// A change that could not be held ready: what the dialog says instead of waiting for an answer that will not come.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unprepared {
+    /// Workload's name.
+    pub workload: Label,
+    /// Why not, as a sentence.
+    pub why: Label,
+}
+
 impl Prepared {
     /// The way after this one, and what it does; `None`: there is no other.
     pub fn next_way(&self) -> Option<(usize, &Label)> {

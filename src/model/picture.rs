@@ -2,7 +2,7 @@
 
 use super::{
     Action, Advice, Alert, DayPlan, KafkaCluster, KubeState, Label, MlState, Pipeline, Prepared, Reading, Role,
-    SourceStatus, Time, Track, Workload, WorkloadState, Workloads,
+    SourceStatus, Time, Track, Unprepared, Workload, WorkloadState, Workloads,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -146,6 +146,8 @@ pub struct Picture {
     pub ledger: LedgerHealth,
     /// The change that waits for the confirming key.
     pub prepared: Option<Arc<Prepared>>,
+    /// What was asked for last and could not be held ready; `None` once something was.
+    pub unprepared: Option<Arc<Unprepared>>,
     /// Sentences for the operator, newest last.
     pub notices: Vec<Notice>,
 }
@@ -168,6 +170,7 @@ impl Picture {
             actions: Arc::new(Vec::new()),
             ledger: LedgerHealth { writable: false, detail: Label::new("no ledger in watch mode") },
             prepared: None,
+            unprepared: None,
             notices: Vec::new(),
         }
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     advise::what_if::Answer,
-    model::{ActionId, Label, Limits, PlanHash, Prepared},
+    model::{ActionId, Label, Limits, PlanHash, Prepared, Unprepared},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -170,6 +170,10 @@ pub struct Approve {
     pub before: Option<ActionId>,
     /// The server's answer as it stands on screen.
     pub shown: Option<Shown>,
+    /// The refusal that lay there before we asked; it is not the answer either.
+    pub refused_before: Option<Arc<Unprepared>>,
+    /// Why no answer will come.
+    pub refused: Option<Label>,
     /// The target's name, where it must be typed.
     pub typed: Input,
     /// Another dialog lies above it.

@@ -1,6 +1,6 @@
 //! The real binary in a pseudo-terminal: keys in, screen out.
 
-use super::{PATIENCE, wait_for};
+use super::wait_for_else;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::{
     io::{Read, Write},
@@ -86,8 +86,7 @@ impl Terminal {
 
     /// Waits until `look` finds something on the screen; shows the screen when it does not.
     pub fn wait<T>(&self, what: &str, look: impl Fn(&str) -> Option<T>) -> T {
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for(what, || look(&self.text()))));
-        found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}. The screen:\n{}", self.text()))
+        wait_for_else(what, || look(&self.text()), || format!(". The screen:\n{}", self.text()))
     }
 
     /// Waits for a text.
@@ -109,10 +108,9 @@ impl Terminal {
 
     /// Waits for the program's end and gives its exit code; shows the screen when it does not end.
     pub fn code(&mut self) -> u32 {
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for("the program ends", || self.child.try_wait().expect("it can be waited for"))
-        }));
-        ended.unwrap_or_else(|_| panic!("it did not end. The screen:\n{}", self.text())).exit_code()
+        let (screen, child) = (self.screen.clone(), &mut self.child);
+        let text = || format!(". The screen:\n{}", screen.lock().unwrap().screen().contents());
+        wait_for_else("the program ends", || child.try_wait().expect("it can be waited for"), text).exit_code()
     }
 }
 

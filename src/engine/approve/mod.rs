@@ -31,7 +31,7 @@ use crate::{
     },
     model::{
         Action, ActionId, ActionState, Actor, Intent, Label, Picture, PlanHash, Prepared, Recommendation, Severity,
-        Target, Time, WorkloadView,
+        Target, Time, Unprepared, WorkloadView,
     },
     source,
 };
@@ -263,8 +263,15 @@ impl Desk {
                 Ok(r) => return Some((view.clone(), (**r).clone())),
             },
         };
-        self.notice(Severity::Look, why).await;
+        self.not_ready(workload, why).await;
         None
+    }
+
+    /// Says why nothing can be decided about a workload: to the log, and to the dialog that waits for an answer.
+    async fn not_ready(&self, workload: &Label, why: impl Into<String>) {
+        let why = why.into();
+        self.send(Event::Unprepared(Unprepared { workload: workload.clone(), why: Label::new(&why) })).await;
+        self.notice(Severity::Look, why).await;
     }
 
     async fn abandon(&mut self, id: &ActionId) {
@@ -338,11 +345,10 @@ impl Desk {
             self.send(Event::Ledger(health)).await;
             self.publish_book().await;
         }
-        if self.prepared.as_ref().is_some_and(|(p, _)| now >= p.expires) {
-            self.prepared = None;
+        if let Some((expired, _)) = self.prepared.take_if(|(p, _)| now >= p.expires) {
             self.stop_deciding();
             self.send(Event::Prepared(None)).await;
-            self.notice(Severity::Look, "the plan in the dialog expired: ask again").await;
+            self.not_ready(&expired.workload, "the plan in the dialog expired: ask again").await;
         }
         self.keep_deciding().await;
         self.finish_silent(now).await;

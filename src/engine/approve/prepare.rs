@@ -6,7 +6,7 @@ use crate::{
     engine::run::Event,
     model::{
         Action, ActionId, ActionState, Found, Label, Lever, PlanHash, Prepared, Recommendation, Second, Severity,
-        Target, Terms, Time, WorkloadKind, WorkloadView, duration,
+        Target, Terms, Time, Unprepared, WorkloadKind, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl Desk {
         let Some((view, advice)) = self.on_screen(workload, hash).await else { return };
         let Some(target) = advice.target.clone() else {
             let mend = "set target = \"deploy/NAMESPACE/NAME\" in its [[workload]] to be able to approve";
-            self.notice(Severity::Look, format!("{workload} has no target: {mend}")).await;
+            self.not_ready(workload, format!("{workload} has no target: {mend}")).await;
             return;
         };
         let now = self.now();
@@ -43,12 +43,12 @@ impl Desk {
                 done.to,
                 done.state.name()
             );
-            self.notice(Severity::Look, text).await;
+            self.not_ready(&done.workload, text).await;
             return;
         }
         let picture = self.picture();
         let Some(view) = picture.workload(done.workload.as_str()).cloned() else {
-            self.notice(Severity::Look, format!("{} is no longer there", done.workload)).await;
+            self.not_ready(&done.workload, format!("{} is no longer there", done.workload)).await;
             return;
         };
         let now = self.now();
@@ -106,6 +106,9 @@ impl Desk {
         refused.extend(self.decide_alone(&action).await);
         if !self.record(action.clone()).await {
             self.stop_deciding();
+            let why = format!("what is decided cannot be recorded: {}", self.book.health().detail);
+            // It was said already; the dialog is told.
+            self.send(Event::Unprepared(Unprepared { workload: action.workload, why: Label::new(&why) })).await;
             return;
         }
         let guess = self.guess(view, &action).cloned();

@@ -202,11 +202,12 @@ impl Desk {
         if std::mem::replace(&mut self.held_up, held_up) != held_up && held_up {
             self.notice(Severity::Look, HELD_UP).await;
         }
-        if self.prepared.as_ref().is_some_and(|(_, a)| a.waits_for_second() && !self.still_waits(a)) {
-            self.prepared = None;
+        if self.prepared.as_ref().is_some_and(|(_, a)| a.waits_for_second() && !self.still_waits(a))
+            && let Some((gone, _)) = self.prepared.take()
+        {
             self.stop_deciding();
             self.send(Event::Prepared(None)).await;
-            self.notice(Severity::Look, "what you looked at was decided or taken back by somebody else").await;
+            self.not_ready(&gone.workload, "what you looked at was decided or taken back by somebody else").await;
         }
         self.finish_undone(now).await;
         self.publish_book().await;

@@ -31,14 +31,16 @@ impl Desk {
     /// Shows what another person asked for, checked here and now, for this person's word.
     pub(super) async fn prepare_second(&mut self, id: &ActionId) {
         self.leave_prepared("another change was looked at").await;
-        let Some(action) = self.book.action(id).filter(Action::waits_for_second) else {
-            self.notice(Severity::Look, "that is not waiting for a second person any more").await;
-            return;
+        let Some(action) = self.book.action(id) else {
+            return self.notice(Severity::Look, format!("there is no action {id} to approve")).await;
         };
+        if !action.waits_for_second() {
+            return self.not_ready(&action.workload, "that is not waiting for a second person any more").await;
+        }
         let picture = self.picture();
         let Some(view) = picture.workload(action.workload.as_str()).cloned() else {
             let text = format!("{} is not seen from here, so it cannot be judged", action.workload);
-            self.notice(Severity::Look, text).await;
+            self.not_ready(&action.workload, text).await;
             return;
         };
         let now = self.now();

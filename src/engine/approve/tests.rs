@@ -228,8 +228,8 @@ async fn a_plan_that_changed_on_screen_is_refused_with_a_word() {
     bench.pictures.send_replace(picture(newer, 2));
     let intent = Intent::Prepare { workload: "g".into(), to: 4, plan_hash: Bench::hash(), way: 0 };
     bench.intents.send(intent).await.unwrap();
-    let told = bench.next(|e| if let Event::Notice(_, text) = e { Some(text) } else { None }).await;
-    assert!(told.contains("look again"), "{told}");
+    let told = bench.next(|e| if let Event::Unprepared(u) = e { Some(u) } else { None }).await;
+    assert!(told.workload.as_str() == "g" && told.why.as_str().contains("look again"), "{told:?}");
     assert!(bench.end().await.is_empty());
 }
 

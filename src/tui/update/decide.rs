@@ -84,6 +84,8 @@ pub(super) fn wait_for_answer(state: &mut State, plan: Plan, to: u32, press: Pre
         asked: press.at.uptime,
         before: press.picture.prepared.as_ref().map(|p| p.action.clone()),
         shown: None,
+        refused_before: press.picture.unprepared.clone(),
+        refused: None,
         typed: Input::default(),
         covered: false,
     })));

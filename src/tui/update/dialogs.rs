@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     advise::what_if::Answer,
-    model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Second, Severity, Time},
+    model::{ActionId, Confirm, Intent, Label, Limits, Picture, Prepared, Second, Severity, Time, Unprepared},
 };
 use crossterm::event::KeyCode;
 use std::{sync::Arc, time::Duration};
@@ -245,7 +245,10 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
 
 /// What the engine holds ready, or why there is nothing to decide about.
 fn held_ready(approve: &Approve, now: Time) -> Result<&Shown, String> {
-    let shown = approve.shown.as_ref().ok_or("the server has not answered yet")?;
+    let Some(shown) = &approve.shown else {
+        let refused = approve.refused.as_ref().map(ToString::to_string);
+        return Err(refused.unwrap_or_else(|| "the server has not answered yet".into()));
+    };
     if shown.gone {
         return Err("this change is no longer held ready: leave and ask again".into());
     }
@@ -333,17 +336,12 @@ fn another_way(state: &mut State, approve: Approve, press: Press<'_>) -> Vec<Eff
 
 /// Takes the engine's answer into an approval; whether the prepared change belongs to it. One that was confirmed or let
 /// go is no answer to anything.
-pub(super) fn answer(
-    approve: &mut Approve,
-    prepared: Option<&Arc<Prepared>>,
-    settled: Option<&ActionId>,
-    uptime: Duration,
-) -> bool {
-    let ours = prepared.filter(|p| settled != Some(&p.action)).filter(|p| {
+pub(super) fn answer(approve: &mut Approve, picture: &Picture, settled: Option<&ActionId>, uptime: Duration) -> bool {
+    let ours = picture.prepared.as_ref().filter(|p| settled != Some(&p.action)).filter(|p| {
         p.workload == approve.plan.workload && p.asked == approve.to && approve.before.as_ref() != Some(&p.action)
     });
     match (&mut approve.shown, ours) {
-        (None, None) => {}
+        (None, None) => refuse(approve, picture.unprepared.as_ref()),
         (None, Some(p)) => {
             approve.shown = Some(Shown { prepared: p.clone(), since: uptime, gone: false });
         }
@@ -358,6 +356,14 @@ pub(super) fn answer(
         }
     }
     ours.is_some()
+}
+
+/// Takes a refusal into the approval that waits, unless it answered an earlier question.
+fn refuse(approve: &mut Approve, unprepared: Option<&Arc<Unprepared>>) {
+    let Some(new) = unprepared.filter(|u| u.workload == approve.plan.workload) else { return };
+    if !approve.refused_before.as_ref().is_some_and(|before| Arc::ptr_eq(before, new)) {
+        approve.refused = Some(new.why.clone());
+    }
 }
 
 /// Whether two answers say the same to the eye, the age of their evidence aside.

@@ -460,7 +460,7 @@ fn on_picture(state: &mut State, picture: &Arc<Picture>) -> Vec<Effect> {
     let mut wanted = false;
     for dialog in &mut state.dialogs {
         if let Dialog::Approve(approve) = dialog {
-            wanted |= dialogs::answer(approve, picture.prepared.as_ref(), state.settled.as_ref(), uptime);
+            wanted |= dialogs::answer(approve, picture, state.settled.as_ref(), uptime);
         }
     }
     match &picture.prepared {

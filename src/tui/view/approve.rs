@@ -28,6 +28,11 @@ fn waiting(cx: &Cx<'_>, approve: &Approve, room: usize) -> Vec<Line> {
     let waited = cx.state.uptime.saturating_sub(approve.asked).as_secs_f64();
     let mut text = wrap("", Slot::Title, &format!("{} to {} replicas", approve.plan.workload, approve.to), room);
     text.push(Line::new());
+    if let Some(why) = &approve.refused {
+        text.extend(wrap("", Slot::Act, why.as_str(), room));
+        text.push(plain("nothing was changed; Esc leaves, then ask again"));
+        return text;
+    }
     text.push(vec![(Slot::Dim, "asking the server: owner, permission, dry run...".into())]);
     if waited > SLOW {
         text.push(vec![(

@@ -7,6 +7,7 @@ use super::super::{
 };
 use crate::model::{
     Action, ActionId, ActionState, Actor, Confirm, Health, Label, Mode, PlanHash, SourceKind, SourceStatus, Target,
+    Unprepared,
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::sync::Arc;
@@ -103,6 +104,9 @@ fn approval() {
     let mut desk = busy(Mode::Operate, (100, 28));
     desk.press("a");
     let waiting = unicode(&desk);
+    let why = "fraud has no recommendation: 12 of 40 partitions were read";
+    desk.publish(|p| p.unprepared = Some(Arc::new(Unprepared { workload: "fraud".into(), why: why.into() })));
+    let nothing = unicode(&desk);
     desk.answer(prepared("a3", "fraud", 10, Confirm::Yes));
     assert!(unicode(&desk).contains("read it first") && !unicode(&desk).contains("[y]"), "it does not listen yet");
     desk.wait(500);
@@ -115,7 +119,7 @@ fn approval() {
     desk.answer(prepared("a3", "fraud", 10, Confirm::TypeName));
     desk.press("f r a");
     desk.state.toasts.clear();
-    insta::assert_snapshot!([waiting, asked, not_now, unicode(&desk)].join("\n\n"));
+    insta::assert_snapshot!([waiting, nothing, asked, not_now, unicode(&desk)].join("\n\n"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The path of a decision: two keys, read answers, reasons, bounds.
 
 use super::*;
+use crate::model::Unprepared;
 
 fn confirms(effects: &[Effect]) -> bool {
     effects.iter().any(|e| matches!(e, Effect::Send(Intent::Confirm { .. })))
@@ -101,6 +102,28 @@ fn what_cannot_be_confirmed_says_why() {
     desk.publish(|p| p.prepared = None);
     assert_eq!(desk.press("y"), []);
     assert!(desk.said().contains("no longer held ready"));
+}
+
+#[test]
+fn what_cannot_be_held_ready_is_said_instead_of_waiting() {
+    let refusal = |name: &str, why: &str| Some(Arc::new(Unprepared { workload: name.into(), why: why.into() }));
+    let mut desk = Desk::new(Mode::Operate);
+    desk.publish(|p| p.unprepared = refusal("fraud", "an older refusal"));
+    desk.press("a");
+    desk.publish(|p| p.seq += 1);
+    assert_eq!(desk.press("y"), []);
+    assert!(desk.said().contains("has not answered yet"), "what lay there before is no answer: {}", desk.said());
+    desk.publish(|p| p.unprepared = refusal("orders", "of another workload"));
+    assert_eq!(desk.press("y"), []);
+    assert!(desk.said().contains("has not answered yet"), "{}", desk.said());
+    desk.publish(|p| p.unprepared = refusal("fraud", "fraud has no recommendation: the data is 40 s old"));
+    assert_eq!(desk.press("y"), []);
+    assert!(desk.said().contains("the data is 40 s old"), "{}", desk.said());
+    // Asked again, it is held ready: the refusal is past.
+    desk.press("esc a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    desk.wait(500);
+    assert!(confirms(&desk.press("y")));
 }
 
 #[test]
