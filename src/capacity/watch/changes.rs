@@ -18,20 +18,36 @@ const STICKY: f64 = 1.6;
 /// Changes in one direction within this many seconds are one action: start-ups jitter, and what an *action* costs is
 /// what matters.
 const ONE_ACTION: f64 = 60.0;
-/// A change is clean when no more than this many seconds of demand waited before.
+/// A change of sticky members is clean when no more than this many seconds of demand waited before, as that may lie with
+/// those that move. Of others it is taken off, up to the second.
 const CALM: f64 = 4.0;
+const LATE: f64 = 20.0;
 /// Work flows again once commits make up for this share of what arrived.
 const FLOWS: f64 = 0.2;
 /// A standstill longer than this has another reason.
 const LONGEST: f64 = 240.0;
-/// Clean standstills that count, fewest, and their quantile.
-const STALLS: usize = 60;
+/// Clean standstills that count, fewest, and their quantile: of sticky members, and where all stop.
+const STALLS: usize = 120;
 const FEWEST: usize = 3;
-const STALL_QUANTILE: f64 = 0.8;
+const STALL_QUANTILE: (f64, f64) = (0.8, 0.65);
 const FROZEN_QUANTILE: f64 = 0.8;
 /// Standstill of an addition and of a removal when too few were seen: all stop, or only what moves.
 const EAGER: (f64, f64) = (30.0, 20.0);
 const COOPERATIVE: (f64, f64) = (5.0, 5.0);
+
+/// How long work stood still at a change, seconds of demand.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    /// Of all partitions, without what waited before, and of those that moved.
+    all: f64,
+    moved: f64,
+    /// What waited before.
+    before: f64,
+    /// How many joined.
+    joined: u32,
+    /// One decision: an autoscaler that changes its mind every 15 s makes one rebalance follow the other.
+    alone: bool,
+}
 
 /// A change that is being followed.
 #[derive(Clone, Debug)]
@@ -40,7 +56,11 @@ struct Event {
     up: bool,
     /// How many have joined.
     joined: u32,
-    clean: bool,
+    /// Seconds of demand that waited before.
+    before: f64,
+    /// When the last count was asked for, and whether no other one was while it was followed.
+    decided: Option<Time>,
+    alone: bool,
     /// Whose each partition was before.
     owners: Vec<Option<u64>>,
     /// Most seconds of demand that waited beyond the floor: of all partitions, and of those that moved.
@@ -85,6 +105,9 @@ pub(super) struct Changes {
     asked: VecDeque<Time>,
     took: VecDeque<f64>,
     raised: Option<Time>,
+    /// When the count was last changed, and when the replica that came last was asked for.
+    decided: Option<Time>,
+    came: Option<Time>,
     looked: Option<Time>,
     /// Owners when all were last known, and how many they were.
     owners: Vec<Option<u64>>,
@@ -94,8 +117,8 @@ pub(super) struct Changes {
     rebalancing: bool,
     /// Whether everybody may have stood still in the last interval.
     disturbs: bool,
-    /// Standstills of additions and of removals: of all, of what moved, and how many joined; until commits moved.
-    stalls: [VecDeque<(f64, f64, u32)>; 2],
+    /// Standstills of additions and of removals; until commits moved.
+    stalls: [VecDeque<Stall>; 2],
     frozen: [VecDeque<f64>; 2],
 }
 
@@ -118,6 +141,9 @@ impl Changes {
         let half = self.looked.map_or(0.0, |at| look.at.since(at).clamp(0.0, 60.0) / 2.0);
         self.looked = Some(look.at);
         let (was, ready_was) = self.counts.replace((desired, look.ready)).unwrap_or((desired, look.ready));
+        if desired != was {
+            self.decided = Some(since.min(look.at));
+        }
         if desired > was {
             self.raised = Some(since.min(look.at));
             self.asked.extend(std::iter::repeat_n(since.min(look.at), (desired - was).min(1_000) as usize));
@@ -130,7 +156,8 @@ impl Changes {
         }
         for _ in ready_was..look.ready.min(ready_was.saturating_add(1_000)) {
             // One that is seen ready in the very look in which it was asked for was there before it was asked for.
-            if let Some(at) = self.asked.pop_front().filter(|at| *at < look.at) {
+            self.came = self.asked.pop_front();
+            if let Some(at) = self.came.filter(|at| *at < look.at) {
                 self.took.push_back((look.at.since(at) - half).max(0.0));
             }
         }
@@ -166,6 +193,7 @@ impl Changes {
         let flows = if moved.flow > 0.0 { moved.flows() } else { all.flows() };
         let flows = flows && !orphans && (sticky || !look.rebalancing);
         let seconds = look.at.since(event.began);
+        event.alone &= self.decided == event.decided;
         if !event.flows {
             event.stall.0 = event.stall.0.max(all.late() - floor);
             event.stall.1 = event.stall.1.max(moved.late() - floor);
@@ -225,15 +253,28 @@ impl Changes {
         }
         let known = self.owners.len() == before.len();
         let owners = if known { self.owners.clone() } else { before.iter().map(|p| p.owner).collect() };
-        let (began, clean) = (look.at, calm < CALM);
-        self.event = Some(Event { began, up, joined, clean, owners, stall: (0.0, 0.0), frozen: None, flows: false });
+        let first = self.came.or(self.asked.front().copied());
+        let event = Event {
+            began: look.at,
+            up,
+            joined,
+            before: calm,
+            decided: self.decided,
+            alone: !up || self.asked.iter().all(|at| Some(*at) == first),
+            owners,
+            stall: (0.0, 0.0),
+            frozen: None,
+            flows: false,
+        };
+        self.event = Some(event);
     }
 
     fn closes(&mut self) {
         let Some(event) = self.event.take() else { return };
         let i = usize::from(!event.up);
-        if event.clean {
-            push(&mut self.stalls[i], (event.stall.0, event.stall.1, event.joined));
+        if event.before < LATE {
+            let Event { before, joined, alone, stall: (all, moved), .. } = event;
+            push(&mut self.stalls[i], Stall { all: (all - before).max(0.0), moved, before, joined, alone });
         }
         if let Some(frozen) = event.frozen {
             push(&mut self.frozen[i], frozen);
@@ -260,7 +301,12 @@ impl Changes {
     /// Standstill of an addition of one and of many, and of a removal, seconds.
     pub fn pauses(&self, sticky: bool, assumptions: &mut Vec<String>) -> ((f64, f64), f64) {
         let assumed = if sticky { COOPERATIVE } else { EAGER };
-        let stalls = |i: usize| self.stalls[i].iter().map(|s| (Capacity::many(s.2), if sticky { s.1 } else { s.0 }));
+        let stalls = |i: usize| {
+            let all = &self.stalls[i];
+            let alone = all.iter().filter(|s| s.alone).count() >= FEWEST;
+            let clean = move |s: &&Stall| if sticky { s.before < CALM } else { s.alone || !alone };
+            all.iter().filter(clean).map(move |s| (Capacity::many(s.joined), if sticky { s.moved } else { s.all }))
+        };
         let more = slope(stalls(0));
         let of = |i: usize| {
             // As if one had joined each time.
@@ -268,7 +314,7 @@ impl Changes {
                 stalls(i).map(|(many, stall)| stall - if i == 0 { more * many } else { 0.0 }).collect();
             let mut frozen: Vec<f64> = self.frozen[i].iter().copied().collect();
             if stalls.len() >= FEWEST {
-                super::super::quantile(&mut stalls, STALL_QUANTILE)
+                super::super::quantile(&mut stalls, if sticky { STALL_QUANTILE.0 } else { STALL_QUANTILE.1 })
             } else if frozen.len() >= FEWEST && !sticky {
                 super::super::quantile(&mut frozen, FROZEN_QUANTILE)
             } else {

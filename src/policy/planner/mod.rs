@@ -38,11 +38,8 @@ use scenarios::{Scenario, clean};
 /// Seconds between the slots of the first decision.
 const SLOT: f64 = 15.0;
 /// Share of the estimated rate of a shared queue that is planned with: room for noise. Of a log it is the whole rate: a
-/// log only waits, and the estimate is at the low end already (0.95 cost 3 %).
+/// log only waits (0.95 cost 3 %).
 const DERATE: f64 = 0.95;
-/// Share of the SLO that is planned with where members keep their partitions: what waits lies with a few of them, and
-/// drains as slowly as those do, while all together are hardly late.
-const STICKY_SLO: f64 = 0.8;
 /// Stages of a plan at most, and slots of each at least.
 const STAGES: usize = 30;
 const STAGE_SLOTS: usize = 4;
@@ -274,11 +271,9 @@ fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_st
     let most = counts.iter().filter(|c| c.allowed).map(|c| c.capacity).fold(0.0, f64::max);
     let moved = if problem.sticky { MOVED } else { 1.0 };
     let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST) * moved;
-    let a_log = matches!(problem.work, Work::Log { .. });
-    let share = if a_log && problem.sticky { STICKY_SLO } else { 1.0 };
     Frame {
         levels: if stuck { levels.finer() } else { levels },
-        promise: Promise::new(&problem.work, problem.slo, share, problem.price),
+        promise: Promise::new(&problem.work, problem.slo, problem.price),
         stage: per_stage as f64 * SLOT,
         start_up: clean(capacity.start_up).min(START_UP_MOST),
         pause: [pause(capacity.standstill(USUAL_ADDITION)), pause(capacity.rebalance_down)],
