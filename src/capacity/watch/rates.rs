@@ -236,6 +236,29 @@ mod tests {
         (0..rates.len() as u64).zip(rates.iter().copied()).flat_map(|m| (0..8).map(move |i| span(m, i))).collect()
     }
 
+    fn together(members: u32, rate: f64) -> Took {
+        Took { member: None, members, rate, seconds: 60.0, saturated: true }
+    }
+
+    #[test]
+    fn fewer_that_did_as_well_each_were_not_held_back() {
+        let mut rates = Rates::default();
+        // Of forty, half is held back; twenty bring about as much as forty.
+        for took in [together(40, 20_500.0), together(20, 20_000.0)].iter().cycle().take(20) {
+            rates.add(*took);
+        }
+        let of = |members: u32, rate: f64| {
+            seen(&vec![rate; members as usize]).into_iter().map(move |t| Took { members, ..t })
+        };
+        of(40, 512.0).chain(of(20, 1_000.0)).for_each(|took| rates.add(took));
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!(capacity.per_replica > 1_200.0, "even the fewest may have been held back: {capacity:?}");
+        of(8, 1_000.0).for_each(|took| rates.add(took));
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!((capacity.per_replica - 1_000.0).abs() < 20.0, "eight bring 8,000 of 20,000: {capacity:?}");
+        assert!(capacity.ceiling.is_some_and(|c| (20_000.0..21_000.0).contains(&c)), "{capacity:?}");
+    }
+
     #[test]
     fn commits_are_no_difference_between_members_and_differences_are() {
         let (mean, apart) = spread(seen(&[1_000.0; 12]).iter()).unwrap();

@@ -60,6 +60,58 @@ fn what_waits_is_told_apart_by_partition() {
     assert!(waits.len() == 4 && waits[2] > 13_000.0 && waits[0] + waits[1] + waits[3] < 200.0, "{waits:?}");
 }
 
+/// A group on twelve partitions of 100 records/s each, committed every 5 s and looked at every 15 s, that takes these
+/// counts at these seconds. Every change stops all of it for 14 s; one that comes meanwhile stops it for as long again.
+fn eager(counts: &[(u32, u32)], seconds: u32) -> Watch {
+    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
+    let (mut done, mut committed, mut still, mut again) = (0.0_f64, 0.0, 0, false);
+    let count = |t: u32| counts.iter().rev().find(|(at, _)| *at <= t).map_or(6, |(_, n)| *n);
+    for t in 0..seconds {
+        let asked = counts.iter().rev().map(|(at, _)| *at).find(|at| *at <= t).unwrap_or(0);
+        if counts.iter().any(|(at, _)| *at == t) {
+            (still, again) = if still > 0 { (still, true) } else { (14, false) };
+        }
+        if still > 0 {
+            still -= 1;
+            if still == 0 && std::mem::take(&mut again) {
+                still = 14;
+            }
+        } else {
+            done = (done + 300.0).min(100.0 * f64::from(t));
+        }
+        if t % 5 == 0 {
+            committed = done;
+        }
+        if t % 15 == 0 {
+            let end = 1e6 + 100.0 * f64::from(t);
+            let place = |p| Place { end, committed: 1e6 + committed, owner: Some(u64::from(p % count(t))) };
+            let partitions: Vec<Place> = (0..12).map(place).collect();
+            let desired = (count(t), start.plus(f64::from(asked)));
+            watch.see(&Look {
+                at: start.plus(f64::from(t)),
+                partitions: &partitions,
+                desired,
+                ready: count(t),
+                rebalancing: still > 0,
+            });
+        }
+    }
+    watch
+}
+
+#[test]
+fn a_standstill_is_learned_from_one_decision_and_not_from_an_autoscaler_that_takes_many() {
+    // Eight times one replica after the other is taken away, so that one rebalance follows the other.
+    let mut counts: Vec<(u32, u32)> =
+        (0..8).flat_map(|i| [(1, 5), (2, 4), (3, 3), (40, 6)].map(|(at, n)| (900 * (i + 1) + 14 * at, n))).collect();
+    let many = eager(&counts, 9_000).capacity().unwrap();
+    assert!(many.rebalance_down > 20.0, "{many:?}");
+    counts.extend((0..4).flat_map(|i| [(0, 3), (40, 6)].map(|(at, n)| (900 * (i + 10) + 14 * at, n))));
+    let both = eager(&counts, 13_000).capacity().unwrap();
+    assert!((8.0..=18.0).contains(&both.rebalance_down), "{both:?}");
+    assert!((8.0..=18.0).contains(&both.standstill(3)), "{both:?}");
+}
+
 proptest! {
     #[test]
     fn looks_of_any_kind_never_panic_and_teach_no_nonsense(
