@@ -70,12 +70,12 @@ fn page(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut 
 }
 
 const COURSES: [Column; 6] = [
-    Column::words("  WHO", 12, 24, 0),
+    Column::words("  WHO", 14, 24, 0),
     Column::numbers("POD-HOURS", 9, 1),
-    Column::numbers("LATE", 7, 0),
+    Column::numbers("LATE", 6, 0),
     Column::numbers("IF BUSY", 7, 2),
     Column::numbers("CHANGES", 7, 4),
-    Column::numbers("PRICE", 7, 3),
+    Column::numbers("PRICE", 6, 3),
 ];
 
 /// What the day costs under each; the cheapest is marked.
