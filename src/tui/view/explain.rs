@@ -7,8 +7,8 @@ use super::{
 use crate::{
     advise,
     model::{
-        Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadView,
-        duration, si,
+        Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadKind,
+        WorkloadView, duration, si,
     },
 };
 
@@ -320,10 +320,12 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     }
     page.head("Price over the horizon, by the count that is asked for now");
     let price = &view.workload.price;
+    // A group's planner asks that a change be worth twice its price (`policy::planner`): its prices hold that.
+    let twice = if view.workload.entity.kind == WorkloadKind::ConsumerGroup { ", each twice" } else { "" };
     page.row(
         "formula",
         &format!(
-            "pod-hours x {} + minutes over the objective x min(10, value / objective) x {} + changes x {}",
+            "pod-hours x {} + minutes over the objective x min(10, value / objective) x {} + changes x {}{twice}",
             price.pod_hour, price.slo_minute, price.action
         ),
     );
