@@ -9,7 +9,7 @@ use crate::{
     capacity::Watch,
     forecast::profile::Outlook,
     model::{Capacity, Forecast, Limits, Quantiles, Replicas, Role, Workload, WorkloadKind, duration},
-    policy::planner::{Burst, Bursts, Problem, Work},
+    policy::planner::{self, Burst, Bursts, Problem, Work},
 };
 
 pub(super) use queue::plan as plan_queue;
@@ -115,6 +115,10 @@ impl Situation {
             None => Bursts::of(signals.track(Role::Demand), input.now),
         };
         notes.extend(bursts.as_ref().and_then(burst_note));
+        if kind == WorkloadKind::ConsumerGroup && input.is_sticky() {
+            let share = 100.0 * planner::NEARLY;
+            notes.push(format!("members keep their partitions: planned within {share:.0} % of the objective"));
+        }
         let recent = Recent::of(input, signals, &capacity);
         Ok(Self {
             work,
@@ -161,7 +165,7 @@ impl Situation {
 
     /// What a count can do, per second.
     pub fn capacity_of(&self, replicas: u32) -> f64 {
-        crate::policy::planner::capacity_of(&self.work, &self.capacity, replicas)
+        planner::capacity_of(&self.work, &self.capacity, replicas)
     }
 }
 

@@ -14,6 +14,9 @@ const SPACING: f64 = 1.04;
 /// Counts looked at, at most.
 const MOST: u32 = 10_000;
 
+/// A partition is hot with this many times the mean share.
+const HOT: f64 = 1.6;
+
 /// Replicas of one rate over one kind of work.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -108,11 +111,6 @@ impl Fleet {
         sums
     }
 
-    /// Share of the demand per partition; empty: a shared queue.
-    pub(super) fn shares(&self) -> &[f64] {
-        &self.shares
-    }
-
     /// Share of what waits per partition; empty: a shared queue.
     pub(super) fn waits(&self) -> &[f64] {
         &self.waits
@@ -205,6 +203,11 @@ impl Fleet {
     /// The partition with the largest share.
     pub fn hottest(&self) -> Option<(usize, f64)> {
         self.shares.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Whether one partition has far more than the others: what waits for it stays with one replica for long.
+    pub(super) fn is_hot(&self) -> bool {
+        self.hottest().is_some_and(|(_, share)| share * self.shares.len() as f64 >= HOT)
     }
 
     /// Counts from `min` to `max` that can do more than every smaller one, up to twice what `peak` within the SLO takes.

@@ -25,6 +25,7 @@ mod service;
 
 pub use budget::{Want, share};
 pub use bursts::{Burst, Bursts};
+pub use dynamics::NEARLY;
 pub use fleet::Fleet;
 pub use queue::{QueuePlan, QueueProblem, Waiting, plan_queue};
 pub use service::{ServiceProblem, plan_service};
@@ -273,7 +274,7 @@ fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_st
     let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST) * moved;
     Frame {
         levels: if stuck { levels.finer() } else { levels },
-        promise: Promise::new(&problem.work, problem.slo, problem.price),
+        promise: Promise::new(&problem.work, problem.slo, problem.price, problem.sticky),
         stage: per_stage as f64 * SLOT,
         start_up: clean(capacity.start_up).min(START_UP_MOST),
         pause: [pause(capacity.standstill(USUAL_ADDITION)), pause(capacity.rebalance_down)],

@@ -11,8 +11,6 @@ use super::{
 /// A pile that lies this long, seconds, and then still is this share of what the objective allows.
 const STAYS: f64 = 600.0;
 const LONG: f64 = 0.2;
-/// A partition is hot with this many times the mean share.
-const HOT: f64 = 1.6;
 
 /// What becomes of what waits when one count is kept over one future.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,10 +61,9 @@ impl Pile {
 
 /// Whether what waits now, in replica-seconds, or piles up in one of the futures still is [`LONG`] of the objective after
 /// [`STAYS`] at the count that is asked for now, and one partition is hot. Without a hot one what waits lies with many and
-/// drains with them. Members that keep their partitions are planned with what the heaviest of them can do anyway.
+/// drains with them. Members that keep their partitions are planned with what the heaviest of them can do in that case.
 pub(super) fn stay(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, futures: &[Scenario], backlog: f64) -> bool {
-    let mean = 1.0 / fleet.shares().len().max(1) as f64;
-    if fleet.is_sticky() || fleet.hottest().is_none_or(|(_, share)| share < HOT * mean) {
+    if fleet.is_sticky() || !fleet.is_hot() {
         return false;
     }
     let Some(here) = frame.counts.iter().find(|c| c.replicas == problem.current) else { return false };

@@ -164,8 +164,8 @@ fn nothing_is_removed_within_ten_minutes_of_an_addition() {
 
 #[test]
 fn a_pause_that_costs_more_than_it_gains_is_not_taken() {
-    // Ten minutes in which three would do instead of five.
-    let demand: Vec<f64> = (0..30).map(|minute| if minute < 10 { 2_700.0 } else { 4_700.0 }).collect();
+    // Twenty minutes in which three would do instead of five.
+    let demand: Vec<f64> = (0..30).map(|minute| if minute < 20 { 2_700.0 } else { 4_700.0 }).collect();
     let asked = |pause: f64| {
         let capacity = Capacity { rebalance: pause, rebalance_down: pause, ..capacity(1_000.0) };
         plan(&problem(equal(40), &demand, &capacity, 5)).unwrap().replicas

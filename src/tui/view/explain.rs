@@ -320,12 +320,12 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     }
     page.head("Price over the horizon, by the count that is asked for now");
     let price = &view.workload.price;
-    // A group's planner asks that a change be worth twice its price (`policy::planner`): its prices hold that.
-    let twice = if view.workload.entity.kind == WorkloadKind::ConsumerGroup { ", each twice" } else { "" };
+    // A group's planner asks that a change be worth four times its price (`policy::planner`): its prices hold that.
+    let worth = if view.workload.entity.kind == WorkloadKind::ConsumerGroup { ", each four times" } else { "" };
     page.row(
         "formula",
         &format!(
-            "pod-hours x {} + minutes over the objective x min(10, value / objective) x {} + changes x {}{twice}",
+            "pod-hours x {} + minutes over the objective x min(10, value / objective) x {} + changes x {}{worth}",
             price.pod_hour, price.slo_minute, price.action
         ),
     );
