@@ -117,7 +117,7 @@ impl Situation {
         notes.extend(bursts.as_ref().and_then(burst_note));
         if kind == WorkloadKind::ConsumerGroup && input.is_sticky() {
             let share = 100.0 * planner::NEARLY;
-            notes.push(format!("members keep their partitions: planned within {share:.0} % of the objective"));
+            notes.push(format!("planned within {share:.0} % of the objective"));
         }
         let recent = Recent::of(input, signals, &capacity);
         Ok(Self {
