@@ -12,14 +12,14 @@ unpack() {
     mkdir -p "$cache"
     fresh=$(mktemp -d "$cache/fresh.XXXXXX")
     (cd "$fresh" && apt-get download prometheus >/dev/null 2>&1) || { rm -rf "$fresh"; echo "apt-get download prometheus failed" >&2; exit 3; }
-    dpkg -x "$fresh"/prometheus_*.deb "$fresh/root"
-    mv -T "$fresh/root" "$cache/root" 2>/dev/null || true # somebody else was first
+    dpkg -x "$fresh"/prometheus_*.deb "$fresh/unpacked"
+    mv -T "$fresh/unpacked" "$cache/unpacked" 2>/dev/null || true # somebody else was first
     rm -rf "$fresh"
 }
 
 program=$(command -v prometheus || true)
 if [ -z "$program" ]; then
-    program=$cache/root/usr/bin/prometheus
+    program=$cache/unpacked/usr/bin/prometheus
     [ -x "$program" ] || unpack
     [ -x "$program" ] || { echo "no usable program at $program" >&2; exit 3; }
 fi

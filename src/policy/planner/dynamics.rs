@@ -5,8 +5,8 @@ use super::{Fleet, Work};
 use crate::model::Price;
 
 /// A change must be worth this many times its price: what it saves is an estimate, and the next look often takes it back
-/// (with twice a tenth to a fifth more changes, with once a third more, within 1 % of the price).
-const WORTH: f64 = 4.0;
+/// (at 2 there are a tenth to a fifth more changes, at 1 a third more again, all within 1 % of the price).
+pub const WORTH: f64 = 4.0;
 /// Share of the objective that members which keep their partitions are planned with: a little too few of them may be
 /// enough for an hour, what waits is seen up to a commit late, and demand falls from second to second below the mean
 /// that it is divided by. (With all of it they are over the objective eight minutes a day instead of one.)

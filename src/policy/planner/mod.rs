@@ -25,7 +25,7 @@ mod service;
 
 pub use budget::{Want, share};
 pub use bursts::{Burst, Bursts};
-pub use dynamics::NEARLY;
+pub use dynamics::{NEARLY, WORTH};
 pub use fleet::Fleet;
 pub use queue::{QueuePlan, QueueProblem, Waiting, plan_queue};
 pub use service::{ServiceProblem, plan_service};

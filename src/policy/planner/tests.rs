@@ -201,6 +201,32 @@ fn a_sticky_group_is_planned_with_what_its_members_own() {
 }
 
 #[test]
+fn sticky_members_that_are_a_little_too_few_fall_behind_by_what_the_busiest_of_them_do() {
+    // Two of nineteen have three of forty partitions: at a demand of 14 replicas each of the two lacks 0.05.
+    let owners: Vec<Option<u32>> = (0..40).map(|p| Some(p % 19)).collect();
+    let growth = |work: &Work| {
+        let count = dynamics::Count::new(&Fleet::new(work, 1_000.0).dealt(true, &owners), 19, true);
+        (count.net(14.0), 14.0 - count.capacity)
+    };
+    assert!((growth(&equal(40)).0 - 0.1).abs() < 1e-9);
+    // What waits for a hot partition stays with its owner: no more is counted on than that one can do.
+    let mut shares = vec![1.0; 40];
+    shares[7] = 2.0;
+    let (grows, lacks) = growth(&Work::Log { shares, waits: Vec::new() });
+    assert!((grows - lacks).abs() < 1e-9 && lacks > 0.0, "{grows} {lacks}");
+}
+
+#[test]
+fn sticky_members_are_planned_with_a_part_of_the_objective() {
+    let late = |sticky: bool, seconds: f64| {
+        let promise = dynamics::Promise::new(&equal(40), 30.0, Price::default(), sticky);
+        let count = dynamics::Count::new(&Fleet::new(&equal(40), 1_000.0), 10, true);
+        promise.spell(&count, 10.0, 0.0, 10.0 * seconds, 0.0, 60.0).1.slo_minutes
+    };
+    assert!(late(true, 27.0) > 0.0 && late(true, 25.0) <= 0.0 && late(false, 27.0) <= 0.0);
+}
+
+#[test]
 fn a_hot_partition_is_named_since_replicas_cannot_help() {
     let mut shares = vec![1.0; 10];
     shares[7] = 11.0;

@@ -10,6 +10,7 @@ use crate::{
         Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadKind,
         WorkloadView, duration, si,
     },
+    policy::planner::WORTH,
 };
 
 /// Seconds of samples that are summed up, and how many of the newest are told one by one.
@@ -320,8 +321,8 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     }
     page.head("Price over the horizon, by the count that is asked for now");
     let price = &view.workload.price;
-    // A group's planner asks that a change be worth four times its price (`policy::planner`): its prices hold that.
-    let worth = if view.workload.entity.kind == WorkloadKind::ConsumerGroup { ", each four times" } else { "" };
+    let group = view.workload.entity.kind == WorkloadKind::ConsumerGroup;
+    let worth = if group { format!(", each {WORTH} times") } else { String::new() };
     page.row(
         "formula",
         &format!(
