@@ -27,6 +27,8 @@ const FLOOR_SPAN: f64 = 1_800.0;
 const CALM: f64 = 0.5;
 /// Seconds of counts that are looked at for what is still starting and when the count was last raised.
 const LOOK_BACK: f64 = 1_200.0;
+/// Seconds without one more after which a group that is late is tried with more than downstream was seen to take.
+const TRY_AGAIN: f64 = 1_800.0;
 /// What should have come by now comes in this many seconds.
 const SOON: f64 = 5.0;
 /// Seconds of CPU that tell how much room replicas have, and how far beyond what was seen a step may go on that word: a
@@ -102,11 +104,7 @@ impl Situation {
                 notes.push("not more: nothing is late, and the replicas were never seen at their limit".to_owned());
             }
         }
-        if let Some(n) = capacity.ceiling.and_then(|_| input.watch()?.enough()).filter(|n| *n < limits.max) {
-            // Never below the present count: that fewer are enough is for the price to say.
-            limits.max = n.max(replicas.desired).clamp(limits.min, limits.max);
-            notes.push(format!("not more than {n}: so many brought all that lies downstream takes"));
-        }
+        hold_back(input, &mut capacity, &mut limits, late.is_some_and(|l| l > slo), replicas, &mut notes);
         let work = work(input, signals, &capacity, slo, &mut notes);
         let highest = paths.p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
@@ -167,6 +165,36 @@ impl Situation {
     pub fn capacity_of(&self, replicas: u32) -> f64 {
         planner::capacity_of(&self.work, &self.capacity, replicas)
     }
+}
+
+/// Not more replicas than bring all that lies downstream takes. That is of the past: late for so long at that count, a
+/// quarter more are tried as if it took as much more, and what they bring is the newer truth.
+fn hold_back(
+    input: &Input<'_>,
+    capacity: &mut Capacity,
+    limits: &mut Limits,
+    late: bool,
+    replicas: &Replicas,
+    notes: &mut Vec<String>,
+) {
+    let (Some(total), Some(watch)) = (capacity.ceiling, input.watch()) else { return };
+    let Some(n) = watch.enough().filter(|n| *n < limits.max) else { return };
+    let stuck = watch.since_up(input.now).is_none_or(|since| since > TRY_AGAIN);
+    // At the least that each is known to do.
+    let needed = n.max((total / capacity.low).ceil() as u32).min(limits.max); // saturates
+    let most = needed.saturating_add(needed.div_ceil(4));
+    if late && stuck && (n..most).contains(&replicas.desired) {
+        capacity.ceiling = Some(total * f64::from(most) / f64::from(needed));
+        limits.max = most.min(limits.max);
+        let since = duration(TRY_AGAIN);
+        notes.push(format!(
+            "{n} once brought all that lies downstream takes; late, and no more for {since}: up to {most} are tried"
+        ));
+        return;
+    }
+    // Never below the present count: that fewer are enough is for the price to say.
+    limits.max = n.max(replicas.desired).clamp(limits.min, limits.max);
+    notes.push(format!("not more than {n}: so many brought all that lies downstream takes"));
 }
 
 /// Quantile paths of demand from now on.

@@ -149,6 +149,46 @@ fn a_group_that_is_met_far_behind_is_told_to_grow_now_and_not_in_some_minutes() 
     assert!(r.price_of(6).unwrap().slo_minutes > 1.0, "staying is late: {:?}", r.alternatives);
 }
 
+/// What a dashboard has seen of a group on 24 partitions, by phases of so many looks each 15 s apart, up to now: members,
+/// and records per second that they did of the `came` of each phase.
+fn watched(phases: &[(u32, f64, f64, u32)]) -> Memory {
+    let mut memory = Memory::default();
+    let looks: u32 = phases.iter().map(|p| p.3).sum();
+    let (mut end, mut committed, mut at) = (1e9, 1e9 - 400_000.0, NOW.plus(-STEP * f64::from(looks)));
+    let mut since = NOW.plus(-9_000.0);
+    for (members, came, done, looks) in phases {
+        for _ in 0..*looks {
+            (end, committed, at) = (end + came / 24.0 * STEP, committed + done / 24.0 * STEP, at.plus(STEP));
+            let place = |p: u64| crate::capacity::Place { end, committed, owner: Some(p % u64::from(*members)) };
+            let partitions: Vec<_> = (0..24).map(place).collect();
+            let (desired, ready, rebalancing) = ((*members, since), *members, false);
+            memory.watch.see(&crate::capacity::Look { at, partitions: &partitions, desired, ready, rebalancing });
+        }
+        since = at;
+    }
+    memory
+}
+
+/// An hour ago twelve did no more than six can; since then six are as late as they were.
+#[test]
+fn what_downstream_took_once_is_tried_again_when_work_waits_for_long() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let state = state(6);
+    let mut history = falling_behind(&workload, 6.0, 1.0);
+    let memory = watched(&[(12, 6_500.0, 5_580.0, 20), (6, 6_500.0, 5_580.0, 100)]);
+    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
+    assert!(r.recommended == 8 && r.reasons.iter().any(|a| a.contains("up to 8 are tried")), "{r:#?}");
+    // Too early to try again: those six were asked for just now.
+    let memory = watched(&[(12, 6_500.0, 5_580.0, 20), (5, 6_500.0, 4_650.0, 20), (6, 6_500.0, 5_580.0, 30)]);
+    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
+    assert!(r.recommended == 6 && r.reasons.iter().any(|a| a.contains("not more than 6")), "{r:#?}");
+    // In time there is nothing to try for.
+    history = falling_behind(&workload, 12.0, 1.0);
+    let memory = watched(&[(12, 6_500.0, 5_580.0, 20), (6, 6_500.0, 5_580.0, 100)]);
+    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
+    assert!(r.recommended <= 6, "{r:#?}");
+}
+
 #[test]
 fn advice_on_partial_data_is_the_present_count_held() {
     let workload = workload(WorkloadKind::ConsumerGroup);

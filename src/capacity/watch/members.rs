@@ -46,27 +46,37 @@ struct Member {
     run: (bool, u32, f64, f64),
 }
 
-/// Every member by its number, and the run in which most of them had work: members, intervals, records, seconds.
+/// Intervals of all members that are taken together: whether most of them had work, and what they got done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    members: u32,
+    saturated: bool,
+    intervals: u32,
+    records: f64,
+    seconds: f64,
+}
+
+/// Every member by its number, and the run of all of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members(BTreeMap<u64, Member>, (u32, u32, f64, f64));
+pub(super) struct Members(BTreeMap<u64, Member>, Run);
 
 impl Members {
     pub fn restart(&mut self) {
         self.0.clear();
-        self.1 = (0, 0, 0.0, 0.0);
+        self.1 = Run::default();
     }
 
-    /// Adds an interval in which most members had work to the run of such intervals, or ends the run.
+    /// Adds an interval to the run of such intervals, `busy` where most members had work, or begins another run.
     fn together(&mut self, members: u32, busy: bool, done: f64, dt: f64, tell: &mut dyn FnMut(Took)) {
-        let (n, intervals, records, seconds) = self.1;
-        if n == members && busy && intervals < CALM {
-            self.1 = (n, intervals + 1, records + done, seconds + dt);
+        let Run { members: n, saturated, intervals, records, seconds } = self.1;
+        if (n, saturated) == (members, busy) && intervals < CALM {
+            self.1 = Run { intervals: intervals + 1, records: records + done, seconds: seconds + dt, ..self.1 };
             return;
         }
         if intervals >= TOGETHER.1 {
-            tell(Took { member: None, members: n, rate: records / seconds, seconds, saturated: true });
+            tell(Took { member: None, members: n, rate: records / seconds, seconds, saturated });
         }
-        self.1 = if busy { (members, 1, done, dt) } else { (members, 0, 0.0, 0.0) };
+        self.1 = Run { members, saturated: busy, intervals: 1, records: done, seconds: dt };
     }
 
     /// One look, `dt` seconds after the one before. `disturbed`: something stopped all of them meanwhile.

@@ -12,7 +12,7 @@ const BATCH: usize = 400;
 const PROOF: f64 = 0.95;
 /// Fewest spans for any proof at all.
 const FIRST_PROOF: usize = 10;
-/// Spans that a count needs before its median counts, and the share of the best median that it must reach: below,
+/// Spans that a count needs before its median counts (or as many as any has, at first), and the share of the best median that it must reach: below,
 /// something else holds its members back.
 const BUCKET: usize = 5;
 const POOL: f64 = 0.8;
@@ -48,6 +48,10 @@ pub(super) struct Rates {
 impl Rates {
     pub fn add(&mut self, took: Took) {
         if took.member.is_none() {
+            self.disprove(&took);
+            if !took.saturated {
+                return;
+            }
             // By count, so that a long spell at one count does not forget what others brought.
             let same = self.together.iter().filter(|t| t.members == took.members).count();
             let oldest = self.together.iter().position(|t| t.members == took.members);
@@ -67,6 +71,13 @@ impl Rates {
                 self.calm.clear();
             }
         }
+    }
+
+    /// What did less before than is done now, in all and each, was held back by what is gone.
+    fn disprove(&mut self, now: &Took) {
+        let each = |took: &Took| took.rate / f64::from(took.members.max(1));
+        let less = |was: &Took| was.rate < AT_CEILING * now.rate && each(was) < CAPPED.1 * each(now);
+        self.together.retain(|was| !less(was));
     }
 
     /// The upper end of what flowed since the last proof.
@@ -97,9 +108,10 @@ impl Rates {
         for took in &self.saturated {
             by_count.entry(took.members).or_default().push(took.rate);
         }
+        let most = by_count.values().map(Vec::len).max().unwrap_or(0);
         let medians: BTreeMap<u32, f64> = by_count
             .into_iter()
-            .filter(|(_, rates)| rates.len() >= BUCKET.min(self.saturated.len()))
+            .filter(|(_, rates)| rates.len() >= BUCKET.min(most))
             .map(|(n, mut rates)| (n, quantile(&mut rates, 0.5)))
             .collect();
         let best = medians.values().copied().fold(0.0, f64::max);
@@ -257,6 +269,35 @@ mod tests {
         let capacity = rates.estimate(&mut Vec::new()).unwrap();
         assert!((capacity.per_replica - 1_000.0).abs() < 20.0, "eight bring 8,000 of 20,000: {capacity:?}");
         assert!(capacity.ceiling.is_some_and(|c| (20_000.0..21_000.0).contains(&c)), "{capacity:?}");
+    }
+
+    #[test]
+    fn a_few_spans_at_several_counts_are_enough_to_begin_with() {
+        let mut rates = Rates::default();
+        let span = |members, rate| Took { member: Some(1), members, rate, seconds: 60.0, saturated: true };
+        for took in [span(4, 995.0), span(4, 985.0), span(6, 980.0)] {
+            rates.add(took);
+        }
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!((capacity.per_replica - 990.0).abs() < 10.0 && capacity.samples == 2, "{capacity:?}");
+    }
+
+    #[test]
+    fn what_flows_later_disproves_a_ceiling() {
+        let mut rates = Rates::default();
+        for took in seen(&[1_000.0; 8]) {
+            rates.add(took);
+        }
+        for took in [together(40, 8_100.0), together(8, 7_900.0)].iter().cycle().take(20) {
+            rates.add(*took);
+        }
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!(capacity.ceiling.is_some() && rates.enough().is_some_and(|n| n <= 8), "{capacity:?}");
+        // Eleven keep up with what comes: nothing waits, and it is more than all forty did.
+        rates.add(Took { saturated: false, ..together(11, 10_400.0) });
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!(capacity.ceiling.is_none() && rates.enough().is_none(), "{capacity:?}");
+        assert_eq!(rates.together.len(), 10, "eight did what eight can");
     }
 
     #[test]
