@@ -130,6 +130,7 @@ impl Signals {
             desired: &self.desired,
             heaviest: super::holds::heaviest(input.state),
             previous,
+            sticky: input.state.sticky,
             watch: input.watch(),
             now: input.now,
         }

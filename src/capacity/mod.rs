@@ -39,6 +39,8 @@ pub struct Observed<'a> {
     pub heaviest: f64,
     /// What was learned before: it stands where nothing newer is seen.
     pub previous: Option<&'a Capacity>,
+    /// Consumer group: whether it says of itself that what need not move keeps running in a rebalance. `None`: not known.
+    pub sticky: Option<bool>,
     /// A consumer group that was looked at member by member: where that says something, it is what counts.
     pub watch: Option<&'a Watch>,
     /// Nothing after this instant is looked at.
@@ -66,10 +68,10 @@ impl Slot {
 
 /// Seconds from asking to ready when no start-up was seen.
 const START_UP: f64 = 60.0;
-/// Seconds of standstill per change of a consumer group's count when none was seen: an eager rebalance.
-const REBALANCE: f64 = 30.0;
-/// The same for a removal: those that go, go at once, so there is one rebalance and not two or three.
-const REBALANCE_DOWN: f64 = 20.0;
+/// Seconds of standstill of an addition to a consumer group and of a removal when too few were seen. Where all stop, those
+/// that join come one by one, and so do their two or three rebalances; those that go, go at once. Else only what moves.
+const EAGER: (f64, f64) = (30.0, 20.0);
+const COOPERATIVE: (f64, f64) = (5.0, 5.0);
 /// A first try goes this far beyond what was seen to flow: the high end of an estimate without saturated slots.
 const PROBE: f64 = 1.25;
 
@@ -100,13 +102,14 @@ const NO_REBALANCE: &str = "fewer than 3 rebalances seen";
 /// let (flow, behind, two, none) = (grid(1_800.0), grid(90_000.0), grid(2.0), Grid::default());
 /// let capacity = estimate(&Observed {
 ///     kind: WorkloadKind::ConsumerGroup, throughput: &flow, demand: &none, backlog: &behind, time_lag: &none,
-///     replicas: &two, desired: &none, heaviest: 1.0, previous: None, watch: None, now: Time::from_secs(600.0),
+///     replicas: &two, desired: &none, heaviest: 1.0, previous: None, sticky: None, watch: None,
+///     now: Time::from_secs(600.0),
 /// }).unwrap();
 /// assert_eq!(capacity.per_replica, 900.0);
 /// assert!(capacity.samples > 30, "work was waiting all the time");
 /// ```
 pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
-    if let Some(capacity) = observed.watch.and_then(Watch::capacity) {
+    if let Some(capacity) = observed.watch.and_then(|watch| watch.capacity(observed.sticky)) {
         return Some(capacity);
     }
     let slots = slots(observed);
@@ -143,14 +146,15 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
     let (rebalance, rebalance_down) = match observed.kind {
         WorkloadKind::ConsumerGroup => {
             let before = learned(NO_REBALANCE);
+            let assumed = assumed_standstill(observed.sticky == Some(true));
             let up = changes::standstill(fine, step, Change::Up).or_else(|| Some(before?.rebalance));
             let up = up.unwrap_or_else(|| {
-                assumptions.push(format!("{NO_REBALANCE}: {REBALANCE} s of standstill assumed"));
-                REBALANCE
+                assumptions.push(format!("{NO_REBALANCE}: {} s of standstill assumed", assumed.0));
+                assumed.0
             });
             let down =
                 changes::standstill(fine, step, Change::Down).or_else(|| Some(observed.previous?.rebalance_down));
-            (up, down.unwrap_or(up.min(REBALANCE_DOWN)))
+            (up, down.unwrap_or(up.min(assumed.1)))
         }
         WorkloadKind::Inference | WorkloadKind::Batch | WorkloadKind::Brokers => (0.0, 0.0),
     };
@@ -168,6 +172,11 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
     })
 }
 
+/// Standstill of an addition and of a removal when none was seen, seconds.
+fn assumed_standstill(sticky: bool) -> (f64, f64) {
+    if sticky { COOPERATIVE } else { EAGER }
+}
+
 /// Seconds from asking for a replica to it being ready, as the two counts show it; `None`: no start-up was seen.
 pub fn start_up(desired: &Grid, ready: &Grid, now: Time) -> Option<f64> {
     let none = Grid::default();
@@ -181,6 +190,7 @@ pub fn start_up(desired: &Grid, ready: &Grid, now: Time) -> Option<f64> {
         desired,
         heaviest: 1.0,
         previous: None,
+        sticky: None,
         watch: None,
         now,
     });

@@ -31,6 +31,7 @@ impl Seen {
             desired,
             heaviest: 1.0,
             previous: None,
+            sticky: None,
             watch: None,
             now,
         })
@@ -71,6 +72,7 @@ fn the_busiest_replica_proves_more_than_the_average_one() {
             desired,
             heaviest,
             previous: None,
+            sticky: None,
             watch: None,
             now,
         };
@@ -183,6 +185,7 @@ fn what_lies_after_now_is_not_looked_at() {
         desired,
         heaviest: 1.0,
         previous: None,
+        sticky: None,
         watch: None,
         now,
     })

@@ -8,7 +8,10 @@ use crate::{
         Entity, GuardSettings, Label, Replicas, Role, Sample, SignalKey, Slo, Time, Workload, WorkloadKind,
         WorkloadState,
     },
-    simulate::arena::{Game, Seen},
+    simulate::{
+        arena::{Game, Seen},
+        group::Protocol,
+    },
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,6 +27,8 @@ pub struct Monitor {
     /// Instant of the game's second 0.
     begin: Time,
     scrape: f64,
+    /// What the group says of its assignor.
+    sticky: bool,
     last: Option<Last>,
     memory: Memory,
     /// Games watched so far: a consumer's number is its own within one game only.
@@ -53,6 +58,7 @@ impl Monitor {
             origin: Label::new("arena"),
             begin,
             scrape: game.scrape,
+            sticky: game.group.protocol != Protocol::Eager,
             last: None,
             memory: Memory::default(),
             games: 0,
@@ -146,6 +152,7 @@ impl Monitor {
             data_age: 0.0,
             stale_after: 2.0 * self.scrape,
             rebalancing: seen.rebalancing,
+            sticky: Some(self.sticky),
             partitions: u32::try_from(seen.ends.len()).ok(),
             partition_lags: lags.iter().map(|l| Some(l.round() as u64)).collect(),
             partition_rates: rates.into_iter().map(Some).collect(),

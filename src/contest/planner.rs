@@ -55,7 +55,8 @@ pub struct Planner {
     settings: PlannerSettings,
     workload: Workload,
     monitor: Monitor,
-    next: f64,
+    /// When the next plan is due; `None`: at the first look.
+    next: Option<Time>,
     /// Whether a burst was on in the last look.
     bursting: bool,
     forecast: Option<Forecast>,
@@ -72,7 +73,7 @@ impl Planner {
             settings,
             workload,
             monitor,
-            next: 0.0,
+            next: None,
             bursting: false,
             forecast: None,
             previous: None,
@@ -119,13 +120,13 @@ impl Planner {
 impl Pilot for Planner {
     fn decide(&mut self, seen: &Seen<'_>) -> Option<u32> {
         let state = self.monitor.look(seen);
-        let urgent = self.is_urgent(self.monitor.instant(seen));
-        if seen.t < self.next && !urgent {
+        let now = self.monitor.instant(seen);
+        let urgent = self.is_urgent(now);
+        if self.next.is_some_and(|next| now < next) && !urgent {
             return None;
         }
-        // On multiples: advice looks at removals in the first look of a minute, which 15, 75, 135 s would never be.
-        self.next = ((seen.t / self.settings.every).floor() + 1.0) * self.settings.every;
-        let now = self.monitor.instant(seen);
+        // On multiples of the clock, whenever the day begins: advice looks at removals in the first look of a minute.
+        self.next = Some(now.floor_to(self.settings.every).plus(self.settings.every));
         self.monitor.learn(now);
         if self.monitor.memory().profile().is_none() {
             self.look_ahead(now);

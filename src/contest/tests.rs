@@ -41,6 +41,19 @@ fn a_round_is_repeatable_and_nobody_beats_the_clairvoyant_or_the_bound() {
     assert_eq!(again.scores, one.scores[..6]);
 }
 
+/// Removals are looked at in the first look of a span of the clock, which a plan that is made every minute of the day alone
+/// would never meet.
+#[test]
+fn a_day_that_begins_between_two_minutes_is_planned_like_any_other() {
+    let game = Game { start: 12, ..small().0 };
+    let begin = BEGIN.plus(37.0);
+    let history =
+        (-240..0).map(|i| f64::from(i) * 15.0).map(|t| Sample { at: begin.plus(t), value: 4_000.0 }).collect();
+    let season = Season { history, operated: vec![4_000.0; 1_800], played: vec![4_000.0; 1_200], begin };
+    let outcome = Entrant::Planner(PlannerSettings::default()).play(&game, &season, 5);
+    assert!(outcome.changes.iter().any(|(at, n)| *at < 400.0 && *n < 12), "twelve for four: {:?}", outcome.changes);
+}
+
 #[test]
 fn the_monitor_sees_what_a_dashboard_would() {
     let (game, season) = small();
@@ -81,11 +94,11 @@ fn eager() -> GroupSettings {
 
 #[test]
 fn what_one_member_can_do_is_learned_within_a_few_percent() {
-    let learned = watched(eager(), f64::INFINITY).capacity().unwrap();
+    let learned = watched(eager(), f64::INFINITY).capacity(None).unwrap();
     assert!((940.0..=1_020.0).contains(&learned.per_replica) && learned.samples > 20, "{learned:?}");
     assert_eq!(learned.ceiling, None, "nothing held them back");
     // Six per cent from pod to pod: a little below the mean is counted on, never the fastest.
-    let noisy = watched(GroupSettings { rate_spread: 0.06, ..eager() }, f64::INFINITY).capacity().unwrap();
+    let noisy = watched(GroupSettings { rate_spread: 0.06, ..eager() }, f64::INFINITY).capacity(None).unwrap();
     assert!((830.0..=1_000.0).contains(&noisy.per_replica) && noisy.low < noisy.high, "{noisy:?}");
 }
 
@@ -98,19 +111,19 @@ fn how_partitions_are_dealt_is_seen_in_what_moves() {
 #[test]
 fn a_start_up_and_a_pause_are_measured_from_outside() {
     let slow = GroupSettings { start_up: (180.0, 20.0), ..eager() };
-    let (quick, slow) = (watched(eager(), f64::INFINITY).capacity(), watched(slow, f64::INFINITY).capacity());
+    let (quick, slow) = (watched(eager(), f64::INFINITY).capacity(None), watched(slow, f64::INFINITY).capacity(None));
     let (quick, slow) = (quick.unwrap(), slow.unwrap());
     assert!((28.0..=55.0).contains(&quick.start_up), "40 s: {quick:?}");
     assert!((165.0..=205.0).contains(&slow.start_up), "180 s: {slow:?}");
     // Fifteen seconds, two or three times in a row, since those that join come one by one.
     assert!((15.0..=90.0).contains(&quick.rebalance) && (10.0..=35.0).contains(&quick.rebalance_down), "{quick:?}");
-    let kept = watched(GroupSettings::default(), f64::INFINITY).capacity().unwrap();
+    let kept = watched(GroupSettings::default(), f64::INFINITY).capacity(None).unwrap();
     assert!(kept.rebalance < quick.rebalance && kept.rebalance_down < 15.0, "only what moves stops, for 4 s: {kept:?}");
 }
 
 #[test]
 fn what_lies_downstream_is_seen_in_what_all_do_together() {
-    let learned = watched(eager(), 13_000.0).capacity().unwrap();
+    let learned = watched(eager(), 13_000.0).capacity(None).unwrap();
     let ceiling = learned.ceiling.expect("many members bring no more than few");
     assert!((12_000.0..=15_500.0).contains(&ceiling), "{learned:?}");
 }

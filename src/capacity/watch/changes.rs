@@ -31,10 +31,6 @@ const STALLS: usize = 120;
 const FEWEST: usize = 3;
 const STALL_QUANTILE: (f64, f64) = (0.8, 0.65);
 const FROZEN_QUANTILE: f64 = 0.8;
-/// Standstill of an addition and of a removal when too few were seen: all stop, or only what moves.
-const EAGER: (f64, f64) = (30.0, 20.0);
-const COOPERATIVE: (f64, f64) = (5.0, 5.0);
-
 /// How long work stood still at a change, seconds of demand.
 #[derive(Clone, Copy, Debug)]
 struct Stall {
@@ -108,6 +104,8 @@ pub(super) struct Changes {
     /// When the count was last changed, and when the replica that came last was asked for.
     decided: Option<Time>,
     came: Option<Time>,
+    /// Whether those that came in the newest look were asked for at once.
+    together: bool,
     looked: Option<Time>,
     /// Owners when all were last known, and how many they were.
     owners: Vec<Option<u64>>,
@@ -154,9 +152,12 @@ impl Changes {
         while self.asked.front().is_some_and(|at| look.at.since(*at) > NEVER) {
             self.asked.pop_front();
         }
-        for _ in ready_was..look.ready.min(ready_was.saturating_add(1_000)) {
+        self.together = true;
+        for i in ready_was..look.ready.min(ready_was.saturating_add(1_000)) {
             // One that is seen ready in the very look in which it was asked for was there before it was asked for.
-            self.came = self.asked.pop_front();
+            let came = self.asked.pop_front();
+            self.together &= i == ready_was || came == self.came;
+            self.came = came;
             if let Some(at) = self.came.filter(|at| *at < look.at) {
                 self.took.push_back((look.at.since(at) - half).max(0.0));
             }
@@ -260,7 +261,7 @@ impl Changes {
             joined,
             before: calm,
             decided: self.decided,
-            alone: !up || self.asked.iter().all(|at| Some(*at) == first),
+            alone: !up || self.together && self.asked.iter().all(|at| Some(*at) == first),
             owners,
             stall: (0.0, 0.0),
             frozen: None,
@@ -300,7 +301,7 @@ impl Changes {
 
     /// Standstill of an addition of one and of many, and of a removal, seconds.
     pub fn pauses(&self, sticky: bool, assumptions: &mut Vec<String>) -> ((f64, f64), f64) {
-        let assumed = if sticky { COOPERATIVE } else { EAGER };
+        let assumed = super::super::assumed_standstill(sticky);
         let stalls = |i: usize| {
             let all = &self.stalls[i];
             let alone = all.iter().filter(|s| s.alone).count() >= FEWEST;
