@@ -180,11 +180,9 @@ fn hold_back(
     let (Some(total), Some(watch)) = (capacity.ceiling, input.watch()) else { return };
     let Some(n) = watch.enough().filter(|n| *n < limits.max) else { return };
     let stuck = watch.since_up(input.now).is_none_or(|since| since > TRY_AGAIN);
-    // At the least that each is known to do.
-    let needed = n.max((total / capacity.low).ceil() as u32).min(limits.max); // saturates
-    let most = needed.saturating_add(needed.div_ceil(4));
+    let most = n + n.div_ceil(4);
     if late && stuck && (n..most).contains(&replicas.desired) {
-        capacity.ceiling = Some(total * f64::from(most) / f64::from(needed));
+        capacity.ceiling = Some(total * f64::from(most) / f64::from(n));
         limits.max = most.min(limits.max);
         let since = duration(TRY_AGAIN);
         notes.push(format!(

@@ -169,24 +169,27 @@ fn watched(phases: &[(u32, f64, f64, u32)]) -> Memory {
     memory
 }
 
-/// An hour ago twelve did no more than six can; since then six are as late as they were.
+/// Three did half of what six did, twelve no more than six; since then six are as late as they were.
 #[test]
 fn what_downstream_took_once_is_tried_again_when_work_waits_for_long() {
     let workload = workload(WorkloadKind::ConsumerGroup);
     let state = state(6);
-    let mut history = falling_behind(&workload, 6.0, 1.0);
-    let memory = watched(&[(12, 6_500.0, 5_580.0, 20), (6, 6_500.0, 5_580.0, 100)]);
-    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
-    assert!(r.recommended == 8 && r.reasons.iter().any(|a| a.contains("up to 8 are tried")), "{r:#?}");
+    let [three, twelve, six] = [(3, 2_790.0), (12, 5_580.0), (6, 5_580.0)];
+    let after = |last: &[(u32, f64, u32)], late: f64| {
+        let phases = [(three.0, three.1, 40), (twelve.0, twelve.1, 20)].into_iter().chain(last.iter().copied());
+        let memory = watched(&phases.map(|(n, done, looks)| (n, 6_500.0, done, looks)).collect::<Vec<_>>());
+        let history = falling_behind(&workload, late, 1.0);
+        recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) })
+    };
+    let says = |r: &Recommendation, words: &str| r.reasons.iter().any(|reason| reason.contains(words));
+    let r = after(&[(six.0, six.1, 130)], 6.0);
+    assert!(r.recommended == 8 && says(&r, "up to 8 are tried"), "{r:#?}");
     // Too early to try again: those six were asked for just now.
-    let memory = watched(&[(12, 6_500.0, 5_580.0, 20), (5, 6_500.0, 4_650.0, 20), (6, 6_500.0, 5_580.0, 30)]);
-    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
-    assert!(r.recommended == 6 && r.reasons.iter().any(|a| a.contains("not more than 6")), "{r:#?}");
+    let r = after(&[(5, 4_650.0, 20), (six.0, six.1, 30)], 6.0);
+    assert!(r.recommended == 6 && says(&r, "not more than 6"), "{r:#?}");
     // In time there is nothing to try for.
-    history = falling_behind(&workload, 12.0, 1.0);
-    let memory = watched(&[(12, 6_500.0, 5_580.0, 20), (6, 6_500.0, 5_580.0, 100)]);
-    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
-    assert!(r.recommended <= 6, "{r:#?}");
+    let r = after(&[(six.0, six.1, 130)], 12.0);
+    assert!(r.recommended <= 6 && says(&r, "not more than 6"), "{r:#?}");
 }
 
 #[test]
