@@ -30,6 +30,9 @@ const SLOW: f64 = 1.28;
 /// Spans of all together that a count needs before it is believed to be held back, and the share of what its members
 /// should do together that the upper quartile stays below then.
 const CAPPED: (usize, f64) = (3, 0.85);
+/// Share of what is done now below which what was done before was held back: commits in step are one too many or too few a
+/// minute, which is 8 % with one each 5 s.
+const LESS: f64 = 0.9;
 /// Quantile of the flows of such counts that is the ceiling, and the share of it that a count brings which it holds back.
 const CEILING: f64 = 0.6;
 const AT_CEILING: f64 = 0.95;
@@ -76,7 +79,7 @@ impl Rates {
     /// What did less before than is done now, in all and each, was held back by what is gone.
     fn disprove(&mut self, now: &Took) {
         let each = |took: &Took| took.rate / f64::from(took.members.max(1));
-        let less = |was: &Took| was.rate < AT_CEILING * now.rate && each(was) < CAPPED.1 * each(now);
+        let less = |was: &Took| was.rate < LESS * now.rate && each(was) < CAPPED.1 * each(now);
         self.together.retain(|was| !less(was));
     }
 
