@@ -130,7 +130,7 @@ impl Signals {
             desired: &self.desired,
             heaviest: super::holds::heaviest(input.state),
             previous,
-            sticky: input.state.sticky,
+            sticky: input.is_sticky(),
             watch: input.watch(),
             now: input.now,
         }

@@ -167,7 +167,7 @@ impl Situation {
     }
 }
 
-/// Not more replicas than bring all that lies downstream takes. That is of the past: late for so long at that count, a
+/// Not more replicas than bring all that lies downstream takes. That is of the past: late, and none added for half an hour, a
 /// quarter more are tried as if it took as much more, and what they bring is the newer truth.
 fn hold_back(
     input: &Input<'_>,

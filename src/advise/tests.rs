@@ -131,34 +131,22 @@ fn a_group_that_is_met_far_behind_is_told_to_grow_now_and_not_in_some_minutes() 
         put(Role::Replicas, 6.0);
         put(Role::Desired, 6.0);
     }
-    let mut memory = Memory::default();
-    for look in 0..15 {
-        let t = f64::from(look) * 2.0;
-        let place = |p: u64| crate::capacity::Place {
-            end: 1e9 + came / 24.0 * t,
-            committed: 1e9 - 13.0 * came / 24.0 + done / 24.0 * t,
-            owner: Some(p % 6),
-        };
-        let partitions: Vec<_> = (0..24).map(place).collect();
-        let at = NOW.plus(t - 28.0);
-        let (desired, ready, rebalancing) = ((6, NOW.plus(-7_000.0)), 6, false);
-        memory.watch.see(&crate::capacity::Look { at, partitions: &partitions, desired, ready, rebalancing });
-    }
+    let memory = watched(2.0, 13.0 * came, &[(6, came, done, 15)]);
     let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
     assert!(r.recommended > 6 && r.blocked_by.is_empty(), "{r:#?}");
     assert!(r.price_of(6).unwrap().slo_minutes > 1.0, "staying is late: {:?}", r.alternatives);
 }
 
-/// What a dashboard has seen of a group on 24 partitions, by phases of so many looks each 15 s apart, up to now: members,
-/// and records per second that they did of the `came` of each phase.
-fn watched(phases: &[(u32, f64, f64, u32)]) -> Memory {
+/// What a dashboard has seen up to now of a group on 24 partitions of which `behind` records waited at first, by phases:
+/// members, records per second that came and that they did, and the number of looks, `step` seconds apart.
+fn watched(step: f64, behind: f64, phases: &[(u32, f64, f64, u32)]) -> Memory {
     let mut memory = Memory::default();
     let looks: u32 = phases.iter().map(|p| p.3).sum();
-    let (mut end, mut committed, mut at) = (1e9, 1e9 - 400_000.0, NOW.plus(-STEP * f64::from(looks)));
+    let (mut end, mut committed, mut at) = (1e9, 1e9 - behind / 24.0, NOW.plus(-step * f64::from(looks)));
     let mut since = NOW.plus(-9_000.0);
     for (members, came, done, looks) in phases {
         for _ in 0..*looks {
-            (end, committed, at) = (end + came / 24.0 * STEP, committed + done / 24.0 * STEP, at.plus(STEP));
+            (end, committed, at) = (end + came / 24.0 * step, committed + done / 24.0 * step, at.plus(step));
             let place = |p: u64| crate::capacity::Place { end, committed, owner: Some(p % u64::from(*members)) };
             let partitions: Vec<_> = (0..24).map(place).collect();
             let (desired, ready, rebalancing) = ((*members, since), *members, false);
@@ -177,7 +165,8 @@ fn what_downstream_took_once_is_tried_again_when_work_waits_for_long() {
     let [three, twelve, six] = [(3, 2_790.0), (12, 5_580.0), (6, 5_580.0)];
     let after = |last: &[(u32, f64, u32)], late: f64| {
         let phases = [(three.0, three.1, 40), (twelve.0, twelve.1, 20)].into_iter().chain(last.iter().copied());
-        let memory = watched(&phases.map(|(n, done, looks)| (n, 6_500.0, done, looks)).collect::<Vec<_>>());
+        let memory =
+            watched(STEP, 9.6e6, &phases.map(|(n, done, looks)| (n, 6_500.0, done, looks)).collect::<Vec<_>>());
         let history = falling_behind(&workload, late, 1.0);
         recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) })
     };

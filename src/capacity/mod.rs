@@ -39,8 +39,8 @@ pub struct Observed<'a> {
     pub heaviest: f64,
     /// What was learned before: it stands where nothing newer is seen.
     pub previous: Option<&'a Capacity>,
-    /// Consumer group: whether it says of itself that what need not move keeps running in a rebalance. `None`: not known.
-    pub sticky: Option<bool>,
+    /// Consumer group: whether what need not move keeps running in a rebalance.
+    pub sticky: bool,
     /// A consumer group that was looked at member by member: where that says something, it is what counts.
     pub watch: Option<&'a Watch>,
     /// Nothing after this instant is looked at.
@@ -102,7 +102,7 @@ const NO_REBALANCE: &str = "fewer than 3 rebalances seen";
 /// let (flow, behind, two, none) = (grid(1_800.0), grid(90_000.0), grid(2.0), Grid::default());
 /// let capacity = estimate(&Observed {
 ///     kind: WorkloadKind::ConsumerGroup, throughput: &flow, demand: &none, backlog: &behind, time_lag: &none,
-///     replicas: &two, desired: &none, heaviest: 1.0, previous: None, sticky: None, watch: None,
+///     replicas: &two, desired: &none, heaviest: 1.0, previous: None, sticky: false, watch: None,
 ///     now: Time::from_secs(600.0),
 /// }).unwrap();
 /// assert_eq!(capacity.per_replica, 900.0);
@@ -146,7 +146,7 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
     let (rebalance, rebalance_down) = match observed.kind {
         WorkloadKind::ConsumerGroup => {
             let before = learned(NO_REBALANCE);
-            let assumed = assumed_standstill(observed.sticky == Some(true));
+            let assumed = assumed_standstill(observed.sticky);
             let up = changes::standstill(fine, step, Change::Up).or_else(|| Some(before?.rebalance));
             let up = up.unwrap_or_else(|| {
                 assumptions.push(format!("{NO_REBALANCE}: {} s of standstill assumed", assumed.0));
@@ -190,7 +190,7 @@ pub fn start_up(desired: &Grid, ready: &Grid, now: Time) -> Option<f64> {
         desired,
         heaviest: 1.0,
         previous: None,
-        sticky: None,
+        sticky: false,
         watch: None,
         now,
     });

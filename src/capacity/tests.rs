@@ -31,7 +31,7 @@ impl Seen {
             desired,
             heaviest: 1.0,
             previous: None,
-            sticky: None,
+            sticky: false,
             watch: None,
             now,
         })
@@ -72,7 +72,7 @@ fn the_busiest_replica_proves_more_than_the_average_one() {
             desired,
             heaviest,
             previous: None,
-            sticky: None,
+            sticky: false,
             watch: None,
             now,
         };
@@ -185,7 +185,7 @@ fn what_lies_after_now_is_not_looked_at() {
         desired,
         heaviest: 1.0,
         previous: None,
-        sticky: None,
+        sticky: false,
         watch: None,
         now,
     })

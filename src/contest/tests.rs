@@ -94,11 +94,11 @@ fn eager() -> GroupSettings {
 
 #[test]
 fn what_one_member_can_do_is_learned_within_a_few_percent() {
-    let learned = watched(eager(), f64::INFINITY).capacity(None).unwrap();
+    let learned = watched(eager(), f64::INFINITY).capacity(false).unwrap();
     assert!((940.0..=1_020.0).contains(&learned.per_replica) && learned.samples > 20, "{learned:?}");
     assert_eq!(learned.ceiling, None, "nothing held them back");
     // Six per cent from pod to pod: a little below the mean is counted on, never the fastest.
-    let noisy = watched(GroupSettings { rate_spread: 0.06, ..eager() }, f64::INFINITY).capacity(None).unwrap();
+    let noisy = watched(GroupSettings { rate_spread: 0.06, ..eager() }, f64::INFINITY).capacity(false).unwrap();
     assert!((830.0..=1_000.0).contains(&noisy.per_replica) && noisy.low < noisy.high, "{noisy:?}");
 }
 
@@ -111,19 +111,19 @@ fn how_partitions_are_dealt_is_seen_in_what_moves() {
 #[test]
 fn a_start_up_and_a_pause_are_measured_from_outside() {
     let slow = GroupSettings { start_up: (180.0, 20.0), ..eager() };
-    let (quick, slow) = (watched(eager(), f64::INFINITY).capacity(None), watched(slow, f64::INFINITY).capacity(None));
+    let (quick, slow) = (watched(eager(), f64::INFINITY).capacity(false), watched(slow, f64::INFINITY).capacity(false));
     let (quick, slow) = (quick.unwrap(), slow.unwrap());
     assert!((28.0..=55.0).contains(&quick.start_up), "40 s: {quick:?}");
     assert!((165.0..=205.0).contains(&slow.start_up), "180 s: {slow:?}");
     // Fifteen seconds, two or three times in a row, since those that join come one by one.
     assert!((15.0..=90.0).contains(&quick.rebalance) && (10.0..=35.0).contains(&quick.rebalance_down), "{quick:?}");
-    let kept = watched(GroupSettings::default(), f64::INFINITY).capacity(None).unwrap();
+    let kept = watched(GroupSettings::default(), f64::INFINITY).capacity(true).unwrap();
     assert!(kept.rebalance < quick.rebalance && kept.rebalance_down < 15.0, "only what moves stops, for 4 s: {kept:?}");
 }
 
 #[test]
 fn what_lies_downstream_is_seen_in_what_all_do_together() {
-    let learned = watched(eager(), 13_000.0).capacity(None).unwrap();
+    let learned = watched(eager(), 13_000.0).capacity(false).unwrap();
     let ceiling = learned.ceiling.expect("many members bring no more than few");
     assert!((12_000.0..=15_500.0).contains(&ceiling), "{learned:?}");
 }

@@ -147,13 +147,12 @@ impl Watch {
         self.members.look(look, dt, floor, disturbed, &mut |took: Took| rates.add(took));
     }
 
-    /// What replicas of the group can do; `None` before anything flowed through a known member. `sticky`: what the group
-    /// says of its rebalances, where it says anything; else it is as they were seen.
-    pub fn capacity(&self, sticky: Option<bool>) -> Option<Capacity> {
+    /// What replicas of the group can do; `None` before anything flowed through a known member. `sticky`: whether
+    /// what need not move keeps running in a rebalance.
+    pub fn capacity(&self, sticky: bool) -> Option<Capacity> {
         let mut assumptions = Vec::new();
         let rate = self.rates.estimate(&mut assumptions)?;
         let start_up = self.changes.start_up(&mut assumptions);
-        let sticky = sticky.or_else(|| self.is_sticky()) == Some(true);
         let ((rebalance_one, rebalance), rebalance_down) = self.changes.pauses(sticky, &mut assumptions);
         Some(Capacity { start_up, rebalance, rebalance_one, rebalance_down, assumptions, ..rate })
     }

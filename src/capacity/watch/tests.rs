@@ -41,10 +41,10 @@ fn what_always_waits_is_learned_as_fast_by_many_looks_as_by_few() {
 }
 
 #[test]
-fn what_a_group_says_of_its_rebalances_stands_until_some_were_seen() {
+fn what_a_rebalance_stops_is_assumed_by_kind_until_some_were_seen() {
     let watch = met(13.0, 0.9, 15.0, 600.0);
-    let [unknown, sticky] = [None, Some(true)].map(|told| watch.capacity(told).unwrap().rebalance);
-    assert!((unknown, sticky) == (30.0, 5.0), "{unknown} {sticky}");
+    let [all_stop, sticky] = [false, true].map(|sticky| watch.capacity(sticky).unwrap().rebalance);
+    assert!((all_stop, sticky) == (30.0, 5.0), "{all_stop} {sticky}");
 }
 
 #[test]
@@ -111,10 +111,10 @@ fn a_standstill_is_learned_from_one_decision_and_not_from_an_autoscaler_that_tak
     // Eight times one replica after the other is taken away, so that one rebalance follows the other.
     let mut counts: Vec<(u32, u32)> =
         (0..8).flat_map(|i| [(1, 5), (2, 4), (3, 3), (40, 6)].map(|(at, n)| (900 * (i + 1) + 14 * at, n))).collect();
-    let many = eager(&counts, 9_000).capacity(None).unwrap();
+    let many = eager(&counts, 9_000).capacity(false).unwrap();
     assert!(many.rebalance_down > 20.0, "{many:?}");
     counts.extend((0..4).flat_map(|i| [(0, 3), (40, 6)].map(|(at, n)| (900 * (i + 10) + 14 * at, n))));
-    let both = eager(&counts, 13_000).capacity(None).unwrap();
+    let both = eager(&counts, 13_000).capacity(false).unwrap();
     assert!((8.0..=18.0).contains(&both.rebalance_down), "{both:?}");
     assert!((8.0..=18.0).contains(&both.standstill(3)), "{both:?}");
 }
@@ -133,7 +133,7 @@ proptest! {
             let partitions: Vec<Place> =
                 places.iter().map(|(end, committed, owner)| Place { end: *end, committed: *committed, owner: *owner }).collect();
             watch.see(&Look { at, partitions: &partitions, desired: (desired, at), ready, rebalancing });
-            if let Some(c) = watch.capacity(None) {
+            if let Some(c) = watch.capacity(false) {
                 for v in [c.per_replica, c.low, c.high, c.start_up, c.rebalance, c.rebalance_down, c.ceiling.unwrap_or(0.0)] {
                     prop_assert!(v.is_finite() && v >= 0.0, "{:?}", c);
                 }
