@@ -35,11 +35,6 @@ impl Capacity {
     /// Replicas that are many: more of them stop the work no longer.
     pub const MANY: f64 = 8.0;
 
-    /// Where `joining` replicas lie between one (0) and many (1): with every doubling there is room for one rebalance more.
-    pub fn many(joining: u32) -> f64 {
-        (f64::from(joining.max(1)).log2() / Self::MANY.log2()).min(1.0)
-    }
-
     /// Whether it only says what was seen to flow: the replicas were never at their limit and may well do more.
     pub fn is_lower_bound(&self) -> bool {
         self.samples == 0
@@ -50,9 +45,13 @@ impl Capacity {
         if self.is_lower_bound() { self.high.max(self.per_replica) } else { self.per_replica }
     }
 
-    /// Seconds that partitions stand still when so many replicas are added at once.
+    /// Seconds that partitions stand still when so many replicas are added at once: with every doubling there is room for
+    /// a rebalance more, and the second one that joins makes one of its own.
     pub fn standstill(&self, joining: u32) -> f64 {
-        self.rebalance_one + Self::many(joining) * (self.rebalance - self.rebalance_one)
+        let (one, many) = (self.rebalance_one, self.rebalance);
+        let share = (f64::from(joining.max(1)).log2() / Self::MANY.log2()).min(1.0);
+        let doubled = one + share * (many - one);
+        if joining > 1 { doubled.max((2.0 * one).min(many)) } else { doubled }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a change of the count does: seconds until a replica joins, what is moved, how long that stands still.
 
 use super::{Look, Place};
-use crate::model::{Capacity, Time};
+use crate::model::Time;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Newest start-ups that count, and their quantile: the slower half matters, the slowest are other trouble.
 const START_UPS: usize = 200;
 const START_UP_QUANTILE: f64 = 0.6;
+const START_UP_SPREAD: (f64, f64) = (0.1, 0.9);
 /// Seconds from asking to ready when no start-up was seen.
 const START_UP: f64 = 60.0;
 /// A replica that was asked for longer ago than this never came for another reason (no room, no image).
@@ -30,6 +31,8 @@ const LONGEST: f64 = 240.0;
 const STALLS: usize = 120;
 const FEWEST: usize = 3;
 const STALL_QUANTILE: (f64, f64) = (0.8, 0.65);
+/// So many that join tell best how long work stands still when many do.
+const SEVERAL: u32 = 4;
 const FROZEN_QUANTILE: f64 = 0.8;
 /// How long work stood still at a change, seconds of demand.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +95,14 @@ impl Sum {
     fn late(&self) -> f64 {
         if self.flow > 0.0 { self.lag / self.flow } else { 0.0 }
     }
+}
+
+/// How long work stands still, seconds: when one replica or many are added, and when some are removed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Standstill {
+    pub one: f64,
+    pub many: f64,
+    pub down: f64,
 }
 
 /// Changes so far.
@@ -299,35 +310,55 @@ impl Changes {
         })
     }
 
-    /// Standstill of an addition of one and of many, and of a removal, seconds.
-    pub fn pauses(&self, sticky: bool, assumptions: &mut Vec<String>) -> ((f64, f64), f64) {
+    /// How long work stands still, as far as it was seen.
+    ///
+    /// Where all stop, an addition of one makes one rebalance, as a removal does, and is told by either. Several join one
+    /// after the other, each into the rebalance of the one before or after it: where too few such additions were seen, that
+    /// is one rebalance more, or as many as there is room for while they join.
+    pub fn standstill(&self, sticky: bool, assumptions: &mut Vec<String>) -> Standstill {
         let assumed = super::super::assumed_standstill(sticky);
-        let stalls = |i: usize| {
-            let all = &self.stalls[i];
-            let alone = all.iter().filter(|s| s.alone).count() >= FEWEST;
-            let clean = move |s: &&Stall| if sticky { s.before < CALM } else { s.alone || !alone };
-            all.iter().filter(clean).map(move |s| (Capacity::many(s.joined), if sticky { s.moved } else { s.all }))
+        let (ups, downs) = (self.clean(0, sticky), self.clean(1, sticky));
+        let share = if sticky { STALL_QUANTILE.0 } else { STALL_QUANTILE.1 };
+        let of = |stalls: &[(u32, f64)], counts: fn(u32) -> bool| {
+            enough(stalls.iter().filter(|(joined, _)| counts(*joined)).map(|(_, stall)| *stall), share)
         };
-        let more = slope(stalls(0));
-        let of = |i: usize| {
-            // As if one had joined each time.
-            let mut stalls: Vec<f64> =
-                stalls(i).map(|(many, stall)| stall - if i == 0 { more * many } else { 0.0 }).collect();
-            let mut frozen: Vec<f64> = self.frozen[i].iter().copied().collect();
-            if stalls.len() >= FEWEST {
-                super::super::quantile(&mut stalls, if sticky { STALL_QUANTILE.0 } else { STALL_QUANTILE.1 })
-            } else if frozen.len() >= FEWEST && !sticky {
-                super::super::quantile(&mut frozen, FROZEN_QUANTILE)
-            } else {
-                None
+        // Until commits move on again there is time for another change: only where all stop it tells that much.
+        let frozen = |i: usize| enough(self.frozen[i].iter().copied().filter(|_| !sticky), FROZEN_QUANTILE);
+        let down = of(&downs, |_| true).or_else(|| frozen(1));
+        let one = if sticky {
+            of(&ups, |joined| joined == 1)
+        } else {
+            of(&[ups.as_slice(), downs.as_slice()].concat(), |joined| joined <= 1).or(down)
+        };
+        let many = of(&ups, |joined| joined >= SEVERAL).or_else(|| of(&ups, |joined| joined > 1));
+        let up = match (one, many) {
+            (Some(one), Some(many)) => Some((one, many.max(one))),
+            (Some(one), None) if !sticky => {
+                let joining = self.spread().unwrap_or(assumed.0 - one);
+                Some((one, one + joining.max(one)))
             }
+            _ => of(&ups, |_| true).or_else(|| frozen(0)).map(|any| (any, any)),
         };
-        let (up, down) = (of(0), of(1));
         if up.is_none() {
             assumptions.push(format!("{}: {} s of standstill assumed", super::super::NO_REBALANCE, assumed.0));
         }
-        let up = up.map_or((assumed.0, assumed.0), |one| (one.max(0.0), one.max(0.0) + more));
-        (up, down.unwrap_or(assumed.1))
+        let (one, many) = up.unwrap_or((assumed.0, assumed.0));
+        Standstill { one, many, down: down.unwrap_or(assumed.1) }
+    }
+
+    /// How many joined and how long work stood still, of additions (0) or removals (1) that tell what one decision does.
+    fn clean(&self, which: usize, sticky: bool) -> Vec<(u32, f64)> {
+        let stalls = &self.stalls[which];
+        // Members that go take their decisions with them: two removals in a row are seldom told from one.
+        let alone = which == 0 || stalls.iter().filter(|s| s.alone).count() >= FEWEST;
+        let clean = stalls.iter().filter(|s| if sticky { s.before < CALM } else { s.alone || !alone });
+        clean.map(|s| (s.joined, if sticky { s.moved } else { s.all })).collect()
+    }
+
+    /// Seconds within which most of those join that were asked for together.
+    fn spread(&self) -> Option<f64> {
+        let of = |share: f64| enough(self.took.iter().copied(), share);
+        Some(of(START_UP_SPREAD.1)? - of(START_UP_SPREAD.0)?)
     }
 
     pub fn starting(&self, now: Time) -> Vec<f64> {
@@ -345,20 +376,10 @@ impl Changes {
     }
 }
 
-/// How much longer work stands still when many join than when one does, by least squares; 0 where nothing can be told.
-fn slope(stalls: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let n = stalls.clone().count() as f64;
-    if n < FEWEST as f64 {
-        return 0.0;
-    }
-    let mean = |of: fn(&(f64, f64)) -> f64| stalls.clone().map(|s| of(&s)).sum::<f64>() / n;
-    let (x, y) = (mean(|s| s.0), mean(|s| s.1));
-    let (mut xx, mut xy) = (0.0, 0.0);
-    for (a, b) in stalls {
-        xx += (a - x) * (a - x);
-        xy += (a - x) * (b - y);
-    }
-    if xx > 0.01 * n { (xy / xx).clamp(0.0, LONGEST) } else { 0.0 }
+/// A quantile of at least [`FEWEST`] values.
+fn enough(values: impl Iterator<Item = f64>, share: f64) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    if values.len() < FEWEST { None } else { super::super::quantile(&mut values, share) }
 }
 
 fn push<T>(values: &mut VecDeque<T>, value: T) {
@@ -367,6 +388,7 @@ fn push<T>(values: &mut VecDeque<T>, value: T) {
         values.pop_front();
     }
 }
+
 /// Moves that no assignor can spare when `members` are to own about as many partitions each as before.
 fn fewest_moves(owners: &[Option<u64>], look: &Look<'_>, members: usize) -> usize {
     let mut stay: BTreeMap<u64, usize> = look.partitions.iter().filter_map(|p| Some((p.owner?, 0))).collect();

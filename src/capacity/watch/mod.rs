@@ -153,8 +153,15 @@ impl Watch {
         let mut assumptions = Vec::new();
         let rate = self.rates.estimate(&mut assumptions)?;
         let start_up = self.changes.start_up(&mut assumptions);
-        let ((rebalance_one, rebalance), rebalance_down) = self.changes.pauses(sticky, &mut assumptions);
-        Some(Capacity { start_up, rebalance, rebalance_one, rebalance_down, assumptions, ..rate })
+        let still = self.changes.standstill(sticky, &mut assumptions);
+        Some(Capacity {
+            start_up,
+            rebalance: still.many,
+            rebalance_one: still.one,
+            rebalance_down: still.down,
+            assumptions,
+            ..rate
+        })
     }
 
     /// The fewest members that were seen to bring all that lies downstream takes; `None`: nothing holds them back.

@@ -119,6 +119,17 @@ fn a_standstill_is_learned_from_one_decision_and_not_from_an_autoscaler_that_tak
     assert!((8.0..=18.0).contains(&both.standstill(3)), "{both:?}");
 }
 
+#[test]
+fn one_that_joins_stops_a_group_as_long_as_those_that_go_and_several_twice_as_long() {
+    // Whoever adds here asks for the next one before the first has settled: that tells nothing.
+    let steps = [(0, 3), (40, 4), (41, 5), (42, 6)];
+    let counts: Vec<(u32, u32)> = (0..6).flat_map(|i| steps.map(|(at, n)| (900 * (i + 1) + 14 * at, n))).collect();
+    let capacity = eager(&counts, 6_300).capacity(false).unwrap();
+    assert!((8.0..=18.0).contains(&capacity.standstill(1)), "{capacity:?}");
+    assert!((1.9..=3.0).contains(&(capacity.standstill(4) / capacity.standstill(1))), "{capacity:?}");
+    assert!(!capacity.assumptions.iter().any(|a| a.contains("rebalance")), "{capacity:?}");
+}
+
 proptest! {
     #[test]
     fn looks_of_any_kind_never_panic_and_teach_no_nonsense(
