@@ -110,9 +110,8 @@ fn over(a: f64, b: f64, seconds: f64, allowed: f64) -> (f64, f64) {
     if high <= allowed || seconds <= 0.0 {
         return (0.0, 0.0);
     }
-    let share = if low >= allowed { 1.0 } else { (high - allowed) / (high - low) };
-    let severity = (0.5 * (high + low.max(allowed)) / allowed).min(WORST);
-    (share * seconds, share * seconds * severity)
+    let late = if low >= allowed { seconds } else { seconds * (high - allowed) / (high - low) };
+    (late, late * (0.5 * (high + low.max(allowed)) / allowed).min(WORST))
 }
 
 impl Promise {
@@ -161,12 +160,20 @@ impl Promise {
     }
 
     /// Some seconds of work at one count, of which the first `pause` stand still: the backlog after them, and what being
-    /// late meanwhile costs. `net` is [`Count::net`] at the demand.
+    /// late meanwhile costs. `change` is what the backlog changes by in the rest of them, mostly [`Count::net`] a second.
     #[inline]
-    pub fn spell(&self, count: &Count, demand: f64, net: f64, backlog: f64, pause: f64, seconds: f64) -> (f64, Cost) {
+    pub fn spell(
+        &self,
+        count: &Count,
+        demand: f64,
+        change: f64,
+        backlog: f64,
+        pause: f64,
+        seconds: f64,
+    ) -> (f64, Cost) {
         // A standstill longer than the spell is carried on as the backlog that it makes.
         let peak = backlog + demand * pause;
-        let end = peak + net * (seconds - pause).max(0.0);
+        let end = peak + change;
         let after = end.max(0.0);
         if !self.log || demand <= 0.0 {
             return (after, self.late(count, demand, after.max(demand * pause), seconds));

@@ -164,9 +164,11 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let values: Vec<Values> = scenarios.iter().map(|s| Values::new(&frame, s, first)).collect();
     // What is added now stays for ten minutes, and so does what was added before. Where a change stops little, that is no
     // reason to wait with it: a plan that could ask a minute later without such a bond would do so again and again.
+    let kept = problem.current.min(problem.limits.max);
+    let kept = frame.counts.iter().position(|c| c.replicas >= kept).unwrap_or(0);
     let locked = |seconds: f64| -> Vec<Values> {
         let until = (seconds / frame.stage).floor().max(0.0) as usize + 1;
-        scenarios.iter().zip(&values).map(|(s, v)| v.locked(&frame, s, until)).collect()
+        scenarios.iter().zip(&values).map(|(s, v)| v.locked(&frame, s, until, kept)).collect()
     };
     let after_up = (!problem.sticky).then(|| locked(SETTLE));
     let after_stay = problem.since_up.filter(|s| *s <= SETTLE && !problem.sticky).map(|s| locked(SETTLE - s));
@@ -174,8 +176,8 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
         let replicas = frame.counts[i].replicas;
         let roll = Roll::new(problem, &fleet, &frame, replicas, first * per_stage);
         let (mut price, mut slo_minutes, mut left) = (0.0, 0.0, Vec::with_capacity(scenarios.len()));
-        let ahead = if replicas > problem.current { &after_up } else { &after_stay };
-        let ahead = ahead.as_ref().unwrap_or(&values);
+        let bond = if replicas > problem.current { &after_up } else { &after_stay };
+        let ahead = bond.as_ref().filter(|_| i >= kept).unwrap_or(&values);
         for (scenario, ahead) in scenarios.iter().zip(ahead) {
             let (cost, after) = roll.play(&frame, scenario, backlog);
             price += scenario.weight * (cost.price + ahead.at(&frame, first, i, after));

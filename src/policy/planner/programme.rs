@@ -10,8 +10,9 @@ const POINTS: usize = 24;
 /// The first point above zero, as a share of what the SLO allows at the peak demand: the last is 64 times the SLO.
 const FIRST: f64 = 1.0 / 32.0;
 /// Points of the fine grid up to twice what the SLO allows, and beyond, four per doubling.
-const EVEN: usize = 48;
-const BEYOND: usize = 20;
+const EVEN: usize = 32;
+const PER_EVEN: f64 = 1.0 / EVEN as f64;
+const BEYOND: usize = 14;
 
 /// Backlogs that values are kept for, growing geometrically: 0, 1, 1.5, 2, 3, 4, 6, … units. The index comes from the
 /// exponent and the first bits of the mantissa of the float, so that no logarithm is taken.
@@ -22,6 +23,7 @@ const BEYOND: usize = 20;
 #[derive(Clone, Debug)]
 pub(super) struct Levels {
     unit: f64,
+    per_unit: f64,
     fine: bool,
     values: Vec<f64>,
     /// One over the distance from each point to the next.
@@ -46,7 +48,7 @@ impl Levels {
         let values: Vec<f64> = points.map(|x| x * unit).collect();
         let mut per_width: Vec<f64> = values.windows(2).map(|pair| 1.0 / (pair[1] - pair[0])).collect();
         per_width.push(0.0);
-        Self { unit, fine, values, per_width }
+        Self { unit, per_unit: 1.0 / unit, fine, values, per_width }
     }
 
     /// The backlogs.
@@ -63,12 +65,12 @@ impl Levels {
     /// A value between those at the neighbouring points; beyond the last point along the last segment.
     #[inline]
     pub fn between(&self, values: &[f64], backlog: f64) -> f64 {
-        let x = backlog / self.unit;
+        let x = backlog * self.per_unit;
         let i = if self.fine {
             if x < EVEN as f64 {
                 x.max(0.0) as usize
             } else {
-                ((((x / EVEN as f64).to_bits() >> 50) - (1023 << 2)) as usize + EVEN).min(self.values.len() - 2)
+                ((((x * PER_EVEN).to_bits() >> 50) - (1023 << 2)) as usize + EVEN).min(self.values.len() - 2)
             }
         } else if x < 1.0 {
             0
@@ -122,14 +124,13 @@ impl Frame {
             Move::Down => self.pause[1],
         };
         let left = (self.stage - pause).max(0.0);
-        let net = if stuck.lies > 0.0 && net < 0.0 && left > 0.0 {
+        let mut change = net * left;
+        if stuck.lies > 0.0 && net < 0.0 {
             // Down to what lies with a few it drains as fast as all together do, below only as those few do.
             let peak = backlog + demand * pause;
-            ((peak + net * left).max(stuck.lies.min(peak - stuck.drains * left)) - peak) / left
-        } else {
-            net
-        };
-        let (after, mut cost) = self.promise.spell(count, demand, net, backlog, pause, self.stage);
+            change = change.max(stuck.lies.min(peak - stuck.drains * left) - peak);
+        }
+        let (after, mut cost) = self.promise.spell(count, demand, change, backlog, pause, self.stage);
         cost.price += self.promise.pods(count.replicas, self.stage);
         (after, cost)
     }
@@ -173,28 +174,44 @@ impl Values {
                 *cell = frame.promise.left_over(count, last, *backlog, frame.most, stuck);
             }
         }
-        Self::before(frame, scenario, first, scenario.stages.len(), &left, true)
+        Self::before(frame, scenario, first, scenario.stages.len(), &left, None)
     }
 
-    /// The same while no removal is allowed before stage `until`; only for stages up to that.
-    pub fn locked(&self, frame: &Frame, scenario: &Scenario, until: usize) -> Self {
+    /// The same while no removal is allowed before stage `until`; only for stages up to that, and counts from number
+    /// `from_count` on.
+    pub fn locked(&self, frame: &Frame, scenario: &Scenario, until: usize, from_count: usize) -> Self {
         let row = self.counts * frame.levels.len();
         let until = until.clamp(self.first, scenario.stages.len());
         let from = (until - self.first) * row;
-        Self::before(frame, scenario, self.first, until, self.table.get(from..from + row).unwrap_or_default(), false)
+        Self::before(
+            frame,
+            scenario,
+            self.first,
+            until,
+            self.table.get(from..from + row).unwrap_or_default(),
+            Some(from_count),
+        )
     }
 
-    /// Values of the stages from `first` to `end`, given those at `end`.
-    fn before(frame: &Frame, scenario: &Scenario, first: usize, end: usize, at_end: &[f64], may_shrink: bool) -> Self {
+    /// Values of the stages from `first` to `end`, given those at `end`. `locked`: without removals, of the counts from
+    /// this number on.
+    fn before(
+        frame: &Frame,
+        scenario: &Scenario,
+        first: usize,
+        end: usize,
+        at_end: &[f64],
+        locked: Option<usize>,
+    ) -> Self {
         let counts = frame.counts.len();
         let (row, first) = (counts * frame.levels.len(), first.min(end));
         let mut table = vec![0.0; (end - first) * row];
         table.extend_from_slice(at_end);
-        let mut passes = Passes::new(counts, frame.levels.len());
+        let mut passes = Passes::new(counts, frame.levels.len(), locked);
         for stage in (first..end).rev() {
             let (now, next) = table[(stage - first) * row..].split_at_mut(row);
             passes.run(frame, scenario, stage, next);
-            passes.best(frame, now, may_shrink);
+            passes.best(frame, now);
         }
         Self { first, counts, table }
     }
@@ -214,18 +231,21 @@ struct Passes {
     stay: Vec<f64>,
     up: Vec<f64>,
     down: Vec<f64>,
+    /// No removals, and no counts before this one.
+    locked: Option<usize>,
 }
 
 impl Passes {
-    fn new(counts: usize, points: usize) -> Self {
+    fn new(counts: usize, points: usize, locked: Option<usize>) -> Self {
         let new = || vec![f64::INFINITY; counts * points];
-        Self { stay: new(), up: new(), down: new() }
+        Self { stay: new(), up: new(), down: new(), locked }
     }
 
     fn run(&mut self, frame: &Frame, scenario: &Scenario, stage: usize, next: &[f64]) {
         let demand = scenario.stages[stage];
         let points = frame.levels.len();
-        for (i, count) in frame.counts.iter().enumerate().filter(|(_, c)| c.allowed) {
+        let from = self.locked.unwrap_or(0);
+        for (i, count) in frame.counts.iter().enumerate().skip(from).filter(|(_, c)| c.allowed) {
             let flow = Frame::flow(count, scenario, i, stage);
             let cells = i * points..(i + 1) * points;
             let Some(ahead) = next.get(cells.clone()) else { continue };
@@ -242,19 +262,21 @@ impl Passes {
                 self.down[cells.clone()].copy_from_slice(&self.stay[cells]);
             } else {
                 pass(&mut self.up[cells.clone()], Move::Up);
-                pass(&mut self.down[cells], Move::Down);
+                if self.locked.is_none() {
+                    pass(&mut self.down[cells], Move::Down);
+                }
             }
         }
     }
 
     /// The best of staying, of any larger and of any smaller count, for each source.
-    fn best(&self, frame: &Frame, out: &mut [f64], may_shrink: bool) {
+    fn best(&self, frame: &Frame, out: &mut [f64]) {
         out.copy_from_slice(&self.stay);
         let paid = |count: &Count| frame.promise.pods(count.replicas, frame.start_up);
         let action = frame.promise.action();
         let points = frame.levels.len();
         let mut least = vec![f64::INFINITY; points];
-        for i in 0..if may_shrink { frame.counts.len() } else { 0 } {
+        for i in 0..if self.locked.is_none() { frame.counts.len() } else { 0 } {
             let cells = i * points..(i + 1) * points;
             for ((cell, least), down) in out[cells.clone()].iter_mut().zip(&mut least).zip(&self.down[cells]) {
                 *cell = cell.min(*least + action);

@@ -54,7 +54,8 @@ impl Roll {
         let mut cost = Cost { price: if self.changes { frame.promise.action() } else { 0.0 }, slo_minutes: 0.0 };
         for ((i, paused), demand) in self.slots.iter().zip(&scenario.slots) {
             let Some(count) = self.ready.get(*i) else { break };
-            let (after, late) = frame.promise.spell(count, *demand, count.net(*demand), backlog, *paused, SLOT);
+            let change = count.net(*demand) * (SLOT - paused);
+            let (after, late) = frame.promise.spell(count, *demand, change, backlog, *paused, SLOT);
             backlog = after;
             cost.price += frame.promise.pods(self.asked, SLOT);
             cost.add(late, 1.0);
