@@ -164,11 +164,16 @@ impl Card<'_, '_> {
             let until = blocked.until.map_or_else(String::new, |t| format!(", until {}", format::clock(t)));
             self.text(&format!("held by {}: {}{until}", blocked.guard, blocked.detail), Slot::Look);
         }
-        for reason in r.reasons.iter().filter(|reason| r.blocked_by.iter().all(|b| b.detail != **reason)) {
+        // A low card is cut at its end: what the counts cost is asked for sooner than the third reason.
+        let mut reasons = r.reasons.iter().filter(|reason| r.blocked_by.iter().all(|b| b.detail != **reason));
+        for reason in reasons.by_ref().take(if self.tall { usize::MAX } else { 2 }) {
             self.text(reason, Slot::Text);
         }
         self.prices(r);
         self.others(r);
+        for reason in reasons {
+            self.text(reason, Slot::Text);
+        }
     }
 
     /// Why more replicas would not help a group that is behind: the engineer has to look elsewhere, and is told where.

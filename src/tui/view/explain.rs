@@ -287,11 +287,11 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
         page.coloured("ceiling", Slot::Look, &format!("all together never did more than {}/s", si(ceiling)));
     }
     page.row("start-up", &format!("{} from asking for a replica to it being ready", duration(c.start_up)));
-    let (up, down) = (duration(c.rebalance), duration(c.rebalance_down));
-    let one = duration(c.rebalance_one);
+    let (one, many, down) = (duration(c.rebalance_one), duration(c.rebalance), duration(c.rebalance_down));
+    let added = if one == many { one } else { format!("{one} (one) to {many} (many)") };
     page.row(
         "rebalance",
-        &format!("{one} to {up} without progress when one or many are added, {down} when some are removed"),
+        &format!("without progress for {added} when replicas are added, {down} when some are removed"),
     );
     for assumption in &c.assumptions {
         page.coloured("assumed", Slot::Unknown, assumption);
