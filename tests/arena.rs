@@ -147,6 +147,15 @@ fn backtest_and_forecast_have_the_shape_that_is_promised() {
     let horizons = backtest["horizons"].as_array().unwrap();
     assert_eq!((horizons.len(), &horizons[1]["horizon"]), (2, &900.0.into()));
     has(&horizons[0], &["relative_mase", "relative_pinball"]);
+    // Of the usual horizons those that a series of 50 minutes is long enough for; one that is asked for is not left out.
+    let short = dir.path().join("short.csv");
+    fs::write(&short, format!("ts,value\n{}\n", rows[..50].join("\n"))).unwrap();
+    let short = short.to_str().unwrap();
+    let usual = json(&["backtest", "--csv", short, "--format", "json"]);
+    let usual: Vec<f64> = usual["horizons"].as_array().unwrap().iter().filter_map(|h| h["horizon"].as_f64()).collect();
+    assert_eq!(usual, [300.0, 900.0]);
+    let (code, _, why) = highwater(&["backtest", "--csv", short, "--horizons", "60m"]);
+    assert!(code == 1 && why.contains("within the series"), "{code} {why}");
     has(&horizons[0]["coverage"], &["80", "95"]);
     has(&horizons[0]["upper_coverage"], &["80", "95"]);
     let forecast = json(&["forecast", "--csv", csv, "--horizon", "10m", "--format", "json"]);

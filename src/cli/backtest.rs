@@ -6,15 +6,18 @@ use clap::Args;
 use serde_json::json;
 use std::{fmt::Write, path::PathBuf, time::Instant};
 
+/// What is scored where nothing else is asked for, seconds.
+const HORIZONS: [f64; 3] = [300.0, 900.0, 3_600.0];
+
 /// `backtest`.
 #[derive(Debug, Args)]
 pub struct Backtest {
     /// The series: a file with the columns ts,value.
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
-    /// How far ahead to score.
-    #[arg(long, value_name = "DURATION[,…]", default_value = "5m,15m,60m", value_delimiter = ',', value_parser = super::series::seconds)]
-    pub horizons: Vec<f64>,
+    /// How far ahead to score [default: of 5m,15m,60m those that the series is long enough for].
+    #[arg(long, value_name = "DURATION[,…]", value_delimiter = ',', value_parser = super::series::seconds)]
+    pub horizons: Option<Vec<f64>>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     pub format: ListFormat,
@@ -23,9 +26,12 @@ pub struct Backtest {
 pub(super) fn run(args: &Backtest) -> Outcome {
     let rows = series::read(&args.csv)?;
     let grid = series::grid(&rows).map_err(|e| Failure::usage(format!("{}: {e}", args.csv.display())))?;
+    let long = grid.step * grid.values.len() as f64;
+    let (usual, too_far): (Vec<f64>, Vec<f64>) = HORIZONS.iter().partition(|h| **h < long);
+    let horizons = args.horizons.as_ref().unwrap_or(if usual.is_empty() { &too_far } else { &usual });
     let began = Instant::now();
-    let result = forecast::backtest(&grid, &args.horizons)
-        .map_err(|e| Failure::failed(format!("{}: {e}", args.csv.display())))?;
+    let result =
+        forecast::backtest(&grid, horizons).map_err(|e| Failure::failed(format!("{}: {e}", args.csv.display())))?;
     let seconds = began.elapsed().as_secs_f64();
     if args.format == ListFormat::Json {
         let horizons: Vec<serde_json::Value> = result
@@ -65,6 +71,10 @@ pub(super) fn run(args: &Backtest) -> Outcome {
             share(h.upper_coverage.at_80),
             share(h.upper_coverage.at_95),
         );
+    }
+    if args.horizons.is_none() && !too_far.is_empty() {
+        let names: Vec<String> = too_far.iter().map(|h| crate::model::duration(*h)).collect();
+        let _ = writeln!(out, "Not {}: the series is {} long.", names.join(" and "), crate::model::duration(long));
     }
     out.push_str("\nMASE and PINBALL are relative to \"last value\" on the same origins: below 1 is better.\n");
     let mut weights: Vec<(&String, &f64)> = result.weights.iter().collect();
