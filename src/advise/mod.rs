@@ -154,8 +154,14 @@ fn recommend(input: &Input<'_>, signals: &Signals, known: &Known<'_>) -> Result<
         Some(service) => situation.plan_service(input, signals, service),
         None => planner::plan(&situation.problem(input)),
     };
-    let plan = plan.ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
+    let mut plan = plan.ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
     let (wanted, judgement) = decide(input, &plan, replicas.desired, known.allowance);
+    // A step on the way may be a count that no plan looks at. Whoever approves it is to see what it costs.
+    let step = judgement.recommended;
+    if known.service.is_none() && plan.alternatives.iter().all(|a| a.replicas != step) {
+        plan.alternatives.extend(planner::if_kept(&situation.problem(input), step));
+        plan.alternatives.sort_by_key(|a| a.replicas);
+    }
     let rivals = rivals::of(input, signals, &situation);
     let reasons = words::reasons(input, &situation, &plan, wanted, &judgement);
     Ok(finish(input, replicas, known.capacity, Draft { reasons, rivals, plan: Some(plan), wanted, judgement }))

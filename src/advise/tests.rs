@@ -235,6 +235,19 @@ fn a_count_that_was_never_at_its_limit_asks_for_no_more() {
 }
 
 #[test]
+fn a_step_that_no_plan_looks_at_has_its_price() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let history = falling_behind(&workload, 20.0, 0.5);
+    let state = state(20);
+    let r = recommended(&input(&workload, &state, &history));
+    // Of 24 partitions 13 to 23 replicas hold what 12 do; a quarter may go at once.
+    assert!(r.recommended == 15 && r.wanted <= 12, "{r:?}");
+    let (step, now) = (r.price_of(15).unwrap(), r.price_of(20).unwrap());
+    assert!(step.price < now.price && step.slo_minutes <= 0.0, "{step:?} {now:?}");
+    assert!(r.alternatives.is_sorted_by_key(|a| a.replicas));
+}
+
+#[test]
 fn a_group_that_was_never_at_its_limit_is_tried_as_far_as_its_cpu_has_room() {
     let workload = Workload {
         guard: GuardSettings { max_step_down: 1.0, ..GuardSettings::default() },

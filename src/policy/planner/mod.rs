@@ -147,11 +147,7 @@ const SOON: f64 = 120.0;
 ///
 /// Multiplying demand, backlog and rates by a constant changes no count. Values that are not finite count as zero.
 pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
-    let rate = planned_rate(&problem.work, problem.capacity);
-    let usable = rate.is_finite() && rate > 0.0 && problem.step > 0.0 && !problem.demand.is_empty();
-    if !usable {
-        return None;
-    }
+    let rate = usable_rate(problem)?;
     let fleet = fleet(problem, rate);
     let (first, stages, per_stage) = shape(problem);
     let mut scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
@@ -164,11 +160,11 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let values: Vec<Values> = scenarios.iter().map(|s| Values::new(&frame, s, first)).collect();
     // What is added now stays for ten minutes, and so does what was added before. Where a change stops little, that is no
     // reason to wait with it: a plan that could ask a minute later without such a bond would do so again and again.
-    let kept = problem.current.min(problem.limits.max);
-    let kept = frame.counts.iter().position(|c| c.replicas >= kept).unwrap_or(0);
+    let least = problem.current.min(problem.limits.max);
+    let bound = frame.counts.iter().position(|c| c.replicas >= least).unwrap_or(0);
     let locked = |seconds: f64| -> Vec<Values> {
         let until = (seconds / frame.stage).floor().max(0.0) as usize + 1;
-        scenarios.iter().zip(&values).map(|(s, v)| v.locked(&frame, s, until, kept)).collect()
+        scenarios.iter().zip(&values).map(|(s, v)| v.locked(&frame, s, until, bound)).collect()
     };
     let after_up = (!problem.sticky).then(|| locked(SETTLE));
     let after_stay = problem.since_up.filter(|s| *s <= SETTLE && !problem.sticky).map(|s| locked(SETTLE - s));
@@ -177,7 +173,7 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
         let roll = Roll::new(problem, &fleet, &frame, replicas, first * per_stage);
         let (mut price, mut slo_minutes, mut left) = (0.0, 0.0, Vec::with_capacity(scenarios.len()));
         let bond = if replicas > problem.current { &after_up } else { &after_stay };
-        let ahead = bond.as_ref().filter(|_| i >= kept).unwrap_or(&values);
+        let ahead = bond.as_ref().filter(|_| i >= bound).unwrap_or(&values);
         for (scenario, ahead) in scenarios.iter().zip(ahead) {
             let (cost, after) = roll.play(&frame, scenario, backlog);
             price += scenario.weight * (cost.price + ahead.at(&frame, first, i, after));
@@ -230,9 +226,27 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     })
 }
 
+/// What a count costs that is asked for now and kept, whether a plan would look at it or not; `None` as of [`plan`].
+pub fn if_kept(problem: &Problem<'_>, replicas: u32) -> Option<Alternative> {
+    let rate = usable_rate(problem)?;
+    let fleet = fleet(problem, rate);
+    let (_, stages, per_stage) = shape(problem);
+    let scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
+    let frame = frame_of(problem, &fleet, &scenarios, per_stage, false);
+    let roll = Roll::new(problem, &fleet, &frame, replicas, stages * per_stage);
+    let cost = roll.hold(&frame, &scenarios, clean(problem.backlog) / rate);
+    Some(Alternative { replicas, price: cost.price, slo_minutes: cost.slo_minutes })
+}
+
 /// Records or requests per second that `replicas` can be planned with.
 pub fn capacity_of(work: &Work, capacity: &Capacity, replicas: u32) -> f64 {
     Fleet::new(work, planned_rate(work, capacity)).under(capacity.ceiling).capacity(replicas)
+}
+
+/// What one replica is planned to do, where that and the demand are known.
+fn usable_rate(problem: &Problem<'_>) -> Option<f64> {
+    let rate = planned_rate(&problem.work, problem.capacity);
+    (rate.is_finite() && rate > 0.0 && problem.step > 0.0 && !problem.demand.is_empty()).then_some(rate)
 }
 
 /// What one replica is planned to do, per second.

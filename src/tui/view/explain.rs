@@ -330,14 +330,15 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
             price.pod_hour, price.slo_minute, price.action
         ),
     );
-    let chosen = r.price_of(r.recommended).map_or(f64::NAN, |a| a.price);
+    let chosen = r.price_of(r.recommended);
     for a in &r.alternatives {
         let mark = match a.replicas {
             n if n == r.recommended => ", recommended",
             n if n == r.current.desired => ", as it is now",
             _ => "",
         };
-        let more = if a.replicas == r.recommended { String::new() } else { format!(", {:+.1}", a.price - chosen) };
+        let other = chosen.filter(|c| c.replicas != a.replicas);
+        let more = other.map_or_else(String::new, |c| format!(", {:+.1}", a.price - c.price));
         let over = if a.slo_minutes > 0.0 && a.slo_minutes < 0.1 { "<0.1".to_owned() } else { si(a.slo_minutes) };
         let words = format!("{}{more} ({over} min over the objective){mark}", format::price(a.price));
         page.row(&a.replicas.to_string(), &words);

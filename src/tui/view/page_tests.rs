@@ -393,6 +393,20 @@ fn what_if_and_explain() {
 }
 
 #[test]
+fn counts_are_compared_with_no_price_that_is_not_there() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let view = Arc::make_mut(&mut picture.workloads[0]);
+    let workload = view.workload.name.clone();
+    let advice = Arc::make_mut(&mut view.advice);
+    let Ok(recommendation) = &mut advice.recommendation else { panic!("the fixture has one") };
+    let recommended = recommendation.recommended;
+    recommendation.alternatives.retain(|a| a.replicas != recommended);
+    let state = State { dialogs: vec![Dialog::Explain { workload, scroll: 0 }], ..state(View::Workload) };
+    let text = export::text(&screen(&picture, &state, &Theme::default(), (200, 60)));
+    assert!(text.contains("19.7 (8 min over the objective), as it is now") && !text.contains("NaN"), "{text}");
+}
+
+#[test]
 fn a_day_is_planned_missing_or_on_its_way() {
     let mut picture = fixture::picture(Mode::Watch);
     let text = |picture: &Picture| page(picture, &state(View::Day), &Theme::default(), (160, 50));
