@@ -34,6 +34,7 @@ const STALL_QUANTILE: (f64, f64) = (0.8, 0.65);
 /// So many that join tell best how long work stands still when many do.
 const SEVERAL: u32 = 4;
 const FROZEN_QUANTILE: f64 = 0.8;
+
 /// How long work stood still at a change, seconds of demand.
 #[derive(Clone, Copy, Debug)]
 struct Stall {
@@ -335,7 +336,7 @@ impl Changes {
             (Some(one), Some(many)) => Some((one, many.max(one))),
             (Some(one), None) if !sticky => {
                 let joining = self.spread().unwrap_or(assumed.0 - one);
-                Some((one, one + joining.max(one)))
+                Some((one, one + joining.min(LONGEST).max(one)))
             }
             _ => of(&ups, |_| true).or_else(|| frozen(0)).map(|any| (any, any)),
         };
@@ -349,7 +350,7 @@ impl Changes {
     /// How many joined and how long work stood still, of additions (0) or removals (1) that tell what one decision does.
     fn clean(&self, which: usize, sticky: bool) -> Vec<(u32, f64)> {
         let stalls = &self.stalls[which];
-        // Members that go take their decisions with them: two removals in a row are seldom told from one.
+        // Those that go, go at once: until enough of them stood alone, all removals count.
         let alone = which == 0 || stalls.iter().filter(|s| s.alone).count() >= FEWEST;
         let clean = stalls.iter().filter(|s| if sticky { s.before < CALM } else { s.alone || !alone });
         clean.map(|s| (s.joined, if sticky { s.moved } else { s.all })).collect()
