@@ -12,8 +12,8 @@ const BATCH: usize = 400;
 const PROOF: f64 = 0.95;
 /// Fewest spans for any proof at all.
 const FIRST_PROOF: usize = 10;
-/// Spans that a count needs before its median counts (or as many as any has, at first), and the share of the best median that it must reach: below,
-/// something else holds its members back.
+/// Spans that a count needs before its median counts (or as many as any has, at first), and the share of the best median
+/// that it must reach: below, something else holds its members back.
 const BUCKET: usize = 5;
 const POOL: f64 = 0.8;
 /// Seconds of a span that weighs one.

@@ -212,9 +212,7 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
             a.slo_minutes += later;
             continue;
         }
-        let kept = Roll::new(problem, &fleet, &frame, a.replicas, stages * per_stage);
-        let cost = kept.hold(&frame, &scenarios, backlog);
-        (a.price, a.slo_minutes) = (cost.price, cost.slo_minutes);
+        *a = held(problem, &fleet, &frame, &scenarios, a.replicas);
     }
     let peak = problem.demand.iter().copied().map(clean).fold(0.0, f64::max);
     Some(Plan {
@@ -233,9 +231,15 @@ pub fn if_kept(problem: &Problem<'_>, replicas: u32) -> Option<Alternative> {
     let (_, stages, per_stage) = shape(problem);
     let scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
     let frame = frame_of(problem, &fleet, &scenarios, per_stage, false);
-    let roll = Roll::new(problem, &fleet, &frame, replicas, stages * per_stage);
-    let cost = roll.hold(&frame, &scenarios, clean(problem.backlog) / rate);
-    Some(Alternative { replicas, price: cost.price, slo_minutes: cost.slo_minutes })
+    Some(held(problem, &fleet, &frame, &scenarios, replicas))
+}
+
+/// A count asked for now and never changed again, over all slots of the futures.
+fn held(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, scenarios: &[Scenario], replicas: u32) -> Alternative {
+    let slots = scenarios.iter().map(|s| s.slots.len()).max().unwrap_or(0);
+    let roll = Roll::new(problem, fleet, frame, replicas, slots);
+    let cost = roll.hold(frame, scenarios, clean(problem.backlog) / fleet.rate());
+    Alternative { replicas, price: cost.price, slo_minutes: cost.slo_minutes }
 }
 
 /// Records or requests per second that `replicas` can be planned with.

@@ -22,6 +22,7 @@ const BEYOND: usize = 14;
 /// twice what the SLO allows, geometric beyond.
 #[derive(Clone, Debug)]
 pub(super) struct Levels {
+    /// The first point above zero, and one over it.
     unit: f64,
     per_unit: f64,
     fine: bool,
