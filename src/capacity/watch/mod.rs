@@ -132,10 +132,11 @@ impl Watch {
         }
         let lag: f64 = look.partitions.iter().map(|p| (p.end - p.committed).max(0.0)).sum();
         let behind = lag / demand;
-        let floor = self.floor.get_or_insert(behind.min(FLOOR_MET));
-        if behind < FLOOR_MOST {
-            let follow = if behind < *floor { FLOOR.0 } else { FLOOR.1 };
-            *floor += (1.0 - (1.0 - follow).powf(dt / FLOOR_EVERY)) * (behind - *floor);
+        let usual = self.usual(look).map_or(behind, |usual| usual.min(behind));
+        let floor = self.floor.get_or_insert(usual.min(FLOOR_MET));
+        if usual < FLOOR_MOST {
+            let follow = if usual < *floor { FLOOR.0 } else { FLOOR.1 };
+            *floor += (1.0 - (1.0 - follow).powf(dt / FLOOR_EVERY)) * (usual - *floor);
         }
         let floor = *floor;
         let calm = self.late;
@@ -145,6 +146,14 @@ impl Watch {
         let rates = &mut self.rates;
         let disturbed = self.changes.disturbs();
         self.members.look(look, dt, floor, disturbed, &mut |took: Took| rates.add(took));
+    }
+
+    /// Seconds of its own demand that wait in the middlemost of the partitions where anything flows. What lies for hours
+    /// with a few members that have too much is no floor of the group: of all partitions together it would look like one.
+    fn usual(&self, look: &Look<'_>) -> Option<f64> {
+        let flowing = look.partitions.iter().zip(&self.flow).filter(|(_, flow)| **flow > 0.0);
+        let mut waits: Vec<f64> = flowing.map(|(place, flow)| (place.end - place.committed).max(0.0) / flow).collect();
+        super::quantile(&mut waits, 0.5)
     }
 
     /// What replicas of the group can do; `None` before anything flowed through a known member. `sticky`: whether

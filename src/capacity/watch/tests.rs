@@ -67,6 +67,20 @@ fn what_waits_is_told_apart_by_partition() {
     assert!(waits.len() == 4 && waits[2] > 13_000.0 && waits[0] + waits[1] + waits[3] < 200.0, "{waits:?}");
 }
 
+#[test]
+fn what_lies_with_a_few_members_for_hours_is_late_and_no_floor() {
+    // 12 partitions commit 2 s late; one of them stays another 100 s behind, so that all together are 10 s late.
+    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
+    for t in (0..960).map(|i| f64::from(i) * 15.0) {
+        let end = 1e6 + 100.0 * t;
+        let place = |p| Place { end, committed: end - if p == 5 { 10_200.0 } else { 200.0 }, owner: Some(p) };
+        let partitions: Vec<Place> = (0..12).map(place).collect();
+        let desired = (12, start);
+        watch.see(&Look { at: start.plus(t), partitions: &partitions, desired, ready: 12, rebalancing: false });
+    }
+    assert!((watch.late() - 100.0 / 12.0).abs() < 0.1, "{} s", watch.late());
+}
+
 /// A group on twelve partitions of 100 records/s each, committed every 5 s and looked at every 15 s, that takes these
 /// counts at these seconds. Every change stops all of it for 14 s; one that comes meanwhile stops it for as long again.
 fn eager(counts: &[(u32, u32)], seconds: u32) -> Watch {

@@ -223,7 +223,7 @@ fn sticky_members_are_planned_with_a_part_of_the_objective() {
         let count = dynamics::Count::new(&Fleet::new(&equal(40), 1_000.0), 10, true);
         promise.spell(&count, 10.0, 0.0, 10.0 * seconds, 0.0, 60.0).1.slo_minutes
     };
-    assert!(late(true, 27.0) > 0.0 && late(true, 25.0) <= 0.0 && late(false, 27.0) <= 0.0);
+    assert!(late(true, 29.0) > 0.0 && late(true, 28.0) <= 0.0 && late(false, 29.0) <= 0.0);
 }
 
 #[test]
