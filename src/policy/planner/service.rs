@@ -332,15 +332,17 @@ fn spread(problem: &ServiceProblem<'_>, works: usize, stages: usize) -> Vec<[f64
         .collect()
 }
 
-/// Counts worth a price: from the lowest allowed to what the highest demand takes, the bounds, and the present one.
+/// Counts worth a price: from the lowest allowed to what the highest demand takes or to the present one, where a limit may
+/// let a removal stop on its way.
 fn counts(problem: &ServiceProblem<'_>, peak: f64) -> Vec<u32> {
     let Limits { min, max } = problem.limits;
     let max = max.max(min);
     let needs = (peak / (problem.rate * DERATE)).ceil().min(1e6) as u32;
-    let top = needs.saturating_add(2).clamp(min, max);
+    let enough = needs.saturating_add(2).clamp(min, max);
+    let top = enough.max(problem.current.min(max));
     let apart = ((top - min) / COUNTS + 1) as usize;
     let mut counts: Vec<u32> = (min..=top).step_by(apart).collect();
-    counts.extend([top, problem.current]);
+    counts.extend([enough, top, problem.current]);
     counts.sort_unstable();
     counts.dedup();
     counts

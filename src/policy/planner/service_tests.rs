@@ -35,6 +35,15 @@ fn replicas_are_asked_for_a_start_up_before_they_are_needed() {
 }
 
 #[test]
+fn a_count_on_the_way_down_has_its_price() {
+    // Four are enough of 24; whoever may only halve them wants to know what twelve cost.
+    let path = [15.0; 30];
+    let plan = plan_service(&problem([&path, &path, &path], 24)).unwrap();
+    let price = |n: u32| plan.alternatives.iter().find(|a| a.replicas == n).map(|a| a.price);
+    assert!(plan.replicas < 6 && price(12).is_some() && price(12) < price(24), "{plan:?}");
+}
+
+#[test]
 fn a_wide_spread_or_a_dear_minute_asks_for_more() {
     let (p50, p80, p95) = ([40.0; 30], [43.0; 30], [48.0; 30]);
     let n = |price: f64| {

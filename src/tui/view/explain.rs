@@ -287,7 +287,8 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
         page.coloured("ceiling", Slot::Look, &format!("all together never did more than {}/s", si(ceiling)));
     }
     page.row("start-up", &format!("{} from asking for a replica to it being ready", duration(c.start_up)));
-    let (one, many, down) = (duration(c.rebalance_one), duration(c.rebalance), duration(c.rebalance_down));
+    // To the second: they come from looks that are some seconds apart.
+    let [one, many, down] = [c.rebalance_one, c.rebalance, c.rebalance_down].map(|s| duration(s.ceil()));
     let added = if one == many { one } else { format!("{one} (one) to {many} (many)") };
     page.row(
         "rebalance",
