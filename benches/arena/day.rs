@@ -72,6 +72,8 @@ pub struct Day {
     pub program: u64,
     pub played: Vec<Played>,
     pub oracle: Score,
+    /// Price of the oracle's timetable with other start-ups.
+    pub redrawn: f64,
     pub bound: f64,
     /// Seconds that all of it took.
     pub seconds: f64,
@@ -112,6 +114,7 @@ pub fn play(case: &Case, seed: u64, moves: usize) -> Result<(Day, Curves), Strin
         program: 0,
         played,
         oracle: found.outcome.score,
+        redrawn: found.redrawn,
         bound: found.lower_bound,
         seconds: began.elapsed().as_secs_f64(),
     };

@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Cases in the order of the report; those that are not named here follow by their names.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 13] = [
     "eager-15s",
     "cooperative-4s",
     "kip-848-1s",
@@ -35,6 +35,8 @@ const ORDER: [&str; 11] = [
     "growth",
     "downstream-12",
     "rate-noise",
+    "eager-little-lag",
+    "quick-little-lag",
 ];
 /// Cases of which the day of the first seed is drawn.
 const DRAWN: [&str; 3] = ["eager-15s", "cooperative-4s", "flash-crowd"];

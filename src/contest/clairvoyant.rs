@@ -9,18 +9,25 @@ mod polish;
 use crate::{
     policy::oracle::{Foreseen, Programme, lower_bound},
     simulate::{
-        arena::{Game, Outcome, Timetable, play},
+        Random,
+        arena::{Game, Match, Outcome, Timetable, play},
         group::Protocol,
     },
 };
 
 /// Shares of the rate that first timetables count on.
 const DERATINGS: [f64; 7] = [1.0, 0.98, 0.96, 0.94, 0.91, 0.87, 0.82];
+/// Draws of start-ups that a timetable is played with once more.
+const DRAWS: u64 = 8;
+
 /// The clairvoyant's day.
 #[derive(Clone, Debug)]
 pub struct Clairvoyant {
     /// What the best timetable cost when it was played.
     pub outcome: Outcome,
+    /// What the same timetable costs with other start-ups, the mean of some draws: the search saw how long each replica
+    /// would take, and its timetable lives on that too, which nobody can know of replicas that do not exist yet.
+    pub redrawn: f64,
     /// A price that nobody goes below.
     pub lower_bound: f64,
 }
@@ -55,5 +62,15 @@ pub fn search(game: &Game, demand: &[f64], seed: u64, moves: usize, also: &[Vec<
     // Certificates assume the least start-up: three deviations below the mean.
     let (mean, sd) = game.group.start_up;
     let soonest = Foreseen { start_up: (mean - 3.0 * sd).max(0.0), ..foreseen };
-    Clairvoyant { outcome, lower_bound: lower_bound(&soonest) }
+    let redrawn = redrawn(game, demand, seed, &outcome.changes);
+    Clairvoyant { outcome, redrawn, lower_bound: lower_bound(&soonest) }
+}
+
+fn redrawn(game: &Game, demand: &[f64], seed: u64, table: &[(f64, u32)]) -> f64 {
+    let price = |draw: u64| {
+        let mut again = Match::blind(game, demand, seed).with_chances(Random::new(seed).fork(64 + draw).bits());
+        again.follow(table, demand.len());
+        again.spent()
+    };
+    (0..DRAWS).map(price).sum::<f64>() / DRAWS as f64
 }

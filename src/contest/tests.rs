@@ -143,6 +143,18 @@ fn more_moves_never_cost_more_and_a_beginning_is_never_lost() {
     assert!((again.score.price - best.score.price).abs() < 1e-9, "the price is that of the whole day in the arena");
 }
 
+#[test]
+fn a_timetable_costs_the_same_again_where_replicas_always_start_in_the_same_time() {
+    let (mut game, season) = small();
+    let apart = |game: &Game| {
+        let found = search(game, &season.played, 5, 500, &[]);
+        found.redrawn / found.outcome.score.price - 1.0
+    };
+    assert!(apart(&game) > 1e-6, "one that lives on nothing: {}", apart(&game));
+    game.group.start_up.1 = 0.0;
+    assert!(apart(&game).abs() < 1e-9, "{}", apart(&game));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5))]
 

@@ -43,7 +43,9 @@ impl Scenario {
         let (daily, surges) = match kind {
             Generator::Diurnal | Generator::Growth => (higher.map_or(0.55, |h| h - 1.0), vec![calendar]),
             Generator::FlashCrowd => {
-                let crowd = surge(history + scored as f64 * 0.6, 30.0, 1_140.0, higher.unwrap_or(3.0), 0.0);
+                // In the evening, when three times the demand is within what the largest group can do: at the day's height
+                // nobody could be in time, and all that would be priced is by how much.
+                let crowd = surge(history + scored as f64 * 0.9, 30.0, 1_140.0, higher.unwrap_or(3.0), 0.0);
                 (0.55, vec![calendar, crowd])
             }
             Generator::BatchNight => (0.2, vec![surge(2.0 * 3_600.0, 600.0, 4_800.0, higher.unwrap_or(5.0), DAY)]),

@@ -171,6 +171,7 @@ pub struct Match<'a> {
     course: Arc<Course>,
     /// Next of the course's events.
     event: usize,
+    /// Of the chances that changes bring.
     seed: u64,
     second: usize,
     topic: Topic,
@@ -211,6 +212,13 @@ impl<'a> Match<'a> {
             running.group.leave_commits_out();
         }
         running
+    }
+
+    /// The same game, in which changes bring other chances: replicas start in other times than by the first seed.
+    #[must_use]
+    pub fn with_chances(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
     }
 
     /// Plays up to the next look that succeeds, at which the count may be [`set`](Self::set); false: the game is over.
