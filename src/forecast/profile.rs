@@ -23,6 +23,9 @@ const FAST: usize = 2;
 const SLOW: usize = 90;
 /// What is left after a minute of the fast level's distance from the slow one.
 const KEEPS: f64 = 0.93;
+/// Seconds by which a rise of every day may come sooner or later: a shape of minutes knows no better, and who starts the
+/// nightly batch is not that punctual. What such an edge explains is neither a burst nor a new level.
+const EDGE: f64 = 45.0;
 /// Minutes ahead at which past errors are looked at, and minutes between two origins.
 const AHEAD: [usize; 6] = [1, 2, 5, 10, 20, 30];
 const ORIGINS: usize = 7;
@@ -168,7 +171,8 @@ impl Profile {
             return None;
         }
         let per = (MINUTE / step).round().max(1.0) as usize;
-        let departure = |back: usize, many: usize| {
+        // Logarithm of what came in some steps, and the middle of them.
+        let came = |back: usize, many: usize| {
             let to = values.len().checked_sub(back)?;
             let part = &values[to.saturating_sub(many)..to];
             let (mut sum, mut n) = (0.0, 0.0);
@@ -176,13 +180,18 @@ impl Profile {
                 (sum, n) = (sum + v.max(0.0), n + 1.0);
             }
             let at = end.plus(-((back as f64 + many as f64 / 2.0) * step));
-            (n > 0.0 && sum > 0.0).then(|| (sum / n).ln() - self.usual(at))
+            (n > 0.0 && sum > 0.0).then(|| ((sum / n).ln(), at))
         };
-        let minutes: Vec<f64> = (0..SLOW).filter_map(|m| departure(m * per, per)).collect();
-        let fast = departure(0, FAST * per)?;
-        let slow = quantile(&mut minutes.clone(), 0.5);
-        let newest = departure(0, ((HALF / step).round().max(1.0)) as usize)?;
-        let burst = self.bursts.open(&minutes, newest - slow);
+        let minutes: Vec<(f64, Time)> = (0..SLOW).filter_map(|m| came(m * per, per)).collect();
+        let slow = quantile(&mut minutes.iter().map(|(x, at)| x - self.usual(*at)).collect::<Vec<_>>(), 0.5);
+        let departure = |(x, at)| {
+            let (low, high) = self.usual_about(at);
+            slow.clamp(x - high, x - low)
+        };
+        let fast = departure(came(0, FAST * per)?);
+        let newest = departure(came(0, ((HALF / step).round().max(1.0)) as usize)?);
+        let above: Vec<f64> = minutes.into_iter().map(|minute| departure(minute) - slow).collect();
+        let burst = self.bursts.open(&above, newest - slow);
         let fast = if burst.is_empty() { fast } else { slow };
         let steps = (horizon / step).ceil().clamp(1.0, 20_000.0) as usize;
         let paths = std::array::from_fn(|level| {
@@ -213,6 +222,12 @@ impl Profile {
         let (i, share) = (place.floor().rem_euclid(DAY as f64) as usize, place - place.floor());
         let (a, b) = (self.shape[i % DAY], self.shape[(i + 1) % DAY]);
         a + share * (b - a)
+    }
+
+    /// The lowest and highest that it is within [`EDGE`] of an instant.
+    fn usual_about(&self, at: Time) -> (f64, f64) {
+        let near = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|share| self.usual(at.plus(share * EDGE)));
+        near.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)))
     }
 
     /// Error at a level, between the minutes that were looked at; beyond the last of them as there.
@@ -286,16 +301,15 @@ impl Past {
         }
     }
 
-    /// How the burst that is on may go on, if one is: `over` is the newest level over the slow one, `minutes` the
-    /// departures of the last minutes, newest first.
+    /// How the burst that is on may go on, if one is: `over` is the newest level over the slow one, `minutes` those of the
+    /// last minutes, newest first.
     fn open(&self, minutes: &[f64], over: f64) -> Vec<Burst> {
         if over <= ENDS {
             return Vec::new();
         }
-        let slow = quantile(&mut minutes.to_vec(), 0.5);
         let (mut length, mut highest) = (0_u32, over);
-        for x in minutes.iter().take_while(|x| **x - slow > ENDS) {
-            (length, highest) = (length + 1, highest.max(x - slow));
+        for x in minutes.iter().take_while(|x| **x > ENDS) {
+            (length, highest) = (length + 1, highest.max(*x));
         }
         if highest <= OPENS {
             return Vec::new();
@@ -428,6 +442,27 @@ mod tests {
         assert!(outlook.paths[1].iter().all(|v| (2_700.0..3_300.0).contains(v)), "{:?}", outlook.paths[1]);
         let shown = outlook.forecast();
         assert!(shown.points[0].p50 > 4_800.0 && shown.points[29].p50 < 3_300.0, "{:?}", shown.points);
+    }
+
+    #[test]
+    fn a_rise_of_every_day_that_comes_half_a_minute_early_or_late_is_no_burst() {
+        let grid = days(5 * DAY);
+        let profile = Profile::of(&grid, grid.end()).unwrap();
+        for (early, look) in [-30.0, 0.0, 30.0].into_iter().flat_map(|s| (0..16).map(move |look| (s, look))) {
+            let after = f64::from(look) * 15.0;
+            let now = Time::from_secs(5.0 * 86_400.0 + 43_140.0 + after);
+            let start = now.plus(-5_400.0);
+            let value = |i: u32| {
+                let second = start.plus(f64::from(i) * 15.0 + early).secs() - 5.0 * 86_400.0;
+                Some(if (43_200.0..43_800.0).contains(&second) { 6_000.0 } else { 3_000.0 })
+            };
+            let recent = Grid { start, step: 15.0, values: (0..360).map(value).collect() };
+            let outlook = profile.outlook(&recent, now, 1_800.0).unwrap();
+            assert!(outlook.burst.is_empty(), "{early} s early, {after} s after: {:?}", outlook.burst);
+            // Of an early one a little is left in the level of two minutes.
+            let p50 = &outlook.paths[1];
+            assert!((5_400.0..6_600.0).contains(&p50[24]), "{early} s early, {after} s after: {}", p50[24]);
+        }
     }
 
     #[test]
