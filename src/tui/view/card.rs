@@ -208,14 +208,14 @@ impl Card<'_, '_> {
         if self.tall {
             return self.price_table(r);
         }
-        if let Some(stay) = r.price_of(r.current.desired).filter(|_| r.is_change()) {
-            self.text(&format!("staying costs {}, {}", format::price(stay.price), over(stay)), Slot::Text);
-        }
-        let Some(chosen) = r.price_of(r.recommended) else { return };
         let beside = |a: &Alternative| format!("{}: {}", a.replicas, format::price(a.price));
         let beside = neighbours(r).map(beside).collect::<Vec<_>>().join(", ");
         let beside = if beside.is_empty() { beside } else { format!(" ({beside})") };
-        self.text(&format!("{} costs {}{beside}", chosen.replicas, format::price(chosen.price)), Slot::Text);
+        let chosen = r.price_of(r.recommended);
+        let chosen = chosen.map(|a| format!("{} costs {}{beside}", a.replicas, format::price(a.price)));
+        let stay = r.price_of(r.current.desired).filter(|_| r.is_change());
+        let stay = stay.map(|a| format!("staying costs {}, {}", format::price(a.price), over(a)));
+        self.text(&chosen.into_iter().chain(stay).collect::<Vec<_>>().join("; "), Slot::Text);
     }
 
     fn price_table(&mut self, r: &Recommendation) {
