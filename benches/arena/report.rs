@@ -107,7 +107,7 @@ fn text(docs: &Path, blocks: &[Block<'_>]) -> String {
          `benches/arena/cases`: `highwater simulate --scenario FILE` plays it too.\n\n\
          *Price*: pod-hours + minutes over the SLO × min(10, time lag / SLO) + 0.05 a change. *Best found*: the cheapest\n\
          timetable that a search found for somebody who knows the day, as played; beside it what the same timetable costs when\n\
-         replicas start in other times than the search saw. *Bound*: nobody can pay less (a certificate\n\
+         replicas start in other times, or differ in other ways, than the search saw (mean of eight draws). *Bound*: nobody can pay less (a certificate\n\
          for the eager protocol, constant shares and equal pods that stay; an estimate elsewhere). *Regret*: price over the best found, minus one.\n\
          The planner is *trained* by a week of demand and a day under a default HPA, *cold* by the week of demand only; its\n\
          guards let it go up to four times and down to half in a step, a minute after the last change.\n\n",

@@ -25,8 +25,9 @@ const DRAWS: u64 = 8;
 pub struct Clairvoyant {
     /// What the best timetable cost when it was played.
     pub outcome: Outcome,
-    /// What the same timetable costs with other start-ups, the mean of some draws: the search saw how long each replica
-    /// would take, and its timetable lives on that too, which nobody can know of replicas that do not exist yet.
+    /// What the same timetable costs with other start-ups (and other rates, where replicas differ), the mean of some draws:
+    /// the search saw how long each replica would take, and its timetable lives on that too, which nobody can know of
+    /// replicas that do not exist yet.
     pub redrawn: f64,
     /// A price that nobody goes below.
     pub lower_bound: f64,
