@@ -147,13 +147,22 @@ fn backtest_and_forecast_have_the_shape_that_is_promised() {
     let horizons = backtest["horizons"].as_array().unwrap();
     assert_eq!((horizons.len(), &horizons[1]["horizon"]), (2, &900.0.into()));
     has(&horizons[0], &["relative_mase", "relative_pinball"]);
-    // Of the usual horizons those that a series of 50 minutes is long enough for; one that is asked for is not left out.
+    // Of the usual horizons those within a series of 50 minutes, and those that are a step or more of half an hour or a
+    // day; one that is asked for is not left out.
     let short = dir.path().join("short.csv");
     fs::write(&short, format!("ts,value\n{}\n", rows[..50].join("\n"))).unwrap();
     let short = short.to_str().unwrap();
-    let usual = json(&["backtest", "--csv", short, "--format", "json"]);
-    let usual: Vec<f64> = usual["horizons"].as_array().unwrap().iter().filter_map(|h| h["horizon"].as_f64()).collect();
-    assert_eq!(usual, [300.0, 900.0]);
+    let usual = |csv: &str| -> Vec<f64> {
+        let scores = json(&["backtest", "--csv", csv, "--format", "json"]);
+        scores["horizons"].as_array().unwrap().iter().filter_map(|h| h["horizon"].as_f64()).collect()
+    };
+    assert_eq!(usual(short), [300.0, 900.0]);
+    for (step, scored) in [(1_800, 3_600.0), (86_400, 86_400.0)] {
+        let coarse = dir.path().join("coarse.csv");
+        let rows: Vec<String> = (0..240).map(|i| format!("{},{}", i * step, 100 + i % 48)).collect();
+        fs::write(&coarse, format!("ts,value\n{}\n", rows.join("\n"))).unwrap();
+        assert_eq!(usual(coarse.to_str().unwrap()), [scored], "a value every {step} s");
+    }
     let (code, _, why) = highwater(&["backtest", "--csv", short, "--horizons", "60m"]);
     assert!(code == 1 && why.contains("within the series"), "{code} {why}");
     has(&horizons[0]["coverage"], &["80", "95"]);

@@ -15,7 +15,7 @@ pub struct Backtest {
     /// The series: a file with the columns ts,value.
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
-    /// How far ahead to score [default: of 5m,15m,60m those that the series is long enough for].
+    /// How far ahead to score [default: of 5m,15m,60m those that are a step of the series or more and within it].
     #[arg(long, value_name = "DURATION[,…]", value_delimiter = ',', value_parser = super::series::seconds)]
     pub horizons: Option<Vec<f64>>,
     /// How to print it.
@@ -27,8 +27,10 @@ pub(super) fn run(args: &Backtest) -> Outcome {
     let rows = series::read(&args.csv)?;
     let grid = series::grid(&rows).map_err(|e| Failure::usage(format!("{}: {e}", args.csv.display())))?;
     let long = grid.step * grid.values.len() as f64;
-    let (usual, too_far): (Vec<f64>, Vec<f64>) = HORIZONS.iter().partition(|h| **h < long);
-    let horizons = args.horizons.as_ref().unwrap_or(if usual.is_empty() { &too_far } else { &usual });
+    // One step ahead of a value each half hour is not 5 minutes ahead, and must not be called so.
+    let (usual, left_out): (Vec<f64>, Vec<f64>) = HORIZONS.iter().partition(|h| (grid.step..long).contains(*h));
+    let usual = if usual.is_empty() { vec![grid.step] } else { usual };
+    let horizons = args.horizons.as_ref().unwrap_or(&usual);
     let began = Instant::now();
     let result =
         forecast::backtest(&grid, horizons).map_err(|e| Failure::failed(format!("{}: {e}", args.csv.display())))?;
@@ -72,9 +74,10 @@ pub(super) fn run(args: &Backtest) -> Outcome {
             share(h.upper_coverage.at_95),
         );
     }
-    if args.horizons.is_none() && !too_far.is_empty() {
-        let names: Vec<String> = too_far.iter().map(|h| crate::model::duration(*h)).collect();
-        let _ = writeln!(out, "Not {}: the series is {} long.", names.join(" and "), crate::model::duration(long));
+    if args.horizons.is_none() && !left_out.is_empty() {
+        let names: Vec<String> = left_out.iter().map(|h| crate::model::duration(*h)).collect();
+        let (step, long) = (crate::model::duration(grid.step), crate::model::duration(long));
+        let _ = writeln!(out, "Not {}: the series has a value every {step} and is {long} long.", names.join(" and "));
     }
     out.push_str("\nMASE and PINBALL are relative to \"last value\" on the same origins: below 1 is better.\n");
     let mut weights: Vec<(&String, &f64)> = result.weights.iter().collect();
