@@ -1,7 +1,7 @@
 //! One case, one seed: everybody's day.
 
 use highwater::{
-    contest::{Entrant, Planner, Scenario, Season, cold, search, trained},
+    contest::{Entrant, Planner, Scenario, Season, cold, redrawn, search, trained},
     simulate::arena::{Game, Outcome, Score, play as play_game},
 };
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ pub fn play(case: &Case, seed: u64, moves: usize) -> Result<(Day, Curves), Strin
         program: 0,
         played,
         oracle: found.outcome.score,
-        redrawn: found.redrawn,
+        redrawn: redrawn(&game, &season.played, seed, &found.outcome.changes),
         bound: found.lower_bound,
         seconds: began.elapsed().as_secs_f64(),
     };

@@ -25,10 +25,6 @@ const DRAWS: u64 = 8;
 pub struct Clairvoyant {
     /// What the best timetable cost when it was played.
     pub outcome: Outcome,
-    /// What the same timetable costs with other start-ups (and other rates, where replicas differ), the mean of some draws:
-    /// the search saw how long each replica would take, and its timetable lives on that too, which nobody can know of
-    /// replicas that do not exist yet.
-    pub redrawn: f64,
     /// A price that nobody goes below.
     pub lower_bound: f64,
 }
@@ -63,11 +59,13 @@ pub fn search(game: &Game, demand: &[f64], seed: u64, moves: usize, also: &[Vec<
     // Certificates assume the least start-up: three deviations below the mean.
     let (mean, sd) = game.group.start_up;
     let soonest = Foreseen { start_up: (mean - 3.0 * sd).max(0.0), ..foreseen };
-    let redrawn = redrawn(game, demand, seed, &outcome.changes);
-    Clairvoyant { outcome, redrawn, lower_bound: lower_bound(&soonest) }
+    Clairvoyant { outcome, lower_bound: lower_bound(&soonest) }
 }
 
-fn redrawn(game: &Game, demand: &[f64], seed: u64, table: &[(f64, u32)]) -> f64 {
+/// What a timetable costs with other start-ups (and other rates, where replicas differ), the mean of some draws: a search
+/// saw how long each replica would take, and its timetable lives on that too, which nobody can know of replicas that do
+/// not exist yet.
+pub fn redrawn(game: &Game, demand: &[f64], seed: u64, table: &[(f64, u32)]) -> f64 {
     let price = |draw: u64| {
         let mut again = Match::blind(game, demand, seed).with_chances(Random::new(seed).fork(64 + draw).bits());
         again.follow(table, demand.len());

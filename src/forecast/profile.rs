@@ -190,8 +190,7 @@ impl Profile {
         };
         let fast = departure(came(0, FAST * per)?);
         let newest = departure(came(0, ((HALF / step).round().max(1.0)) as usize)?);
-        let above: Vec<f64> = minutes.into_iter().map(|minute| departure(minute) - slow).collect();
-        let burst = self.bursts.open(&above, newest - slow);
+        let burst = self.bursts.open(minutes.into_iter().map(|minute| departure(minute) - slow), newest - slow);
         let fast = if burst.is_empty() { fast } else { slow };
         let steps = (horizon / step).ceil().clamp(1.0, 20_000.0) as usize;
         let paths = std::array::from_fn(|level| {
@@ -303,13 +302,13 @@ impl Past {
 
     /// How the burst that is on may go on, if one is: `over` is the newest level over the slow one, `minutes` those of the
     /// last minutes, newest first.
-    fn open(&self, minutes: &[f64], over: f64) -> Vec<Burst> {
+    fn open(&self, minutes: impl Iterator<Item = f64>, over: f64) -> Vec<Burst> {
         if over <= ENDS {
             return Vec::new();
         }
         let (mut length, mut highest) = (0_u32, over);
-        for x in minutes.iter().take_while(|x| **x > ENDS) {
-            (length, highest) = (length + 1, highest.max(*x));
+        for x in minutes.take_while(|x| *x > ENDS) {
+            (length, highest) = (length + 1, highest.max(x));
         }
         if highest <= OPENS {
             return Vec::new();

@@ -26,6 +26,8 @@ const FLOOR_MET: f64 = 5.0;
 /// How the floor follows a lower and a higher value, each [`FLOOR_EVERY`] seconds, however often it is looked at.
 const FLOOR: (f64, f64) = (0.2, 0.01);
 const FLOOR_EVERY: f64 = 15.0;
+/// Records that a partition gets between two looks, so that what waits there over what comes means something.
+const TELLING: f64 = 10.0;
 /// Waiting work beyond the floor that is the floor's own wobble, seconds.
 const WOBBLE: f64 = 0.5;
 
@@ -132,7 +134,7 @@ impl Watch {
         }
         let lag: f64 = look.partitions.iter().map(|p| (p.end - p.committed).max(0.0)).sum();
         let behind = lag / demand;
-        let usual = self.usual(look).map_or(behind, |usual| usual.min(behind));
+        let usual = self.usual(look, dt).map_or(behind, |usual| usual.min(behind));
         let floor = self.floor.get_or_insert(usual.min(FLOOR_MET));
         if usual < FLOOR_MOST {
             let follow = if usual < *floor { FLOOR.0 } else { FLOOR.1 };
@@ -148,12 +150,14 @@ impl Watch {
         self.members.look(look, dt, floor, disturbed, &mut |took: Took| rates.add(took));
     }
 
-    /// Seconds of its own demand that wait in the middlemost of the partitions where anything flows. What lies for hours
-    /// with a few members that have too much is no floor of the group: of all partitions together it would look like one.
-    fn usual(&self, look: &Look<'_>) -> Option<f64> {
-        let flowing = look.partitions.iter().zip(&self.flow).filter(|(_, flow)| **flow > 0.0);
-        let mut waits: Vec<f64> = flowing.map(|(place, flow)| (place.end - place.committed).max(0.0) / flow).collect();
-        super::quantile(&mut waits, 0.5)
+    /// Seconds of its own demand that wait in the middlemost of the partitions where anything flows; `None` where most of
+    /// them got too few records since the look before to tell. What lies for hours with a few members that have too much
+    /// is no floor of the group: of all partitions together it would look like one.
+    fn usual(&self, look: &Look<'_>, dt: f64) -> Option<f64> {
+        let flowing = self.flow.iter().filter(|flow| **flow > 0.0).count();
+        let telling = look.partitions.iter().zip(&self.flow).filter(|(_, flow)| **flow * dt >= TELLING);
+        let mut waits: Vec<f64> = telling.map(|(place, flow)| (place.end - place.committed).max(0.0) / flow).collect();
+        if 2 * waits.len() > flowing { super::quantile(&mut waits, 0.5) } else { None }
     }
 
     /// What replicas of the group can do; `None` before anything flowed through a known member. `sticky`: whether

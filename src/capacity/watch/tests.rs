@@ -81,6 +81,29 @@ fn what_lies_with_a_few_members_for_hours_is_late_and_no_floor() {
     assert!((watch.late() - 100.0 / 12.0).abs() < 0.1, "{} s", watch.late());
 }
 
+#[test]
+fn where_a_record_comes_now_and_then_what_always_waits_is_that_of_all_partitions() {
+    // 40 partitions, a record each 10 s in every one of them, committed each 20 s: 10 s of it wait at any time. A
+    // partition in which one has just come looks as if five times as many did.
+    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
+    let came = |t: f64, p: u32| ((t + f64::from(p) * 0.25) / 10.0).floor();
+    for t in (0..7_200).map(|i| f64::from(i) * 2.0) {
+        let place = |p: u32| {
+            let since = (t + f64::from(p) * 7.25) % 20.0;
+            Place { end: 1e6 + came(t, p), committed: 1e6 + came(t - since, p), owner: Some(u64::from(p % 4)) }
+        };
+        let partitions: Vec<Place> = (0..40).map(place).collect();
+        watch.see(&Look {
+            at: start.plus(t),
+            partitions: &partitions,
+            desired: (4, start),
+            ready: 4,
+            rebalancing: false,
+        });
+    }
+    assert!(watch.late() < 2.0, "{} s", watch.late());
+}
+
 /// A group on twelve partitions of 100 records/s each, committed every 5 s and looked at every 15 s, that takes these
 /// counts at these seconds. Every change stops all of it for 14 s; one that comes meanwhile stops it for as long again.
 fn eager(counts: &[(u32, u32)], seconds: u32) -> Watch {
