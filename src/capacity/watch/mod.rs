@@ -16,6 +16,9 @@ use rates::Rates;
 
 /// Seconds between looks beyond which nothing is concluded from one to the next.
 const GAP: f64 = 90.0;
+/// Seconds between looks that are compared, at least: Kafka's clients commit every 5 s by default, so that between two
+/// looks of a quick refresh most members seem to do nothing.
+const EVERY: f64 = 12.0;
 /// Weight of the newest look in the partitions' shares of the demand.
 const SHARE: f64 = 0.05;
 /// The always-visible lag that is believed at most, seconds of demand: committed offsets trail the work that is done.
@@ -60,10 +63,16 @@ pub struct Look<'a> {
 /// What a group showed so far.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
+    /// The newest look and the one before it.
     at: Option<Time>,
-    /// The look before.
     prior: Option<Time>,
+    now: Vec<Place>,
+    /// The newest look that was compared with one before it, its places, whether the group rebalanced since, and the
+    /// seconds of demand that waited beyond the floor then.
+    since: Option<Time>,
     before: Vec<Place>,
+    rebalanced: bool,
+    calm: f64,
     /// Records per second and partition in the last interval, and each partition's smoothed share of them.
     flow: Vec<f64>,
     shares: Vec<f64>,
@@ -78,7 +87,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Takes a look; the same one again teaches nothing. Looks back in time, or at a topic whose partitions changed, begin anew; what was learned stays.
+    /// Takes a look; the same one again teaches nothing. Looks back in time, or at a topic whose partitions changed, begin
+    /// anew; what was learned stays.
     pub fn see(&mut self, look: &Look<'_>) {
         if self.at == Some(look.at) {
             return;
@@ -88,43 +98,57 @@ impl Watch {
         if look.partitions.is_empty() || !look.partitions.iter().all(sound) {
             return;
         }
-        let known = self.before.len() == look.partitions.len();
-        let anew = known && look.partitions.iter().zip(&self.before).any(|(is, was)| is.end < was.end);
-        if anew || look.partitions.iter().any(|p| p.committed > p.end) {
-            // The topic was made again or cut: its offsets say nothing about those before. The counts still do.
-            (self.at, self.prior, self.late, self.excess) = (None, None, 0.0, 0.0);
+        let known = self.now.len() == look.partitions.len();
+        let cut = |p: usize, is: &Place| is.committed > is.end || known && is.end < self.now[p].end;
+        let cuts = look.partitions.iter().enumerate().filter(|(p, is)| cut(*p, is)).count();
+        if 2 * cuts > look.partitions.len() {
+            // The topic was made again: its offsets say nothing about those before. The counts still do.
+            self.look_nowhere();
             self.changes.restart();
-            self.before.clear();
             return;
         }
-        let dt = self.at.map(|at| look.at.since(at)).filter(|dt| *dt > 0.0 && *dt <= GAP);
-        if let Some(dt) = dt.filter(|_| known) {
-            self.compare(look, dt);
-        } else {
-            self.members.restart();
-            self.changes.restart();
-            if self.shares.len() != look.partitions.len() {
-                self.shares.clear();
+        // A partition that was cut, by a leader that had not all of it, has nothing that waits until it is read again.
+        self.now.clear();
+        self.now.extend(look.partitions.iter().map(|p| Place { committed: p.committed.min(p.end), ..*p }));
+        let follows = self.at.map(|at| look.at.since(at)).is_some_and(|dt| dt > 0.0 && dt <= GAP);
+        self.prior = self.at.replace(look.at);
+        self.rebalanced |= look.rebalancing;
+        match self.since.filter(|_| known && follows) {
+            // The first two are compared at once: what waits should be known.
+            Some(since) if !self.flow.is_empty() && look.at.since(since) < EVERY => return self.weigh(),
+            Some(since) => self.compare(look, look.at.since(since)),
+            None => {
+                self.members.restart();
+                self.changes.restart();
+                if self.shares.len() != look.partitions.len() {
+                    self.shares.clear();
+                }
             }
         }
-        self.prior = self.at.replace(look.at);
-        self.before.clear();
-        self.before.extend_from_slice(look.partitions);
+        (self.since, self.rebalanced) = (self.at, false);
+        self.before.clone_from(&self.now);
     }
 
     /// What comes next has nothing to do with the last look: another run of the group.
     pub fn look_away(&mut self) {
-        (self.at, self.prior, self.late, self.excess) = (None, None, 0.0, 0.0);
+        self.look_nowhere();
         self.changes.look_away();
     }
 
+    fn look_nowhere(&mut self) {
+        (self.at, self.prior, self.since) = (None, None, None);
+        (self.late, self.excess, self.calm) = (0.0, 0.0, 0.0);
+        self.now.clear();
+        self.before.clear();
+    }
+
     fn compare(&mut self, look: &Look<'_>, dt: f64) {
-        let arrived = self.before.iter().zip(look.partitions).map(|(was, is)| ((is.end - was.end) / dt).max(0.0));
+        let arrived = self.before.iter().zip(&self.now).map(|(was, is)| ((is.end - was.end) / dt).max(0.0));
         self.flow.clear();
         self.flow.extend(arrived);
         let demand: f64 = self.flow.iter().sum();
         if demand <= 0.0 {
-            return;
+            return self.weigh();
         }
         if self.shares.is_empty() {
             self.shares = self.flow.iter().map(|f| f / demand).collect();
@@ -132,30 +156,46 @@ impl Watch {
         for (share, flow) in self.shares.iter_mut().zip(&self.flow) {
             *share += SHARE * (flow / demand - *share);
         }
-        let lag: f64 = look.partitions.iter().map(|p| (p.end - p.committed).max(0.0)).sum();
-        let behind = lag / demand;
-        let usual = self.usual(look, dt).map_or(behind, |usual| usual.min(behind));
+        let behind = self.lag() / demand;
+        let usual = self.usual(dt).map_or(behind, |usual| usual.min(behind));
         let floor = self.floor.get_or_insert(usual.min(FLOOR_MET));
         if usual < FLOOR_MOST {
             let follow = if usual < *floor { FLOOR.0 } else { FLOOR.1 };
             *floor += (1.0 - (1.0 - follow).powf(dt / FLOOR_EVERY)) * (usual - *floor);
         }
         let floor = *floor;
-        let calm = self.late;
-        self.late = (behind - floor).max(0.0);
-        self.excess = (lag - demand * (floor + WOBBLE)).max(0.0);
-        self.changes.look(look, &self.before, &self.flow, floor, calm);
+        self.weigh();
+        let calm = std::mem::replace(&mut self.calm, self.late);
+        let look = Look { partitions: &self.now, rebalancing: self.rebalanced, ..*look };
+        self.changes.look(&look, &self.before, &self.flow, floor, calm);
         let rates = &mut self.rates;
         let disturbed = self.changes.disturbs();
-        self.members.look(look, dt, floor, disturbed, &mut |took: Took| rates.add(took));
+        self.members.look(&look, dt, floor, disturbed, &mut |took: Took| rates.add(took));
+    }
+
+    /// Records that wait in the newest look.
+    fn lag(&self) -> f64 {
+        self.now.iter().map(|p| (p.end - p.committed).max(0.0)).sum()
+    }
+
+    /// What waits in the newest look beyond what always waits, by what came between those that were compared.
+    fn weigh(&mut self) {
+        let (lag, demand): (f64, f64) = (self.lag(), self.flow.iter().sum());
+        let floor = self.floor.unwrap_or(0.0);
+        if demand > 0.0 {
+            self.late = (lag / demand - floor).max(0.0);
+        } else if lag <= 0.0 {
+            self.late = 0.0;
+        }
+        self.excess = (lag - demand * (floor + WOBBLE)).max(0.0);
     }
 
     /// Seconds of its own demand that wait in the middlemost of the partitions where anything flows; `None` where most of
     /// them got too few records since the look before to tell. What lies for hours with a few members that have too much
     /// is no floor of the group: of all partitions together it would look like one.
-    fn usual(&self, look: &Look<'_>, dt: f64) -> Option<f64> {
+    fn usual(&self, dt: f64) -> Option<f64> {
         let flowing = self.flow.iter().filter(|flow| **flow > 0.0).count();
-        let telling = look.partitions.iter().zip(&self.flow).filter(|(_, flow)| **flow * dt >= TELLING);
+        let telling = self.now.iter().zip(&self.flow).filter(|(_, flow)| **flow * dt >= TELLING);
         let mut waits: Vec<f64> = telling.map(|(place, flow)| (place.end - place.committed).max(0.0) / flow).collect();
         if 2 * waits.len() > flowing { super::quantile(&mut waits, 0.5) } else { None }
     }
@@ -219,8 +259,8 @@ impl Watch {
 
     /// Records that wait beyond what always waits, per partition; empty before two looks.
     pub fn waits(&self) -> Vec<f64> {
-        let (Some(floor), true) = (self.floor, self.flow.len() == self.before.len()) else { return Vec::new() };
-        let waits = self.before.iter().zip(&self.flow);
+        let (Some(floor), true) = (self.floor, self.flow.len() == self.now.len()) else { return Vec::new() };
+        let waits = self.now.iter().zip(&self.flow);
         waits.map(|(place, flow)| (place.end - place.committed - flow * (floor + WOBBLE)).max(0.0)).collect()
     }
 

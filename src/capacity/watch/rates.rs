@@ -33,6 +33,9 @@ const CAPPED: (usize, f64) = (3, 0.85);
 /// Share of what is done now below which what was done before was held back: commits in step are one too many or too few a
 /// minute, which is 8 % with one each 5 s.
 const LESS: f64 = 0.9;
+/// Spans of all together in a row that stay below this share of what no more members did before: each does less than it
+/// did, by heavier records, a smaller limit or a slower database. What was learned before is of the past.
+const SLOWER: (usize, f64) = (3, 0.75);
 /// Quantile of the flows of such counts that is the ceiling, and the share of it that a count brings which it holds back.
 const CEILING: f64 = 0.6;
 const AT_CEILING: f64 = 0.95;
@@ -62,6 +65,9 @@ impl Rates {
                 self.together.remove(oldest);
             }
             self.together.push_back(took);
+            if self.are_slower() {
+                self.forget(took.members as usize);
+            }
         } else if took.saturated {
             self.saturated.push_back(took);
             if self.saturated.len() > NEWEST {
@@ -81,6 +87,27 @@ impl Rates {
         let each = |took: &Took| took.rate / f64::from(took.members.max(1));
         let less = |was: &Took| was.rate < LESS * now.rate && each(was) < CAPPED.1 * each(now);
         self.together.retain(|was| !less(was));
+    }
+
+    /// Whether all together do clearly less than no more of them did before.
+    fn are_slower(&self) -> bool {
+        let past = self.together.len().saturating_sub(SLOWER.0);
+        let now = || self.together.iter().skip(past);
+        let (Some(most), Some(fewest)) = (now().map(|t| t.rate).reduce(f64::max), now().map(|t| t.members).min())
+        else {
+            return false;
+        };
+        let before = self.together.iter().take(past).filter(|t| t.members <= fewest);
+        let mut before: Vec<f64> = before.map(|t| t.rate).collect();
+        before.len() >= CAPPED.0 && most < SLOWER.1 * quantile(&mut before, 0.5)
+    }
+
+    /// Keeps the newest spans only: one of each of `members`, and those of all together that told of it.
+    fn forget(&mut self, members: usize) {
+        self.together.drain(..self.together.len().saturating_sub(SLOWER.0));
+        self.saturated.drain(..self.saturated.len().saturating_sub(members));
+        self.calm.clear();
+        self.proven = 0.0;
     }
 
     /// The upper end of what flowed since the last proof.
@@ -301,6 +328,24 @@ mod tests {
         let capacity = rates.estimate(&mut Vec::new()).unwrap();
         assert!(capacity.ceiling.is_none() && rates.enough().is_none(), "{capacity:?}");
         assert_eq!(rates.together.len(), 10, "eight did what eight can");
+    }
+
+    #[test]
+    fn members_that_became_slower_are_no_ceiling() {
+        let mut rates = Rates::default();
+        let of = |members: u32, rate: f64| {
+            let each = (0..u64::from(members)).map(move |m| Took { member: Some(m), ..together(members, rate) });
+            each.chain([together(members, f64::from(members) * rate)])
+        };
+        (0..10).flat_map(|_| of(6, 1_000.0)).for_each(|took| rates.add(took));
+        // Each record takes twice the time from now on; two more came meanwhile.
+        (0..6).flat_map(|_| of(8, 500.0)).for_each(|took| rates.add(took));
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!((capacity.per_replica - 500.0).abs() < 5.0 && capacity.ceiling.is_none(), "{capacity:?}");
+        // What lies downstream takes 4,000, and eleven bring no more of it than eight did: that is one.
+        (0..6).flat_map(|_| of(11, 4_000.0 / 11.0)).for_each(|took| rates.add(took));
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!(capacity.ceiling.is_some_and(|c| (c - 4_000.0).abs() < 50.0), "{capacity:?}");
     }
 
     #[test]

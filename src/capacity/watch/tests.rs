@@ -35,6 +35,43 @@ fn a_group_that_is_behind_when_it_is_met_is_behind() {
 }
 
 #[test]
+fn looks_quicker_than_the_commits_teach_as_much() {
+    // Two members do 150/s each of the 200/s that come to each, and commit every 5 s.
+    let rate = |every: f64| {
+        let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
+        for i in 0..=(1_800.0 / every) as u32 {
+            let t = f64::from(i) * every;
+            let done = 75.0 * (t / 5.0).floor() * 5.0;
+            let place = |p: u64| Place { end: 1e6 + 100.0 * t, committed: 9.9e5 + done, owner: Some(p % 2) };
+            let partitions: Vec<Place> = (0..4).map(place).collect();
+            let at = start.plus(t);
+            watch.see(&Look { at, partitions: &partitions, desired: (2, start), ready: 2, rebalancing: false });
+        }
+        watch.capacity(false).unwrap()
+    };
+    for every in [1.0, 2.0, 5.0, 15.0] {
+        let capacity = rate(every);
+        assert!(capacity.samples > 10 && (capacity.per_replica - 150.0).abs() < 5.0, "{every} s: {capacity:?}");
+    }
+}
+
+#[test]
+fn one_partition_that_was_cut_does_not_hide_what_waits_in_the_others() {
+    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
+    for t in (0..60).map(|i| f64::from(i) * 15.0) {
+        // The first lost its end to another leader, whose log is shorter than what was committed.
+        let place = |p: u64| match p {
+            0 => Place { end: if t > 300.0 { 5e5 } else { 1e6 }, committed: 1e6, owner: Some(0) },
+            _ => Place { end: 1e6 + 100.0 * t, committed: 1e6 + 50.0 * t, owner: Some(p % 2) },
+        };
+        let partitions: Vec<Place> = (0..4).map(place).collect();
+        let at = start.plus(t);
+        watch.see(&Look { at, partitions: &partitions, desired: (2, start), ready: 2, rebalancing: false });
+    }
+    assert!(!watch.is_blind() && watch.excess() > 120_000.0, "{} records", watch.excess());
+}
+
+#[test]
 fn what_always_waits_is_learned_as_fast_by_many_looks_as_by_few() {
     let [often, seldom] = [2.0, 15.0].map(|every| met(12.0, 1.0, every, 1_800.0).late());
     assert!((often - seldom).abs() < 0.3 && often < 4.0, "{often} {seldom}");
