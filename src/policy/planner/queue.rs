@@ -22,7 +22,7 @@ const SETTLE: f64 = 600.0;
 /// Jobs that wait, of about the same age.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waiting {
-    /// Seconds until they must be done; negative: over.
+    /// Seconds until they must be done; negative: over, and only how long they still take is priced.
     pub due: f64,
     /// Worker-seconds that they take together.
     pub work: f64,
@@ -125,7 +125,8 @@ fn priced(problem: &QueueProblem<'_>, jobs: &[Waiting], n: u32) -> Alternative {
             f64::MAX
         };
         let finish = if job.work > 0.0 { finish.max(p.run) } else { finish };
-        let late = (finish - (job.due * DERATE).min(job.due)).clamp(0.0, 86_400.0);
+        // Of a job whose deadline is over only what is still to come can be helped, by any count.
+        let late = (finish - (job.due * DERATE).max(0.0)).clamp(0.0, 86_400.0);
         if late > minutes * 60.0 {
             minutes = late / 60.0;
             severe = late / 60.0 * (1.0 + late / p.within.max(60.0)).min(WORST);

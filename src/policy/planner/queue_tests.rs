@@ -47,6 +47,18 @@ fn a_gang_fits_and_what_runs_is_not_taken_away() {
     assert_eq!(nothing.plan.replicas, 0, "{nothing:?}");
 }
 
+#[test]
+fn what_is_over_its_deadline_is_done_and_hides_nothing() {
+    let overdue = |hours: f64, work: f64| Waiting { due: -3_600.0 * hours, work };
+    let n = |jobs: &[Waiting]| plan_queue(&problem(jobs, 0)).unwrap().plan.replicas;
+    let (day, hour) = (n(&[overdue(24.5, 72_000.0)]), n(&[overdue(1.0, 72_000.0)]));
+    assert!(day == hour && day >= 10, "however long it is over, it is done as soon as pays: {day}, {hour}");
+    let soon = Waiting { due: 7_200.0, work: 720_000.0 };
+    assert_eq!(n(&[soon]), 40);
+    assert_eq!(n(&[overdue(5.0, 60.0), soon]), 40, "a minute's work that is late does not excuse 200 hours of it");
+    assert_eq!(n(&[overdue(24.5, 72_000.0), soon]), 40);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
