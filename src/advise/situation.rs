@@ -96,12 +96,14 @@ impl Situation {
             if let Some(most) = at_full_cpu(signals).filter(|_| kind == WorkloadKind::ConsumerGroup) {
                 capacity.per_replica = most.min(TRIED * capacity.low).max(capacity.per_replica);
             }
+            let behind = late.or((demand > 0.0).then(|| backlog / demand));
             if kind == WorkloadKind::ConsumerGroup
-                && late.is_none_or(|l| l <= CALM * slo)
+                && behind.is_none_or(|l| l <= CALM * slo)
                 && replicas.desired >= limits.min
             {
                 limits.max = limits.max.min(replicas.desired).max(limits.min);
-                notes.push("not more: nothing is late, and the replicas were never seen at their limit".to_owned());
+                let why = if behind.is_some() { "nothing is late" } else { "how late it is is not known" };
+                notes.push(format!("not more: {why}, and the replicas were never seen at their limit"));
             }
         }
         hold_back(input, &mut capacity, &mut limits, late.is_some_and(|l| l > slo), replicas, &mut notes);
@@ -116,6 +118,9 @@ impl Situation {
         if kind == WorkloadKind::ConsumerGroup && input.is_sticky() {
             let share = 100.0 * planner::NEARLY;
             notes.push(format!("planned within {share:.0} % of the objective"));
+        }
+        if kind == WorkloadKind::ConsumerGroup {
+            notes.extend(apart(late, backlog, demand, slo));
         }
         let recent = Recent::of(input, signals, &capacity);
         Ok(Self {
@@ -165,6 +170,19 @@ impl Situation {
     pub fn capacity_of(&self, replicas: u32) -> f64 {
         planner::capacity_of(&self.work, &self.capacity, replicas)
     }
+}
+
+/// Where the partition that is furthest behind is late and all together are not: prices count all together.
+fn apart(late: Option<f64>, backlog: f64, demand: f64, slo: f64) -> Option<String> {
+    let late = late.filter(|late| *late > slo && demand > 0.0)?;
+    let together = backlog / demand;
+    (together <= slo).then(|| {
+        format!(
+            "{} behind is the partition that is furthest behind, all together are {}: prices count what waits in all",
+            duration(late),
+            duration(together)
+        )
+    })
 }
 
 /// Not more replicas than bring all that lies downstream takes. That is of the past: late, and none added for half an hour, a
@@ -424,4 +442,17 @@ fn unloaded(signals: &Signals, capacity: &Capacity) -> Option<f64> {
         .collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 5).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[test]
+    fn one_late_partition_of_a_group_that_keeps_up_is_told_apart() {
+        let said = apart(Some(58.0), 201_000.0, 9_600.0, 30.0).unwrap();
+        assert!(said.contains("58 s behind") && said.contains("all together are 21 s"), "{said}");
+        assert_eq!(apart(Some(58.0), 400_000.0, 9_600.0, 30.0), None, "all of it is late");
+        assert_eq!(apart(Some(20.0), 90_000.0, 9_600.0, 30.0), None, "nothing is");
+    }
 }
