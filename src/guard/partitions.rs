@@ -1,12 +1,17 @@
 //! `partitions`: a consumer beyond the partitions has nothing to read.
 
 use super::Case;
-use crate::model::WorkloadKind;
+use crate::model::{Workload, WorkloadKind, WorkloadState};
+
+/// Consumers that have something to read, at most; `None`: no such bound is known.
+pub(super) fn useful(workload: &Workload, state: &WorkloadState) -> Option<u32> {
+    let group = workload.entity.kind == WorkloadKind::ConsumerGroup;
+    state.partitions.filter(|p| group && *p > 0)
+}
 
 pub(super) fn cap(case: &Case<'_>, count: u32) -> (u32, Option<String>) {
-    let group = case.workload.entity.kind == WorkloadKind::ConsumerGroup;
-    match case.state.partitions {
-        Some(partitions) if group && partitions > 0 && count > partitions => {
+    match useful(case.workload, case.state) {
+        Some(partitions) if count > partitions => {
             let note = format!("{partitions} partitions: {} of {count} replicas would idle", count - partitions);
             (partitions, Some(note))
         }

@@ -117,6 +117,17 @@ fn what_scaling_would_make_worse_holds_it_back_in_its_direction() {
     assert!(judged(&state, 6).blocked.is_empty());
 }
 
+#[test]
+fn a_count_outside_of_the_limits_is_brought_back_within_what_approval_allows() {
+    let few = judge(&Case { workload: &workload(3, 9), state: &state(0), wanted: 9, now: NOW });
+    assert_eq!((few.recommended, steps(&workload(3, 9), &state(0), 0)), (3, (0, 3)));
+    assert!(few.notes[0].contains("back within limits and partitions at once, so 3 rather than 9"), "{:?}", few.notes);
+    let many = judge(&Case { workload: &workload(1, 10), state: &state(60), wanted: 5, now: NOW });
+    assert_eq!((many.recommended, steps(&workload(1, 10), &state(60), 60)), (10, (10, 120)));
+    // 36 of 60 have nothing to read of 24 partitions: they may all go.
+    assert_eq!((judged(&state(60), 20).recommended, steps(&workload(1, 100), &state(60), 60).0), (24, 24));
+}
+
 proptest! {
     #[test]
     fn never_outside_the_limits_never_above_the_partitions(
@@ -135,6 +146,10 @@ proptest! {
         prop_assert!((min..=min + more).contains(&count));
         if let Some(p) = partitions.filter(|p| *p > 0) {
             prop_assert!(count <= p.max(min));
+        }
+        if let Some(from) = current.filter(|from| *from != count) {
+            let (least, most) = steps(&workload, &state, from);
+            prop_assert!((least..=most).contains(&count), "{from} to {count} is what approval refuses: {least} to {most}");
         }
     }
 }

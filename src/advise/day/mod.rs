@@ -132,13 +132,15 @@ impl Question {
     }
 }
 
-/// Counts up to what the busiest hour could need, and the present one. Those between useful ones are steps on the way.
+/// Counts up to what the busiest hour could need, and up to the present one. Those between useful ones are steps on the
+/// way.
 fn counts(day: &Day<'_>, forecast: &Forecast) -> Vec<u32> {
     let limits = day.question.workload.limits;
     let peak = forecast.points.iter().map(|q| q.p95).fold(0.0, f64::max);
     let enough = (limits.min..=limits.max).find(|n| day.holds(*n) > ROOM * peak).unwrap_or(limits.max);
-    let apart = (enough.saturating_sub(limits.min) / COUNTS + 1) as usize;
-    let mut counts: Vec<u32> = (limits.min..=enough).step_by(apart).chain([enough, day.replicas.desired]).collect();
+    let top = enough.max(day.replicas.desired.min(limits.max));
+    let apart = (top.saturating_sub(limits.min) / COUNTS + 1) as usize;
+    let mut counts: Vec<u32> = (limits.min..=top).step_by(apart).chain([enough, top, day.replicas.desired]).collect();
     counts.sort_unstable();
     counts.dedup();
     counts
@@ -155,12 +157,12 @@ impl Programme<'_> {
     fn steps(&self, forecast: &Forecast) -> Vec<PlanStep> {
         let day = self.day;
         let able: Vec<f64> = self.counts.iter().map(|n| day.holds(*n)).collect();
-        // A present count beyond the limits is left, however far that is, and never asked for again.
+        // A present count beyond the limits is left at once, and never asked for again.
         let limits = day.question.workload.limits;
         let within = |n: u32| (limits.min..=limits.max).contains(&n);
         let allowed = |from: u32, to: u32| {
-            let (least, most) = guard::steps(&day.question.workload.guard, from);
-            from == to || (within(to) && (!within(from) || (least..=most).contains(&to)))
+            let (least, most) = guard::steps(&day.question.workload, &day.question.state, from);
+            from == to || (within(to) && (least..=most).contains(&to))
         };
         // The price from each slot on, by count, and the count to go on with.
         let mut ahead = vec![0.0; self.counts.len()];

@@ -64,7 +64,7 @@ impl Case<'_> {
             Err(why) => against.push(format!("there is no recommendation any more: {why}")),
         }
         let Action { from, to, .. } = self.action;
-        let (least, most) = guard::steps(&self.view.workload.guard, *from);
+        let (least, most) = guard::steps(&self.view.workload, &self.view.state, *from);
         if to < &least || to > &most {
             against.push(format!(
                 "{from} to {to} is too far at once: {least} to {most} is allowed (max_step_up, max_step_down of its guard)"
@@ -85,7 +85,9 @@ impl Case<'_> {
                 bounds.min, bounds.max
             ));
         }
-        if let Some(partitions) = self.view.state.partitions.filter(|p| to > p && to > from && *p > 0) {
+        // The limits of the configuration win over the partitions, as they do in the recommendation.
+        let idle = |p: &u32| to > p && to > from && *p > 0 && *to > bounds.min;
+        if let Some(partitions) = self.view.state.partitions.filter(idle) {
             against.push(format!("{to} consumers on {partitions} partitions: {} would idle", to - partitions));
         }
     }

@@ -63,6 +63,18 @@ async fn an_operators_own_count_keeps_the_step_limit() {
     assert!(leap.refused.iter().any(|r| r.as_str().contains("1 to 4 is allowed")), "{:?}", leap.refused);
 }
 
+/// Three at once are more than the step limit of twice allows, and what the limits ask for all the same.
+#[tokio::test]
+async fn a_count_outside_of_the_limits_can_be_brought_back() {
+    let mut bench = Bench::new(SET, Vec::new());
+    let limits = Limits { min: 5, max: 8 };
+    bench.pictures.send_replace(picture(Recommendation { limits, recommended: 5, ..recommendation(Vec::new()) }, 2));
+    let back = bench.prepare(5).await;
+    assert!(back.refused.is_empty(), "{:?}", back.refused);
+    let further = bench.prepare(6).await;
+    assert!(further.refused.iter().any(|r| r.as_str().contains("1 to 5 is allowed")), "{:?}", further.refused);
+}
+
 #[tokio::test]
 async fn a_clock_that_was_set_back_applies_nothing() {
     let mut bench = Bench::with(SET, Vec::new(), |_, dir| {
