@@ -177,7 +177,11 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
     if state.coverage < 1.0 {
         let unknown = state.partition_lags.iter().filter(|l| l.is_none()).count();
         let of = state.partition_lags.len();
-        let why = if of > 0 { format!("{unknown} of {of} partitions unknown") } else { "no data".to_owned() };
+        let why = match state.coverage {
+            _ if of > 0 => format!("{unknown} of {of} partitions unknown"),
+            known if known > 0.0 => format!("{:.0} % of the replicas tell their metrics", (known * 100.0).floor()),
+            _ => "no data".to_owned(),
+        };
         return (Severity::Unknown, why);
     }
     if let Some(slo) = slo

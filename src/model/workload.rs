@@ -245,7 +245,7 @@ pub struct WorkloadState {
     pub at: Time,
     /// Count now.
     pub replicas: Option<Replicas>,
-    /// Share of partitions (or of expected series) known in this refresh, 0–1.
+    /// Share of partitions (of a service: of its ready replicas' metrics) known in this refresh, 0–1.
     pub coverage: f64,
     /// Age of the oldest input that the advice would rest on, seconds.
     pub data_age: f64,

@@ -17,6 +17,8 @@ use std::{
 
 /// SLO of a discovered consumer group that nobody configured, seconds behind. Said to be assumed on screen.
 pub(super) const ASSUMED_TIME_LAG: f64 = 60.0;
+/// Seconds after which a replica that became ready has been scraped: Prometheus' usual interval is a minute at most.
+const SCRAPED: f64 = 75.0;
 
 /// Workloads of the configuration first, then one for each group, service and queue that none of them is about: those with
 /// the target that was found for them, if one was.
@@ -139,8 +141,8 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
             if let Some(ml) = latest.ml.get(name) {
                 let queue = queue(workload, latest);
                 state.quota_left = queue.and_then(|q| q.quota_left.as_ref()).map(|left| left.value);
-                let found = service(workload, latest).is_some() || queue.is_some();
-                state.coverage = if found { 1.0 } else { 0.0 };
+                let service = service(workload, latest).map(|s| exporting(s, &state, scraped(workload, latest, now)));
+                state.coverage = service.or(queue.map(|_| 1.0)).unwrap_or(0.0);
                 state.data_age = now.since(ml.at).max(0.0);
                 state.stale_after = stale_after(latest.cadence(SourceKind::Prometheus, name));
             }
@@ -161,6 +163,22 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
         }
     }
     state
+}
+
+/// Share of a service's ready replicas whose metrics are there: what the others do is missing from every sum. `scraped`:
+/// all that are ready should have been scraped by now.
+fn exporting(service: &Service, state: &WorkloadState, scraped: bool) -> f64 {
+    let ready = state.replicas.as_ref().map_or(0, |r| r.ready);
+    match &service.replicas {
+        Some(seen) if scraped && ready > 0 => (seen.value.max(0.0) / f64::from(ready)).min(1.0),
+        _ => 1.0,
+    }
+}
+
+/// Whether the target has been as it is for long enough that a replica which became ready last was scraped since.
+fn scraped(workload: &Workload, latest: &Latest, now: Time) -> bool {
+    let object = latest.kube.as_ref().zip(workload.target.as_ref()).and_then(|(kube, target)| kube.workload(target));
+    object.is_none_or(|object| now.since(object.at) > SCRAPED)
 }
 
 /// Two refreshes, and two seconds for the way to the screen.

@@ -228,6 +228,36 @@ fn a_pipeline_is_proposed_from_what_pods_are_told_and_each_link_is_a_guess() {
     assert!(pipelines(&all, &workloads, &latest).len() == 2, "what is configured is not proposed too");
 }
 
+const NOW: Time = Time::from_millis(1_700_000_000_000);
+
+/// A configured service on four ready pods of [`WEB`], which have been so for `calm` seconds; `exporting` of them are in
+/// Prometheus.
+fn served(exporting: f64, calm: f64) -> (Workload, Latest) {
+    let entity = Entity { kind: WorkloadKind::Inference, source: "p".into(), id: "chat".into() };
+    let mut latest = Latest::default();
+    let replicas = crate::model::Reading::new(exporting, NOW, "prometheus");
+    let service = Service { name: "chat".into(), replicas, ..Service::default() };
+    let ml = MlState { source: "p".into(), at: NOW, services: vec![service], ..MlState::default() };
+    latest.ml.insert("p".into(), Arc::new(ml));
+    let found = workloads(&[], &latest, &Confirmed::default()).remove(0);
+    let four = KubeWorkload { desired: 4, ready: 4, at: NOW.plus(-calm), ..object(WEB, &[]) };
+    let kube = KubeState { at: NOW, ..kube(vec![four], Vec::new()) };
+    latest.kube = Some(Objects::new(Arc::new(kube)));
+    (Workload { entity, target: WEB.parse().ok(), ..(*found).clone() }, latest)
+}
+
+#[test]
+fn a_service_that_is_scraped_in_part_is_known_in_part() {
+    let coverage = |exporting: f64, calm: f64| {
+        let (workload, latest) = served(exporting, calm);
+        state(&workload, &latest, None, NOW).coverage
+    };
+    assert_eq!(coverage(2.0, 600.0).to_bits(), 0.5_f64.to_bits(), "two of four are missing from every sum");
+    assert_eq!(coverage(4.0, 600.0).to_bits(), 1.0_f64.to_bits());
+    assert_eq!(coverage(5.0, 600.0).to_bits(), 1.0_f64.to_bits(), "one that ended is still looked back at");
+    assert_eq!(coverage(3.0, 10.0).to_bits(), 1.0_f64.to_bits(), "one that became ready just now is scraped soon");
+}
+
 fn strengths() -> impl Strategy<Value = Strength> {
     prop_oneof![Just(Strength::Name), Just(Strength::Said), Just(Strength::Seen), Just(Strength::Proven)]
 }
