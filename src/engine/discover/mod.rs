@@ -7,7 +7,7 @@ mod tests;
 
 use super::{brokers, confirmed::Confirmed, latest::Latest, objects::Objects};
 use crate::model::{
-    Entity, Found, Group, GroupType, GuardSettings, KubeState, Label, Limits, Pipeline, Price, Queue, Replicas,
+    Entity, Found, Group, GroupType, GuardSettings, Health, KubeState, Label, Limits, Pipeline, Price, Queue, Replicas,
     Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind, WorkloadState,
 };
 use std::{
@@ -157,12 +157,19 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
         }
     }
     if let Some(r) = &state.replicas {
-        // An unready count is as much an input as the lag is; Kubernetes tells changes only, so its age says nothing.
-        if workload.target.as_ref().is_some_and(|t| !t.is_kubernetes()) {
+        // The count is as much an input as the lag is. Kubernetes tells changes, and a sign of life now and then: its word
+        // only grows old while nothing is heard of it at all.
+        if workload.target.as_ref().is_some_and(|t| !t.is_kubernetes() || is_down(latest)) {
             state.data_age = state.data_age.max(now.since(r.at));
         }
     }
     state
+}
+
+/// Whether the Kubernetes API does not answer.
+fn is_down(latest: &Latest) -> bool {
+    let status = |kube: &Objects| latest.sources.get(&(SourceKind::Kubernetes, kube.state.context.clone()));
+    latest.kube.as_ref().and_then(status).is_some_and(|s| s.health == Health::Down)
 }
 
 /// Share of a service's ready replicas whose metrics are there: what the others do is missing from every sum. `scraped`:

@@ -258,6 +258,30 @@ fn a_service_that_is_scraped_in_part_is_known_in_part() {
     assert_eq!(coverage(3.0, 10.0).to_bits(), 1.0_f64.to_bits(), "one that became ready just now is scraped soon");
 }
 
+#[test]
+fn a_count_of_an_api_server_that_is_down_grows_old() {
+    let (workload, mut latest) = served(4.0, 600.0);
+    let later = NOW.plus(3_600.0);
+    latest.ml.insert("p".into(), Arc::new(MlState { at: later, ..(*latest.ml[&Label::new("p")]).clone() }));
+    let age = |latest: &Latest| state(&workload, latest, None, later).data_age;
+    let mut health = |health| {
+        let name = latest.kube.as_ref().unwrap().state.context.clone();
+        let status = crate::model::SourceStatus {
+            name: name.clone(),
+            kind: SourceKind::Kubernetes,
+            health,
+            since: NOW,
+            answered: Some(NOW),
+            cadence: 5.0,
+            detail: "".into(),
+        };
+        latest.sources.insert((SourceKind::Kubernetes, name), status);
+        age(&latest)
+    };
+    assert!(health(Health::Ok) < 1.0, "what does not change is still so");
+    assert!(health(Health::Down) > 3_599.0, "an HPA may have changed it since");
+}
+
 fn strengths() -> impl Strategy<Value = Strength> {
     prop_oneof![Just(Strength::Name), Just(Strength::Said), Just(Strength::Seen), Just(Strength::Proven)]
 }
