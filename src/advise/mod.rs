@@ -131,15 +131,15 @@ struct Known<'a> {
 
 fn recommend(input: &Input<'_>, signals: &Signals, known: &Known<'_>) -> Result<Recommendation, String> {
     let kind = input.workload.entity.kind;
-    if kind == WorkloadKind::Brokers {
-        return brokers::recommend(input);
-    }
     let replicas = input.state.replicas.as_ref().ok_or_else(|| no_count(input.workload))?;
     let held = judge(input, replicas.desired);
     if held.blocked.iter().any(|b| HOLDING.contains(&b.guard)) {
         let reasons = held.blocked.iter().map(|b| b.detail.clone()).collect();
         let draft = Draft { reasons, rivals: Rivals::default(), plan: None, wanted: replicas.desired, judgement: held };
         return Ok(finish(input, replicas, known.capacity, draft));
+    }
+    if kind == WorkloadKind::Brokers {
+        return brokers::recommend(input, replicas);
     }
     if kind == WorkloadKind::Batch {
         let queue = situation::plan_queue(input, signals, replicas)?;

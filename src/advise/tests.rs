@@ -4,6 +4,8 @@ use crate::model::{
 };
 use proptest::prelude::*;
 
+mod pools;
+
 const NOW: Time = Time::from_millis(1_700_000_040_000); // 22:14:00
 const STEP: f64 = 15.0;
 
@@ -344,39 +346,6 @@ fn a_queue_that_nobody_tells_of_is_held_or_has_no_advice() {
     assert_eq!((r.recommended, r.blocked_by[0].guard), (4, "coverage"));
     let error = advise(&input(&workload, &state(4), &History::default())).recommendation.unwrap_err();
     assert!(error.contains("what waits in the queue is not known"), "{error}");
-}
-
-#[test]
-fn what_does_not_fit_into_a_pool_is_cut_with_the_reason_and_nobody_loses_what_runs() {
-    let mut service = workload(WorkloadKind::Inference);
-    service.name = "chat".into();
-    let jobs = Workload { slo: Slo { within: Some(3_600.0), ..Slo::default() }, ..workload(WorkloadKind::Batch) };
-    let history = queue(&jobs, 4.0, 30.0);
-    let state = state(4);
-    let alone = advise(&input(&jobs, &state, &history));
-    let wanted = alone.recommendation.as_ref().unwrap().recommended;
-    assert_eq!(wanted, 8, "twice at once at most");
-    let other = Advice { forecast: None, capacity: None, recommendation: Err("not known".into()) };
-    let pool = |gpus: u32| crate::model::Budget {
-        name: "a100".into(),
-        gpus,
-        workloads: vec!["chat".into(), "fraud-scorer".into()],
-    };
-    let members = [
-        budget::Member { workload: &jobs, state: &state, advice: &alone },
-        budget::Member { workload: &service, state: &state, advice: &other },
-    ];
-    assert!(budget::allowances(&pool(12), &members).is_empty(), "all fit");
-    for (gpus, allowed) in [(10, 6), (8, 4), (3, 4)] {
-        let cut = budget::allowances(&pool(gpus), &members);
-        let allowance = &cut[&jobs.name];
-        assert_eq!((cut.len(), allowance.replicas), (1, allowed), "{gpus} GPUs: {cut:?}");
-        let advice = advise_within(&input(&jobs, &state, &history), Some(allowance));
-        let r = advice.recommendation.unwrap();
-        assert!(r.recommended <= allowed && r.wanted > allowed, "{r:?}");
-        let said = format!("the {gpus} GPUs of a100 allow {allowed} of 8 for now");
-        assert!(r.reasons.iter().any(|s| s.starts_with(&said)), "{:?}", r.reasons);
-    }
 }
 
 fn wild() -> impl Strategy<Value = Option<f64>> {

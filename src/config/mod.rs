@@ -263,7 +263,7 @@ impl Config {
             name: w.name.clone(),
             entity: Entity { kind, source: source?, id },
             target: w.target.clone(),
-            limits: w.limits.unwrap_or_default(),
+            limits: w.limits.unwrap_or_else(|| shape::limits(w.kind)),
             slo: w.slo.clone(),
             price: w.price,
             guard: w.guard.clone(),

@@ -1,8 +1,14 @@
 //! What replicas and jobs take, what one broker can do, and the pools that workloads share.
 
 use super::{Config, reader::Section};
-use crate::model::{BrokerLimits, Budget, Label, Shape, WorkloadKind};
+use crate::model::{BrokerLimits, Budget, Label, Limits, Shape, WorkloadKind};
 use std::collections::BTreeSet;
+
+/// Bounds of a workload without `replicas`. Nobody made a hundred the most that a pool of brokers may have.
+pub(super) fn limits(kind: WorkloadKind) -> Limits {
+    let usual = Limits::default();
+    if kind == WorkloadKind::Brokers { Limits { max: 1_000, ..usual } } else { usual }
+}
 
 /// `gpus` and `batch` of a workload.
 pub(super) fn shape(s: &Section<'_>, kind: WorkloadKind) -> Shape {

@@ -7,13 +7,16 @@ use crate::model::{
 use std::collections::HashMap;
 
 /// The pool's samples: bytes in and out per second, cores, bytes stored. A sum over some of the brokers would look like a
-/// drop, so each is left out unless every broker that answers tells it.
+/// drop, and the rest of it later like growth: each is left out unless every broker tells it, and all while one is down.
 ///
 /// What is stored is what the brokers' log directories hold; where one of them does not tell, it is estimated: records
 /// that are kept, times the size of those that come now, times the copies. `alone`: no other cluster is known, so that a
 /// broker's number says whose metrics these are.
 pub(super) fn samples(cluster: &KafkaCluster, ml: &MlState, alone: bool, out: &mut Vec<(SignalKey, Sample)>) {
     let up: Vec<&Broker> = cluster.brokers.iter().filter(|b| b.state == BrokerState::Up).collect();
+    if up.len() < cluster.brokers.len() {
+        return;
+    }
     let metrics: Option<Vec<&BrokerMetrics>> = up.iter().map(|b| of(b, ml, alone)).collect();
     let Some(metrics) = metrics.filter(|m| !m.is_empty()) else { return };
     let sum = |pick: fn(&BrokerMetrics) -> &Option<Reading>| -> Option<f64> {
@@ -184,6 +187,10 @@ mod tests {
             samples(&cluster, &metrics(&hosts), alone, &mut out);
             assert!(out.is_empty(), "{hosts:?}: {out:?}");
         }
+        let mut ill = cluster;
+        ill.brokers[2].state = BrokerState::Down { reason: "refused".into(), since: ill.at };
+        samples(&ill, &metrics(&["k0", "k1", "2"]), true, &mut out);
+        assert!(out.is_empty(), "two of three: {out:?}");
     }
 
     #[test]
