@@ -1,8 +1,11 @@
 //! The JSON of the contract. Missing is `null`, never 0 and never NaN; durations are seconds; instants RFC 3339 in UTC.
 
-use crate::model::{
-    Broker, BrokerState, Group, Health, KafkaCluster, Picture, Quantiles, Role, SignalView, SourceStatus, Time, Topic,
-    WorkloadView,
+use crate::{
+    advise,
+    model::{
+        Broker, BrokerState, Group, Health, KafkaCluster, Picture, Quantiles, Role, SignalView, SourceStatus, Time,
+        Topic, WorkloadView,
+    },
 };
 use serde_json::{Value, json};
 
@@ -125,9 +128,11 @@ fn workload(view: &WorkloadView) -> Value {
         signals.insert(name.to_owned(), entry);
     }
     let capacity = advice.capacity.as_ref().map(|c| {
+        // What the plan counts on, as the reasons say it: no multiple of one replica where partitions are uneven.
+        let holds = |n: u32| advise::holds(w.entity.kind, &view.state, c, n);
         json!({
             "per_replica": c.per_replica, "low": c.low, "high": c.high, "samples": c.samples,
-            "at_recommended": r.map(|r| c.per_replica * f64::from(r.recommended)),
+            "at_recommended": r.map(|r| holds(r.recommended)),
             "start_up": c.start_up, "rebalance": c.rebalance, "assumptions": c.assumptions,
         })
     });
@@ -179,4 +184,34 @@ fn reading(signal: &SignalView) -> Value {
 
 fn finite(x: Option<f64>) -> Option<f64> {
     x.filter(|v| v.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Mode, WorkloadState},
+        tui::fixture,
+    };
+    use std::sync::Arc;
+
+    /// The group of the fixture, on 24 partitions that get alike.
+    fn group() -> WorkloadView {
+        let picture = fixture::picture(Mode::Operate);
+        let mut view = (**picture.workload("fraud-scorer").unwrap()).clone();
+        let rates = vec![Some(100.0); 24];
+        view.state = Arc::new(WorkloadState { partitions: Some(24), partition_rates: rates, ..(*view.state).clone() });
+        view
+    }
+
+    #[test]
+    fn what_the_recommended_count_holds_is_what_the_plan_counts_on() {
+        let mut view = group();
+        let mut advice = (*view.advice).clone();
+        advice.recommendation.as_mut().unwrap().recommended = 20;
+        advice.capacity.as_mut().unwrap().per_replica = 930.0;
+        view.advice = Arc::new(advice);
+        let holds = workload(&view)["capacity"]["at_recommended"].as_f64().unwrap();
+        assert!((holds - 12.0 * 930.0).abs() < 1e-6, "the busiest of twenty has two of 24 partitions: {holds}");
+    }
 }
