@@ -143,9 +143,10 @@ fn recommend(input: &Input<'_>, signals: &Signals, known: &Known<'_>) -> Result<
     }
     if kind == WorkloadKind::Batch {
         let queue = situation::plan_queue(input, signals, replicas)?;
-        let (wanted, judgement) = decide(input, &queue.plan, replicas.desired, known.allowance);
+        let decision = decide(input, &queue.plan, replicas.desired, known.allowance);
         let mut reasons = queue.reasons;
-        reasons.extend(words::cut(wanted, &judgement));
+        reasons.extend(words::cut(&decision, false));
+        let Decision { wanted, judgement, .. } = decision;
         let rivals = Rivals { keda: Some(queue.keda), ..Rivals::default() };
         return Ok(finish(input, replicas, None, Draft { reasons, rivals, plan: Some(queue.plan), wanted, judgement }));
     }
@@ -155,31 +156,41 @@ fn recommend(input: &Input<'_>, signals: &Signals, known: &Known<'_>) -> Result<
         None => planner::plan(&situation.problem(input)),
     };
     let mut plan = plan.ok_or("what a replica can do is not known yet: its estimate is not above zero".to_owned())?;
-    let (wanted, judgement) = decide(input, &plan, replicas.desired, known.allowance);
+    let decision = decide(input, &plan, replicas.desired, known.allowance);
     // A step on the way may be a count that no plan looks at. Whoever approves it is to see what it costs.
-    let step = judgement.recommended;
+    let step = decision.judgement.recommended;
     if known.service.is_none() && plan.alternatives.iter().all(|a| a.replicas != step) {
         plan.alternatives.extend(planner::if_kept(&situation.problem(input), step));
         plan.alternatives.sort_by_key(|a| a.replicas);
     }
     let rivals = rivals::of(input, signals, &situation);
-    let reasons = words::reasons(input, &situation, &plan, wanted, &judgement);
+    let reasons = words::reasons(input, &situation, &plan, &decision);
+    let Decision { wanted, judgement, .. } = decision;
     Ok(finish(input, replicas, known.capacity, Draft { reasons, rivals, plan: Some(plan), wanted, judgement }))
 }
 
+/// What becomes of the count that the plan wants.
+struct Decision {
+    wanted: u32,
+    /// What the guards and a shared pool leave of it; of the counts up to there the cheapest is recommended.
+    allowed: u32,
+    judgement: Judgement,
+}
+
 /// The count that the plan wants, and what the guards and a shared pool leave of it.
-fn decide(input: &Input<'_>, plan: &Plan, current: u32, allowance: Option<&Allowance>) -> (u32, Judgement) {
+fn decide(input: &Input<'_>, plan: &Plan, current: u32, allowance: Option<&Allowance>) -> Decision {
     let wanted = settled(input, plan);
     let cut = allowance.filter(|a| a.replicas < wanted);
     let asked = cut.map_or(wanted, |a| a.replicas);
     let mut judgement = judge(input, asked);
-    if judgement.recommended != asked {
-        let reachable = cheapest_between(plan, current, judgement.recommended);
-        let again = judge(input, reachable.unwrap_or(judgement.recommended));
+    let allowed = judgement.recommended;
+    if allowed != asked {
+        let again = judge(input, cheapest_between(plan, current, allowed).unwrap_or(allowed));
         judgement = Judgement { notes: judgement.notes, ..again };
     }
-    judgement.notes.extend(cut.map(|a| a.why.clone()));
-    (wanted, judgement)
+    // In the order in which they cut.
+    judgement.notes.splice(0..0, cut.map(|a| a.why.clone()));
+    Decision { wanted, allowed, judgement }
 }
 
 /// What is decided of a recommendation before it gets its identity.

@@ -1,23 +1,19 @@
 //! The recommendation in sentences with numbers, the most important first. Prices, the capacity's assumptions, the
 //! forecast's warnings and the workload's notices are not repeated: they stand in fields of their own.
 
-use super::{Input, per_second, situation::Situation};
+use super::{Decision, Input, per_second, situation::Situation};
 use crate::{
-    guard::Judgement,
     model::{WorkloadKind, duration, si},
     policy::planner::Plan,
 };
 
 /// Below this share of the replicas' sum it is the partitions that hold them back, not the planner's margin alone.
 const UNEVEN: f64 = 0.93;
+/// From this share on a count does as much as another.
+const NEARLY: f64 = 0.999;
 
-pub(super) fn reasons(
-    input: &Input<'_>,
-    situation: &Situation,
-    plan: &Plan,
-    wanted: u32,
-    judgement: &Judgement,
-) -> Vec<String> {
+pub(super) fn reasons(input: &Input<'_>, situation: &Situation, plan: &Plan, decision: &Decision) -> Vec<String> {
+    let Decision { allowed, judgement, .. } = decision;
     let current = input.state.replicas.as_ref().map_or(0, |r| r.desired);
     let mut out = vec![demand_ahead(input, situation), holds(situation, current)];
     if let Some((partition, needs)) = plan.hot {
@@ -32,15 +28,25 @@ pub(super) fn reasons(
             "{smaller} would be cheaper but would not hold the demand that comes one time in twenty (p95)"
         ));
     }
-    out.extend(cut(wanted, judgement));
+    let does = |n: u32| situation.capacity_of(n);
+    out.extend(cut(decision, does(judgement.recommended) >= NEARLY * does(*allowed)));
     out.extend(situation.notes.iter().cloned());
     out
 }
 
-/// What was made of the count that the plan wants, and by which rule.
-pub(super) fn cut(wanted: u32, judgement: &Judgement) -> Vec<String> {
-    let less = (wanted != judgement.recommended)
-        .then(|| format!("the plan is {wanted}; {} is the step that is allowed now", judgement.recommended));
+/// What was made of the count that the plan wants, and by which rule. `as_much`: what is recommended does as much as what
+/// is allowed.
+pub(super) fn cut(decision: &Decision, as_much: bool) -> Vec<String> {
+    let Decision { wanted, allowed, judgement } = decision;
+    let step = judgement.recommended;
+    let why = if step == *allowed {
+        format!("{step} is the step that is allowed now")
+    } else if as_much {
+        format!("{allowed} is allowed now, and {step} does as much")
+    } else {
+        format!("{allowed} is allowed now, and {step} costs least of what was priced up to there")
+    };
+    let less = (*wanted != step).then(|| format!("the plan is {wanted}; {why}"));
     less.into_iter().chain(judgement.notes.iter().cloned()).collect()
 }
 
