@@ -24,9 +24,12 @@ pub(super) fn reasons(input: &Input<'_>, situation: &Situation, plan: &Plan, dec
         out.extend(next(input, plan));
     }
     if let Some(smaller) = plan.held_by_p95 {
-        out.push(format!(
-            "{smaller} would be cheaper but would not hold the demand that comes one time in twenty (p95)"
-        ));
+        // A log is refused by how late the futures that were played are, not by their highest demand.
+        let but = match input.workload.entity.kind {
+            WorkloadKind::ConsumerGroup => "is expected to be over the objective for minutes",
+            _ => "would not hold the demand that comes one time in twenty (p95)",
+        };
+        out.push(format!("{smaller} would be cheaper but {but}"));
     }
     let does = |n: u32| situation.capacity_of(n);
     out.extend(cut(decision, does(judgement.recommended) >= NEARLY * does(*allowed)));

@@ -2,6 +2,16 @@
 
 use super::*;
 
+#[test]
+fn a_group_is_kept_larger_for_the_minutes_it_would_be_late_not_for_the_p95() {
+    let mut group = workload(WorkloadKind::ConsumerGroup);
+    group.price.slo_minute = 0.01;
+    let (history, state) = (falling_behind(&group, 20.0, 1.0), state(20));
+    let r = recommended(&input(&group, &state, &history));
+    let said = r.reasons.iter().find(|reason| reason.contains("would be cheaper but")).unwrap();
+    assert!(said.ends_with("is expected to be over the objective for minutes"), "{:?}", r.reasons);
+}
+
 /// Of 40 equal partitions twelve members do no more than ten: one of them has four either way.
 #[test]
 fn a_step_that_does_as_much_as_the_one_allowed_says_so() {
