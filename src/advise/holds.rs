@@ -8,7 +8,7 @@ use crate::{
 /// Records or requests per second that `replicas` of a workload hold: what the plan counts on, so with the planner's
 /// margin, and where there are partitions no more than the replica with the heaviest of them allows.
 ///
-/// Of a capacity that is only a lower bound its high end is taken, as the plan does.
+/// Of a capacity that is only a lower bound its high end is taken, as the plan does: that is tried, not known to hold.
 pub fn holds(kind: WorkloadKind, state: &WorkloadState, capacity: &Capacity, replicas: u32) -> f64 {
     let work = match kind {
         WorkloadKind::ConsumerGroup => Work::Log { shares: shares(state), waits: Vec::new() },

@@ -164,7 +164,8 @@ fn recommend(input: &Input<'_>, signals: &Signals, known: &Known<'_>) -> Result<
         plan.alternatives.sort_by_key(|a| a.replicas);
     }
     let rivals = rivals::of(input, signals, &situation);
-    let reasons = words::reasons(input, &situation, &plan, &decision);
+    let seen = known.capacity.map_or(situation.capacity.per_replica, |c| c.per_replica);
+    let reasons = words::reasons(input, &situation, &plan, &decision, seen);
     let Decision { wanted, judgement, .. } = decision;
     Ok(finish(input, replicas, known.capacity, Draft { reasons, rivals, plan: Some(plan), wanted, judgement }))
 }

@@ -12,10 +12,17 @@ const UNEVEN: f64 = 0.93;
 /// From this share on a count does as much as another.
 const NEARLY: f64 = 0.999;
 
-pub(super) fn reasons(input: &Input<'_>, situation: &Situation, plan: &Plan, decision: &Decision) -> Vec<String> {
+/// `seen`: what a replica can do as it was measured, where the plan tries more.
+pub(super) fn reasons(
+    input: &Input<'_>,
+    situation: &Situation,
+    plan: &Plan,
+    decision: &Decision,
+    seen: f64,
+) -> Vec<String> {
     let Decision { allowed, judgement, .. } = decision;
     let current = input.state.replicas.as_ref().map_or(0, |r| r.desired);
-    let mut out = vec![demand_ahead(input, situation), holds(situation, current)];
+    let mut out = vec![demand_ahead(input, situation), holds(input, situation, current, seen)];
     if let Some((partition, needs)) = plan.hot {
         out.insert(0, format!("partition {partition} alone needs {} replicas; adding more cannot help it", si(needs)));
     }
@@ -70,16 +77,30 @@ fn next(input: &Input<'_>, plan: &Plan) -> Option<String> {
     Some(format!("next: {change:+} to {to} at {}", clock(input, at)))
 }
 
-fn holds(situation: &Situation, count: u32) -> String {
+fn holds(input: &Input<'_>, situation: &Situation, count: u32, seen: f64) -> String {
     let capacity = &situation.capacity;
-    let (each, all) = (per_second(capacity.per_replica), situation.capacity_of(count));
+    let (planned, all) = (capacity.per_replica, situation.capacity_of(count));
     let (noun, verb) = if count == 1 { ("replica", "holds") } else { ("replicas", "hold") };
     if capacity.is_lower_bound() {
-        let all = per_second(all);
-        return format!("{count} {noun} {verb} at least {all} ({each} each, never seen at their limit)");
+        // Only what was seen is proven; the plan tries some more than that.
+        let times = planned / seen.min(planned);
+        let tried = if times > 1.005 { format!("; {times:.2} times that is tried") } else { String::new() };
+        let (each, all) = (per_second(planned / times), per_second(all / times));
+        return format!("{count} {noun} {verb} at least {all} ({each} each, {}){tried}", unproven(input, situation));
     }
-    let uneven = if all < UNEVEN * capacity.per_replica * f64::from(count) { ", uneven partitions" } else { "" };
+    let each = per_second(planned);
+    let uneven = if all < UNEVEN * planned * f64::from(count) { ", uneven partitions" } else { "" };
     format!("{count} {noun} {verb} {} ({each} each{uneven})", per_second(all))
+}
+
+/// Why what replicas hold is not known better.
+fn unproven(input: &Input<'_>, situation: &Situation) -> &'static str {
+    match (situation.late.is_some_and(|late| late > situation.slo), input.workload.entity.kind) {
+        (false, _) => "never seen at their limit",
+        // What holds back a late group may be something else than its members.
+        (true, WorkloadKind::ConsumerGroup) => "late, and their limit is not measured yet",
+        (true, _) => "their limit is reached, not measured yet",
+    }
 }
 
 fn lateness(situation: &Situation, kind: WorkloadKind) -> Option<String> {

@@ -138,7 +138,9 @@ fn workload<'a>(pipeline: &'a Pipeline, name: &Label, view: Option<&'a Arc<Workl
     let capacity = view.advice.capacity.as_ref();
     let or_more = capacity.is_some_and(Capacity::is_lower_bound);
     let holds = capacity.zip(view.state.replicas.as_ref());
-    let holds = holds.map(|(c, r)| advise::holds(kind, &view.state, c, r.desired));
+    // Of a lower bound what was seen, not what is tried.
+    let seen = |c: &Capacity| c.per_replica / c.as_planned().max(f64::MIN_POSITIVE);
+    let holds = holds.map(|(c, r)| advise::holds(kind, &view.state, c, r.desired) * seen(c));
     Stage {
         comes,
         holds,

@@ -29,3 +29,34 @@ fn a_step_that_does_as_much_as_the_one_allowed_says_so() {
     let limit = format!("step limit: at most 2 times 6 at once, so 12 rather than {}", r.wanted);
     assert!(r.reasons.contains(&said) && r.reasons.contains(&limit), "{:?}", r.reasons);
 }
+
+#[test]
+fn at_least_is_said_of_what_was_seen_and_the_rest_is_called_tried() {
+    let group = workload(WorkloadKind::ConsumerGroup);
+    let history = falling_behind(&group, 12.0, 0.5); // 5.6k/s at most over twelve: 467 each
+    let state = state(12);
+    let r = recommended(&input(&group, &state, &history));
+    let each = per_second(r.capacity.as_ref().unwrap().per_replica);
+    let said = &r.reasons[1];
+    assert!(said.contains(&format!("({each} each, never seen at their limit); 1.25 times that is tried")), "{said}");
+}
+
+/// A minute late and nothing measured: whoever drowns has reached the limit.
+#[test]
+fn who_is_late_was_not_never_at_the_limit() {
+    let service = workload(WorkloadKind::Inference);
+    let mut history = History::default();
+    for i in 0..=240 {
+        let at = NOW.plus((f64::from(i) - 240.0) * STEP);
+        let (waits, latency) = if i < 236 { (0.0, 0.4) } else { (3_760.0, 32.0) };
+        let values =
+            [(Role::Demand, 100.0), (Role::Throughput, 100.0), (Role::Backlog, waits), (Role::Latency, latency)];
+        for (role, value) in values.into_iter().chain([(Role::Replicas, 4.0), (Role::Desired, 4.0)]) {
+            history.record(&SignalKey { entity: service.entity.clone(), role }, Sample { at, value });
+        }
+    }
+    let state = WorkloadState { partitions: None, partition_rates: Vec::new(), ..state(4) };
+    let r = recommended(&input(&service, &state, &history));
+    assert!(r.capacity.as_ref().unwrap().is_lower_bound(), "{r:?}");
+    assert!(r.reasons[1].contains("their limit is reached, not measured yet"), "{:?}", r.reasons);
+}

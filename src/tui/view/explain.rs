@@ -281,7 +281,8 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
     counts.extend(view.advice.recommendation.iter().map(|r| r.recommended));
     counts.dedup();
     for n in counts {
-        page.row(&format!("{n} hold"), &formula(n, holds(n), holds(1), c));
+        let does = if c.is_lower_bound() { "tried with" } else { "hold" };
+        page.row(&format!("{n} {does}"), &formula(n, holds(n), holds(1), c));
     }
     if let Some(ceiling) = c.ceiling {
         page.coloured("ceiling", Slot::Look, &format!("all together never did more than {}/s", si(ceiling)));

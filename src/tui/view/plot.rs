@@ -86,11 +86,15 @@ fn second(view: &WorkloadView) -> Option<&SignalView> {
 /// What the present count holds, what the recommended one would, and, when asked for, what other rules' counts would.
 fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
     let (Some(capacity), Some(replicas)) = (&view.advice.capacity, &view.state.replicas) else { return Vec::new() };
-    let at_least = if capacity.is_lower_bound() { cx.theme.glyphs().at_least } else { "" };
     let limit = |who: &str, n: u32, slot, reach| {
         let value = advise::holds(view.workload.entity.kind, &view.state, capacity, n);
-        let verb = if n == 1 { "holds" } else { "hold" };
-        Limit { value, label: format!("{who}{n} {verb} {at_least}{}/s", si(value)), slot, reach, always: false }
+        // Of a lower bound this is what the plan tries, some more than was ever seen.
+        let verb = match n {
+            _ if capacity.is_lower_bound() => "tried with",
+            1 => "holds",
+            _ => "hold",
+        };
+        Limit { value, label: format!("{who}{n} {verb} {}/s", si(value)), slot, reach, always: false }
     };
     let known = if capacity.is_lower_bound() { Slot::Unknown } else { Slot::Capacity };
     let mut limits = vec![limit("", replicas.desired, known, Reach::Whole)];
