@@ -7,16 +7,17 @@ use crate::model::{PlanHash, Replicas, Time};
 const LIFETIME: f64 = 300.0;
 /// The same advice is given a new lifetime when less than this is left, so that it does not end under a reader's eyes.
 const RENEW: f64 = 60.0;
-/// Without an earlier recommendation, instants are rounded down to this: two looks within a minute agree.
+/// Without an earlier recommendation what is hashed is the minute: two looks within it agree, and expire together.
 const BUCKET: f64 = 60.0;
 
 pub(super) struct Identity {
+    /// When it was made, to be shown.
     pub at: Time,
     pub expires: Time,
     pub plan_hash: PlanHash,
 }
 
-/// Only what matters for carrying it out is hashed: workload, target and its uid, from, to, limits, instant and expiry.
+/// Only what matters for carrying it out is hashed: workload, target and its uid, from, to, limits, minute and expiry.
 /// While these stay, the recommendation on screen keeps its hash although prices and reasons move with every refresh.
 pub(super) fn of(input: &Input<'_>, replicas: &Replicas, to: u32) -> Identity {
     let same = input.previous.filter(|p| {
@@ -28,8 +29,9 @@ pub(super) fn of(input: &Input<'_>, replicas: &Replicas, to: u32) -> Identity {
             && p.at <= input.now
             && input.now < p.expires.plus(-RENEW)
     });
-    let at = same.map_or_else(|| input.now.floor_to(BUCKET), |p| p.at);
-    let expires = at.plus(LIFETIME);
+    let made = || (input.now, input.now.floor_to(BUCKET).plus(LIFETIME));
+    let (at, expires) = same.map_or_else(made, |p| (p.at, p.expires));
+    let minute = expires.plus(-LIFETIME);
     let target = input.workload.target.as_ref().map(ToString::to_string).unwrap_or_default();
     let limits = input.workload.limits;
     let plan_hash = PlanHash::of(&[
@@ -39,7 +41,7 @@ pub(super) fn of(input: &Input<'_>, replicas: &Replicas, to: u32) -> Identity {
         &replicas.desired.to_string(),
         &to.to_string(),
         &format!("{}..{}", limits.min, limits.max),
-        &at.to_string(),
+        &minute.to_string(),
         &expires.to_string(),
     ]);
     Identity { at, expires, plan_hash }

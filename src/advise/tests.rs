@@ -220,6 +220,9 @@ fn the_same_advice_keeps_its_identity_until_its_lifetime_nears_its_end() {
     };
     let soon = later(200.0, &state);
     assert_eq!((soon.plan_hash, soon.expires), (first.plan_hash.clone(), first.expires));
+    let near = recommended(&Input { now: NOW.plus(49.0), ..input(&workload, &state, &history) });
+    assert_eq!((&near.plan_hash, near.expires), (&first.plan_hash, first.expires), "two looks within a minute agree");
+    assert_eq!((soon.at, near.at), (first.at, NOW.plus(49.0)), "each says when it was made");
     let renewed = later(250.0, &state);
     assert!(renewed.plan_hash != first.plan_hash && renewed.expires > first.expires);
     let mut again = state.clone();

@@ -55,7 +55,8 @@ impl Capacity {
     }
 }
 
-/// The identity of exactly what was on screen: workload, target and its uid, from, to, instant, expiry and evidence.
+/// The identity of the change that was on screen: workload, target and its uid, from, to, limits, the minute in which it
+/// was made, and expiry. Not the evidence: prices and reasons move with every refresh, and the change stays the same.
 /// Shown, recorded and compared; printed as `9c41-e7d0-…` (first 12 hex digits of a SHA-256).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PlanHash(Label);
