@@ -98,8 +98,12 @@ pub fn plan_service(problem: &ServiceProblem<'_>) -> Option<Plan> {
     let replicas = choose(problem, &alternatives);
     let steps = course.follow(replicas, &values);
     // Counts that are followed by the plan would all look alike: what else there is, is priced as kept.
-    for a in alternatives.iter_mut().filter(|a| a.replicas != replicas) {
-        (a.price, a.slo_minutes) = course.hold(a.replicas);
+    for a in &mut alternatives {
+        if a.replicas != replicas {
+            (a.price, a.slo_minutes) = course.hold(a.replicas);
+        }
+        // Where one late stage follows another the time that a pile takes is the next one's.
+        a.slo_minutes = a.slo_minutes.min(course.stages() as f64 * STAGE / 60.0);
     }
     Some(Plan { replicas, steps, alternatives, held_by_p95: None, hot: None })
 }
@@ -296,12 +300,11 @@ impl<'a> Course<'a> {
     fn hold(&self, n: u32) -> (f64, f64) {
         let (mut price, mut minutes) = self.first(n);
         for stage in self.next()..self.stages() {
-            let (over, late) = self.late_at(stage, f64::from(n), 0.0);
+            let (over, late) = self.late_at(stage, f64::from(n), self.draining(stage));
             price += self.pods(f64::from(n), STAGE) + late;
             minutes += over;
         }
-        // Where one late stage follows another the time that a pile takes is the next one's.
-        (price, minutes.min(self.stages() as f64 * STAGE / 60.0))
+        (price, minutes)
     }
 }
 

@@ -44,6 +44,22 @@ fn a_count_on_the_way_down_has_its_price() {
 }
 
 #[test]
+fn what_is_followed_and_what_is_kept_are_priced_alike() {
+    // A pile that is worked off after the start-up weighs on who keeps a count as it does on who follows the plan.
+    let path = [20.0; 30];
+    let p = ServiceProblem { waiting: 4_000.0, ..problem([&path; 3].map(|p| &p[..]), 5) };
+    let (plan, course) = (plan_service(&p).unwrap(), Course::new(&p));
+    let row = plan.alternatives.iter().find(|a| a.replicas == plan.replicas).unwrap();
+    assert!(row.price <= course.hold(plan.replicas).0 + 1e-9, "keeping it is a plan too: {row:?}");
+    // Two stages of twice a minute that cannot hold what waits now, three that cannot hold what is left of it.
+    assert!((course.hold(5).1 - 7.0).abs() < 1e-9, "{:?}", course.hold(5));
+    // Far too few may be had, all the time.
+    let path = [200.0; 30];
+    let plan = plan_service(&problem([&path; 3].map(|p| &p[..]), 24)).unwrap();
+    assert!(plan.alternatives.iter().all(|a| a.slo_minutes <= 30.0), "{plan:?}");
+}
+
+#[test]
 fn a_wide_spread_or_a_dear_minute_asks_for_more() {
     let (p50, p80, p95) = ([40.0; 30], [43.0; 30], [48.0; 30]);
     let n = |price: f64| {
