@@ -58,9 +58,13 @@ impl Part {
 
 /// Who may have how much, of those that cannot have what they are advised to; by name.
 ///
-/// A member whose count is not known takes no part: what it has cannot be told.
+/// While a member's count is not known nobody may grow: what it has cannot be told, so neither what is left.
 pub fn allowances(budget: &Budget, members: &[Member<'_>]) -> BTreeMap<Label, Allowance> {
     let parts: Vec<Part> = members.iter().filter_map(Part::of).collect();
+    let unknown = |m: &&Member<'_>| m.state.replicas.is_none() && m.workload.shape.gpus > 0;
+    if let Some(member) = members.iter().find(unknown) {
+        return none_grows(budget, member, parts);
+    }
     let wants: Vec<Want<'_>> =
         parts.iter().map(|p| Want { alternatives: &p.alternatives, replicas: p.asked, gpus: p.gpus }).collect();
     let counts = share(budget.gpus, &wants);
@@ -80,4 +84,18 @@ pub fn allowances(budget: &Budget, members: &[Member<'_>]) -> BTreeMap<Label, Al
         (part.name.clone(), Allowance { replicas, why })
     })
     .collect()
+}
+
+/// Everybody keeps what runs: for want of the count of `member`.
+fn none_grows(budget: &Budget, member: &Member<'_>, parts: Vec<Part>) -> BTreeMap<Label, Allowance> {
+    let grows = parts.into_iter().filter(|part| part.asked > part.floor && part.gpus > 0);
+    grows
+        .map(|part| {
+            let why = format!(
+                "how many replicas {} has is not known, so what is left of the {} GPUs of {} cannot be told: no more than {} for now",
+                member.workload.name, budget.gpus, budget.name, part.floor
+            );
+            (part.name, Allowance { replicas: part.floor, why })
+        })
+        .collect()
 }

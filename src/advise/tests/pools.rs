@@ -35,6 +35,29 @@ fn what_does_not_fit_into_a_pool_is_cut_with_the_reason_and_nobody_loses_what_ru
     }
 }
 
+/// Of eight GPUs six may well be taken by whoever's count is not known: two and what is asked for do not fit then.
+#[test]
+fn nobody_grows_in_a_pool_while_a_members_count_is_not_known() {
+    let mut service = workload(WorkloadKind::Inference);
+    service.name = "chat".into();
+    let jobs = Workload { slo: Slo { within: Some(3_600.0), ..Slo::default() }, ..workload(WorkloadKind::Batch) };
+    let history = queue(&jobs, 4.0, 30.0);
+    let (known, unknown) = (state(4), WorkloadState { replicas: None, ..state(4) });
+    let alone = advise(&input(&jobs, &known, &history));
+    let none = Advice { forecast: None, capacity: None, recommendation: Err("the count is not known".into()) };
+    let members = [
+        budget::Member { workload: &jobs, state: &known, advice: &alone },
+        budget::Member { workload: &service, state: &unknown, advice: &none },
+    ];
+    let pool =
+        crate::model::Budget { name: "a100".into(), gpus: 8, workloads: vec!["chat".into(), "fraud-scorer".into()] };
+    let cut = budget::allowances(&pool, &members);
+    assert_eq!((cut.len(), cut[&jobs.name].replicas), (1, 4), "{cut:?}");
+    let r = advise_within(&input(&jobs, &known, &history), Some(&cut[&jobs.name])).recommendation.unwrap();
+    assert!(r.recommended == 4 && r.wanted > 4, "{r:?}");
+    assert!(r.reasons.iter().any(|s| s.starts_with("how many replicas chat has is not known")), "{:?}", r.reasons);
+}
+
 /// Two hours of three brokers that the brokers themselves told, up to `silent` seconds ago.
 fn told(workload: &Workload, silent: f64) -> History {
     let mut history = History::default();
