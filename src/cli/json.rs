@@ -1,5 +1,6 @@
 //! The JSON of the contract. Missing is `null`, never 0 and never NaN; durations are seconds; instants RFC 3339 in UTC.
 
+use super::recommend::no_day;
 use crate::{
     advise,
     model::{
@@ -9,9 +10,9 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// `recommend --format json`.
-pub(super) fn recommendations(picture: &Picture, views: &[&WorkloadView]) -> Value {
-    let all: Vec<Value> = views.iter().map(|v| workload(v)).collect();
+/// `recommend --format json`. `days`: the plans of the day were asked for.
+pub(super) fn recommendations(picture: &Picture, views: &[&WorkloadView], days: bool) -> Value {
+    let all: Vec<Value> = views.iter().map(|v| workload(v, days)).collect();
     json!({ "version": 1, "at": picture.at, "recommendations": all })
 }
 
@@ -22,7 +23,7 @@ pub(super) fn snapshot(picture: &Picture) -> Value {
     let all = |pick: fn(&crate::model::MlState) -> Value| -> Vec<Value> {
         picture.ml.iter().flat_map(|m| pick(m).as_array().cloned().unwrap_or_default()).collect()
     };
-    let workloads: Vec<Value> = picture.workloads.iter().map(|w| workload(w)).collect();
+    let workloads: Vec<Value> = picture.workloads.iter().map(|w| workload(w, false)).collect();
     json!({
         "version": 1,
         "at": picture.at,
@@ -107,7 +108,7 @@ fn group(g: &Group) -> Value {
 }
 
 /// One workload with its recommendation, or the reason why there is none.
-fn workload(view: &WorkloadView) -> Value {
+fn workload(view: &WorkloadView, days: bool) -> Value {
     let w = &view.workload;
     let advice = &view.advice;
     let replicas = view.state.replicas.as_ref();
@@ -158,13 +159,14 @@ fn workload(view: &WorkloadView) -> Value {
         "alternatives": r.map_or_else(|| json!([]), |r| json!(r.alternatives)),
         "others": r.map(|r| &r.others),
         "steps": r.map_or_else(|| json!([]), |r| json!(r.steps)),
-        "day": day(view),
+        "day": day(view, days),
     })
 }
 
-/// The plan of the next 24 hours; `null` where there is none, then with the reason beside it.
-fn day(view: &WorkloadView) -> Value {
+/// The plan of the next 24 hours, or the reason why there is none; `null` where it was not `asked` for.
+fn day(view: &WorkloadView, asked: bool) -> Value {
     match view.day.as_deref() {
+        None if asked => json!({ "none_because": no_day(view) }),
         None => Value::Null,
         Some(Err(why)) => json!({ "none_because": why }),
         Some(Ok(plan)) => json!({
@@ -211,7 +213,16 @@ mod tests {
         advice.recommendation.as_mut().unwrap().recommended = 20;
         advice.capacity.as_mut().unwrap().per_replica = 930.0;
         view.advice = Arc::new(advice);
-        let holds = workload(&view)["capacity"]["at_recommended"].as_f64().unwrap();
+        let holds = workload(&view, false)["capacity"]["at_recommended"].as_f64().unwrap();
         assert!((holds - 12.0 * 930.0).abs() < 1e-6, "the busiest of twenty has two of 24 partitions: {holds}");
+    }
+
+    #[test]
+    fn a_day_that_was_asked_for_is_a_plan_or_a_reason() {
+        let mut view = group();
+        assert!(workload(&view, true)["day"]["steps"].is_array());
+        view.day = None;
+        assert!(workload(&view, true)["day"]["none_because"].is_string());
+        assert_eq!(workload(&view, false)["day"], Value::Null);
     }
 }

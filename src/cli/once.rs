@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::{
+    advise::day,
     config::Config,
     engine::{self, Options},
     history::History,
@@ -47,8 +48,9 @@ pub(super) async fn picture(
         {
             let picture = handle.pictures.borrow_and_update();
             let decided = picture.sources.len() >= expected && picture.sources.iter().all(is_decided);
-            let planned =
-                |w: &Arc<WorkloadView>| w.day.is_some() || !w.workload.configured || w.advice.capacity.is_none();
+            let planned = |w: &Arc<WorkloadView>| {
+                w.day.is_some() || day::none_because(&w.workload, &w.state, w.advice.capacity.as_ref()).is_some()
+            };
             let whole = handle.behind.load(Relaxed) == 0 && (!wait.days || picture.workloads.iter().all(planned));
             if decided && whole && began.elapsed() >= settle {
                 break;

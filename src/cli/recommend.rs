@@ -6,6 +6,7 @@ use super::{
     common, json, once, print,
 };
 use crate::{
+    advise::day,
     model::{Role, WorkloadView, si},
     process::Clock,
 };
@@ -45,7 +46,7 @@ pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
         views.retain(|v| args.workloads.iter().any(|n| v.workload.name == n.as_str()));
     }
     let text = match args.format {
-        ListFormat::Json => format!("{:#}\n", json::recommendations(&picture, &views)),
+        ListFormat::Json => format!("{:#}\n", json::recommendations(&picture, &views, args.day)),
         ListFormat::Table if args.day => table(&views) + &days(&views),
         ListFormat::Table => table(&views),
     };
@@ -100,18 +101,24 @@ fn table(views: &[&WorkloadView]) -> String {
     out
 }
 
+/// Why there is no plan of the day where nobody made one.
+pub(super) fn no_day(view: &WorkloadView) -> String {
+    let why = day::none_because(&view.workload, &view.state, view.advice.capacity.as_ref());
+    why.unwrap_or_else(|| "it was not ready in time: ask again".to_owned())
+}
+
 /// The plans of the day, one after the other.
 fn days(views: &[&WorkloadView]) -> String {
     let mut out = String::new();
     for view in views {
         let name = &view.workload.name;
         let plan = match view.day.as_deref() {
-            None => continue,
-            Some(Err(why)) => {
+            Some(Ok(plan)) => plan,
+            none => {
+                let why = none.map_or_else(|| no_day(view), |said| said.as_ref().err().cloned().unwrap_or_default());
                 let _ = writeln!(out, "\n{name}: no plan of the day: {why}");
                 continue;
             }
-            Some(Ok(plan)) => plan,
         };
         let _ = writeln!(out, "\n{name}, the 24 hours from {}", plan.at);
         for pair in plan.steps.windows(2) {
@@ -134,4 +141,23 @@ fn days(views: &[&WorkloadView]) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Mode, tui::fixture};
+
+    #[test]
+    fn every_workload_has_a_plan_of_the_day_or_a_sentence() {
+        let picture = fixture::picture(Mode::Operate);
+        let views: Vec<&WorkloadView> = picture.workloads.iter().map(AsRef::as_ref).collect();
+        let said = days(&views);
+        for view in views {
+            let (name, planned) = (&view.workload.name, matches!(view.day.as_deref(), Some(Ok(_))));
+            let begins =
+                if planned { format!("\n{name}, the 24 hours") } else { format!("\n{name}: no plan of the day: ") };
+            assert!(said.contains(&begins), "{begins:?} in {said}");
+        }
+    }
 }

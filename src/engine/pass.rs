@@ -281,7 +281,8 @@ impl Memory {
     fn days_due(&self, rows: &[Row], given: &Given<'_>) -> Vec<day::Question> {
         let made = |row: &Row| given.days.get(&row.workload.entity).map(|(at, _)| *at);
         let is_due = |row: &&Row| made(row).is_none_or(|at| !(0.0..DAY_LIFE).contains(&given.now.since(at)));
-        let mut due: Vec<&Row> = rows.iter().filter(|row| row.workload.configured).filter(is_due).collect();
+        let can = |row: &&Row| day::none_because(&row.workload, &row.state, row.advice.capacity.as_ref()).is_none();
+        let mut due: Vec<&Row> = rows.iter().filter(is_due).filter(can).collect();
         due.sort_by_key(|row| made(row));
         let question = |row: &Row| {
             let capacity = row.advice.capacity.as_ref()?;

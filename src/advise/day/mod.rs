@@ -8,7 +8,7 @@
 
 mod course;
 
-use super::{holds, situation};
+use super::{HOLDING, holds, situation};
 use crate::{
     forecast, guard,
     history::History,
@@ -42,6 +42,26 @@ pub struct Question {
     capacity: Capacity,
     demand: Grid,
     now: Time,
+}
+
+/// Why no day of a workload is planned now: its kind, nobody configured it, partial or old data, an unknown capacity.
+/// `None`: a [`Question`] of it can be asked.
+pub fn none_because(workload: &Workload, state: &WorkloadState, capacity: Option<&Capacity>) -> Option<String> {
+    let held = || {
+        let judged = guard::judge(&guard::Case { workload, state, wanted: 0, now: state.at });
+        judged.blocked.into_iter().find(|b| HOLDING.contains(&b.guard)).map(|b| b.detail)
+    };
+    let unknown = || capacity.is_none().then(|| "what a replica can do is not known yet".to_owned());
+    let found =
+        || (!workload.configured).then(|| "a day is planned for workloads of the configuration only".to_owned());
+    of_kind(workload.entity.kind).err().or_else(found).or_else(held).or_else(unknown)
+}
+
+fn of_kind(kind: WorkloadKind) -> Result<(), String> {
+    match kind {
+        WorkloadKind::ConsumerGroup | WorkloadKind::Inference => Ok(()),
+        _ => Err(format!("a day is planned for consumer groups and services; this is {}", kind.name())),
+    }
 }
 
 /// A day with what is known of it.
@@ -96,10 +116,7 @@ impl Question {
     }
 
     fn known(&self) -> Result<(&Replicas, Forecast), String> {
-        let kind = self.workload.entity.kind;
-        if !matches!(kind, WorkloadKind::ConsumerGroup | WorkloadKind::Inference) {
-            return Err(format!("a day is planned for consumer groups and services; this is {}", kind.name()));
-        }
+        of_kind(self.workload.entity.kind)?;
         let replicas = self.state.replicas.as_ref().ok_or("how many replicas there are is not known")?;
         Ok((replicas, self.look_ahead()?))
     }
