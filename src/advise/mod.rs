@@ -245,7 +245,8 @@ fn judge(input: &Input<'_>, wanted: u32) -> Judgement {
     guard::judge(&Case { workload: input.workload, state: input.state, wanted, now: input.now })
 }
 
-/// The plan's count, or the one on screen while that is about as cheap.
+/// The plan's count, or the one on screen while keeping that is about as cheap as following the plan. A plan that is
+/// followed mostly costs less than its count kept, so the one on screen is let go rather too soon than too late.
 fn settled(input: &Input<'_>, plan: &Plan) -> u32 {
     let price = |n: u32| plan.alternatives.iter().find(|a| a.replicas == n).map(|a| a.price);
     let current = input.state.replicas.as_ref().map(|r| r.desired);

@@ -87,8 +87,9 @@ impl fmt::Debug for PlanHash {
     }
 }
 
-/// A count that was considered, and what it would cost over the horizon: the recommended one as the plan goes on from
-/// it, any other as kept.
+/// A count that was considered, and what it would cost over the horizon: the one that the planner chose as the plan goes
+/// on from it, any other as kept. Where a step limit, a pool or the count on screen makes another one of it, that is priced
+/// as kept too.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alternative {
     /// The count.
