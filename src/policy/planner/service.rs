@@ -95,7 +95,7 @@ pub fn plan_service(problem: &ServiceProblem<'_>) -> Option<Plan> {
         let (later, minutes) = ahead.first().map_or((0.0, 0.0), |stage| stage[i]);
         alternatives.push(Alternative { replicas: *count, price: price + later, slo_minutes: over + minutes });
     }
-    let replicas = choose(problem, &alternatives);
+    let replicas = choose(problem, &alternatives, course.is_lost());
     let steps = course.follow(replicas, &values);
     // Counts that are followed by the plan would all look alike: what else there is, is priced as kept.
     for a in &mut alternatives {
@@ -108,11 +108,11 @@ pub fn plan_service(problem: &ServiceProblem<'_>) -> Option<Plan> {
     Some(Plan { replicas, steps, alternatives, held_by_p95: None, hot: None })
 }
 
-/// The cheapest count that may be asked for; staying wins a tie.
-fn choose(problem: &ServiceProblem<'_>, alternatives: &[Alternative]) -> u32 {
+/// The cheapest count that may be asked for; staying wins a tie. `lost`: no count holds the demand.
+fn choose(problem: &ServiceProblem<'_>, alternatives: &[Alternative], lost: bool) -> u32 {
     let Limits { min, max } = problem.limits;
     let current = problem.current;
-    let may_shrink = problem.may_shrink && problem.since_up.is_none_or(|s| s > SETTLE);
+    let may_shrink = problem.may_shrink && !lost && problem.since_up.is_none_or(|s| s > SETTLE);
     let may = |n: u32| (min..=max).contains(&n) && (n >= current.min(max) || may_shrink);
     let best = alternatives.iter().filter(|a| may(a.replicas)).min_by(|a, b| {
         let moves = |x: &Alternative| x.replicas != current;
@@ -294,6 +294,14 @@ impl<'a> Course<'a> {
         }
         steps.sort_by(|a, b| a.0.total_cmp(&b.0));
         steps
+    }
+
+    /// Whether even the most that may be had is late for most of the time. A minute costs no more than [`WORST`] times its
+    /// price, so then all counts are late alike, and the cheapest way to be late is no advice.
+    fn is_lost(&self) -> bool {
+        let limits = self.problem.limits;
+        let most = self.counts.iter().rfind(|n| (limits.min..=limits.max).contains(n));
+        most.is_some_and(|most| self.hold(*most).1 > 0.5 * self.stages() as f64 * STAGE / 60.0)
     }
 
     /// Price and minutes of staying at `n` over the whole course.

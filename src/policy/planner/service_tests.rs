@@ -60,6 +60,15 @@ fn what_is_followed_and_what_is_kept_are_priced_alike() {
 }
 
 #[test]
+fn who_drowns_with_all_that_may_be_had_is_not_made_smaller() {
+    let path = [200.0; 30];
+    for current in [9, 24] {
+        let plan = plan_service(&problem([&path; 3].map(|p| &p[..]), current)).unwrap();
+        assert!(plan.replicas >= current, "{plan:?}");
+    }
+}
+
+#[test]
 fn a_wide_spread_or_a_dear_minute_asks_for_more() {
     let (p50, p80, p95) = ([40.0; 30], [43.0; 30], [48.0; 30]);
     let n = |price: f64| {
