@@ -23,7 +23,7 @@ pub struct GroupSettings {
     pub protocol: Protocol,
     /// How partitions are dealt.
     pub assignor: Assignor,
-    /// How long what a rebalance stops stands still.
+    /// How long what a rebalance stops stands still: whole steps, a begun one counts as one; 0: it is over at once.
     pub rebalance: f64,
     /// Mean and standard deviation of the time from asking for a consumer to its joining the group.
     pub start_up: (f64, f64),
@@ -217,6 +217,7 @@ impl Group {
             self.processed -= reading.position - reading.committed;
             reading.position = reading.committed;
         }
+        self.caught_up = false;
         self.leave(consumer);
         self.start();
         self.rebalance();
@@ -238,11 +239,12 @@ impl Group {
     /// One step with the topic's log ends after its arrivals.
     pub fn step(&mut self, ends: &[f64]) -> Outcome {
         self.start_up();
-        self.settle();
         let processed = self.process(ends);
         self.processed += processed;
         self.commit_when_due();
-        Outcome { processed, rebalancing: self.rebalance.is_some() }
+        let rebalancing = self.rebalance.is_some();
+        self.count_down();
+        Outcome { processed, rebalancing }
     }
 
     /// Records written and not processed yet: the truth, whatever was committed.
@@ -362,11 +364,15 @@ impl Group {
                 }
             }
         }
-        self.rebalance = Some(Rebalance { left: self.settings.rebalance, target });
+        if self.settings.rebalance > 0.0 {
+            self.rebalance = Some(Rebalance { left: self.settings.rebalance, target });
+        } else {
+            self.hand_over(&target);
+        }
     }
 
-    /// Counts a rebalance down and hands the partitions over when it ends.
-    fn settle(&mut self) {
+    /// Ends a step of a rebalance, in which what it stops did nothing; after the last one partitions are handed over.
+    fn count_down(&mut self) {
         let Some(rebalance) = &mut self.rebalance else { return };
         rebalance.left -= STEP;
         if rebalance.left > 0.0 {
@@ -374,12 +380,9 @@ impl Group {
         }
         let target = std::mem::take(&mut rebalance.target);
         self.rebalance = None;
+        self.hand_over(&target);
         if std::mem::take(&mut self.again) {
-            // Somebody came or went meanwhile: `target` may name consumers that are gone.
-            self.hand_over(&target);
-            self.rebalance();
-        } else {
-            self.hand_over(&target);
+            self.rebalance(); // somebody came or went meanwhile
         }
     }
 

@@ -107,6 +107,31 @@ fn an_eager_rebalance_stops_all_and_a_cooperative_one_only_what_moves() {
 }
 
 #[test]
+fn a_pause_of_so_many_seconds_stops_work_for_so_many_steps() {
+    // Whoever changes: by an order from outside between two steps, or by joining within one.
+    let stalled = |protocol, assignor, rebalance: f64, more: bool| {
+        let mut topic = Topic::new(24, 0.0, 1);
+        let settings = GroupSettings { protocol, assignor, rebalance, start_up: (1.0, 0.0), ..GroupSettings::default() };
+        let mut group = Group::new(settings, &topic, 6, 2);
+        group.scale(if more { 8 } else { 4 });
+        let first = Some(run(&mut group, &mut topic, 2_400.0, 1));
+        let work: Vec<f64> =
+            first.into_iter().chain((0..60).map(|_| run(&mut group, &mut topic, 2_400.0, 1))).collect();
+        assert_eq!(group.rebalances(), 1);
+        (work.iter().filter(|w| **w < 2_399.0).count(), work.iter().copied().fold(f64::INFINITY, f64::min))
+    };
+    for (seconds, steps) in [(0.0, 0), (1.0, 1), (4.0, 4), (14.1, 15), (15.0, 15)] {
+        for more in [true, false] {
+            let (still, least) = stalled(Protocol::Eager, Assignor::RoundRobin, seconds, more);
+            assert_eq!((still, least < 1.0), (steps, steps > 0), "eager {seconds} {more}");
+            // 6 or 8 of 24 partitions move, the others go on.
+            let (slow, least) = stalled(Protocol::Cooperative, Assignor::Sticky, seconds, more);
+            assert_eq!((slow, least > 1_500.0), (steps, true), "cooperative {seconds} {more}");
+        }
+    }
+}
+
+#[test]
 fn a_monitor_sees_the_commit_interval_as_lag() {
     let mut topic = Topic::new(24, 0.0, 1);
     let mut group = Group::new(GroupSettings::default(), &topic, 12, 2);
