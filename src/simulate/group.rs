@@ -171,11 +171,10 @@ impl Group {
         }
         while self.consumers.len() + self.starting.len() > n && self.starting.pop().is_some() {}
         if self.consumers.len() > n {
-            for leaver in n..self.consumers.len() {
+            for leaver in (n..self.consumers.len()).rev() {
                 self.commit(leaver);
+                self.leave(leaver);
             }
-            self.consumers.truncate(n);
-            self.forget_owners();
             self.rebalance();
         }
     }
@@ -312,12 +311,14 @@ impl Group {
         self.starting.push(Starting { serial, ready_in });
     }
 
-    /// Takes a consumer out; its partitions have no owner until the next rebalance is over.
+    /// Takes a consumer out; its partitions have no owner until the next rebalance is over. Those that follow move up, also
+    /// in what a rebalance under way hands out.
     fn leave(&mut self, consumer: usize) {
         self.consumers.remove(consumer);
         self.holds = None;
-        for reading in &mut self.readings {
-            reading.owner = match reading.owner {
+        let owned = self.readings.iter_mut().map(|r| &mut r.owner);
+        for owner in owned.chain(self.rebalance.iter_mut().flat_map(|r| &mut r.target)) {
+            *owner = match *owner {
                 Some(o) if o == consumer => None,
                 Some(o) if o > consumer => Some(o - 1),
                 other => other,
@@ -396,14 +397,6 @@ impl Group {
         let consumers = self.consumers.len();
         for (reading, owner) in self.readings.iter_mut().zip(target) {
             reading.owner = owner.filter(|o| *o < consumers);
-        }
-    }
-
-    fn forget_owners(&mut self) {
-        self.holds = None;
-        let consumers = self.consumers.len();
-        for reading in &mut self.readings {
-            reading.owner = reading.owner.filter(|o| *o < consumers);
         }
     }
 

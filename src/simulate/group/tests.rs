@@ -13,6 +13,11 @@ fn run(group: &mut Group, topic: &mut Topic, rate: f64, seconds: u32) -> f64 {
         .sum()
 }
 
+/// Who owns each partition, by its number in the group's life.
+fn serials(group: &Group) -> Vec<Option<u64>> {
+    group.readings().iter().map(|r| r.owner.map(|o| group.consumers()[o].serial)).collect()
+}
+
 fn protocols() -> impl Strategy<Value = (Protocol, Assignor)> {
     prop_oneof![
         Just((Protocol::Eager, Assignor::Range)),
@@ -56,6 +61,32 @@ proptest! {
                 }
             }
             prop_assert_eq!(group.consumers().len() + group.starting(), n as usize);
+        }
+    }
+
+    /// Whatever happens meanwhile, a partition that goes from one consumer to another stands still in between.
+    #[test]
+    fn no_partition_changes_hands_for_nothing(
+        seed: u64, orders in prop::collection::vec((0_u32..9, 0_usize..12, 1_u32..9), 1..12),
+    ) {
+        let mut topic = Topic::new(24, 0.2, seed);
+        let settings = GroupSettings { rebalance: 4.0, start_up: (3.0, 2.0), ..GroupSettings::default() };
+        let mut group = Group::new(settings, &topic, 4, seed);
+        let mut before = serials(&group);
+        for (n, victim, seconds) in orders {
+            match victim {
+                0..4 => group.crash(victim),
+                4..8 => group.absent(victim - 4, 5.0),
+                _ => group.scale(n),
+            }
+            for _ in 0..seconds {
+                run(&mut group, &mut topic, 2_000.0, 1);
+                let now = serials(&group);
+                for (p, pair) in before.iter().zip(&now).enumerate() {
+                    prop_assert!(pair.0.is_none() || pair.1.is_none() || pair.0 == pair.1, "partition {p}: {pair:?}");
+                }
+                before = now;
+            }
         }
     }
 
@@ -104,6 +135,23 @@ fn an_eager_rebalance_stops_all_and_a_cooperative_one_only_what_moves() {
     assert!(during(Protocol::Eager, Assignor::RoundRobin) < 1e-9);
     let kept = during(Protocol::Cooperative, Assignor::Sticky);
     assert!((kept - 21.0 / 24.0).abs() < 1e-6, "3 of 24 partitions move: {kept}");
+}
+
+#[test]
+fn who_leaves_during_a_rebalance_moves_nobody_elses_partitions() {
+    let mut topic = Topic::new(24, 0.0, 1);
+    let settings = GroupSettings { rebalance: 4.0, start_up: (1.0, 0.0), ..GroupSettings::default() };
+    let mut group = Group::new(settings, &topic, 4, 2);
+    group.scale(5);
+    run(&mut group, &mut topic, 2_400.0, 1);
+    let kept = serials(&group);
+    let first = group.consumers()[0].serial;
+    group.absent(0, 600.0);
+    run(&mut group, &mut topic, 2_400.0, 20);
+    assert_eq!(group.rebalances(), 2);
+    for (before, after) in kept.iter().zip(serials(&group)) {
+        assert!(before.is_none_or(|b| b == first || after == Some(b)), "{before:?} {after:?}");
+    }
 }
 
 #[test]
