@@ -39,6 +39,7 @@ fn simulate_prices_every_policy_and_says_the_same_twice() {
     assert_eq!((&one["version"], &one["scenario"], &one["seeds"]), (&1.into(), &"hour".into(), &2.into()));
     let best = one["clairvoyant"]["price"].as_f64().unwrap();
     assert!(one["clairvoyant"]["lower_bound"].as_f64().unwrap() <= best);
+    assert!(one["clairvoyant"]["lower_bound_is_estimate"].is_boolean());
     let policies = one["policies"].as_array().unwrap();
     let listed: Vec<&str> = policies.iter().map(|p| p["policy"].as_str().unwrap()).collect();
     assert_eq!(listed.join(","), names);

@@ -4,9 +4,9 @@ mod serving;
 
 use super::{Failure, Outcome, args::ListFormat, print, series};
 use crate::{
-    contest::{self, Played, Round, Scenario, Standing},
+    contest::{self, Played, Round, Scenario, Standing, is_bound},
     model::{Sample, si},
-    simulate::arena::Score,
+    simulate::arena::{Game, Score},
 };
 use clap::Args;
 use serde_json::json;
@@ -69,8 +69,8 @@ pub(super) fn run(args: &Simulate) -> Outcome {
     let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::failed)?;
     let standings = contest::standings(&names, &rounds);
     let text = match args.format {
-        ListFormat::Json => format!("{:#}\n", document(&scenario.name(), args.seeds, &standings, &rounds)),
-        ListFormat::Table => table(&scenario.name(), args.seeds, &standings, &rounds),
+        ListFormat::Json => format!("{:#}\n", document(&scenario.name(), &game, &standings, &rounds)),
+        ListFormat::Table => table(&scenario.name(), &game, &standings, &rounds),
     };
     print(&text)
 }
@@ -139,7 +139,7 @@ fn clairvoyant(rounds: &[Round]) -> Option<(Score, f64)> {
     (!found.is_empty()).then(|| (Score::mean(&scores), bound))
 }
 
-fn document(name: &str, seeds: u64, standings: &[Standing], rounds: &[Round]) -> serde_json::Value {
+fn document(name: &str, game: &Game, standings: &[Standing], rounds: &[Round]) -> serde_json::Value {
     let row = |name: &str, s: &Score, regret: Option<f64>, interval: Option<f64>| {
         json!({
             "policy": name, "price": s.price, "price_interval": interval, "regret": regret, "pod_hours": s.pod_hours,
@@ -153,13 +153,16 @@ fn document(name: &str, seeds: u64, standings: &[Standing], rounds: &[Round]) ->
     let best = clairvoyant(rounds);
     policies.extend(best.map(|(score, _)| row("oracle", &score, Some(0.0), None)));
     json!({
-        "version": 1, "scenario": name, "seeds": seeds,
-        "clairvoyant": best.map(|(score, bound)| json!({"price": score.price, "lower_bound": bound})),
+        "version": 1, "scenario": name, "seeds": rounds.len(),
+        "clairvoyant": best.map(|(score, bound)| {
+            json!({"price": score.price, "lower_bound": bound, "lower_bound_is_estimate": !is_bound(game)})
+        }),
         "policies": policies,
     })
 }
 
-fn table(name: &str, seeds: u64, standings: &[Standing], rounds: &[Round]) -> String {
+fn table(name: &str, game: &Game, standings: &[Standing], rounds: &[Round]) -> String {
+    let seeds = rounds.len();
     let mut out = format!("{name}: means over {seeds} {}\n\n", if seeds == 1 { "seed" } else { "seeds" });
     let _ = writeln!(
         out,
@@ -206,8 +209,13 @@ fn table(name: &str, seeds: u64, standings: &[Standing], rounds: &[Round]) -> St
             let _ = writeln!(
                 out,
                 "\nREGRET is over the oracle: the best timetable found by somebody who knows the day, {:.1} as played.\n\
-                 Nobody can pay less than {bound:.1}.",
-                score.price
+                 {}",
+                score.price,
+                if is_bound(game) {
+                    format!("By changes that take effect on a quarter of a minute nobody can pay less than {bound:.1}.")
+                } else {
+                    format!("{bound:.1} is an estimate of a bound: what nobody can pay less than may be a little lower.")
+                }
             );
         }
         None => out.push_str("\nNo regret: the oracle did not play.\n"),

@@ -7,7 +7,7 @@
 mod polish;
 
 use crate::{
-    policy::oracle::{Foreseen, Programme, lower_bound},
+    policy::oracle::{Foreseen, Programme, SLOT, lower_bound},
     simulate::{
         Random,
         arena::{Game, Match, Outcome, Timetable, play},
@@ -25,8 +25,17 @@ const DRAWS: u64 = 8;
 pub struct Clairvoyant {
     /// What the best timetable cost when it was played.
     pub outcome: Outcome,
-    /// A price that nobody goes below.
+    /// A price that nobody goes below by changes that take effect on a quarter of a minute; see [`is_bound`].
     pub lower_bound: f64,
+}
+
+/// Whether the lower bound of a game is one, and not an estimate: everybody reads what his number says, all the time.
+pub fn is_bound(game: &Game) -> bool {
+    let looks = game.scrape.round().max(1.0) as usize;
+    game.group.protocol == Protocol::Eager
+        && game.group.rate_spread <= 0.0
+        && game.trouble.keeps_shares_and_members()
+        && looks.is_multiple_of(SLOT)
 }
 
 /// Searches with `moves` moves. `also`: timetables that were followed by others, as further beginnings.
@@ -56,9 +65,10 @@ pub fn search(game: &Game, demand: &[f64], seed: u64, moves: usize, also: &[Vec<
     let outcome = run(&table);
     let improved = run(&polish::polish(game, demand, seed, moves, &table, &others));
     let outcome = if improved.score.price < outcome.score.price { improved } else { outcome };
-    // Certificates assume the least start-up: three deviations below the mean.
+    // A bound assumes the least start-up that a search could find (four deviations below the mean), and one that ends within
+    // a slot to end with it.
     let (mean, sd) = game.group.start_up;
-    let soonest = Foreseen { start_up: (mean - 3.0 * sd).max(0.0), ..foreseen };
+    let soonest = Foreseen { start_up: (mean - 4.0 * sd - SLOT as f64).max(0.0), ..foreseen };
     Clairvoyant { outcome, lower_bound: lower_bound(&soonest) }
 }
 

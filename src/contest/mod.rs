@@ -12,7 +12,7 @@ mod rivals;
 mod scenario;
 pub mod serving;
 
-pub use clairvoyant::{Clairvoyant, redrawn, search};
+pub use clairvoyant::{Clairvoyant, is_bound, redrawn, search};
 pub use monitor::Monitor;
 pub use planner::{Planner, PlannerSettings};
 pub use rivals::{Hpa, Metric, Threshold};

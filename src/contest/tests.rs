@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::model::{Label, Limits, Role, SignalKey};
-use crate::simulate::{arena::Timetable, group::GroupSettings};
+use crate::simulate::{
+    arena::{Timetable, Trouble},
+    group::GroupSettings,
+};
 use proptest::prelude::*;
 
 const BEGIN: Time = Time::from_millis(1_700_006_400_000);
@@ -153,6 +156,36 @@ fn a_timetable_costs_the_same_again_where_replicas_always_start_in_the_same_time
     assert!(apart(&game) > 1e-6, "one that lives on nothing: {}", apart(&game));
     game.group.start_up.1 = 0.0;
     assert!(apart(&game).abs() < 1e-9, "{}", apart(&game));
+}
+
+#[test]
+fn the_bound_holds_where_everything_hangs_on_a_second_or_on_nothing_at_all() {
+    let game = |partitions, rebalance, slo, limits: (u32, u32)| {
+        let limits = Limits { min: limits.0, max: limits.1 };
+        let mut game = Game { partitions, skew: 0.0, slo, limits, start: limits.max, ..Game::default() };
+        game.group.rebalance = rebalance;
+        game
+    };
+    let steps = |parts: &[(usize, f64)]| -> Vec<f64> {
+        parts.iter().flat_map(|(n, rate)| std::iter::repeat_n(*rate, *n)).collect()
+    };
+    let cases = [
+        ("a pause half a second too long", game(2, 45.0, 44.5, (1, 2)), steps(&[(7_200, 1_000.0)])),
+        ("the same, shorter", game(2, 15.0, 14.5, (1, 2)), steps(&[(7_200, 1_000.0)])),
+        ("a pause just short enough", game(2, 45.0, 45.5, (1, 2)), steps(&[(7_200, 1_000.0)])),
+        ("nothing comes any more", game(2, 15.0, 3_600.0, (1, 1)), steps(&[(3_700, 1_005.0), (3_500, 0.0)])),
+        ("spikes of some seconds", game(12, 15.0, 5.0, (1, 12)), steps(&[(53, 2_000.0), (7, 9_000.0)].repeat(40))),
+        ("far behind", game(12, 15.0, 30.0, (1, 6)), steps(&[(600, 500.0), (1_200, 20_000.0), (3_600, 500.0)])),
+    ];
+    for (what, game, demand) in cases {
+        assert!(is_bound(&game));
+        let found = search(&game, &demand, 5, 300, &[]);
+        let (bound, best) = (found.lower_bound, found.outcome.score.price);
+        assert!(bound <= best + 1e-9 && bound > 0.5 * best, "{what}: {bound} {best}");
+    }
+    let drifts = Trouble { drift: 0.1, ..Trouble::default() };
+    assert!(!is_bound(&Game { trouble: drifts, ..Game::default() }));
+    assert!(!is_bound(&Game { group: GroupSettings::default(), ..Game::default() }), "sticky");
 }
 
 proptest! {

@@ -1,16 +1,19 @@
-//! A price that no policy can go below on this demand.
+//! A price that no timetable can go below on this demand.
 //!
 //! The day is cut into spans of constant count. Within a span each consumer falls behind on its own partitions alone;
 //! between spans what is unread is dealt out anew as is best, and is rounded down. Pods that start are paid, but are
 //! there at once. Within a slot the least backlog and the highest demand count.
 //!
-//! For the eager protocol with partition p read by consumer p mod n this is a certificate for every policy that changes
-//! the count at the edges of slots. For the others, whose assignment depends on the past, it is an estimate of one.
+//! It is a bound where the protocol is eager, partition p is read by consumer p mod n, shares are constant, consumers equal
+//! and nobody leaves by himself, and there for changes that take effect at the edges of slots: a member that joins between two
+//! shifts its pause by some seconds, which may be worth something where demand jumps. Elsewhere, and where a sticky
+//! assignment depends on the past, it is an estimate of one.
 
 use super::Foreseen;
+use crate::simulate::arena::least;
 
 /// Seconds of one slot.
-const SLOT: usize = 15;
+pub const SLOT: usize = 15;
 /// Backlogs that are told apart where a span begins: 0 to 10 s of mean demand by one, then by an eighth to 20 minutes.
 /// Fine, because a change rounds down: with a coarse grid it would be the cheapest way to be rid of a backlog.
 const LEVELS: usize = 51;
@@ -21,17 +24,21 @@ const BY: f64 = 1.125;
 struct Slot {
     /// Records that arrive.
     arrives: f64,
-    /// Highest demand in it, per second.
+    /// Lowest demand in it, per second.
+    low: f64,
+    /// Highest, as far as time lag is told by it.
     peak: f64,
 }
 
 /// The bound, in the currency of the prices.
 pub fn lower_bound(foreseen: &Foreseen<'_>) -> f64 {
-    let slots: Vec<Slot> = foreseen
-        .demand
-        .chunks(SLOT)
-        .map(|s| Slot { arrives: s.iter().sum(), peak: s.iter().copied().fold(f64::MIN_POSITIVE, f64::max) })
-        .collect();
+    let least = least(foreseen.demand);
+    let slot = |s: &[f64]| Slot {
+        arrives: s.iter().sum(),
+        low: s.iter().copied().fold(f64::INFINITY, f64::min),
+        peak: s.iter().copied().fold(least, f64::max),
+    };
+    let slots: Vec<Slot> = foreseen.demand.chunks(SLOT).map(slot).collect();
     let mean = foreseen.demand.iter().sum::<f64>() / foreseen.demand.len().max(1) as f64;
     let levels = levels(mean);
     let counts = foreseen.counts();
@@ -102,15 +109,21 @@ impl Span<'_> {
         let mut open = [true; LEVELS];
         // Each consumer's own backlog since the span began, and that of all together from what was carried.
         let mut own = vec![0.0; self.loads.len()];
-        let (mut sum, mut all) = (0.0, *self.levels);
+        let mut all = *self.levels;
         for (s, slot) in self.slots.iter().enumerate().skip(t) {
             // Time that the pause leaves in this slot.
             let gone = (s - t) as f64 * SLOT as f64;
             let works = 1.0 - ((pause - gone) / SLOT as f64).clamp(0.0, 1.0);
-            let sum_before = sum;
-            sum = 0.0;
+            // What the backlog falls to within the slot: it drains at most as fast as at the slot's lowest demand.
+            let dip = |backlog: f64, able: f64, share: f64| {
+                (backlog - works * (able - share * slot.low * SLOT as f64).max(0.0)).max(0.0)
+            };
+            let mut sum_low = 0.0;
+            let mut sum = 0.0;
             for (backlog, share) in own.iter_mut().zip(self.loads) {
+                let low = dip(*backlog, each, *share);
                 *backlog = (*backlog + share * slot.arrives - each * works).max(0.0);
+                sum_low += low.min(*backlog);
                 sum += *backlog;
             }
             let next = (s + 1) * later.width + later.row;
@@ -119,10 +132,11 @@ impl Span<'_> {
                 if !open[j] {
                     continue;
                 }
-                let before = all[j].max(sum_before);
+                let low = dip(all[j], together, 1.0);
                 all[j] = (all[j] + slot.arrives - together * works).max(0.0);
                 let after = all[j].max(sum);
-                spent[j] += pods + self.foreseen.severity(before.min(after) / slot.peak) * SLOT as f64 / 60.0;
+                let low = low.min(all[j]).max(sum_low);
+                spent[j] += pods + self.foreseen.severity(low / slot.peak) * SLOT as f64 / 60.0;
                 let level = self.levels.partition_point(|l| *l <= after).saturating_sub(1);
                 let (stay, go) = (spent[j] + later.kept[next + level], spent[j] + later.away[next + level]);
                 if s + 1 == self.slots.len() {

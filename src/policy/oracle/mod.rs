@@ -2,20 +2,21 @@
 //!
 //! - [`Programme`]: a dynamic programme over (count, backlog) in stages of half a minute on the demand that really came.
 //!   Its own value means little; it is played in the arena, and what it costs there is achievable.
-//! - [`lower_bound`]: a dynamic programme over spans of constant count, favourable wherever it is not exact.
+//! - [`lower_bound`]: a dynamic programme over spans of constant count, favourable wherever it is not exact, for changes that
+//!   take effect at the edges of slots. What is true of it for which games stands there.
 //!
 //! The truth lies between the two. Regret is stated against the cheapest schedule that was found and played.
 
 mod bound;
 mod schedule;
 
-pub use bound::lower_bound;
+pub use bound::{SLOT, lower_bound};
 pub use schedule::Programme;
 
-use crate::model::{Limits, Price};
-
-/// A minute over the SLO is priced at most this many times.
-const WORST: f64 = 10.0;
+use crate::{
+    model::{Limits, Price},
+    simulate::arena::WORST,
+};
 
 /// Everything that is going to happen. Seconds, records per second.
 #[derive(Clone, Copy, Debug)]

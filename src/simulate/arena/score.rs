@@ -5,11 +5,18 @@ use crate::model::Price;
 use serde::{Deserialize, Serialize};
 
 /// A minute over the SLO is priced at most this many times.
-const WORST: f64 = 10.0;
+pub const WORST: f64 = 10.0;
 /// An addition that is taken back within this many seconds is a flap.
 const FLAP: f64 = 600.0;
 /// Time lag is lag over the present demand; demand counts as at least this share of the game's mean.
 const LEAST: f64 = 0.01;
+
+/// Records per second that time lag is told by at least, on a game's demand: in a second without demand what waits is not
+/// infinitely late.
+pub fn least(demand: &[f64]) -> f64 {
+    let mean = demand.iter().sum::<f64>() / demand.len().max(1) as f64;
+    (mean * LEAST).max(f64::MIN_POSITIVE)
+}
 
 /// The price of a game and its parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -73,11 +80,10 @@ pub struct Ledger {
 impl Ledger {
     /// Nothing spent yet on this demand.
     pub fn new(game: &Game, demand: &[f64]) -> Self {
-        let mean = demand.iter().sum::<f64>() / demand.len().max(1) as f64;
         Self {
             price: game.price,
             slo: game.slo,
-            least: (mean * LEAST).max(f64::MIN_POSITIVE),
+            least: least(demand),
             pod_seconds: 0.0,
             time_lag: 0.0,
             over: 0.0,

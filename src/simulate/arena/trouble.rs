@@ -49,9 +49,10 @@ impl Trouble {
         self.crashes > 0.0
     }
 
-    /// Whether partition shares are the same all the time.
-    pub fn keeps_shares(&self) -> bool {
-        self.drift <= 0.0 && self.hot.is_none()
+    /// Whether partition shares are the same all the time, and nobody leaves but by a pilot's order.
+    pub fn keeps_shares_and_members(&self) -> bool {
+        let leave = self.crashes > 0.0 || self.absences > 0.0 || !self.deployments.is_empty();
+        self.drift <= 0.0 && self.hot.is_none() && !leave
     }
 }
 
