@@ -1,6 +1,9 @@
 //! The demand of a scenario: from a file or a generator, what lies before the scored span and what is played.
 
-use super::{DAY, LONGEST, Scenario, tables::Generator};
+use super::{
+    DAY, LONGEST, Scenario,
+    tables::{Generator, MOST},
+};
 use crate::{
     contest::Season,
     model::{Sample, Time},
@@ -28,6 +31,9 @@ impl Scenario {
             None => self.generated(seed, scored),
             Some(points) => read(points, scored)?,
         };
+        if !series.rates.iter().all(|rate| rate.is_finite()) {
+            return Err("demand grows beyond every number".to_owned());
+        }
         Ok(self.cut(&series))
     }
 
@@ -101,10 +107,13 @@ impl Scenario {
 /// The series between a file's points.
 fn read(points: &[Sample], scored: usize) -> Result<Series, String> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Err("no values".to_owned()) };
+    if let Some(p) = points.iter().find(|p| !(0.0..=MOST).contains(&p.value)) {
+        return Err(format!("a demand of {:?} at {}: it must lie between 0 and {MOST:e}", p.value, p.at));
+    }
     if last.at.since(first.at) > LONGEST {
         return Err("more than a year of demand".to_owned());
     }
-    let since: Vec<(f64, f64)> = points.iter().map(|p| (p.at.since(first.at), p.value.max(0.0))).collect();
+    let since: Vec<(f64, f64)> = points.iter().map(|p| (p.at.since(first.at), p.value)).collect();
     let rates = every_second(&since);
     if rates.len() < scored {
         let (has, wants) = (crate::model::duration(rates.len() as f64), crate::model::duration(scored as f64));
@@ -133,6 +142,16 @@ fn every_second(points: &[(f64, f64)]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_holds_demand_as_it_can_be() {
+        let row = |t: f64, value| Sample { at: Time::from_secs(t), value };
+        for value in [-5.0, 1e13, f64::INFINITY, f64::NAN] {
+            let why = read(&[row(0.0, 1.0), row(60.0, value)], 60).err();
+            assert!(why.is_some_and(|w| w.contains("must lie between 0 and 1e12")), "{value}");
+        }
+        assert!(read(&[row(0.0, 1.0), row(60.0, 0.0)], 60).is_ok());
+    }
 
     #[test]
     fn rows_become_seconds() {

@@ -1,6 +1,6 @@
 //! The tables of a scenario file with their defaults, and the numbers that stand in them.
 
-use super::DAY;
+use super::{DAY, LONGEST};
 use crate::{
     model::{self, Price},
     policy::threshold,
@@ -20,12 +20,12 @@ pub(super) struct DemandTable {
     /// Highest point of the daily wave, records/s; of `batch-night` and `flash-crowd` the height of the surge.
     pub(super) peak: Option<Positive>,
     /// Of `growth`: what demand is multiplied by at the end of the scored span.
-    pub(super) growth: Option<Positive>,
+    pub(super) growth: Option<Factor>,
     /// Random bursts per day.
     pub(super) bursts: Option<NotNegative>,
-    pub(super) noise: Option<NotNegative>,
+    pub(super) noise: Option<Deviation>,
     /// What demand is multiplied by on Saturdays and Sundays.
-    pub(super) weekend: Option<Positive>,
+    pub(super) weekend: Option<Factor>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
@@ -41,14 +41,14 @@ pub(super) enum Generator {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct GroupTable {
     pub(super) partitions: Count,
-    pub(super) skew: NotNegative,
+    pub(super) skew: Deviation,
     pub(super) protocol: ProtocolName,
     pub(super) rebalance: Seconds,
     pub(super) start_up: Spread,
     pub(super) commit: Seconds,
     pub(super) consumer_rate: Positive,
     /// Standard deviation (of the logarithm) of the rate from consumer to consumer.
-    pub(super) rate_noise: NotNegative,
+    pub(super) rate_noise: Deviation,
     /// Records/s that everything behind the group takes.
     pub(super) ceiling: Option<Positive>,
     pub(super) replicas: Replicas,
@@ -58,13 +58,13 @@ impl Default for GroupTable {
     fn default() -> Self {
         Self {
             partitions: Count(40),
-            skew: NotNegative(0.15),
+            skew: Deviation(0.15),
             protocol: ProtocolName::Eager,
             rebalance: Seconds(15.0),
             start_up: Spread { mean: Seconds(40.0), sd: Seconds(10.0) },
             commit: Seconds(5.0),
             consumer_rate: Positive(1_000.0),
-            rate_noise: NotNegative(0.0),
+            rate_noise: Deviation(0.0),
             ceiling: None,
             replicas: Replicas { start: None, min: 1, max: Count(40) },
         }
@@ -113,11 +113,11 @@ pub(super) struct TroubleTable {
     /// Members per day that drop out and come back.
     pub(super) absences: NotNegative,
     /// Share of the scrapes that fail.
-    pub(super) lost_scrapes: NotNegative,
+    pub(super) lost_scrapes: Share,
     /// Instants at which every pod is replaced.
     pub(super) deployments: Vec<Seconds>,
     /// Standard deviation (of the logarithm) of the partition shares' change in an hour.
-    pub(super) drift: NotNegative,
+    pub(super) drift: Deviation,
     pub(super) hot: Option<HotTable>,
     pub(super) neighbour: Option<NeighbourTable>,
 }
@@ -128,7 +128,7 @@ pub(super) struct TroubleTable {
 pub(super) struct HotTable {
     pub(super) from: Seconds,
     pub(super) until: Seconds,
-    pub(super) factor: Positive,
+    pub(super) factor: Factor,
 }
 
 /// A second group takes its part of `group.ceiling` first.
@@ -137,7 +137,7 @@ pub(super) struct HotTable {
 pub(super) struct NeighbourTable {
     pub(super) mean: Positive,
     #[serde(default)]
-    pub(super) daily: NotNegative,
+    pub(super) daily: Share,
     /// When its day is highest.
     #[serde(default = "zero")]
     pub(super) peak_at: Seconds,
@@ -296,43 +296,59 @@ impl Default for OracleTable {
     }
 }
 
-/// A duration, `"15s"` or a number of seconds.
+/// A duration of at most a year, `"15s"` or a number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Seconds(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        match toml::Value::deserialize(d)? {
-            toml::Value::String(text) => model::seconds_or_zero(&text).map(Self).map_err(D::Error::custom),
-            toml::Value::Integer(n) if n >= 0 => Ok(Self(n as f64)),
-            toml::Value::Float(s) if s.is_finite() && s >= 0.0 => Ok(Self(s)),
-            other => Err(D::Error::custom(format!("{other} is no duration: write \"15s\", \"5m\", \"2h\" or \"1d\""))),
+        let seconds = match toml::Value::deserialize(d)? {
+            toml::Value::String(text) => model::seconds_or_zero(&text).map_err(D::Error::custom)?,
+            toml::Value::Integer(n) if n >= 0 => n as f64,
+            toml::Value::Float(s) if s.is_finite() && s >= 0.0 => s,
+            other => {
+                let known = "write \"15s\", \"5m\", \"2h\" or \"1d\"";
+                return Err(D::Error::custom(format!("{other} is no duration: {known}")));
+            }
+        };
+        if seconds > LONGEST {
+            return Err(D::Error::custom("longer than a year"));
         }
+        Ok(Self(seconds))
     }
 }
 
-/// A number above zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Positive(pub(super) f64);
+/// Highest of what counts records, tokens or requests: beyond it sums of a year would lose what is added to them.
+pub(super) const MOST: f64 = 1e12;
 
-impl<'de> Deserialize<'de> for Positive {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let value = f64::deserialize(d)?;
-        let good = value.is_finite() && value > 0.0;
-        if good { Ok(Self(value)) } else { Err(D::Error::custom(format!("{value} must be above zero"))) }
-    }
+/// Kinds of numbers, each with a ceiling above which what is played would be infinite or no number any more.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident: $good:expr, $must:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        pub(super) struct $name(pub(super) f64);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let value = f64::deserialize(d)?;
+                let good: fn(f64) -> bool = $good;
+                if good(value) { Ok(Self(value)) } else { Err(D::Error::custom(format!(concat!("{:?} must ", $must), value))) }
+            }
+        }
+    )*};
 }
 
-/// A number that is zero or more.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct NotNegative(pub(super) f64);
-
-impl<'de> Deserialize<'de> for NotNegative {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let value = f64::deserialize(d)?;
-        let good = value.is_finite() && value >= 0.0;
-        if good { Ok(Self(value)) } else { Err(D::Error::custom(format!("{value} must not be negative"))) }
-    }
+numbers! {
+    /// A number above zero.
+    Positive: |v| v > 0.0 && v <= MOST, "be above zero, and at most 1e12";
+    /// A number that is zero or more.
+    NotNegative: |v| (0.0..=1e6).contains(&v), "not be negative, nor above 1e6";
+    /// What something is multiplied by.
+    Factor: |v| v > 0.0 && v <= 1e3, "be above zero, and at most 1000";
+    /// A standard deviation of a logarithm.
+    Deviation: |v| (0.0..=3.0).contains(&v), "lie between 0 and 3: it is a standard deviation of the logarithm";
+    /// A share.
+    Share: |v| (0.0..=1.0).contains(&v), "lie between 0 and 1";
 }
 
 /// A count from 1 to 100 000.
