@@ -187,6 +187,10 @@ fn bad_files_are_refused_with_line_and_column() {
         path.to_str().unwrap().to_owned()
     };
     let (good, bad) = (file("good.csv", "ts,value\n0,1\n15,2\n"), file("bad.csv", "ts,value\n0,1\n15,two\n"));
+    file("short.csv", "ts,value\n0,5\n3600,5\n");
+    file("empty.csv", "ts,value\n0,\n3600,\n");
+    let series = |csv: &str| file(&format!("{csv}.toml"), &format!("[demand]\ncsv = \"{csv}.csv\"\n"));
+    let (short, empty, gone) = (series("short"), series("empty"), series("gone"));
     let toml = file("bad.toml", "[demand]\ngenerator = \"diurnal\"\n[group]\ncommit = \"often\"\n");
     let yaml =
         file("bad.yaml", "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec:\n  maxReplicas: many\n");
@@ -198,6 +202,9 @@ fn bad_files_are_refused_with_line_and_column() {
         (vec!["replay", "--spec", hpa, "--csv", &bad], "bad.csv:3:2: column value"),
         (vec!["replay", "--spec", &yaml, "--csv", &good], "bad.yaml:4:16: "),
         (vec!["simulate", "--scenario", &toml], "bad.toml:4:10: "),
+        (vec!["simulate", "--scenario", &short], "short.csv: 60 min of demand, but scored = 24h00"),
+        (vec!["simulate", "--scenario", &empty], "empty.csv: no row has a value"),
+        (vec!["simulate", "--scenario", &gone], "gone.csv"),
         (vec!["simulate", "--scenario", "nowhere.toml"], "cannot read nowhere.toml"),
         (vec!["backtest", "--csv", &good, "--horizons", "5 weeks"], "--horizons"),
     ] {

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Simulate) -> Outcome {
         let season = scenario.season(seed, points.as_deref())?;
         Ok(contest::round(&game, &season, seed, &entrants, with_oracle.then(|| scenario.moves())))
     };
-    let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::failed)?;
+    let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::usage)?; // of the demand's file
     let standings = contest::standings(&names, &rounds);
     let text = match args.format {
         ListFormat::Json => format!("{:#}\n", document(&scenario.name(), &game, &standings, &rounds)),
@@ -86,7 +86,7 @@ fn run_service(args: &Simulate, scenario: &Scenario, played: &Played, points: Op
         players.push(scenario.player(name).ok_or_else(unknown)?);
     }
     let play = |seed: u64| serving::round(scenario, played, &players, seed, points);
-    let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::failed)?;
+    let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::usage)?;
     print(&match args.format {
         ListFormat::Json => format!("{:#}\n", serving::document(&scenario.name(), &names, &rounds)),
         ListFormat::Table => serving::table(&scenario.name(), &names, &rounds),

@@ -1,5 +1,6 @@
 //! Scenario files: one consumer group, its demand, what is observed, the SLO, the prices, and the policies' settings.
 
+mod check;
 mod entrants;
 mod season;
 mod service;
@@ -16,6 +17,7 @@ use crate::{
         group::{GroupSettings, Protocol},
     },
 };
+use check::{Written, place};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tables::{
@@ -61,49 +63,10 @@ impl Scenario {
         })?;
         path.clone_into(&mut scenario.file);
         scenario.check().map_err(|(key, what)| {
-            let (line, column) = place(text, text.find(key).unwrap_or(0));
+            let (line, column) = place(text, Written::of(text).offset(key));
             format!("{}:{line}:{column}: {what}", path.display())
         })?;
         Ok(scenario)
-    }
-
-    /// What no single value can tell; the error begins with a word to find the place by.
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        let r = self.group.replicas;
-        if r.min > r.max.0 {
-            return Err(("replicas", format!("replicas: min = {} is above max = {}", r.min, r.max.0)));
-        }
-        if r.start.is_some_and(|n| !(r.min..=r.max.0).contains(&n)) {
-            return Err(("replicas", format!("replicas: start must lie within {} and {}", r.min, r.max.0)));
-        }
-        let d = &self.demand;
-        match (&d.csv, d.generator) {
-            (Some(_), Some(_)) => {
-                return Err(("demand", "demand: csv or generator, not both".to_owned()));
-            }
-            (None, None) => {
-                let known = "diurnal, batch-night, flash-crowd or growth";
-                return Err(("demand", format!("demand: name a csv file or a generator ({known})")));
-            }
-            _ => {}
-        }
-        if d.mean.is_some_and(|m| d.peak.is_some_and(|p| p.0 < m.0)) {
-            return Err(("peak", "demand: peak must not be below mean".to_owned()));
-        }
-        self.service.as_ref().map_or(Ok(()), service::ServiceTable::check)?;
-        if self.observe.scrape.0 < 1.0 {
-            return Err(("scrape", "observe: scrape must be at least 1s, the arena's own step".to_owned()));
-        }
-        if self.slo.time_lag.0 <= 0.0 {
-            return Err(("time_lag", "slo: time_lag must be above zero".to_owned()));
-        }
-        if d.scored.is_some_and(|s| s.0 < 60.0) {
-            return Err(("scored", "demand: scored must be at least a minute".to_owned()));
-        }
-        if self.trouble.neighbour.is_some() && self.group.ceiling.is_none() {
-            return Err(("neighbour", "trouble: a neighbour needs group.ceiling, which both share".to_owned()));
-        }
-        Ok(())
     }
 
     /// What it is about, in a sentence of its own, where the file has one.
@@ -188,14 +151,6 @@ impl Scenario {
     }
 }
 
-/// Line and column, from 1, of a byte offset.
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset.min(text.len())).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
-    (line, column)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +181,7 @@ mod tests {
         assert!(said(&format!("{head}[group]\npartition = 4\n")).starts_with("s.toml:4:1: unknown field"));
         assert!(
             said(&format!("{head}[group]\nreplicas = {{ min = 9, max = 4 }}\n"))
-                .starts_with("s.toml:4:1: replicas: min")
+                .starts_with("s.toml:4:1: group.replicas: min")
         );
         assert!(said("[demand]\ngenerator = \"lunar\"\n").starts_with("s.toml:2:13: unknown variant"));
         assert!(said("[demand]\nscored = \"1d\"\n").contains("name a csv file or a generator"));
@@ -262,6 +217,16 @@ mod tests {
     }
 
     #[test]
+    fn the_place_of_an_error_is_its_key_and_not_its_word() {
+        let text = "# how many replicas there are, and a pool: peak of the service\nabout = \"replicas of demand\"\n\
+                    [demand]\ngenerator = \"diurnal\"\n[group]\nreplicas = { min = 9, max = 4 }\n";
+        assert!(said(text).starts_with("s.toml:6:1: group.replicas: min"), "{}", said(text));
+        // Dotted keys, and headers of tables within a table.
+        let text = "about = \"ttft_p95\"\ndemand.generator = \"diurnal\"\n[service.replicas]\nmax = 3\n";
+        assert!(said(text).starts_with("s.toml:3:2: service: promise"), "{}", said(text));
+    }
+
+    #[test]
     fn troubles_stand_in_a_table_of_their_own() {
         let text = "[demand]\ngenerator = \"diurnal\"\nweekend = 0.5\n[group]\nceiling = 20000.0\n[trouble]\n\
                     crashes = 4.0\nabsences = 6.0\nlost_scrapes = 0.1\ndeployments = [\"12h\"]\ndrift = 0.2\n\
@@ -272,6 +237,6 @@ mod tests {
         assert_eq!(trouble.hot, Some(Hot { from: 36_000.0, until: 50_400.0, factor: 4.0 }));
         assert_eq!(trouble.neighbour.map(|n| (n.mean, n.peak)), Some((4_000.0, 50_400.0)));
         let lonely = text.replace("ceiling = 20000.0\n", "");
-        assert!(said(&lonely).starts_with("s.toml:12:1: trouble: a neighbour needs"), "{}", said(&lonely));
+        assert!(said(&lonely).starts_with("s.toml:12:1: trouble.neighbour: it needs"), "{}", said(&lonely));
     }
 }

@@ -24,15 +24,18 @@ struct Series {
 
 impl Scenario {
     /// A seed's season. `points`: what stands in the file of [`Scenario::csv`], in order of time; every seed has the same
-    /// then. The error is a sentence.
+    /// then. The error is a sentence that names the file.
     pub fn season(&self, seed: u64, points: Option<&[Sample]>) -> Result<Season, String> {
         let scored = self.demand.scored.map_or(DAY, |s| s.0) as usize;
         let series = match points {
             None => self.generated(seed, scored),
-            Some(points) => read(points, scored)?,
+            Some(points) => read(points, scored).map_err(|why| match self.csv() {
+                Some(path) => format!("{}: {why}", path.display()),
+                None => why,
+            })?,
         };
         if !series.rates.iter().all(|rate| rate.is_finite()) {
-            return Err("demand grows beyond every number".to_owned());
+            return Err(format!("{}: demand grows beyond every number", self.file.display()));
         }
         Ok(self.cut(&series))
     }
@@ -106,7 +109,7 @@ impl Scenario {
 
 /// The series between a file's points.
 fn read(points: &[Sample], scored: usize) -> Result<Series, String> {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Err("no values".to_owned()) };
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Err("no row has a value".to_owned()) };
     if let Some(p) = points.iter().find(|p| !(0.0..=MOST).contains(&p.value)) {
         return Err(format!("a demand of {:?} at {}: it must lie between 0 and {MOST:e}", p.value, p.at));
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Scenario,
+    check::{Wrong, refuse},
     tables::{Count, Positive, Replicas, Seconds, Spread},
 };
 use crate::{
@@ -77,20 +78,15 @@ impl Default for ServiceTable {
 }
 
 impl ServiceTable {
-    /// What no single value can tell; the error begins with a word to find the place by.
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.ttft_p95.is_none() && self.inter_token_p95.is_none() {
-            return Err(("service", "service: promise something: ttft_p95 or inter_token_p95".to_owned()));
-        }
+    /// What no single value can tell.
+    pub(super) fn check(&self) -> Result<(), Wrong> {
+        let promises = self.ttft_p95.is_some() || self.inter_token_p95.is_some();
+        refuse(!promises, "service", "promise something: ttft_p95 or inter_token_p95")?;
         let r = self.replicas;
-        let within = |n: u32| (r.min..=r.max.0).contains(&n);
-        if r.min > r.max.0 || r.start.is_some_and(|n| !within(n)) {
-            return Err(("service", "service: replicas: start must lie within min and max".to_owned()));
-        }
-        if self.pool.is_some_and(|p| p.0 < self.gpus.0) {
-            return Err(("pool", "service: pool holds not even one replica's gpus".to_owned()));
-        }
-        Ok(())
+        let within = r.min <= r.max.0 && r.start.is_none_or(|n| (r.min..=r.max.0).contains(&n));
+        refuse(!within, "service.replicas", "start must lie within min and max")?;
+        let small = self.pool.is_some_and(|p| p.0 < self.gpus.0);
+        refuse(small, "service.pool", "it holds not even one replica's gpus")
     }
 }
 
