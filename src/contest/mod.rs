@@ -86,8 +86,8 @@ impl Entrant {
     }
 
     /// KEDA as one tunes it for a group that rebalances: even counts, 15 minutes and a tenth a minute on the way down.
-    pub fn keda_tuned(lag_threshold: i64) -> Self {
-        let trigger = keda::Trigger { lag_threshold, ensure_even: true, ..keda::Trigger::default() };
+    pub fn keda_tuned(trigger: keda::Trigger) -> Self {
+        let trigger = keda::Trigger { ensure_even: true, ..trigger };
         let tenth = Policy { kind: Kind::Percent, value: 10, period: 60.0 };
         let down = Rules { window: Some(900.0), select: Select::Max, policies: vec![tenth], tolerance: None };
         let behavior = Some(Behavior { down, ..Behavior::default() });

@@ -27,7 +27,7 @@ fn a_round_is_repeatable_and_nobody_beats_the_clairvoyant_or_the_bound() {
         Entrant::hpa(10_000.0),
         Entrant::hpa_cpu(70),
         Entrant::keda(10_000),
-        Entrant::keda_tuned(10_000),
+        Entrant::keda_tuned(keda::Trigger { lag_threshold: 10_000, ..keda::Trigger::default() }),
         Entrant::Threshold(threshold::Rule::default()),
         Entrant::Fixed(12),
         Entrant::Planner(PlannerSettings::default()),

@@ -39,7 +39,7 @@ impl Scenario {
             "hpa-unstabilised" => hpa(Metric::Lag(lag), Controller { downscale_stabilization: 0.0, ..controller }),
             "hpa-cpu" => hpa(Metric::Cpu(i64::from(p.hpa.utilisation.0)), controller),
             "keda" => hpa(Metric::Keda(trigger), Controller::default()),
-            "keda-tuned" => Entrant::keda_tuned(trigger.lag_threshold),
+            "keda-tuned" => Entrant::keda_tuned(trigger),
             "threshold" => Entrant::Threshold(rule),
             "threshold-70-50" => Entrant::Threshold(threshold::Rule { up: 0.7, down: 0.5, ..rule }),
             "fixed" => Entrant::Fixed(p.fixed.replicas.unwrap_or(self.group.replicas.max.0)),

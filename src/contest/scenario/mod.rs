@@ -62,8 +62,9 @@ impl Scenario {
             format!("{}:{line}:{column}: {}", path.display(), e.message().replace('\n', " "))
         })?;
         path.clone_into(&mut scenario.file);
-        scenario.check().map_err(|(key, what)| {
-            let (line, column) = place(text, Written::of(text).offset(key));
+        let written = Written::of(text);
+        scenario.check(&written).map_err(|(key, what)| {
+            let (line, column) = place(text, written.offset(key));
             format!("{}:{line}:{column}: {what}", path.display())
         })?;
         Ok(scenario)
@@ -82,6 +83,16 @@ impl Scenario {
     /// First seed.
     pub fn seed(&self) -> u64 {
         self.seed.value
+    }
+
+    /// Seconds that are scored.
+    fn scored(&self) -> f64 {
+        self.demand.scored.map_or(DAY, |s| s.0)
+    }
+
+    /// Mean of a generator's demand.
+    fn mean(&self) -> f64 {
+        self.demand.mean.map_or(10_000.0, |m| m.0)
     }
 
     /// Moves of the search for the best timetable.
@@ -224,6 +235,48 @@ mod tests {
         // Dotted keys, and headers of tables within a table.
         let text = "about = \"ttft_p95\"\ndemand.generator = \"diurnal\"\n[service.replicas]\nmax = 3\n";
         assert!(said(text).starts_with("s.toml:3:2: service: promise"), "{}", said(text));
+    }
+
+    #[test]
+    fn keys_that_do_nothing_or_contradict_each_other_are_refused() {
+        let (day, file) = ("[demand]\ngenerator = \"diurnal\"\n", "[demand]\ncsv = \"d.csv\"\n");
+        let service = format!("{day}[service]\nttft_p95 = 1\n");
+        let clients = format!("{service}callers = \"clients\"\n");
+        for (head, tail, place) in [
+            (file, "noise = 0.1", "3:1: demand.noise: it does nothing here"),
+            (file, "history = \"1d\"", "3:1: demand.history: it does nothing"),
+            (&clients, "[trouble]\ncrashes = 500", "6:2: trouble: it does nothing"),
+            (&clients, "[group]\nskew = 0", "6:2: group: it does nothing"),
+            (&clients, "[slo]\ntime_lag = 5", "6:2: slo: it does nothing"),
+            (&clients, "[policy.hpa]\nutilisation = 50", "6:2: policy: it does nothing"),
+            (&service, "[policy.fixed]\nreplicas = 5", "5:9: policy.fixed: it does nothing"),
+            (&service, "[policy.oracle]\nmoves = 5", "5:9: policy.oracle: it does nothing"),
+            (&service, "kv_tokens = 100", "5:1: service.kv_tokens: not even one request"),
+            (day, "peak = 90000", "3:1: demand.peak: a daily wave"),
+            (day, "peak = 9000", "3:1: demand.peak: it must not be below"),
+            (day, "[trouble]\nhot = { from = \"14h\", until = \"10h\", factor = 4 }", "4:1: trouble.hot: until"),
+            (day, "[trouble]\ndeployments = [\"3d\"]", "4:1: trouble.deployments: one begins after"),
+            (day, "[policy.fixed]\nreplicas = 4000", "4:1: policy.fixed.replicas: it must lie within"),
+            (day, "scored = \"1h\"\n[observe]\nscrape = \"2h\"", "5:1: observe.scrape: it is longer"),
+        ] {
+            let why = said(&format!("{head}{tail}\n"));
+            assert!(why.starts_with(&format!("s.toml:{place}")), "{tail}: {why}");
+        }
+        let parsed = Scenario::parse(&format!("{service}[trouble]\ncrashes = 5\n[slo]\ntime_lag = 5\n"), Path::new("s"));
+        assert!(parsed.is_ok(), "a group in front of a service has its troubles: {parsed:?}");
+    }
+
+    #[test]
+    fn a_tuned_trigger_keeps_what_the_file_says_of_it() {
+        let text = "[demand]\ngenerator = \"diurnal\"\n[policy.keda]\nlag_threshold = 7\nallow_idle = true\n\
+                    limit_to_partitions_with_lag = true\n";
+        let scenario = Scenario::parse(text, Path::new("s.toml")).unwrap();
+        let Some(crate::contest::Entrant::Hpa { metric: crate::contest::Metric::Keda(t), .. }) =
+            scenario.entrant("keda-tuned")
+        else {
+            panic!("no KEDA")
+        };
+        assert_eq!((t.lag_threshold, t.ensure_even, t.allow_idle, t.limit_to_partitions_with_lag), (7, true, true, true));
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Scenario {
     /// A seed's season. `points`: what stands in the file of [`Scenario::csv`], in order of time; every seed has the same
     /// then. The error is a sentence that names the file.
     pub fn season(&self, seed: u64, points: Option<&[Sample]>) -> Result<Season, String> {
-        let scored = self.demand.scored.map_or(DAY, |s| s.0) as usize;
+        let scored = self.scored() as usize;
         let series = match points {
             None => self.generated(seed, scored),
             Some(points) => read(points, scored).map_err(|why| match self.csv() {
@@ -42,7 +42,7 @@ impl Scenario {
 
     fn generated(&self, seed: u64, scored: usize) -> Series {
         let d = &self.demand;
-        let mean = d.mean.map_or(10_000.0, |m| m.0);
+        let mean = self.mean();
         let kind = d.generator.unwrap_or(Generator::Diurnal);
         let surge =
             |start: f64, ramp: f64, hold: f64, factor: f64, every: f64| Surge { start, ramp, hold, factor, every };
@@ -65,7 +65,7 @@ impl Scenario {
         }
         let settings = DemandSettings {
             mean,
-            daily: daily.min(1.0),
+            daily,
             peak: 14.0 * 3_600.0,
             surges,
             bursts: d.bursts.map_or(if kind == Generator::BatchNight { 0.0 } else { 6.0 }, |b| b.0),

@@ -86,7 +86,13 @@ impl ServiceTable {
         let within = r.min <= r.max.0 && r.start.is_none_or(|n| (r.min..=r.max.0).contains(&n));
         refuse(!within, "service.replicas", "start must lie within min and max")?;
         let small = self.pool.is_some_and(|p| p.0 < self.gpus.0);
-        refuse(small, "service.pool", "it holds not even one replica's gpus")
+        refuse(small, "service.pool", "it holds not even one replica's gpus")?;
+        let fits = self.kv_tokens.0 >= self.prompt.0 + self.answer.0;
+        refuse(!fits, "service.kv_tokens", "not even one request fits: its prompt and its answer")
+    }
+
+    pub(super) fn has_clients(&self) -> bool {
+        self.callers == Callers::Clients
     }
 }
 
