@@ -1,7 +1,8 @@
 //! One case, one seed: everybody's day.
 
 use highwater::{
-    contest::{Entrant, Planner, Scenario, Season, cold, redrawn, search, trained},
+    contest::{Entrant, Planner, PlannerSettings, Scenario, Season, cold, redrawn, search, trained},
+    model::GuardSettings,
     simulate::arena::{Game, Outcome, Score, play as play_game},
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub const ENTRANTS: [&str; 9] = [
     "threshold-70-50",
     "fixed",
 ];
+/// The planner with the guards that are shipped, and the cases in which it plays too.
+pub const SHIPPED: &str = "planner, shipped guards";
+const GUARDED: [&str; 2] = ["eager-15s", "cooperative-4s"];
 /// A day of more changes is no beginning for a search by single moves.
 const FOLLOWED: usize = 200;
 
@@ -41,6 +45,11 @@ impl Case {
         let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let scenario = Scenario::parse(&text, path)?;
         Ok(Self { name: scenario.name(), scenario, fingerprint: fingerprint(text.as_bytes()), seeds: 0 })
+    }
+
+    /// Whether the planner with the shipped guards plays too.
+    pub fn is_guarded(&self) -> bool {
+        GUARDED.contains(&self.name.as_str())
     }
 }
 
@@ -104,6 +113,12 @@ pub fn play(case: &Case, seed: u64, moves: usize) -> Result<(Day, Curves), Strin
         if matches!(name, "planner" | "hpa") {
             curves.policies.push((name, game.start, outcome));
         }
+    }
+    if let Some(Entrant::Planner(settings)) = case.scenario.entrant("planner").filter(|_| case.is_guarded()) {
+        let settings = PlannerSettings { guard: GuardSettings::default(), ..settings };
+        let (outcome, p99) = enter(&Entrant::Planner(settings), &game, &season, seed);
+        let most = outcome.changes.iter().map(|(_, n)| *n).max().unwrap_or(game.start);
+        played.push(Played { policy: SHIPPED.to_owned(), score: outcome.score, most, p99 });
     }
     let found = search(&game, &season.played, seed, moves, &tables);
     let day = Day {
