@@ -66,6 +66,7 @@ fn simulate_prices_every_policy_and_says_the_same_twice() {
     let (code, table, _) = highwater(&["simulate", "--scenario", scenario.to_str().unwrap(), "--policy", "fixed"]);
     assert_eq!(code, 0);
     assert!(table.contains("fixed") && table.contains("the oracle did not play"), "{table}");
+    assert!(table.contains("LAG S and SLO MIN are of the whole topic"), "{table}");
 }
 
 #[test]

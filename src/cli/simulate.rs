@@ -22,7 +22,8 @@ use std::{
 /// `simulate`.
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// The scenario: a TOML file.
+    /// The scenario: a TOML file. Its group's time lag is told and priced as that of the whole topic: records that wait, of all
+    /// partitions, over records that come.
     #[arg(long, value_name = "FILE")]
     pub scenario: PathBuf,
     /// Who plays: planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda, keda-tuned, threshold, threshold-70-50,
@@ -220,5 +221,9 @@ fn table(name: &str, game: &Game, standings: &[Standing], rounds: &[Round]) -> S
         }
         None => out.push_str("\nNo regret: the oracle did not play.\n"),
     }
+    out.push_str(
+        "LAG S and SLO MIN are of the whole topic: records that wait, of all partitions, over records that come. The\n\
+         partition that is furthest behind, which the dashboard shows, may be later.\n",
+    );
     out
 }

@@ -12,7 +12,7 @@ pub enum Protocol {
     Eager,
     /// Classic, cooperative: only partitions that change their owner stop.
     Cooperative,
-    /// KIP-848 (`group.protocol=consumer`): as cooperative, led by the broker.
+    /// KIP-848 (`group.protocol=consumer`): played as the cooperative one, with whatever pause is given.
     Consumer,
 }
 
@@ -206,7 +206,7 @@ impl Group {
         self.random = Random::new(seed);
     }
 
-    /// A consumer dies without committing and starts again: what it had processed since its last commit is processed
+    /// A consumer dies without committing and starts again; the group notices at once, not when a session ends. What it had processed since its last commit is processed
     /// once more by whoever gets its partitions.
     pub fn crash(&mut self, consumer: usize) {
         if consumer >= self.consumers.len() {

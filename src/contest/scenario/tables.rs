@@ -42,6 +42,7 @@ pub(super) enum Generator {
 pub(super) struct GroupTable {
     pub(super) partitions: Count,
     pub(super) skew: Deviation,
+    /// `consumer` is played as `cooperative`: what differs is the pause, which stands beside it.
     pub(super) protocol: ProtocolName,
     pub(super) rebalance: Seconds,
     pub(super) start_up: Spread,
@@ -108,7 +109,7 @@ pub(super) fn one() -> u32 {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TroubleTable {
-    /// Pods that die per day.
+    /// Pods that die per day. The group notices at once: no session has to end before.
     pub(super) crashes: NotNegative,
     /// Members per day that drop out and come back.
     pub(super) absences: NotNegative,
