@@ -1,7 +1,7 @@
 //! One case, one seed: everybody's day.
 
 use highwater::{
-    contest::{Entrant, Planner, PlannerSettings, Scenario, Season, cold, redrawn, search, trained},
+    contest::{Entrant, FOLLOWED, Planner, PlannerSettings, Scenario, Season, cold, redrawn, search, trained},
     model::GuardSettings,
     simulate::arena::{Game, Outcome, Score, play as play_game},
 };
@@ -28,8 +28,6 @@ pub const ENTRANTS: [&str; 9] = [
 /// The planner with the guards that are shipped, and the cases in which it plays too.
 pub const SHIPPED: &str = "planner, shipped guards";
 const GUARDED: [&str; 2] = ["eager-15s", "cooperative-4s"];
-/// A day of more changes is no beginning for a search by single moves.
-const FOLLOWED: usize = 200;
 
 /// A case: a scenario file.
 pub struct Case {

@@ -169,13 +169,15 @@ pub struct Round {
     pub clairvoyant: Option<(Score, f64)>,
 }
 
+/// A day of more changes is no beginning for a search by single moves.
+pub const FOLLOWED: usize = 200;
+
 /// Plays one seed: every entrant, and the clairvoyant with `moves` moves of search, who may begin from what they did.
 pub fn round(game: &Game, season: &Season, seed: u64, entrants: &[Entrant], moves: Option<usize>) -> Round {
     let outcomes: Vec<Outcome> = entrants.iter().map(|e| e.play(game, season, seed)).collect();
     let clairvoyant = moves.map(|moves| {
-        // A day of a thousand changes is no beginning for a search by single moves.
         let also: Vec<Vec<(f64, u32)>> =
-            outcomes.iter().filter(|o| o.changes.len() <= 200).map(|o| o.changes.clone()).collect();
+            outcomes.iter().filter(|o| o.changes.len() <= FOLLOWED).map(|o| o.changes.clone()).collect();
         let found = search(game, &season.played, seed, moves, &also);
         (found.outcome.score, found.lower_bound)
     });

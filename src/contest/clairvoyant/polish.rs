@@ -1,7 +1,8 @@
 //! A timetable is improved move by move, by annealing: early on, moves that cost a little are taken as well.
 //!
-//! A move is played from the last copy of the game before it until the game goes on as it did without the move: then the
-//! difference of what was spent is exact, and most moves are played for minutes, not for a day.
+//! A move is played from the last copy of the game before it until the game goes on as it did without the move, so that
+//! most moves are played for minutes, not for a day. The difference of what was spent is exact where nobody crashes: when
+//! the last commits fell, on which what a crash reads again depends, is not compared. The best is played once more in full.
 
 use crate::simulate::{
     Random,
@@ -52,11 +53,12 @@ pub(super) fn polish(
     others: &[Vec<Change>],
 ) -> Vec<Change> {
     let mut random = Random::new(seed).fork(4);
+    let moves_of = Moves { game, others, scrape: game.scrape.round().max(1.0), length: demand.len() as f64 };
     let mut course = Course::new(Match::blind(game, demand, seed), table.to_vec(), demand.len());
     let mut best = (course.price(), course.table.clone());
     let heat = course.price() * WARMTH;
     for i in 0..moves {
-        let next = vary(&course.table, others, game, demand.len() as f64, &mut random);
+        let next = moves_of.vary(&course.table, &mut random);
         let Some(tried) = course.attempt(next) else { continue };
         // The last third only descends.
         let warmth = heat * (1.0 - 1.5 * i as f64 / moves as f64).max(0.0);
@@ -147,80 +149,112 @@ fn differ(one: &[Change], two: &[Change]) -> Option<(f64, f64)> {
     (first < f64::INFINITY).then(|| (first, times().fold(0.0, f64::max)))
 }
 
-/// One random move.
-fn vary(table: &[Change], others: &[Vec<Change>], game: &Game, length: f64, random: &mut Random) -> Vec<Change> {
-    let scrape = game.scrape.round().max(1.0);
-    let on_look = |t: f64| ((t / scrape).round() * scrape).clamp(scrape, length);
-    let mut next = table.to_vec();
-    let pick = random.between(0.0, next.len().max(1) as f64) as usize;
-    let shift = |random: &mut Random| {
-        let by = SHIFTS[random.between(0.0, SHIFTS.len() as f64) as usize % SHIFTS.len()];
-        if random.unit() < 0.5 { -by } else { by }
-    };
-    let other = |n: u32, random: &mut Random| {
-        let by = 1 + random.between(0.0, 4.0).min(random.between(0.0, 4.0)) as u32;
-        let moved = if random.unit() < 0.5 { n.saturating_sub(by) } else { n.saturating_add(by) };
-        moved.max(game.limits.min).min(game.limits.max)
-    };
-    let count_at = |table: &[Change], t: f64| {
-        let before = table.partition_point(|(at, _)| *at <= t).checked_sub(1);
-        before.and_then(|i| table.get(i)).map_or(game.start, |(_, n)| *n)
-    };
-    let kind = random.unit();
-    if next.is_empty() || kind > 0.8 {
-        let t = on_look(random.between(0.0, length));
-        if kind > 0.95 && !others.is_empty() {
+/// Makes random moves.
+struct Moves<'a> {
+    game: &'a Game,
+    /// Timetables of which parts may be taken.
+    others: &'a [Vec<Change>],
+    /// Seconds between two looks, and of the whole day.
+    scrape: f64,
+    length: f64,
+}
+
+impl Moves<'_> {
+    /// One random move.
+    fn vary(&self, table: &[Change], random: &mut Random) -> Vec<Change> {
+        let mut next = table.to_vec();
+        let pick = random.between(0.0, next.len().max(1) as f64) as usize;
+        let kind = random.unit();
+        if next.is_empty() || kind > 0.8 {
+            self.insert(&mut next, kind, random);
+        } else {
+            self.alter(&mut next, pick, kind, random);
+        }
+        next.sort_by(|a, b| a.0.total_cmp(&b.0));
+        tidy(&mut next, self.game.start);
+        next
+    }
+
+    /// Something new at a random instant.
+    fn insert(&self, next: &mut Vec<Change>, kind: f64, random: &mut Random) {
+        let t = self.on_look(random.between(0.0, self.length));
+        if kind > 0.95 && !self.others.is_empty() {
             // Another timetable's part.
-            let end = on_look(t + random.between(0.0, PART));
-            let theirs = &others[random.between(0.0, others.len() as f64) as usize % others.len()];
-            let after = count_at(&next, end);
+            let end = self.on_look(t + random.between(0.0, PART));
+            let theirs = &self.others[random.between(0.0, self.others.len() as f64) as usize % self.others.len()];
+            let after = self.count_at(next, end);
             next.retain(|(at, _)| !(t..=end).contains(at));
-            next.push((t, count_at(theirs, t)));
-            next.extend(theirs.iter().filter(|(at, _)| (t + scrape..end).contains(at)));
+            next.push((t, self.count_at(theirs, t)));
+            next.extend(theirs.iter().filter(|(at, _)| (t + self.scrape..end).contains(at)));
             next.push((end, after));
         } else if kind > 0.87 {
             // Another count for a while.
-            let end = on_look(t + random.between(scrape, PULSE));
-            let after = count_at(&next, end);
+            let end = self.on_look(t + random.between(self.scrape, PULSE));
+            let after = self.count_at(next, end);
             next.retain(|(at, _)| !(t..=end).contains(at));
-            let n = other(count_at(&next, t), random);
+            let n = self.other(self.count_at(next, t), random);
             next.extend([(t, n), (end, after)]);
         } else {
             // Another count until the next change.
-            let n = other(count_at(&next, t), random);
+            let n = self.other(self.count_at(next, t), random);
             next.push((t, n));
         }
-    } else if kind < 0.35 {
-        next[pick].0 = on_look(next[pick].0 + shift(random));
-    } else if kind < 0.43 {
-        // Neighbours together.
-        let by = shift(random);
-        for entry in next.iter_mut().skip(pick).take(2) {
-            entry.0 = on_look(entry.0 + by);
-        }
-    } else if kind < 0.63 {
-        next[pick].1 = other(next[pick].1, random);
-        if random.unit() < 0.3 {
-            next[pick].0 = on_look(next[pick].0 + shift(random));
-        }
-    } else if kind < 0.73 {
-        next.remove(pick);
-    } else {
-        // In two steps.
-        let (t, n) = next[pick];
-        let before = count_at(&next, t - scrape);
-        let between = (random.between(0.0, 1.0) * (f64::from(n) - f64::from(before)) + f64::from(before)).round();
-        let away = shift(random);
-        if away > 0.0 {
-            next[pick].1 = between as u32;
-            next.push((on_look(t + away), n));
+    }
+
+    /// One of the present changes at another time, to another count, away, or in two steps.
+    fn alter(&self, next: &mut Vec<Change>, pick: usize, kind: f64, random: &mut Random) {
+        if kind < 0.35 {
+            next[pick].0 = self.on_look(next[pick].0 + shift(random));
+        } else if kind < 0.43 {
+            // Neighbours together.
+            let by = shift(random);
+            for entry in next.iter_mut().skip(pick).take(2) {
+                entry.0 = self.on_look(entry.0 + by);
+            }
+        } else if kind < 0.63 {
+            next[pick].1 = self.other(next[pick].1, random);
+            if random.unit() < 0.3 {
+                next[pick].0 = self.on_look(next[pick].0 + shift(random));
+            }
+        } else if kind < 0.73 {
+            next.remove(pick);
         } else {
-            next.push((on_look(t + away), between as u32));
+            // In two steps.
+            let (t, n) = next[pick];
+            let before = self.count_at(next, t - self.scrape);
+            let part = random.between(0.0, 1.0) * (f64::from(n) - f64::from(before));
+            let between = (part + f64::from(before)).round() as u32;
+            let away = shift(random);
+            if away > 0.0 {
+                next[pick].1 = between;
+                next.push((self.on_look(t + away), n));
+            } else {
+                next.push((self.on_look(t + away), between));
+            }
         }
     }
-    next.sort_by(|a, b| a.0.total_cmp(&b.0));
-    tidy(&mut next, game.start);
-    next
+
+    fn on_look(&self, t: f64) -> f64 {
+        ((t / self.scrape).round() * self.scrape).clamp(self.scrape, self.length.max(self.scrape))
+    }
+
+    fn count_at(&self, table: &[Change], t: f64) -> u32 {
+        let before = table.partition_point(|(at, _)| *at <= t).checked_sub(1);
+        before.and_then(|i| table.get(i)).map_or(self.game.start, |(_, n)| *n)
+    }
+
+    /// Another count, more often a near one.
+    fn other(&self, n: u32, random: &mut Random) -> u32 {
+        let by = 1 + random.between(0.0, 4.0).min(random.between(0.0, 4.0)) as u32;
+        let moved = if random.unit() < 0.5 { n.saturating_sub(by) } else { n.saturating_add(by) };
+        moved.max(self.game.limits.min).min(self.game.limits.max)
+    }
+}
+
+/// Seconds to shift a change by.
+fn shift(random: &mut Random) -> f64 {
+    let by = SHIFTS[random.between(0.0, SHIFTS.len() as f64) as usize % SHIFTS.len()];
+    if random.unit() < 0.5 { -by } else { by }
 }
 
 /// Leaves out what changes nothing: of several at one instant only the last counts.

@@ -66,11 +66,6 @@ impl Planner {
         let gpus = game.services.iter().map(|s| s.gpus).collect();
         Self { desks: desks.collect(), gpus, settings, budget: game.gpus }
     }
-
-    /// The recommendation that is on screen for a service.
-    pub fn shown(&self, index: usize) -> Option<&Recommendation> {
-        self.desks.get(index)?.previous.as_ref()
-    }
 }
 
 impl Desk {

@@ -101,14 +101,6 @@ impl<'a> Programme<'a> {
         &self.counts
     }
 
-    /// What it costs to go on from second `t` with a count and so many records unread; `None` for other counts.
-    pub fn rest(&self, t: f64, count: u32, backlog: f64) -> Option<f64> {
-        let i = self.counts.binary_search(&count).ok()?;
-        let (k, b) = (self.counts.len(), self.levels.len());
-        let stage = ((t / STAGE as f64) as usize).min(self.demand.len());
-        Some(at(&self.value[(stage * k + i) * b..][..b], &self.levels, backlog))
-    }
-
     /// Counts at instants, `(seconds, count)` in order: when to *ask* for each, so that it is ready when it is needed.
     pub fn timetable(&self) -> Vec<(f64, u32)> {
         let (k, b) = (self.counts.len(), self.levels.len());

@@ -221,16 +221,6 @@ impl<'a> Match<'a> {
         self
     }
 
-    /// Plays up to the next look that succeeds, at which the count may be [`set`](Self::set); false: the game is over.
-    pub fn to_next_look(&mut self) -> bool {
-        while self.step().is_some() {
-            if self.may_look() {
-                return true;
-            }
-        }
-        false
-    }
-
     /// Plays up to second `until` by a timetable.
     pub fn follow(&mut self, table: &[(f64, u32)], until: usize) {
         let mut next = table.partition_point(|(t, _)| *t <= self.second as f64 * STEP);
@@ -282,7 +272,7 @@ impl<'a> Match<'a> {
     }
 
     /// Whether what is still to come costs the same in both, whatever they have cost so far: everybody settled, nothing
-    /// unread. False where that is not known.
+    /// unread. False where that is not known. When commits fell is not compared: what crashes read again may differ.
     pub fn goes_on_like(&self, other: &Self) -> bool {
         self.second == other.second
             && self.desired == other.desired

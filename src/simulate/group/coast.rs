@@ -43,7 +43,7 @@ impl Group {
         self.caught_up
     }
 
-    /// Whether two groups are settled, with nothing unread, and alike in everything that what follows depends on.
+    /// Whether two groups are settled, with nothing unread, and alike in everything that what follows depends on, commits aside.
     pub(in crate::simulate) fn goes_on_like(&self, other: &Self) -> bool {
         let settled = |g: &Self| g.caught_up && g.rebalance.is_none() && g.starting.is_empty();
         settled(self)
