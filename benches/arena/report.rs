@@ -128,8 +128,8 @@ guards let it go up to four times and down to half in a step, a minute after the
 are shipped (twice, a quarter less, five minutes after the last change before it goes down), with which it plays in a table of
 its own. `threshold` and `threshold-70-50` are rules on CPU only (above 80 or 70 % a tenth more, below 30 or 50 % for five
 minutes a tenth less); they see no lag, and in a rebalance that stops everybody an idle group. `fixed` is the most pods that are allowed, all day.\n
-The `consumer` protocol of KIP-848 is played as the cooperative one with the pause that the case gives. A consumer that dies or
-drops out is noticed at once: there is no session timeout in which its partitions would stand still.\n
+The `consumer` protocol of KIP-848 is played as the cooperative one with the pause that the case gives. A consumer that dies
+or pauses stays a member until its session ends, and its partitions stand still: 45 s in the cases that are about it.\n
 ";
 
 fn text(docs: &Path, blocks: &[Block<'_>]) -> String {

@@ -215,7 +215,9 @@ fn table(name: &str, game: &Game, standings: &[Standing], rounds: &[Round]) -> S
                 if is_bound(game) {
                     format!("By changes that take effect on a quarter of a minute nobody can pay less than {bound:.1}.")
                 } else {
-                    format!("{bound:.1} is an estimate of a bound: what nobody can pay less than may be a little lower.")
+                    format!(
+                        "{bound:.1} is an estimate of a bound: what nobody can pay less than may be a little lower."
+                    )
                 }
             );
         }

@@ -1,9 +1,11 @@
 //! A consumer group: consumers that start slowly, share partitions, rebalance, process and commit.
 
 mod given;
+mod silence;
 
 pub use super::assign::Assignor;
 use super::{Random, STEP, assign, topic::Topic};
+use silence::Silence;
 
 /// What a rebalance stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Consumer {
     /// What it can process per second.
     pub rate: f64,
     commit_in: f64,
+    /// It does nothing, and is a member still.
+    silence: Option<Silence>,
 }
 
 /// A consumer that was asked for and has not joined yet.
@@ -112,6 +116,8 @@ pub struct Group {
     again: bool,
     /// Most records per second that everything behind the group takes; infinite: no limit.
     ceiling: f64,
+    /// Seconds that a consumer which dies or pauses stays a member.
+    session: f64,
     next_serial: u64,
     rebalances: u64,
     processed: f64,
@@ -144,6 +150,7 @@ impl Group {
             rebalance: None,
             again: false,
             ceiling: f64::INFINITY,
+            session: 0.0,
             next_serial: 0,
             rebalances: 0,
             processed: 0.0,
@@ -189,37 +196,10 @@ impl Group {
         self.rebalance();
     }
 
-    /// A consumer that is thrown out of the group (a long pause, a lost session) and joins again `back_in` seconds later.
-    pub fn absent(&mut self, consumer: usize, back_in: f64) {
-        if consumer >= self.consumers.len() {
-            return;
-        }
-        self.leave(consumer);
-        let serial = self.serial();
-        self.starting.push(Starting { serial, ready_in: back_in.max(STEP) });
-        self.rebalance();
-    }
-
     /// Draws from another sequence from now on, so that what happens next does not depend on how much chance was used
     /// before: one change more or less early in a day leaves the rest of it alone.
     pub fn reseed(&mut self, seed: u64) {
         self.random = Random::new(seed);
-    }
-
-    /// A consumer dies without committing and starts again; the group notices at once, not when a session ends. What it had processed since its last commit is processed
-    /// once more by whoever gets its partitions.
-    pub fn crash(&mut self, consumer: usize) {
-        if consumer >= self.consumers.len() {
-            return;
-        }
-        for reading in self.readings.iter_mut().filter(|r| r.owner == Some(consumer)) {
-            self.processed -= reading.position - reading.committed;
-            reading.position = reading.committed;
-        }
-        self.caught_up = false;
-        self.leave(consumer);
-        self.start();
-        self.rebalance();
     }
 
     /// Sets whether a partition stands still although it is owned.
@@ -243,6 +223,7 @@ impl Group {
         self.commit_when_due();
         let rebalancing = self.rebalance.is_some();
         self.count_down();
+        self.end_silences();
         Outcome { processed, rebalancing }
     }
 
@@ -299,16 +280,20 @@ impl Group {
     fn join(&mut self, serial: u64) {
         let rate = self.settings.consumer_rate * self.random.log_normal(self.settings.rate_spread);
         let commit_in = self.polls.between(0.0, self.settings.commit.max(STEP));
-        self.consumers.push(Consumer { serial, rate, commit_in });
+        self.consumers.push(Consumer { serial, rate, commit_in, silence: None });
         self.holds = None;
     }
 
     /// Asks for one consumer more.
     fn start(&mut self) {
-        let (mean, sd) = self.settings.start_up;
-        let ready_in = (mean + sd * self.random.normal()).max(STEP);
+        let ready_in = self.start_up_time();
         let serial = self.serial();
         self.starting.push(Starting { serial, ready_in });
+    }
+
+    fn start_up_time(&mut self) -> f64 {
+        let (mean, sd) = self.settings.start_up;
+        (mean + sd * self.random.normal()).max(STEP)
     }
 
     /// Takes a consumer out; its partitions have no owner until the next rebalance is over. Those that follow move up, also
@@ -416,7 +401,8 @@ impl Group {
         // Each consumer drains its partitions in proportion to what waits there, as fetches of equal size do.
         let mut total = 0.0;
         for (backlog, consumer) in self.scratch.iter_mut().zip(&self.consumers) {
-            let done = backlog.min(consumer.rate * STEP);
+            let able = if consumer.silence.is_some() { 0.0 } else { consumer.rate * STEP };
+            let done = backlog.min(able);
             total += done;
             *backlog = if *backlog > 0.0 { done / *backlog } else { 0.0 };
         }
@@ -459,8 +445,9 @@ impl Group {
                 // A commit goes out with the first poll after the interval, and polls do not keep time.
                 consumer.commit_in += self.settings.commit.max(STEP) + self.polls.between(0.0, STEP);
             }
-            any |= due;
-            self.due.push(due);
+            let commits = due && consumer.silence.is_none();
+            any |= commits;
+            self.due.push(commits);
         }
         any
     }

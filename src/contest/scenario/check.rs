@@ -78,6 +78,8 @@ impl Scenario {
         let t = &self.trouble;
         let alone = t.neighbour.is_some() && self.group.ceiling.is_none();
         refuse(alone, "trouble.neighbour", "it needs group.ceiling, which both share")?;
+        let nobody = t.session.0 > 0.0 && t.crashes.0 + t.absences.0 <= 0.0;
+        refuse(nobody, "trouble.session", "it does nothing without crashes or absences")?;
         let late = t.deployments.iter().any(|at| at.0 >= self.scored());
         refuse(late, "trouble.deployments", "one begins after the end of what is scored")?;
         let hot = t.hot.map_or((0.0, 1.0), |h| (h.from.0, h.until.0));

@@ -140,6 +140,7 @@ impl Scenario {
         Trouble {
             crashes: t.crashes.0,
             absences: t.absences.0,
+            session: t.session.0,
             lost_scrapes: t.lost_scrapes.0,
             deployments: t.deployments.iter().map(|at| at.0).collect(),
             drift: t.drift.0,
@@ -219,7 +220,8 @@ mod tests {
             ("price", "slo_minute", "1e7"),
         ] {
             for value in values.split(' ') {
-                let text = format!("[demand]\ngenerator = \"diurnal\"\n[seed]\nvalue = 1\n[{table}]\n{key} = {value}\n");
+                let text =
+                    format!("[demand]\ngenerator = \"diurnal\"\n[seed]\nvalue = 1\n[{table}]\n{key} = {value}\n");
                 let text = text.replace("[seed]\nvalue = 1\n[demand]\n", "\n\n\n");
                 let place = format!("s.toml:6:{}: ", key.len() + 4);
                 assert!(said(&text).starts_with(&place), "{key} = {value}: {}", said(&text));
@@ -255,6 +257,7 @@ mod tests {
             (day, "peak = 90000", "3:1: demand.peak: a daily wave"),
             (day, "peak = 9000", "3:1: demand.peak: it must not be below"),
             (day, "[trouble]\nhot = { from = \"14h\", until = \"10h\", factor = 4 }", "4:1: trouble.hot: until"),
+            (day, "[trouble]\nsession = \"45s\"", "4:1: trouble.session: it does nothing"),
             (day, "[trouble]\ndeployments = [\"3d\"]", "4:1: trouble.deployments: one begins after"),
             (day, "[policy.fixed]\nreplicas = 4000", "4:1: policy.fixed.replicas: it must lie within"),
             (day, "scored = \"1h\"\n[observe]\nscrape = \"2h\"", "5:1: observe.scrape: it is longer"),
@@ -262,7 +265,8 @@ mod tests {
             let why = said(&format!("{head}{tail}\n"));
             assert!(why.starts_with(&format!("s.toml:{place}")), "{tail}: {why}");
         }
-        let parsed = Scenario::parse(&format!("{service}[trouble]\ncrashes = 5\n[slo]\ntime_lag = 5\n"), Path::new("s"));
+        let parsed =
+            Scenario::parse(&format!("{service}[trouble]\ncrashes = 5\n[slo]\ntime_lag = 5\n"), Path::new("s"));
         assert!(parsed.is_ok(), "a group in front of a service has its troubles: {parsed:?}");
     }
 
@@ -276,7 +280,10 @@ mod tests {
         else {
             panic!("no KEDA")
         };
-        assert_eq!((t.lag_threshold, t.ensure_even, t.allow_idle, t.limit_to_partitions_with_lag), (7, true, true, true));
+        assert_eq!(
+            (t.lag_threshold, t.ensure_even, t.allow_idle, t.limit_to_partitions_with_lag),
+            (7, true, true, true)
+        );
     }
 
     #[test]

@@ -109,7 +109,9 @@ impl Scenario {
 
 /// The series between a file's points.
 fn read(points: &[Sample], scored: usize) -> Result<Series, String> {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Err("no row has a value".to_owned()) };
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return Err("no row has a value".to_owned());
+    };
     if let Some(p) = points.iter().find(|p| !(0.0..=MOST).contains(&p.value)) {
         return Err(format!("a demand of {:?} at {}: it must lie between 0 and {MOST:e}", p.value, p.at));
     }

@@ -109,10 +109,12 @@ pub(super) fn one() -> u32 {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TroubleTable {
-    /// Pods that die per day. The group notices at once: no session has to end before.
+    /// Pods that die per day; the group notices when their `session` ends.
     pub(super) crashes: NotNegative,
     /// Members per day that drop out and come back.
     pub(super) absences: NotNegative,
+    /// Until a member that died or pauses is expelled; its partitions stand still until then.
+    pub(super) session: Seconds,
     /// Share of the scrapes that fail.
     pub(super) lost_scrapes: Share,
     /// Instants at which every pod is replaced.
@@ -298,7 +300,7 @@ impl Default for OracleTable {
 }
 
 /// A duration of at most a year, `"15s"` or a number of seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Seconds(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Seconds {

@@ -96,11 +96,6 @@ impl<'a> Programme<'a> {
         self.value = value;
     }
 
-    /// Counts that are looked at.
-    pub fn counts(&self) -> &[u32] {
-        &self.counts
-    }
-
     /// Counts at instants, `(seconds, count)` in order: when to *ask* for each, so that it is ready when it is needed.
     pub fn timetable(&self) -> Vec<(f64, u32)> {
         let (k, b) = (self.counts.len(), self.levels.len());

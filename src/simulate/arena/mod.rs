@@ -189,6 +189,7 @@ impl<'a> Match<'a> {
         let start = game.start.clamp(game.limits.min, game.limits.max.max(game.limits.min));
         let mut group = Group::new(game.group.clone(), &topic, start, Random::new(seed).fork(2).bits());
         group.set_ceiling(game.ceiling);
+        group.set_session(game.trouble.session);
         let course = Course::new(&game.trouble, game.ceiling, game.partitions, demand.len(), seed);
         Self {
             game,

@@ -151,7 +151,7 @@ proptest! {
     /// The search plays without looking at commits, and steps in which nothing waits are made without work per partition.
     #[test]
     fn a_game_that_nobody_watches_costs_the_same(
-        seed: u64, eager: bool, absences in 0.0..100.0, drift in 0.0..0.3, crashes in prop_oneof![Just(0.0), Just(50.0)],
+        seed: u64, eager: bool, absences in 0.0..100.0, session in prop_oneof![Just(0.0), Just(45.0)], drift in 0.0..0.3, crashes in prop_oneof![Just(0.0), Just(50.0)],
         table in prop::collection::vec((0_u32..240, 1_u32..30), 0..12),
     ) {
         let mut game = Game::default();
@@ -159,7 +159,7 @@ proptest! {
             (game.group.protocol, game.group.assignor, game.group.rebalance) =
                 (Protocol::Cooperative, Assignor::Sticky, 4.0);
         }
-        game.trouble = Trouble { absences, drift, crashes, lost_scrapes: 0.1, ..Trouble::default() };
+        game.trouble = Trouble { absences, session, drift, crashes, lost_scrapes: 0.1, ..Trouble::default() };
         let demand = wave(3_600, 9_000.0);
         let mut table: Vec<(f64, u32)> = table.into_iter().map(|(slot, n)| (f64::from(slot) * 15.0, n)).collect();
         table.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -18,8 +18,10 @@ const KEPT: f64 = 0.05;
 pub struct Trouble {
     /// Pods that die per day: what they had not committed is processed once more.
     pub crashes: f64,
-    /// Members per day that drop out of the group and come back after a minute or so.
+    /// Members per day that pause for a minute or so: they drop out of the group and come back.
     pub absences: f64,
+    /// Seconds until the group notices either (`session.timeout.ms`): partitions of who died or pauses stand still until then.
+    pub session: f64,
     /// Share of the looks that fail: the pilot is not asked then.
     pub lost_scrapes: f64,
     /// Seconds at which a deployment begins: every pod is replaced, a quarter of them at a time.

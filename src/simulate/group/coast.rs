@@ -45,7 +45,10 @@ impl Group {
 
     /// Whether two groups are settled, with nothing unread, and alike in everything that what follows depends on, commits aside.
     pub(in crate::simulate) fn goes_on_like(&self, other: &Self) -> bool {
-        let settled = |g: &Self| g.caught_up && g.rebalance.is_none() && g.starting.is_empty();
+        let settled = |g: &Self| {
+            let silent = g.consumers.iter().any(|c| c.silence.is_some());
+            g.caught_up && g.rebalance.is_none() && g.starting.is_empty() && !silent
+        };
         settled(self)
             && settled(other)
             && self.consumers.len() == other.consumers.len()
@@ -65,6 +68,9 @@ impl Group {
 
     /// Arrivals per second that no consumer falls behind with, by the shares of the partitions it owns.
     fn holding(&self, shares: &[f64]) -> f64 {
+        if self.consumers.iter().any(|c| c.silence.is_some()) {
+            return -1.0;
+        }
         let mut loads = vec![0.0; self.consumers.len()];
         for (reading, share) in self.readings.iter().zip(shares) {
             match reading.owner.and_then(|o| loads.get_mut(o)) {

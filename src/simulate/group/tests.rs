@@ -155,11 +155,37 @@ fn who_leaves_during_a_rebalance_moves_nobody_elses_partitions() {
 }
 
 #[test]
+fn whose_session_has_not_ended_keeps_what_stands_still() {
+    let dead = |session: f64, back_in: Option<f64>| {
+        let mut topic = Topic::new(24, 0.0, 1);
+        let settings = GroupSettings { start_up: (30.0, 0.0), ..GroupSettings::default() };
+        let mut group = Group::new(settings, &topic, 6, 2);
+        group.set_session(session);
+        run(&mut group, &mut topic, 2_400.0, 10);
+        match back_in {
+            Some(seconds) => group.absent(1, seconds),
+            None => group.crash(1),
+        }
+        let work: Vec<f64> = (0..90).map(|_| run(&mut group, &mut topic, 2_400.0, 1)).collect();
+        assert_eq!((group.consumers().len(), group.starting()), (6, 0), "it is back");
+        assert!(group.backlog(topic.ends()) < 1e-6);
+        (work.iter().filter(|w| **w < 2_399.0).count(), group.rebalances())
+    };
+    // 4 s until others have its partitions, and 4 s in which some of them go to the one that is back.
+    assert_eq!(dead(0.0, None), (8, 2));
+    let (still, rebalances) = dead(45.0, None);
+    assert!((49..=53).contains(&still) && rebalances == 2, "it joins again when its session is over: {still}");
+    assert_eq!(dead(45.0, Some(60.0)), (53, 2));
+    assert_eq!(dead(45.0, Some(20.0)), (20, 0), "back before anybody noticed");
+}
+
+#[test]
 fn a_pause_of_so_many_seconds_stops_work_for_so_many_steps() {
     // Whoever changes: by an order from outside between two steps, or by joining within one.
     let stalled = |protocol, assignor, rebalance: f64, more: bool| {
         let mut topic = Topic::new(24, 0.0, 1);
-        let settings = GroupSettings { protocol, assignor, rebalance, start_up: (1.0, 0.0), ..GroupSettings::default() };
+        let settings =
+            GroupSettings { protocol, assignor, rebalance, start_up: (1.0, 0.0), ..GroupSettings::default() };
         let mut group = Group::new(settings, &topic, 6, 2);
         group.scale(if more { 8 } else { 4 });
         let first = Some(run(&mut group, &mut topic, 2_400.0, 1));
