@@ -10,7 +10,7 @@ use crate::{
     policy::oracle::{Foreseen, Programme, SLOT, lower_bound},
     simulate::{
         Random,
-        arena::{Game, Match, Outcome, Timetable, play},
+        arena::{Game, Match, Outcome, Timetable, least, play},
         group::Protocol,
     },
 };
@@ -49,6 +49,7 @@ pub fn search(game: &Game, demand: &[f64], seed: u64, moves: usize, also: &[Vec<
         rebalance: game.group.rebalance,
         eager: game.group.protocol == Protocol::Eager,
         start_up: game.group.start_up.0,
+        least: least(demand),
         start: game.start,
         limits: game.limits,
         slo: game.slo,

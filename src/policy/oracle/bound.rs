@@ -10,7 +10,6 @@
 //! assignment depends on the past, it is an estimate of one.
 
 use super::Foreseen;
-use crate::simulate::arena::least;
 
 /// Seconds of one slot.
 pub const SLOT: usize = 15;
@@ -32,11 +31,10 @@ struct Slot {
 
 /// The bound, in the currency of the prices.
 pub fn lower_bound(foreseen: &Foreseen<'_>) -> f64 {
-    let least = least(foreseen.demand);
     let slot = |s: &[f64]| Slot {
         arrives: s.iter().sum(),
         low: s.iter().copied().fold(f64::INFINITY, f64::min),
-        peak: s.iter().copied().fold(least, f64::max),
+        peak: s.iter().copied().fold(foreseen.least, f64::max),
     };
     let slots: Vec<Slot> = foreseen.demand.chunks(SLOT).map(slot).collect();
     let mean = foreseen.demand.iter().sum::<f64>() / foreseen.demand.len().max(1) as f64;

@@ -13,10 +13,10 @@ mod schedule;
 pub use bound::{SLOT, lower_bound};
 pub use schedule::Programme;
 
-use crate::{
-    model::{Limits, Price},
-    simulate::arena::WORST,
-};
+use crate::model::{Limits, Price};
+
+/// A minute over the SLO is priced at most this many times, as by the arena's ledger.
+const WORST: f64 = 10.0;
 
 /// Everything that is going to happen. Seconds, records per second.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ pub struct Foreseen<'a> {
     pub eager: bool,
     /// Seconds from asking for a consumer to its joining.
     pub start_up: f64,
+    /// Demand that time lag is told by at least: the ledger's own.
+    pub least: f64,
     /// Count at the beginning.
     pub start: u32,
     /// Bounds of the count.

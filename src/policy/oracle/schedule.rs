@@ -1,7 +1,6 @@
 //! A clairvoyant's timetable, by dynamic programming over counts and backlogs.
 
 use super::Foreseen;
-use crate::simulate::arena::least;
 
 /// Seconds of one stage.
 const STAGE: usize = 30;
@@ -41,8 +40,6 @@ pub struct Programme<'a> {
     loads: Vec<Vec<f64>>,
     /// Mean demand of each stage.
     demand: Vec<f64>,
-    /// Demand that time lag is told by at least.
-    least: f64,
     levels: Vec<f64>,
     /// Seconds that a change of the count stops the group.
     pause: f64,
@@ -63,8 +60,7 @@ impl<'a> Programme<'a> {
         let pause = (foreseen.rebalance * share).min(STAGE as f64);
         let levels = levels(mean);
         let value = vec![0.0; (demand.len() + 1) * counts.len() * levels.len()];
-        let least = least(foreseen.demand);
-        let mut programme = Self { foreseen, counts, loads, demand, least, levels, pause, value };
+        let mut programme = Self { foreseen, counts, loads, demand, levels, pause, value };
         programme.solve();
         programme
     }
@@ -131,7 +127,7 @@ impl<'a> Programme<'a> {
     }
 
     fn cost(&self, flow: Flow, i: usize, after: f64, pause: f64) -> f64 {
-        let late = after.max(flow.demand * pause) / flow.demand.max(self.least);
+        let late = after.max(flow.demand * pause) / flow.demand.max(self.foreseen.least);
         let stage = STAGE as f64;
         let pods = f64::from(self.counts[i]) * stage / 3600.0 * self.foreseen.price.pod_hour;
         pods + self.foreseen.severity(late) * stage / 60.0

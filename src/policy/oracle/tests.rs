@@ -9,6 +9,7 @@ fn foreseen<'a>(demand: &'a [f64], shares: &'a [f64]) -> Foreseen<'a> {
         rebalance: 15.0,
         eager: true,
         start_up: 40.0,
+        least: 1.0,
         start: 8,
         limits: Limits { min: 1, max: 24 },
         slo: 30.0,

@@ -16,7 +16,7 @@
 mod score;
 mod trouble;
 
-pub use score::{Ledger, Score, WORST, least};
+pub use score::{Ledger, Score, least};
 pub use trouble::{Hot, Trouble};
 
 use super::{

@@ -5,7 +5,7 @@ use crate::model::Price;
 use serde::{Deserialize, Serialize};
 
 /// A minute over the SLO is priced at most this many times.
-pub const WORST: f64 = 10.0;
+const WORST: f64 = 10.0;
 /// An addition that is taken back within this many seconds is a flap.
 const FLAP: f64 = 600.0;
 /// Time lag is lag over the present demand; demand counts as at least this share of the game's mean.
