@@ -12,6 +12,7 @@ mod loss;
 mod members;
 mod memo;
 mod mstl;
+mod odd;
 mod pool;
 pub mod profile;
 mod ridge;
