@@ -1,7 +1,7 @@
 //! How good the forecasts would have been on a series: rolling origins, nothing after an origin is ever used.
 
 use super::{
-    Outlook, Settings, Spread,
+    Outlook, Settings,
     members::last_value,
     outlooks,
     pool::{Origins, Pooled},
@@ -141,7 +141,7 @@ fn naive(window: &Window, ahead: &[usize]) -> Vec<Outlook> {
     let pool = |k: &usize| {
         let origins = Origins::new(window.len(), *k);
         let pool = Pooled::new(window, &origins, &[last_value(window, &origins)], &flat);
-        Outlook { point: pool.point, spread: Spread::Errors(pool.scores), opinions: pool.opinions, errors: pool.errors }
+        Outlook::of(pool)
     };
     ahead.iter().map(pool).collect()
 }

@@ -16,6 +16,41 @@ const GROWTH: f64 = 0.05;
 /// The guess counts as this many independent errors.
 const GUESS: f64 = 3.0;
 
+/// What two numbers that are the same may differ by, where the mean of the series is about 1: rounding is no miss.
+pub(super) const SLACK: f64 = 1e-9;
+
+/// What came on either side of past quantiles.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sides {
+    /// Values that lay below each level, and those that lay above it.
+    pub(super) under: Vec<f64>,
+    pub(super) over: Vec<f64>,
+    /// Values in all.
+    pub(super) count: usize,
+}
+
+impl Sides {
+    pub(super) fn new(levels: usize) -> Self {
+        Self { under: vec![0.0; levels], over: vec![0.0; levels], count: 0 }
+    }
+
+    /// Counts a value against the quantiles that stood around `point`: none of them is shown below zero.
+    fn add(&mut self, value: f64, point: f64, scale: f64, levels: &[f64], known: &[f64]) {
+        let shown = levels.iter().map(|level| point + scale * at_level(known, *level).unwrap_or(0.0));
+        self.count_in(value, shown);
+    }
+
+    /// Counts a value against quantiles.
+    pub(super) fn count_in(&mut self, value: f64, shown: impl Iterator<Item = f64>) {
+        self.count += 1;
+        for ((under, over), shown) in self.under.iter_mut().zip(&mut self.over).zip(shown) {
+            let shown = shown.max(0.0);
+            *under += f64::from(u8::from(value < shown - SLACK));
+            *over += f64::from(u8::from(value > shown + SLACK));
+        }
+    }
+}
+
 /// Past errors at one horizon.
 #[derive(Clone)]
 pub(super) struct Scores {
@@ -23,10 +58,13 @@ pub(super) struct Scores {
     errors: Vec<f64>,
     /// Forecasts and the volatility at their time.
     made: Vec<(f64, f64)>,
+    /// Values that are not learned from, with the forecast and the volatility, and how many forecasts lay before them.
+    told: Vec<(usize, [f64; 3])>,
     /// How many scores later one is known: its target must have come to pass.
     pending: usize,
-    /// Volatility now.
+    /// Volatility now, and the highest that counts.
     scale: f64,
+    wildest: f64,
     /// Share of the errors that are independent: targets less than a horizon apart share what happened between.
     independent: f64,
 }
@@ -36,8 +74,10 @@ impl Scores {
         Self {
             errors: Vec::with_capacity(capacity),
             made: Vec::with_capacity(capacity),
+            told: Vec::new(),
             pending,
             scale: 1.0,
+            wildest: f64::INFINITY,
             independent,
         }
     }
@@ -48,11 +88,17 @@ impl Scores {
     }
 
     pub(super) fn now(&mut self, volatility: f64, all: &[f64]) {
-        self.scale = volatility.min(WILDEST * median(all.iter().copied()));
+        self.wildest = WILDEST * median(all.iter().copied());
+        self.scale = volatility.min(self.wildest);
     }
 
     pub(super) fn len(&self) -> usize {
         self.errors.len()
+    }
+
+    /// Counts a forecast of a value that is not learned from.
+    pub(super) fn tell(&mut self, value: f64, point: f64, volatility: f64) {
+        self.told.push((self.made.len(), [value, point, volatility]));
     }
 
     /// Errors around the forecast at levels within 0–1.
@@ -60,11 +106,16 @@ impl Scores {
         self.follow(levels).0
     }
 
-    /// The two-sided interval of a level around a forecast, how many past ones held what came, and of how many. Its
-    /// misses are followed as a whole. Nothing is below zero: where the lower end is, all misses lie above.
-    pub(super) fn interval(&self, point: f64, level: f64) -> ((f64, f64), f64, usize) {
+    /// How often what came lay on either side of the past quantiles of these levels, each as it was shown at its time.
+    pub(super) fn record(&self, levels: &[f64]) -> Sides {
+        self.follow(levels).1
+    }
+
+    /// The two-sided interval of a level around a forecast. Its misses are followed as a whole. Nothing is below zero:
+    /// where the lower end is, all misses lie above.
+    pub(super) fn interval(&self, point: f64, level: f64) -> (f64, f64) {
         let mut known: Vec<f64> = Vec::with_capacity(self.errors.len());
-        let (mut tail, mut held, mut count) = (1.0 - level, 0.0, 0);
+        let mut tail = 1.0 - level;
         let independent = self.alike();
         let ends = |known: &[f64], tail: f64, point: f64, scale: f64| {
             let each = 1.0 / (independent * known.len() as f64);
@@ -78,19 +129,22 @@ impl Scores {
                 let (point, scale) = self.made[i - borrowed];
                 let (low, high) = ends(&known, tail, point, scale);
                 let value = point + score * scale;
-                let within = f64::from(u8::from(low - 1e-9 <= value && value <= high + 1e-9));
+                let within = f64::from(u8::from(low - SLACK <= value && value <= high + SLACK));
                 tail = (tail + FOLLOW_BAND * (within - level)).clamp(0.002, 0.998);
-                held += within;
-                count += 1;
             }
-            if let Some(old) = i.checked_sub(self.pending) {
-                let score = self.errors[old];
-                known.insert(known.partition_point(|s| *s < score), score);
-            }
+            self.learn(i, &mut known);
         }
         known.clone_from(&self.errors);
         known.sort_by(f64::total_cmp);
-        (ends(&known, tail, point, self.scale), held, count)
+        ends(&known, tail, point, self.scale)
+    }
+
+    /// Takes in the error that is known by the time of error `i`.
+    fn learn(&self, i: usize, known: &mut Vec<f64>) {
+        if let Some(old) = i.checked_sub(self.pending) {
+            let score = self.errors[old];
+            known.insert(known.partition_point(|s| *s < score), score);
+        }
     }
 
     /// Share of the errors that are independent, as the errors themselves show it: how much one says of the next. Errors
@@ -116,29 +170,36 @@ impl Scores {
         ((1.0 - correlation) / (1.0 + correlation)).max(self.independent)
     }
 
-    /// The quantiles, how often past ones were not exceeded, and the number of those.
-    fn follow(&self, levels: &[f64]) -> (Vec<f64>, Vec<f64>, usize) {
+    /// The quantiles, and what came on either side of past ones.
+    fn follow(&self, levels: &[f64]) -> (Vec<f64>, Sides) {
         let mut known: Vec<f64> = Vec::with_capacity(self.errors.len());
         let mut moved = levels.to_vec();
-        let (mut held, mut count) = (vec![0.0; levels.len()], 0);
+        let mut sides = Sides::new(levels.len());
+        let borrowed = self.errors.len() - self.made.len();
+        let mut told = self.told.iter().peekable();
         for (i, score) in self.errors.iter().enumerate() {
             if known.len() >= FEW {
-                for ((level, target), held) in moved.iter_mut().zip(levels).zip(&mut held) {
+                if let Some(own) = i.checked_sub(borrowed) {
+                    let (point, volatility) = self.made[own];
+                    while let Some((_, [value, point, volatility])) = told.next_if(|(before, _)| *before <= own) {
+                        sides.add(*value, *point, volatility.min(self.wildest), &moved, &known);
+                    }
+                    sides.add(point + score * volatility, point, volatility.min(self.wildest), &moved, &known);
+                }
+                for (level, target) in moved.iter_mut().zip(levels) {
                     let below = f64::from(u8::from(at_level(&known, *level).is_some_and(|z| *score <= z)));
                     *level = (*level + FOLLOW * (target - below)).clamp(0.001, 0.999);
-                    *held += below;
                 }
-                count += 1;
             }
-            if let Some(old) = i.checked_sub(self.pending) {
-                let score = self.errors[old];
-                known.insert(known.partition_point(|s| *s < score), score);
-            }
+            self.learn(i, &mut known);
         }
         known.clone_from(&self.errors);
         known.sort_by(f64::total_cmp);
+        for (_, [value, point, volatility]) in told.filter(|_| known.len() >= FEW) {
+            sides.add(*value, *point, volatility.min(self.wildest), &moved, &known);
+        }
         let values = moved.iter().map(|level| self.scale * at_level(&known, *level).unwrap_or(0.0)).collect();
-        (values, held, count)
+        (values, sides)
     }
 
     /// Takes scores from a horizon `times` shorter, made larger, where there are too few at this one; of its own

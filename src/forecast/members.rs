@@ -26,8 +26,8 @@ const CONSTANT: f64 = 0.3;
 const PLAIN: f64 = 1.0;
 const LEARNED: f64 = 1.15;
 
-/// Members whose forecasts have the season's shape.
-pub(super) const SEASONAL: [&str; 6] = ["mstl", "hour", "day", "week", "ridge", "ridge log"];
+/// The regressions, and whether they work in logarithms.
+const RIDGES: [(&str, bool); 2] = [("ridge", false), ("ridge log", true)];
 
 /// What does not depend on the horizon, worked out once.
 pub(super) struct Members<'a> {
@@ -50,6 +50,14 @@ pub(super) struct Track {
     pub(super) prior: f64,
     /// One forecast per origin.
     pub(super) values: Vec<f64>,
+    /// Coefficients at the last origin, of a member that has some.
+    pub(super) beta: Option<Vec<f64>>,
+}
+
+impl Track {
+    pub(super) fn new(name: &'static str, prior: f64, values: Vec<f64>) -> Self {
+        Self { name, prior, values, beta: None }
+    }
 }
 
 impl<'a> Members<'a> {
@@ -67,19 +75,38 @@ impl<'a> Members<'a> {
         Self { window, means, medians, seasons, ets, mstl, levels, changes: changes(&window.y) }
     }
 
-    /// The season at every step after the window's end; empty when there is none.
-    pub(super) fn season(&self, furthest: usize) -> Vec<f64> {
-        let now = self.window.len() - 1;
-        let of = |mstl: &Mstl| (1..=furthest).map(|k| mstl.season(now, now + k)).collect();
-        self.mstl.as_ref().map_or_else(Vec::new, of)
+    /// Whether anything is known of a season.
+    pub(super) fn has_season(&self) -> bool {
+        !self.seasons.is_empty()
+    }
+
+    /// Whether that is one of a day or longer: levels then change by the hour.
+    pub(super) fn has_days(&self) -> bool {
+        self.seasons.last().is_some_and(|s| s.name != "hour")
     }
 
     /// Every member's track; the first is the last value.
     pub(super) fn tracks(&self, origins: &Origins) -> Vec<Track> {
+        self.tracks_by(origins, |rows, name, in_logs| {
+            let (values, beta) = ridge::track(self.window, origins, rows, in_logs);
+            Track { beta, ..Track::new(name, LEARNED, values) }
+        })
+    }
+
+    /// What every member says now of `k` steps ahead, the regressions with coefficients that were learned at a horizon
+    /// near it.
+    pub(super) fn now<'b>(&self, k: usize, beta: impl Fn(&str) -> Option<&'b [f64]>) -> Vec<Track> {
+        self.tracks_by(&Origins::newest(self.window.len(), k), |rows, name, in_logs| {
+            let value = beta(name).map_or(f64::NAN, |beta| ridge::apply(self.window, rows, 0, beta, in_logs));
+            Track::new(name, LEARNED, vec![value])
+        })
+    }
+
+    fn tracks_by(&self, origins: &Origins, regress: impl Fn(&ridge::Rows, &'static str, bool) -> Track) -> Vec<Track> {
         let (at, k) = (&origins.at, origins.k);
         let pick = |from: &[f64]| -> Vec<f64> { at.iter().map(|t| from[*t]).collect() };
-        let plain = |name, values| Track { name, prior: PLAIN, values };
-        let learned = |name, values| Track { name, prior: LEARNED, values };
+        let plain = |name, values| Track::new(name, PLAIN, values);
+        let learned = |name, values| Track::new(name, LEARNED, values);
         let mut out = vec![last_value(self.window, origins)];
         out.extend(ALPHAS.iter().zip(&self.means).map(|((name, _), m)| plain(*name, pick(m))));
         out.extend(MEDIANS.iter().zip(&self.medians).map(|((name, _), m)| plain(*name, pick(m))));
@@ -93,14 +120,13 @@ impl<'a> Members<'a> {
             let forecast = |t: &usize| (mstl.levels[*t] + mstl.season(*t, t + k)).max(0.0);
             out.push(learned("mstl", at.iter().map(forecast).collect()));
         }
-        let profiles: Vec<_> = self.seasons.iter().map(|s| s.ahead(self.window, k)).collect();
+        let profiles: Vec<Vec<f64>> = self.seasons.iter().map(|s| s.ahead(self.window, at, k)).collect();
         for (season, ahead) in self.seasons.iter().zip(&profiles) {
-            out.push(learned(season.name, at.iter().map(|t| ahead[t + k]).collect()));
+            out.push(learned(season.name, ahead.clone()));
         }
         let seasonal = self.seasonal(&profiles, origins);
-        for (name, in_logs) in [("ridge", false), ("ridge log", true)] {
-            let rows = self.rows(&seasonal, origins, in_logs);
-            out.push(learned(name, ridge::track(self.window, origins, &rows, in_logs)));
+        for (name, in_logs) in RIDGES {
+            out.push(regress(&self.rows(&seasonal, origins, in_logs), name, in_logs));
         }
         out
     }
@@ -125,7 +151,7 @@ impl<'a> Members<'a> {
     }
 
     /// What the seasons say at each origin of now and of then.
-    fn seasonal(&self, profiles: &[std::borrow::Cow<'_, [f64]>], origins: &Origins) -> Vec<Vec<f64>> {
+    fn seasonal(&self, profiles: &[Vec<f64>], origins: &Origins) -> Vec<Vec<f64>> {
         let (y, k, slow) = (&self.window.y, origins.k, &self.means[3]);
         let of = |value: &dyn Fn(usize) -> f64| -> Vec<f64> { origins.at.iter().map(|t| value(*t)).collect() };
         let mut out = Vec::new();
@@ -135,7 +161,7 @@ impl<'a> Members<'a> {
         }
         for (season, ahead) in self.seasons.iter().zip(profiles) {
             let or_slow = |t: usize, v: f64| if v.is_nan() { slow[t] } else { v };
-            out.push(of(&|t| or_slow(t, ahead[t + k])));
+            out.push(origins.at.iter().zip(ahead).map(|(t, v)| or_slow(*t, *v)).collect());
             out.push(of(&|t| or_slow(t, season.profile[t])));
             // The last cycle itself, beside the profile of several: at the target's phase and at the present one.
             let cycle_back = |t: usize, back: usize| t.checked_sub(back).map_or(slow[t], |i| y[i]);
@@ -149,7 +175,7 @@ impl<'a> Members<'a> {
 
 /// What everything is compared with.
 pub(super) fn last_value(window: &Window, origins: &Origins) -> Track {
-    Track { name: "last value", prior: PLAIN, values: origins.at.iter().map(|t| window.y[*t]).collect() }
+    Track::new("last value", PLAIN, origins.at.iter().map(|t| window.y[*t]).collect())
 }
 
 fn ewma(y: &[f64], alpha: f64) -> Vec<f64> {

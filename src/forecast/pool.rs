@@ -43,6 +43,11 @@ impl Origins {
         Self { at, k, stride }
     }
 
+    /// The window's end alone.
+    pub(super) fn newest(n: usize, k: usize) -> Self {
+        Self { at: vec![n - 1], k, stride: 1 }
+    }
+
     /// How many of `count` errors are independent: targets less than a horizon apart share what happened between.
     pub(super) fn independent(&self, count: f64) -> f64 {
         count * (self.stride as f64 / self.k as f64).min(1.0)
@@ -130,6 +135,11 @@ impl Pooled {
                         scores.add(error, points[due], volatility[origin]);
                         own.add(error.abs(), naive, memory);
                     }
+                } else if window.known[origin]
+                    && due >= settling
+                    && let Some(value) = window.unlearned(origin + k)
+                {
+                    scores.tell(value, points[due], volatility[origin]);
                 }
                 due += 1;
             }

@@ -39,8 +39,8 @@ impl Rows {
     }
 }
 
-/// The forecasts from every origin.
-pub(super) fn track(window: &Window, origins: &Origins, rows: &Rows, in_logs: bool) -> Vec<f64> {
+/// The forecasts from every origin, and the coefficients of the last one; `None` while there are none.
+pub(super) fn track(window: &Window, origins: &Origins, rows: &Rows, in_logs: bool) -> (Vec<f64>, Option<Vec<f64>>) {
     let (count, k) = (origins.at.len(), origins.k);
     let mut normal = Normal::new(rows.width);
     let mut beta = vec![0.0; rows.width];
@@ -69,12 +69,17 @@ pub(super) fn track(window: &Window, origins: &Origins, rows: &Rows, in_logs: bo
             }
         }
         if normal.count >= WARM_UP {
-            let forecast = rows.base[i] + dot(rows.row(i), &beta);
-            let forecast = if in_logs { forecast.clamp(0.0, 50.0).exp_m1() / LOG } else { forecast };
-            out[i] = forecast.clamp(0.0, window.ceiling); // NaN stays NaN
+            out[i] = apply(window, rows, i, &beta, in_logs);
         }
     }
-    out
+    (out, (normal.count >= WARM_UP).then_some(beta))
+}
+
+/// The forecast of coefficients for a row.
+pub(super) fn apply(window: &Window, rows: &Rows, i: usize, beta: &[f64], in_logs: bool) -> f64 {
+    let forecast = rows.base[i] + dot(rows.row(i), beta);
+    let forecast = if in_logs { forecast.clamp(0.0, 50.0).exp_m1() / LOG } else { forecast };
+    forecast.clamp(0.0, window.ceiling) // NaN stays NaN
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -4,7 +4,11 @@
 //! So past instants are sorted by what they looked like, and what came `k` steps after those that looked like the
 //! present one *is* the distribution: its zeros are a probability of nothing, and its quantiles need no shape.
 
-use super::{conformal::at_level, pool::Origins, window::Window};
+use super::{
+    conformal::{Sides, at_level},
+    pool::Origins,
+    window::Window,
+};
 use std::collections::BTreeMap;
 
 /// Share of zeros from which on a series is sparse, and the values that it takes to say so.
@@ -37,17 +41,28 @@ pub(super) fn looks(window: &Window) -> Vec<Look> {
     window.y.iter().map(look).collect()
 }
 
-/// Nothing is a class of its own; the rest are octaves around the mean, or parts of them.
+/// Nothing is a class of its own; the rest are octaves around the scale of the window, or parts of them.
 fn class(v: f64, per_octave: f64) -> u8 {
     if v <= 0.0 { 0 } else { (1.0 + (v.log2() + 6.0) * per_octave).clamp(1.0, 60.0) as u8 }
 }
 
-/// The forecast from every origin (the median of what came after instants that looked the same), and what came after
-/// those that look like the last one, sorted.
-pub(super) fn track(window: &Window, looks: &[Look], origins: &Origins) -> (Vec<f64>, Vec<f64>) {
+/// What came after instants that looked the same.
+pub(super) struct Alike {
+    /// The forecast from every origin: the median of it.
+    pub(super) medians: Vec<f64>,
+    /// What came after those that look like the last one, sorted.
+    pub(super) now: Vec<f64>,
+    /// How often what came lay on either side of the quantiles of past origins.
+    pub(super) record: Sides,
+}
+
+/// Looks back from every origin; `levels` are those whose record is kept.
+pub(super) fn track(window: &Window, looks: &[Look], origins: &Origins, levels: &[f64]) -> Alike {
     let k = origins.k;
     let mut seen: BTreeMap<(u8, Look), Vec<f64>> = BTreeMap::new();
     let mut medians = Vec::with_capacity(origins.at.len());
+    let mut shown: Vec<Vec<f64>> = Vec::with_capacity(origins.at.len());
+    let mut record = Sides::new(levels.len());
     let mut due = 0;
     let alike = |seen: &'_ BTreeMap<(u8, Look), Vec<f64>>, t: usize| {
         let keys = coarser(looks[t]);
@@ -57,6 +72,9 @@ pub(super) fn track(window: &Window, looks: &[Look], origins: &Origins) -> (Vec<
         while origins.at[due] + k <= *t {
             let origin = origins.at[due];
             if window.known[origin] && window.known[origin + k] {
+                if !shown[due].is_empty() {
+                    record.count_in(window.y[origin + k], shown[due].iter().copied());
+                }
                 for key in coarser(looks[origin]) {
                     let values = seen.entry(key).or_default();
                     let value = window.y[origin + k];
@@ -65,11 +83,12 @@ pub(super) fn track(window: &Window, looks: &[Look], origins: &Origins) -> (Vec<
             }
             due += 1;
         }
-        let median = alike(&seen, *t).and_then(|key| at_level(&seen[&key], 0.5));
-        medians.push(median.unwrap_or(f64::NAN));
+        let outcomes = alike(&seen, *t).and_then(|key| seen.get(&key)).map_or(&[][..], Vec::as_slice);
+        medians.push(at_level(outcomes, 0.5).unwrap_or(f64::NAN));
+        shown.push(levels.iter().filter_map(|level| at_level(outcomes, *level)).collect());
     }
     let now = origins.at.last().and_then(|t| alike(&seen, *t));
-    (medians, now.and_then(|key| seen.remove(&key)).unwrap_or_default())
+    Alike { medians, now: now.and_then(|key| seen.remove(&key)).unwrap_or_default(), record }
 }
 
 /// A look and ever coarser ones: without the last many values, without the present one, any.

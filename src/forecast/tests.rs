@@ -58,6 +58,45 @@ fn an_outage_is_not_taken_for_demand() {
     let f = forecast(&history, history.at(299), 600.0).unwrap();
     assert!(f.warnings.iter().any(|w| w == "an outage of 10 minutes was skipped"), "{:?}", f.warnings);
     assert!(f.points.iter().all(|q| q.p10 > 90.0), "{:?}", f.points[0]);
+    assert_eq!(f.warnings.len(), 1, "an outage is no gap besides: {:?}", f.warnings);
+    assert!(f.covered.unwrap().under_10 > 0.15, "what was forecast for it counts: {:?}", f.covered);
+}
+
+#[test]
+fn a_night_without_traffic_is_forecast_and_no_outage() {
+    // Busy from 6 to 20 at 5 min; it is 19:00 of the fifth day.
+    let wobble = noise(288 * 5);
+    let of = |i: usize| if (72..240).contains(&(i % 288)) { 1_000.0 + 100.0 * wobble[i] } else { 0.0 };
+    let history = grid(300.0, (0..288 * 5).map(|i| Some(of(i))).collect());
+    let f = forecast(&history, history.at(288 * 4 + 228), 12.0 * 3_600.0).unwrap();
+    assert_eq!(f.warnings, [] as [String; 0]);
+    let night = &f.points[24..120];
+    assert!(night.iter().all(|q| q.p50 < 50.0 && q.p80 < 200.0), "{:?}", night.iter().max_by_key(|q| q.p80 as u32));
+    let score = &backtest(&history, &[3_600.0]).unwrap().horizons[0];
+    assert!(score.coverage.at_80.unwrap() > 0.7, "{score:?}");
+}
+
+#[test]
+fn one_bad_scrape_is_named_and_moves_nothing() {
+    let clean: Vec<Option<f64>> = noise(600).iter().map(|n| Some(100.0 + 10.0 * n)).collect();
+    for (place, times) in [(590, 1e3), (300, 10.0), (300, 1e12)] {
+        let mut values = clean.clone();
+        values[place] = Some(105.0 * times);
+        let history = grid(60.0, values);
+        let f = forecast(&history, history.at(599), 1_800.0).unwrap();
+        assert!(f.points.iter().all(|q| q.p50 > 99.0 && q.p95 < 120.0), "x{times} at {place}: {:?}", f.points[0]);
+        assert!(f.warnings[0].starts_with("a single value of ") && f.warnings.len() == 1, "{:?}", f.warnings);
+    }
+}
+
+#[test]
+fn a_horizon_that_is_cut_is_said() {
+    let history = grid(15.0, noise(300).into_iter().map(Some).collect());
+    let f = forecast(&history, history.at(299), 86_400.0).unwrap();
+    assert_eq!(f.points.len(), 2_000);
+    let said = "2000 steps of 15 s are the most: the forecast ends after 8 hours";
+    assert!(f.warnings.iter().any(|w| w == said), "{:?}", f.warnings);
+    assert!(!forecast(&history, history.at(299), 600.0).unwrap().warnings.iter().any(|w| w.contains("the most")));
 }
 
 #[test]
@@ -101,6 +140,8 @@ fn the_bands_of_a_mostly_empty_series_are_made_of_what_came_before() {
     let history = grid(60.0, values);
     let busy = forecast(&history, history.at(1_499), 300.0).unwrap();
     assert!(busy.points[0].p50 > 4.0, "{:?}", busy.points[0]);
+    let held = busy.covered.unwrap();
+    assert!(held.count > 500 && (0.7..0.9).contains(&held.at_80) && (0.9..0.99).contains(&held.at_95), "{held:?}");
 }
 
 #[test]
@@ -113,6 +154,68 @@ fn a_daily_peak_between_two_knots_is_kept() {
     assert_eq!(f.points.len(), 288);
     assert!(f.points[119..122].iter().all(|q| q.p50 > 250.0), "{:?}", &f.points[116..126]);
     assert!(f.points[140].p95 < 200.0 && f.points[90].p95 < 200.0, "{:?} {:?}", f.points[90], f.points[140]);
+}
+
+#[test]
+fn no_step_between_knots_falls_below_what_ever_was() {
+    // The same peak, seen from many phases: where a knot falls onto it what lies beside it must not be bent down.
+    let wobble = noise(288 * 7);
+    let of = |i: usize| if (118..124).contains(&(i % 288)) { 400.0 } else { 100.0 };
+    let history = grid(300.0, (0..288 * 7).map(|i| Some(of(i) + 5.0 * wobble[i])).collect());
+    for now in [2.6, 3.2, 4.2, 4.35, 5.55, 6.7].map(|days| (288.0 * days) as usize) {
+        let f = forecast(&history, history.at(now), 86_400.0).unwrap();
+        for (k, q) in f.points.iter().enumerate() {
+            assert!(q.p10 > 80.0 && q.p50 > 95.0 && q.p50 < 406.0, "{now}, step {k}: {q:?}");
+            let far = (130..394).contains(&((now + 1 + k) % 288)) || (now + 1 + k) % 288 < 112;
+            assert!(!far || q.p50 < 150.0, "{now}, step {k}: {q:?}");
+        }
+    }
+}
+
+#[test]
+fn a_day_ahead_has_the_shape_of_the_day_from_its_second_day_on() {
+    let wobble = noise(288 * 3);
+    let day = |i: usize| 100.0 + 80.0 * (i as f64 / 288.0 * std::f64::consts::TAU * 3.0).sin();
+    let history = grid(300.0, (0..288 * 3).map(|i| Some(day(i) + 5.0 * wobble[i])).collect());
+    let now = 288 * 23 / 10;
+    let f = forecast(&history, history.at(now), 86_400.0).unwrap();
+    let off = |k: usize| (f.points[k].p50 - day(now + 1 + k) - 2.5).abs();
+    let mean = (0..288).map(off).sum::<f64>() / 288.0;
+    assert!(mean < 27.0, "{mean}, and 51 is that of a straight line: {:?} {:?}", f.weights, f.points);
+}
+
+#[test]
+fn seasons_survive_a_scraper_that_drifts() {
+    let day = |i: usize| 100.0 + 80.0 * (i as f64 / 288.0 * std::f64::consts::TAU).sin();
+    let history = grid(300.02, (0..288 * 6).map(|i| Some(day(i))).collect());
+    let f = forecast(&history, history.at(288 * 6 - 1), 3_600.0).unwrap();
+    for name in ["day", "mstl"] {
+        assert!(f.weights.iter().any(|(of, _)| of == name), "{name}: {:?}", f.weights);
+    }
+}
+
+#[test]
+fn a_backtest_counts_the_values_that_a_forecast_counts() {
+    let values: Vec<f64> = noise(400).iter().map(|n| if *n < 0.2 { -1.0 } else { 100.0 + 10.0 * n }).collect();
+    let marked = values.iter().map(|v| Some(if *v < 0.0 { 1e200 } else { *v })).collect();
+    let gaps = values.iter().map(|v| Some(*v).filter(|v| *v >= 0.0)).collect();
+    let with = |values: Vec<Option<f64>>| backtest(&grid(60.0, values), &[300.0, 900.0]).unwrap();
+    let right = with(gaps);
+    assert!(right.origins < 120 && right.horizons[0].targets < right.origins, "{right:?}");
+    assert_eq!(with(values.into_iter().map(Some).collect()), right);
+    assert_eq!(with(marked), right);
+    // Rounding is no miss.
+    let score = &with(vec![Some(100.1); 1_200]).horizons[0];
+    assert_eq!((score.coverage.at_80, score.upper_coverage.at_80), (Some(1.0), Some(1.0)), "{score:?}");
+}
+
+#[test]
+fn a_window_ends_at_the_slot_of_now_whatever_the_step() {
+    let history = grid(0.7 / 3.0, vec![Some(1.0); 400]);
+    for now in 50..400 {
+        let window = Window::new(&history, history.at(now), 60.0).unwrap();
+        assert_eq!((window.len(), window.age), (now + 1, 0));
+    }
 }
 
 #[test]

@@ -18,14 +18,16 @@ pub struct Quantiles {
     pub p95: f64,
 }
 
-/// How often past intervals of a forecast, each made of what was known at its time, held what came.
+/// How often past quantiles of a forecast, each as it was shown at its time, held what came.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Covered {
-    /// Share within the two-sided 80 % interval.
+    /// Share of what came below p10; a tenth where it is right, less where much is nothing.
+    pub under_10: f64,
+    /// Share at or below p80.
     pub at_80: f64,
-    /// Share within the two-sided 95 % interval.
+    /// Share at or below p95.
     pub at_95: f64,
-    /// Intervals that were looked back on; they overlap.
+    /// Forecasts that were looked back on; their horizons overlap.
     pub count: usize,
 }
 
@@ -44,7 +46,7 @@ pub struct Forecast {
     pub weights: Vec<(String, f64)>,
     /// Mean absolute error over that of "last value" on the backtest's origins; `None`: too little history to say.
     pub relative_error: Option<f64>,
-    /// How often its intervals held so far, at the middle of the horizon; `None`: too little history to say.
+    /// How often its quantiles held so far, at half of the horizon; `None`: too little history to say.
     pub covered: Option<Covered>,
     /// Sentences: "12 minutes of history: quantiles are wide", "a gap of 40 min was skipped".
     pub warnings: Vec<String>,
