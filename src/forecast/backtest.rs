@@ -2,10 +2,11 @@
 
 use super::{
     Outlook, Settings,
+    conformal::SLACK,
     members::last_value,
     outlooks,
     pool::{Origins, Pooled},
-    window::Window,
+    window::{Window, valid},
 };
 use crate::model::Grid;
 use serde::Serialize;
@@ -100,13 +101,14 @@ pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
     let mut members: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     let mut used = 0;
     for origin in origins {
-        if history.values[origin].is_none() {
+        // The value of the origin itself must count, so that the window ends there.
+        if valid(history.values[origin]).is_none() {
             continue;
         }
         let Ok(window) = Window::new(history, history.at(origin), furthest as f64 * history.step) else { continue };
         used += 1;
         let (pools, naives) = (outlooks(&window, &order, Settings::default()).each, naive(&window, &order));
-        let target_at = |k: usize| history.values.get(origin + k).copied().flatten().filter(|v| v.is_finite());
+        let target_at = |k: usize| history.values.get(origin + k).copied().and_then(valid);
         let (middle, last) = (order.len() / 2, window.y[window.len() - 1]);
         for opinion in &pools[middle].opinions {
             *weights.entry(opinion.name.to_owned()).or_default() += opinion.weight;
@@ -153,9 +155,9 @@ impl Sums {
         let (scale, last) = (window.scale, window.y[window.len() - 1]);
         let within = |level: f64| {
             let (low, high) = pool.interval(window, level);
-            f64::from(u8::from(low <= target && target <= high))
+            f64::from(u8::from(low - SLACK <= target && target <= high + SLACK))
         };
-        let below = |i: usize| f64::from(u8::from(target <= own[i]));
+        let below = |i: usize| f64::from(u8::from(target <= own[i] + SLACK));
         self.count += 1.0;
         self.error += (target - own[0]).abs() * scale;
         self.naive_error += (target - last).abs() * scale;
