@@ -3,8 +3,8 @@
 //! augurs 0.10 is used as an engine for one thing, the non-seasonal search "ZZN", because everything around it was
 //! found wanting (no seasonal models, NaN and panics on odd input, trends that explode): the input is finite, scaled
 //! and short; the output is checked; a panic is caught. It publishes no parameters, so they are read off its fitted
-//! values; with them the recursion is run by our own hands, which gives the forecast from *every* past instant and
-//! with it an honest record of how good the method was.
+//! values; with them the recursion is run by our own hands, which gives the forecast from *every* past instant. The
+//! record is a little too good, by two or three parameters that were fitted to the newest values of it.
 
 use super::{memo::Memo, window::Window};
 use augurs::{Fit, Predict, ets::AutoETS};

@@ -5,7 +5,13 @@
 //! Everything is in logarithms, so that a busy day is the same shape higher up. Rises that no shape explains are kept
 //! apart as [`Bursts`]: how often they came, how high and how long they were, and whether one is on now.
 
-use crate::model::{Forecast, Grid, Quantiles, Time};
+mod bursts;
+
+pub use bursts::Burst;
+
+use super::UNTOLD;
+use crate::model::{Covered, Forecast, Grid, Quantiles, Time};
+use bursts::{HALF, Past, USUAL};
 
 /// What a forecast by the day's shape is called.
 pub const NAME: &str = "day's shape";
@@ -33,24 +39,8 @@ const ORIGINS: usize = 7;
 const LEVELS: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
 /// A shape is used when it is at most this much worse on the last day than none.
 const NO_WORSE: f64 = 1.0;
-/// Minutes ahead at which that is judged: index into [`AHEAD`].
+/// Minutes ahead at which that is judged, and how often quantiles hold: index into [`AHEAD`].
 const JUDGED: usize = 3;
-
-/// A burst in the past: logarithm over the calm level and fewest minutes; minutes on either side whose median is the
-/// calm level, and minutes that share it.
-const PAST: (f64, usize) = (0.25, 2);
-const AROUND: (usize, usize) = (30, 10);
-/// A burst now opens above the first and ends below the second logarithm over the slow level.
-const OPENS: f64 = 0.22;
-const ENDS: f64 = 0.12;
-/// Seconds that the level in a burst is averaged over.
-const HALF: f64 = 30.0;
-/// Quantile of past heights and lengths that a coming burst is expected with.
-const USUAL: f64 = 0.6;
-/// How much longer a burst lasts: weights, quantiles of what was left of longer ones, and seconds where too few were.
-const LEFT: [(f64, f64, f64); 3] = [(0.35, 0.2, 180.0), (0.35, 0.5, 420.0), (0.3, 0.85, 900.0)];
-/// Quantiles, among the heights of higher ones, of what each of these rises to.
-const RISES: [f64; 3] = [0.3, 0.6, 0.85];
 
 /// Seconds of history without which there is no shape.
 pub const LEAST: f64 = DAYS.0 * 86_400.0;
@@ -64,29 +54,9 @@ pub struct Profile {
     errors: Vec<[f64; 4]>,
     bursts: Past,
     relative_error: Option<f64>,
+    covered: Option<Covered>,
     /// When it was worked out.
     pub at: Time,
-}
-
-/// One way how a burst goes on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Burst {
-    /// How likely; the weights of all ways sum to 1.
-    pub weight: f64,
-    /// Seconds that it still lasts.
-    pub left: f64,
-    /// Factor over the calm paths.
-    pub factor: f64,
-}
-
-/// Bursts of the past.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Past {
-    /// How many begin in a second.
-    per_second: f64,
-    /// Seconds and logarithms of the heights.
-    lengths: Vec<f64>,
-    heights: Vec<f64>,
 }
 
 /// Demand ahead, on one step from `now` on. Each value is the mean of a step that begins at its place.
@@ -107,6 +77,7 @@ pub struct Outlook {
     /// How the one that is on now may go on.
     pub burst: Vec<Burst>,
     relative_error: Option<f64>,
+    covered: Option<Covered>,
 }
 
 impl Profile {
@@ -135,23 +106,23 @@ impl Profile {
         let cut = logs.len() - DAY;
         let flat = vec![0.0; DAY];
         let learned = shape(logs.get(..cut)?, begin);
-        let judge = |shape: &[f64]| {
-            let x = departures(&logs, begin, shape);
-            mean_error(errors(&x, cut.saturating_sub(SLOW)).get(JUDGED).map_or(&[][..], |e| e))
-        };
+        let judge = |shape: &[f64]| mean_error(&errors(&departures(&logs, begin, shape), cut)[JUDGED]);
         let (with, without) = (judge(&learned), judge(&flat));
         let days = (logs.len() as f64 / DAY as f64).round();
         let seasonal = with.zip(without).is_some_and(|(a, b)| a <= NO_WORSE * b);
-        let (shape, wider) =
-            if seasonal { (shape(&logs, begin), ((days + 1.5) / (days - 1.0)).sqrt()) } else { (flat, 1.0) };
+        let (own, learned) = if seasonal { (with, learned) } else { (without, flat.clone()) };
+        let (shape, wider) = if seasonal { (shape(&logs, begin), wider(days)) } else { (flat, 1.0) };
         let x = departures(&logs, begin, &shape);
         let errors = errors(&x, 0).into_iter().map(|mut e| LEVELS.map(|level| wider * quantile(&mut e, level)));
-        let naive: Vec<f64> = logs.windows(AHEAD[JUDGED] + 1).map(|w| w[AHEAD[JUDGED]] - w[0]).collect();
-        let own = if seasonal { with } else { without };
+        let naive: Vec<f64> = (cut..logs.len())
+            .step_by(ORIGINS)
+            .filter_map(|origin| Some(logs.get(origin + AHEAD[JUDGED] - 1)? - logs[origin - 1]))
+            .collect();
         Some(Self {
             errors: errors.collect(),
             bursts: Past::of(&x),
             relative_error: own.zip(mean_error(&naive)).filter(|(_, n)| *n > 0.0).map(|(own, naive)| own / naive),
+            covered: covered(&departures(&logs, begin, &learned), cut, days, seasonal),
             shape,
             at: now,
         })
@@ -212,6 +183,7 @@ impl Profile {
             lasts: quantile(&mut lengths, USUAL),
             burst,
             relative_error: self.relative_error,
+            covered: self.covered,
         })
     }
 
@@ -265,65 +237,9 @@ impl Outlook {
             model: NAME.to_owned(),
             weights: vec![(NAME.to_owned(), 1.0)],
             relative_error: self.relative_error,
-            covered: None,
-            warnings: Vec::new(),
+            covered: self.covered,
+            warnings: self.covered.is_none().then(|| UNTOLD.to_owned()).into_iter().collect(),
         }
-    }
-}
-
-impl Past {
-    fn of(departures: &[f64]) -> Self {
-        let (around, block) = AROUND;
-        let (mut found, mut run) = (Vec::new(), (0_usize, 0.0_f64));
-        for (b, part) in departures.chunks(block).enumerate() {
-            let middle = b * block + block / 2;
-            let near = &departures[middle.saturating_sub(around)..(middle + around).min(departures.len())];
-            let mut near: Vec<f64> = near.iter().copied().filter(|x| x.is_finite()).collect();
-            let calm = quantile(&mut near, 0.5);
-            for x in part {
-                // Once begun, a burst goes on while a good part of it is left.
-                let limit = if run.0 > 0 { ENDS } else { PAST.0 };
-                if *x - calm > limit {
-                    run = (run.0 + 1, run.1 + (x - calm));
-                } else if run.0 > 0 {
-                    found.push(run);
-                    run = (0, 0.0);
-                }
-            }
-        }
-        found.retain(|(length, _)| (PAST.1..=2 * around).contains(length));
-        let known = departures.iter().filter(|x| x.is_finite()).count() as f64 * MINUTE;
-        Self {
-            per_second: found.len() as f64 / known.max(1.0),
-            lengths: found.iter().map(|(length, _)| *length as f64 * MINUTE).collect(),
-            heights: found.iter().map(|(length, sum)| sum / *length as f64).collect(),
-        }
-    }
-
-    /// How the burst that is on may go on, if one is: `over` is the newest level over the slow one, `minutes` those of the
-    /// last minutes, newest first.
-    fn open(&self, minutes: impl Iterator<Item = f64>, over: f64) -> Vec<Burst> {
-        if over <= ENDS {
-            return Vec::new();
-        }
-        let (mut length, mut highest) = (0_u32, over);
-        for x in minutes.take_while(|x| *x > ENDS) {
-            (length, highest) = (length + 1, highest.max(x));
-        }
-        if highest <= OPENS {
-            return Vec::new();
-        }
-        let elapsed = f64::from(length) * MINUTE;
-        let mut longer: Vec<f64> = self.lengths.iter().map(|l| l - elapsed).filter(|l| *l > HALF).collect();
-        let mut higher: Vec<f64> = self.heights.iter().copied().filter(|h| *h > over).collect();
-        // In its first minute a burst still rises: it is taken to become as high as those that were higher.
-        let rises = length <= 1 && higher.len() >= 3;
-        let way = |((weight, share, assumed), height): ((f64, f64, f64), f64)| {
-            let left = if longer.len() >= 3 { quantile(&mut longer, share) } else { assumed };
-            let height = if rises { quantile(&mut higher, height) } else { over };
-            Burst { weight, left, factor: height.exp() }
-        };
-        LEFT.into_iter().zip(RISES).map(way).collect()
     }
 }
 
@@ -378,6 +294,31 @@ fn errors(x: &[f64], from: usize) -> Vec<Vec<f64>> {
         }
     }
     out
+}
+
+/// How much wider errors are for a shape of so many days, which was made of the very days that they are taken from.
+fn wider(days: f64) -> f64 {
+    ((days + 1.5) / (days - 1.0)).sqrt()
+}
+
+/// How often the last day, from minute `cut` on, lay below what the days before would have shown. `None` where they are
+/// fewer than two: the errors of a single day around its own shape are nothing.
+fn covered(x: &[f64], cut: usize, days: f64, seasonal: bool) -> Option<Covered> {
+    let wider = match seasonal {
+        true if days < 3.0 => return None,
+        true => wider(days - 1.0),
+        false => 1.0,
+    };
+    let mut before = errors(x.get(..cut)?, 0).swap_remove(JUDGED);
+    let last = errors(x, cut).swap_remove(JUDGED);
+    let mut beyond = |level: f64, is: fn(f64, f64) -> bool| {
+        let shown = wider * quantile(&mut before, level);
+        last.iter().filter(|e| is(**e, shown)).count() as f64 / last.len() as f64
+    };
+    let (under_10, over_80) = (beyond(0.1, |e, shown| e < shown), beyond(0.8, |e, shown| e > shown));
+    let over_95 = beyond(0.95, |e, shown| e > shown);
+    let told = Covered { under_10, at_80: 1.0 - over_80, at_95: 1.0 - over_95, count: last.len() };
+    (last.len() >= super::JUDGED && !before.is_empty()).then_some(told)
 }
 
 fn mean_error(errors: &[f64]) -> Option<f64> {
@@ -462,6 +403,34 @@ mod tests {
             let p50 = &outlook.paths[1];
             assert!((5_400.0..6_600.0).contains(&p50[24]), "{early} s early, {after} s after: {}", p50[24]);
         }
+    }
+
+    #[test]
+    fn how_often_its_quantiles_held_is_counted_on_a_day_that_it_had_not_seen() {
+        let told = |grid: &Grid| {
+            let outlook = Profile::of(grid, grid.end()).unwrap().outlook(grid, grid.end(), 1_800.0).unwrap();
+            (outlook.forecast().covered, outlook.forecast().warnings)
+        };
+        let mut state = 7_u32;
+        let mut noisy = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            Some(1_000.0 + 100.0 * f64::from(state >> 8) / f64::from(1_u32 << 24))
+        };
+        let six = Grid { values: (0..6 * DAY).map(&mut noisy).collect(), ..days(0) };
+        let (Some(held), warnings) = told(&six) else { panic!("six days tell") };
+        assert!(
+            held.count > 200 && held.at_80 > 0.75 && held.at_95 > 0.9 && warnings.is_empty(),
+            "{held:?} {warnings:?}"
+        );
+        // On the last day every quarter of an hour begins with twice the demand: nothing before knew that.
+        let mut other = six;
+        for (i, v) in other.values.iter_mut().enumerate().skip(5 * DAY).filter(|(i, _)| i % 15 < 6) {
+            *v = v.map(|v| v * if i % 15 < 3 { 2.0 } else { 1.5 });
+        }
+        let held = told(&other).0.unwrap();
+        assert!(held.at_80 < 0.75 && held.at_95 < 0.9, "{held:?}");
+        let (none, warnings) = told(&days(2 * DAY + 100));
+        assert_eq!((none, &warnings[..]), (None, &[UNTOLD.to_owned()][..]));
     }
 
     #[test]

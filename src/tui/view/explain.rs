@@ -236,8 +236,9 @@ fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&S
         Some(c) => page.row(
             "coverage",
             &format!(
-                "of {} past forecasts {} came within the 80% interval, {} within the 95% one",
+                "of {} past values {} came below p10, {} within p80, {} within p95",
                 c.count,
+                format::percent(c.under_10),
                 format::percent(c.at_80),
                 format::percent(c.at_95)
             ),
