@@ -177,6 +177,14 @@ fn backtest_and_forecast_have_the_shape_that_is_promised() {
         let q = ["p10", "p50", "p80", "p95"].map(|k| point[k].as_f64().unwrap());
         assert!(q.windows(2).all(|w| w[0] <= w[1]), "{point}");
     }
+    has(&forecast["coverage"], &["10", "80", "95", "n"]);
+    let (code, svg, why) = highwater(&["forecast", "--csv", csv, "--format", "svg"]);
+    assert!(code == 0 && svg.starts_with("<svg") && svg.contains("30 min ahead: p10"), "{code} {why} {svg}");
+    // Nothing listens on port 1.
+    let (code, _, why) = highwater(&["forecast", "--query", "sum(up)", "--prometheus", "http://127.0.0.1:1"]);
+    assert!(code == 3 && why.contains("127.0.0.1:1"), "{code} {why}");
+    let (code, _, why) = highwater(&["forecast"]);
+    assert!(code == 2 && why.contains("--csv"), "{code} {why}");
 }
 
 #[test]

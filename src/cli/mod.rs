@@ -101,7 +101,7 @@ fn run(args: Args) -> Outcome {
         Command::Snapshot(snapshot) => snapshot::run(common, &snapshot),
         Command::Sample(sample) => sample::run(common, &sample),
         Command::Recommend(recommend) => recommend::run(common, &recommend),
-        Command::Forecast(args) => forecast::run(&args),
+        Command::Forecast(args) => forecast::run(common, &args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Replay(args) => replay::run(&args),
