@@ -18,6 +18,8 @@ const SETTLING: usize = 36;
 /// errors behind it are as many.
 const POWER: i32 = 6;
 const SHARPER: (i32, f64) = (10, 100.0);
+/// Share of a pool that did worse than the last value: its relative error to the power of minus this.
+const SHRINKS: i32 = 4;
 /// How far back errors count in a member's record: steps, and horizons. The longer of the two.
 const MEMORY: (usize, usize) = (100, 12);
 /// What is believed of a member before anything is known counts as this many independent errors.
@@ -94,6 +96,14 @@ impl Record {
         }
     }
 
+    /// How far the pool is followed, from its own record of the whole window.
+    fn trust(&self, origins: &Origins, least: f64) -> f64 {
+        let seen = origins.independent(self.count);
+        let ratio = (self.own + least) / (self.naive + least);
+        let believed = (ratio * seen + PRIOR) / (seen + PRIOR);
+        believed.max(1.0).powi(-SHRINKS)
+    }
+
     /// `least` keeps a perfect record from outweighing everything.
     fn weight(&self, prior: f64, origins: &Origins, least: f64) -> f64 {
         if self.count < PROBATION {
@@ -118,6 +128,7 @@ impl Pooled {
         let least = 1e-9 + 1e-3 * volatility[n - 1];
         let mut records = vec![Record::default(); tracks.len()];
         let mut weights = vec![0.0; tracks.len()];
+        let (mut blend, mut unshrunk) = (Record::default(), vec![f64::NAN; count]);
         let (mut points, mut scores) = (vec![f64::NAN; count], Scores::new(count, pending, origins.independent(1.0)));
         let mut own = Record::default();
         let mut due = 0;
@@ -130,6 +141,7 @@ impl Pooled {
                     for (record, track) in records.iter_mut().zip(tracks) {
                         record.add((target - track.values[due]).abs(), naive, memory);
                     }
+                    blend.add((target - unshrunk[due]).abs(), naive, f64::INFINITY);
                     if points[due].is_finite() && due >= settling {
                         let error = target - points[due];
                         scores.add(error, points[due], volatility[origin]);
@@ -147,7 +159,16 @@ impl Pooled {
                 let able = track.values[i].is_finite();
                 *weight = if able { record.weight(track.prior, origins, least) } else { 0.0 };
             }
-            points[i] = mean(&mut weights, tracks, i).unwrap_or(window.y[*t]);
+            let last = window.y[*t];
+            let pooled = mean(&mut weights, tracks, i);
+            // Where all of it did worse than the last value so far, the more of that the worse.
+            let trust = if pooled.is_some() { blend.trust(origins, least) } else { 0.0 };
+            for weight in &mut weights {
+                *weight *= trust;
+            }
+            weights[0] += 1.0 - trust;
+            unshrunk[i] = pooled.unwrap_or(last);
+            points[i] = last + trust * (unshrunk[i] - last);
         }
         let now = count - 1;
         let opinion = |((track, weight), record): ((&Track, f64), &Record)| Opinion {
@@ -158,11 +179,6 @@ impl Pooled {
         };
         let all = tracks.iter().zip(weights).zip(&records);
         let mut opinions: Vec<Opinion> = all.map(opinion).filter(|o| o.value.is_finite()).collect();
-        if opinions.iter().all(|o| o.weight == 0.0)
-            && let Some(last) = opinions.first_mut()
-        {
-            last.weight = 1.0;
-        }
         opinions.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         scores.now(volatility[n - 1], volatility);
         Self { point: points[now], scores, opinions, errors: (own.count >= TELLING).then_some((own.own, own.naive)) }
