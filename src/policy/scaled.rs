@@ -150,30 +150,20 @@ impl Scaled {
 
     /// One sync of the controllers: what `spec.replicas` is after it, and why. A reading that is not there has failed.
     pub fn sync(&mut self, now: Time, counts: Counts, readings: &[Reading]) -> (u32, &'static str) {
-        let failed = Reading::Failed;
-        let looks = self.operator.as_ref().is_none_or(|o| o.is_due(now));
-        for (track, reading) in self.goals.iter_mut().zip(readings) {
-            if let (Some(cached), true) = (&mut track.cached, looks) {
-                reading.clone_into(cached);
-            }
-        }
-        let read = |i: usize| readings.get(i).unwrap_or(&failed);
+        let (controller, fallback) = (&self.controller, self.fallback);
         if let Some(operator) = &mut self.operator {
-            let activity = Activity {
-                active: self.goals.iter().enumerate().any(|(i, t)| t.is_active(read(i))),
-                failed: (0..self.goals.len()).any(|i| matches!(read(i), Reading::Failed)),
-            };
-            if let Some(written) = operator.look(now, counts.spec, activity) {
+            let goals = &mut self.goals;
+            if let Some(written) = operator.look(now, counts.spec, || poll(goals, readings, counts, fallback)) {
                 return written;
             }
         }
-        let (controller, fallback) = (&self.controller, self.fallback);
-        let tracks = self.goals.iter_mut().enumerate();
         let propose = |(i, track): (usize, &mut Track)| {
-            let seen = track.cached.clone().unwrap_or_else(|| read(i).clone());
-            track.propose(&seen, counts, controller, fallback)
+            let cached = track.cached.clone();
+            let reading = cached.as_ref().or(readings.get(i)).unwrap_or(&Reading::Failed);
+            let stands_in = track.look(reading, counts, fallback);
+            track.propose(reading, stands_in, counts, controller)
         };
-        let proposals: Vec<_> = tracks.map(propose).collect();
+        let proposals: Vec<_> = self.goals.iter_mut().enumerate().map(propose).collect();
         let proposal = combine(&proposals, counts.spec);
         let decision = self.memory.sync(now, counts.spec, &proposal, &self.bounds, controller);
         (decision.replicas, decision.reason)
@@ -185,43 +175,51 @@ impl Track {
         Self { goal, activation, failures: 0, cached: None }
     }
 
+    /// CPU and memory: the HPA reads them itself, and KEDA never looks.
+    fn is_resource(&self) -> bool {
+        matches!(self.goal, Goal::Utilisation(..) | Goal::PodsAverage(..))
+    }
+
     fn is_active(&self, reading: &Reading) -> bool {
         match (reading, &self.goal) {
             (Reading::Partitions(partitions), Goal::Kafka(trigger, _)) => keda::metric(partitions, trigger).active,
-            // CPU and memory never wake anything.
-            (_, Goal::Utilisation(..) | Goal::PodsAverage(..)) => false,
             (Reading::Total(total), _) => *total > self.activation,
             _ => false,
         }
     }
 
-    /// What the metric proposes, before windows, rates and bounds.
+    /// A look at the metric, KEDA's own or for the HPA: both count failures. What the fallback shows instead, thousandths
+    /// (`GetMetricsWithFallback`).
+    fn look(&mut self, reading: &Reading, counts: Counts, fallback: Option<Fallback>) -> Option<i64> {
+        if !matches!(reading, Reading::Failed) {
+            self.failures = 0;
+            return None;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.stand_in(fallback.filter(|f| self.failures > f.after)?, counts)
+    }
+
+    /// What the metric proposes, or what stands in for it, before windows, rates and bounds.
     fn propose(
-        &mut self,
+        &self,
         reading: &Reading,
+        stands_in: Option<i64>,
         counts: Counts,
         controller: &Controller,
-        fallback: Option<Fallback>,
     ) -> Result<u32, String> {
         let Counts { spec, status, ready } = counts;
         let tolerance = controller.tolerance;
         let milli = |x: f64| (x * 1000.0).round() as i64; // saturates
-        let total = match reading {
-            Reading::Failed => {
-                self.failures = self.failures.saturating_add(1);
-                let stands_in = fallback.filter(|f| self.failures > f.after).and_then(|f| self.stand_in(f, counts));
-                stands_in.ok_or_else(|| "the metric could not be read".to_owned())?
-            }
-            Reading::Total(total) => milli(*total),
-            Reading::Partitions(partitions) => match &self.goal {
+        let total = match (reading, stands_in) {
+            (_, Some(milli)) => milli,
+            (Reading::Failed, None) => return Err("the metric could not be read".to_owned()),
+            (Reading::Total(total), _) => milli(*total),
+            (Reading::Partitions(partitions), _) => match &self.goal {
                 Goal::Kafka(trigger, _) => keda::metric(partitions, trigger).lag.saturating_mul(1000),
                 _ => return Err("offsets are no reading of this metric".to_owned()),
             },
-            Reading::Pods(_) => 0,
+            (Reading::Pods(_), _) => 0,
         };
-        if !matches!(reading, Reading::Failed) {
-            self.failures = 0;
-        }
         let pods = |usage| match reading {
             Reading::Pods(pods) => pods.clone(),
             _ => stand_ins(counts, usage),
@@ -265,6 +263,22 @@ impl Track {
         };
         Some((target as f64 * count / per) as i64) // truncates, as upstream does
     }
+}
+
+/// KEDA's own look at every trigger (`getScaledObjectState`). A fallback that stands in is active and no failure.
+fn poll(tracks: &mut [Track], readings: &[Reading], counts: Counts, fallback: Option<Fallback>) -> Activity {
+    // Resources wake nothing, and where there is nothing else nothing would: then KEDA takes the object for active.
+    let mut activity = Activity { active: tracks.iter().all(Track::is_resource), failed: false };
+    for (i, track) in tracks.iter_mut().enumerate().filter(|(_, t)| !t.is_resource()) {
+        let reading = readings.get(i).unwrap_or(&Reading::Failed);
+        let stands_in = track.look(reading, counts, fallback);
+        activity.active |= stands_in.is_some() || track.is_active(reading);
+        activity.failed |= stands_in.is_none() && matches!(reading, Reading::Failed);
+        if let Some(cached) = &mut track.cached {
+            *cached = stands_in.map_or_else(|| reading.clone(), |milli| Reading::Total(milli as f64 / 1000.0));
+        }
+    }
+    activity
 }
 
 /// The behavior of the HPA that KEDA makes: a paused direction is `Disabled` (`newHPAForScaledObject`).

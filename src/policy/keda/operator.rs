@@ -3,12 +3,12 @@
 
 use crate::model::{Fallback, Holds, ScaledObject, Time};
 
-/// What the triggers say together at a poll.
+/// What the triggers say together at a poll (`getScaledObjectState`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// At least one is active.
+    /// At least one is active: its metric, or the fallback that stands in for it.
     pub active: bool,
-    /// At least one could not be read.
+    /// At least one could not be read, and no fallback stands in.
     pub failed: bool,
 }
 
@@ -46,22 +46,24 @@ impl Operator {
         }
     }
 
-    /// Whether the operator looks at `now`: what it sees then is what `useCachedMetrics` shows the HPA until the next look.
-    pub fn is_due(&self, now: Time) -> bool {
-        self.next_poll.is_none_or(|next| now >= next)
-    }
-
-    /// What happens at `now` with the count as it stands; `None`: the HPA decides.
+    /// What happens at `now` with the count as it stands; `None`: the HPA decides. `poll` asks the triggers, where it is
+    /// time to.
     ///
     /// Between two polls the operator does nothing, but what it holds stays held: while it is paused there is no HPA, and
     /// at zero the HPA is disabled.
-    pub fn look(&mut self, now: Time, current: u32, activity: Activity) -> Option<(u32, &'static str)> {
+    pub fn look(
+        &mut self,
+        now: Time,
+        current: u32,
+        poll: impl FnOnce() -> Activity,
+    ) -> Option<(u32, &'static str)> {
         let made = *self.made.get_or_insert(now);
         if self.holds.stopped {
             return Some(self.stopped(current));
         }
-        if self.is_due(now) {
+        if self.next_poll.is_none_or(|next| now >= next) {
             self.next_poll = Some(now.plus(self.polling));
+            let activity = poll();
             let written = if activity.active || self.holds.active {
                 self.active(now, current, activity.failed)
             } else {

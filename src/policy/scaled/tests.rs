@@ -85,8 +85,11 @@ fn the_most_demanding_trigger_counts_and_any_wakes() {
 fn a_fallback_asks_as_a_metric_would() {
     let fallback = |behavior, replicas| Some(Fallback { after: 1, replicas, behavior });
     let failed = |behavior, replicas: u32, from: u32| {
-        let mut scaled = play(&ScaledObject { fallback: fallback(behavior, replicas), ..object(1, 30) });
-        assert_eq!(scaled.sync(at(0.0), counts(from), &[Reading::Failed]).0, from, "the first failure only holds");
+        let fallback = fallback(behavior, replicas);
+        let mut scaled = play(&ScaledObject { fallback, polling: 900.0, ..object(1, 30) });
+        let steady = [Reading::Total(f64::from(from) * 1_000.0)];
+        assert_eq!(scaled.sync(at(0.0), counts(from), &steady).0, from);
+        assert_eq!(scaled.sync(at(15.0), counts(from), &[Reading::Failed]).0, from, "the first failure only holds");
         scaled.sync(at(400.0), counts(from), &[Reading::Failed]).0
     };
     assert_eq!(failed(FallbackBehavior::Static, 8, 5), 8);
