@@ -43,6 +43,8 @@ struct MetricRow {
     total: i64,
     #[serde(default)]
     ready: u32,
+    /// Pods, ready or not, of a `Value`.
+    status: Option<u32>,
     #[serde(default)]
     pods: Vec<PodRow>,
     want: Option<u32>,
@@ -73,7 +75,7 @@ impl PodRow {
         let started = self.started.unwrap_or(1e9);
         let ready = self.ready.unwrap_or(true);
         let readiness = Some(Readiness { ready, started, changed: started, sampled: 0.0, window: 60.0 });
-        Pod { phase, deleted: self.deleted, readiness, usage: self.r#use, request: self.request }
+        Pod { phase, deleted: self.deleted, readiness, usage: self.r#use, request: self.request, alike: 1 }
     }
 }
 
@@ -88,7 +90,10 @@ fn one_metric_proposes_what_upstream_proposes() {
         let got = match row.metric.as_str() {
             "utilisation" => utilisation(&pods, row.target, row.current, true, &controller, tolerance),
             "pods" => pods_average(&pods, row.target, row.current, false, &controller, tolerance),
-            "value" => Ok(value(row.total, row.target, row.current, row.ready, tolerance)),
+            "value" => {
+                let all = row.status.unwrap_or(row.ready.max(row.current));
+                value(row.total, row.target, row.current, (all, row.ready), tolerance)
+            }
             "average-value" => Ok(average_value(row.total, row.target, row.current, tolerance)),
             other => panic!("{}: no metric {other}", row.rule),
         };

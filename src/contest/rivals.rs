@@ -80,6 +80,7 @@ fn pods(seen: &Seen<'_>) -> Vec<Pod> {
             readiness: Some(Readiness { ready, started: age, changed: age, sampled: 0.0, window: 15.0 }),
             usage: Some(if ready { (seen.cpu * request as f64).round() as i64 } else { 0 }),
             request: Some(request),
+            alike: 1,
         }
     };
     let ready = seen.ready.min(seen.desired);

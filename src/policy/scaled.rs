@@ -226,17 +226,17 @@ impl Track {
         };
         match self.goal {
             Goal::AverageValue(target) => Ok(average_value(total, target, status, tolerance)),
-            Goal::Value(target) => Ok(value(total, target, spec, ready, tolerance)),
+            Goal::Value(target) => value(total, target, spec, (status, ready), tolerance),
             Goal::PodsAverage(target, cpu) => pods_average(&pods(total), target, spec, cpu, controller, tolerance),
             // Percent of a request of 100 000 thousandths: a thousand a percent.
             Goal::Utilisation(percent, cpu) => utilisation(&pods(total), percent, spec, cpu, controller, tolerance),
             Goal::Kafka(trigger, plain) => {
                 let target = trigger.lag_threshold.max(1).saturating_mul(1000);
-                Ok(if plain {
-                    value(total, target, spec, ready, tolerance)
+                if plain {
+                    value(total, target, spec, (status, ready), tolerance)
                 } else {
-                    average_value(total, target, status, tolerance)
-                })
+                    Ok(average_value(total, target, status, tolerance))
+                }
             }
         }
     }
@@ -327,19 +327,22 @@ fn trigger_goal(trigger: &Trigger) -> Option<(Goal, f64)> {
     }
 }
 
-/// Pods that all use the same; those that are not ready are up, idle and young.
+/// Pods that all use the same; those that are not ready are up and young, which only CPU asks about.
 fn stand_ins(counts: Counts, usage: i64) -> Vec<Pod> {
-    let pod = |ready: bool| {
+    let pods = |ready: bool, alike: u32| {
         let age = if ready { 1e9 } else { 10.0 };
         Pod {
             phase: Phase::Running,
             deleted: false,
             readiness: Some(Readiness { ready, started: age, changed: age, sampled: 0.0, window: 30.0 }),
-            usage: Some(if ready { usage } else { 0 }),
+            usage: Some(usage),
             request: Some(100_000),
+            alike,
         }
     };
-    (0..counts.status).map(|i| pod(i < counts.ready)).collect()
+    let ready = counts.ready.min(counts.status);
+    let groups = [pods(true, ready), pods(false, counts.status - ready)];
+    groups.into_iter().filter(|g| g.alike > 0).collect()
 }
 
 #[cfg(test)]

@@ -85,15 +85,21 @@ pub fn average_value(total: i64, target: i64, status_replicas: u32, tolerance: T
 
 /// An object or external metric with a `Value` target: the ratio times the ready pods.
 ///
-/// `getUsageRatioReplicaCount`: from zero the tolerance is ignored and the ratio itself is the count.
-pub fn value(total: i64, target: i64, spec_replicas: u32, ready: u32, tolerance: Tolerance) -> u32 {
+/// `getUsageRatioReplicaCount`: from zero the tolerance is ignored and the ratio itself is the count. `pods`: how many
+/// there are, and how many of them are ready; without any there is no proposal. The error is upstream's own.
+pub fn value(
+    total: i64,
+    target: i64,
+    spec_replicas: u32,
+    pods: (u32, u32),
+    tolerance: Tolerance,
+) -> Result<u32, String> {
     let ratio = total as f64 / target as f64;
-    if spec_replicas == 0 {
-        ceil(ratio)
-    } else if tolerance.holds(ratio) {
-        spec_replicas
-    } else {
-        ceil(ratio * f64::from(ready))
+    match pods {
+        _ if spec_replicas == 0 => Ok(ceil(ratio)),
+        _ if tolerance.holds(ratio) => Ok(spec_replicas),
+        (0, _) => Err("no pods returned by selector while calculating replica count".to_owned()),
+        (_, ready) => Ok(ceil(ratio * f64::from(ready))),
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Readiness {
     pub window: f64,
 }
 
-/// One pod as the autoscaler sees it.
+/// A pod as the autoscaler sees it, or several that are alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pod {
     /// Its phase.
@@ -41,6 +41,8 @@ pub struct Pod {
     pub usage: Option<i64>,
     /// What it requested, thousandths; `None`: a container without a request.
     pub request: Option<i64>,
+    /// How many such pods there are.
+    pub alike: u32,
 }
 
 /// How one pod enters the calculation (`groupPods`).
@@ -93,10 +95,9 @@ pub fn utilisation(
     if pods.iter().any(|p| p.request.is_none()) {
         return Err("missing request for a container".to_owned());
     }
-    let ratio = |counted: &[(i64, &Pod)]| {
-        let used: i64 = counted.iter().map(|(usage, _)| usage).sum();
-        let requested: i64 = counted.iter().filter_map(|(_, p)| p.request).sum();
-        let percent = (used * 100).checked_div(requested).ok_or("no metrics returned matched known pods")?;
+    let ratio = |counted: &Counted<'_>| {
+        let requested: i128 = counted.iter().map(|(_, p)| times(p.request.unwrap_or(0), p)).sum();
+        let percent = (used(counted) * 100).checked_div(requested).ok_or("no metrics returned matched known pods")?;
         Ok(percent as f64 / target_percent as f64)
     };
     let stand_in = |pod: &Pod| pod.request.unwrap_or(0) * target_percent.max(100) / 100;
@@ -113,12 +114,29 @@ pub fn pods_average(
     controller: &Controller,
     tolerance: Tolerance,
 ) -> Result<u32, String> {
-    let ratio = |counted: &[(i64, &Pod)]| {
-        let used: i64 = counted.iter().map(|(usage, _)| usage).sum();
-        Ok((used / i64::try_from(counted.len().max(1)).unwrap_or(i64::MAX)) as f64 / target as f64)
+    let ratio = |counted: &Counted<'_>| {
+        let mean = used(counted) / i128::from(count(counted).max(1));
+        Ok(mean as f64 / target as f64)
     };
     let stand_in = |_: &Pod| target;
     propose(pods, spec_replicas, cpu, controller, tolerance, &Missing { at_one: true, down: &stand_in }, ratio)
+}
+
+/// Usages with the pods that have them.
+type Counted<'a> = [(i64, &'a Pod)];
+
+/// Pods.
+fn count(counted: &Counted<'_>) -> u64 {
+    counted.iter().map(|(_, p)| u64::from(p.alike)).sum()
+}
+
+/// Their usage together. Wide, so that no count and no reading overflows it.
+fn used(counted: &Counted<'_>) -> i128 {
+    counted.iter().map(|(usage, p)| times(*usage, p)).sum()
+}
+
+fn times(each: i64, pod: &Pod) -> i128 {
+    i128::from(each) * i128::from(pod.alike)
 }
 
 /// What stands in for pods without a metric.
@@ -138,7 +156,7 @@ fn propose(
     controller: &Controller,
     tolerance: Tolerance,
     missing: &Missing<'_>,
-    ratio_of: impl Fn(&[(i64, &Pod)]) -> Result<f64, &'static str>,
+    ratio_of: impl Fn(&Counted<'_>) -> Result<f64, &'static str>,
 ) -> Result<u32, String> {
     if pods.is_empty() {
         return Err("no pods returned by selector while calculating replica count".to_owned());
@@ -152,7 +170,7 @@ fn propose(
     let up_with_unready = ratio > 1.0 && of(Standing::Unready).next().is_some();
     let any_missing = of(Standing::Missing).next().is_some();
     if !up_with_unready && !any_missing {
-        return Ok(if tolerance.holds(ratio) { current } else { ceil(ratio * ready.len() as f64) });
+        return Ok(if tolerance.holds(ratio) { current } else { ceil(ratio * count(&ready) as f64) });
     }
     let mut counted = ready;
     if ratio < 1.0 {
@@ -168,7 +186,7 @@ fn propose(
     if turned || tolerance.holds(again) {
         return Ok(current);
     }
-    let count = ceil(again * counted.len() as f64);
-    let against = (again < 1.0 && count > current) || (again > 1.0 && count < current);
-    Ok(if against { current } else { count })
+    let wanted = ceil(again * count(&counted) as f64);
+    let against = (again < 1.0 && wanted > current) || (again > 1.0 && wanted < current);
+    Ok(if against { current } else { wanted })
 }

@@ -116,3 +116,39 @@ fn what_cannot_be_played_is_named_with_its_place() {
     let why = Scaled::keda(&mixed, &Controller::default()).err().unwrap();
     assert_eq!(why.pointer, "/spec/triggers/1/type");
 }
+
+/// One resource at a utilisation target, without a window.
+fn resource(name: &str, percent: u32) -> Scaled {
+    let mut behavior = HpaBehavior::default();
+    behavior.down.window = Some(0.0);
+    let metric = HpaMetric {
+        source: MetricSource::Resource,
+        name: name.into(),
+        selects: std::collections::BTreeMap::new(),
+        target: Some(MetricTarget::Utilization(percent)),
+    };
+    let hpa = Hpa { max: i32::MAX as u32, metrics: vec![metric], behavior: Some(behavior), ..Hpa::default() };
+    Scaled::hpa(&hpa, &Controller::default()).unwrap()
+}
+
+#[test]
+fn pods_that_are_not_ready_use_memory_as_the_others_do() {
+    let half = Counts { spec: 10, status: 10, ready: 5 };
+    assert_eq!(resource("memory", 80).sync(at(0.0), half, &[Reading::Total(80.0)]).0, 10);
+    assert_eq!(resource("memory", 80).sync(at(0.0), half, &[Reading::Total(160.0)]).0, 20);
+    assert_eq!(resource("cpu", 80).sync(at(0.0), half, &[Reading::Total(160.0)]).0, 10, "CPU leaves them out");
+}
+
+#[test]
+fn absurd_counts_cost_nothing() {
+    let many = Counts { spec: 400_000_000, status: 400_000_000, ready: 300_000_000 };
+    assert_eq!(resource("memory", 80).sync(at(0.0), many, &[Reading::Total(9e15)]).0, 800_000_000, "twice a sync");
+}
+
+#[test]
+fn a_value_without_pods_holds() {
+    let value = Trigger { metric_type: TriggerMetric::Value, ..lag_trigger(100.0) };
+    let mut scaled = play(&ScaledObject { triggers: vec![value], ..object(1, 30) });
+    let none = Counts { spec: 5, status: 0, ready: 0 };
+    assert_eq!(scaled.sync(at(0.0), none, &[Reading::Total(500.0)]), (5, "FailedGetMetrics"));
+}
