@@ -55,13 +55,31 @@ impl<'a> Cursor<'a> {
         Self { value: self.value, pointer: self.pointer.clone(), said: self.said }
     }
 
-    /// The part behind several keys.
+    /// A map; what else stands there is said.
+    pub(super) fn map(&self, key: &str) -> Option<Self> {
+        self.get(key).filter(Self::is_map)
+    }
+
+    fn is_map(&self) -> bool {
+        let is_map = self.value.is_object();
+        if !is_map {
+            self.unreadable("a map belongs here");
+        }
+        is_map
+    }
+
+    /// The map behind several keys.
     pub(super) fn at(&self, keys: &[&str]) -> Option<Self> {
         let mut cursor = self.here();
         for key in keys {
-            cursor = cursor.get(key)?;
+            cursor = cursor.map(key)?;
         }
         Some(cursor)
+    }
+
+    /// The place of a field, or where it would stand.
+    pub(super) fn field(&self, key: &str) -> Self {
+        self.get(key).unwrap_or_else(|| self.here())
     }
 
     /// The items of a list; an absent one is empty.
@@ -74,6 +92,11 @@ impl<'a> Cursor<'a> {
         let item =
             |(i, value): (usize, &'a Value)| Self { value, pointer: format!("{}/{i}", list.pointer), said: self.said };
         items.iter().enumerate().map(item).collect()
+    }
+
+    /// The items of a list of maps.
+    pub(super) fn maps(&self, key: &str) -> Vec<Self> {
+        self.list(key).into_iter().filter(Self::is_map).collect()
     }
 
     /// The keys that are there.
@@ -154,6 +177,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn say(&self, grade: Grade, what: String, meant: Option<String>) {
-        self.said.borrow_mut().push(Complaint { grade, pointer: self.pointer.clone(), what, meant });
+        let complaint = Complaint { grade, pointer: self.pointer.clone(), what, meant };
+        let mut said = self.said.borrow_mut();
+        // Some places are read more than once.
+        if !said.contains(&complaint) {
+            said.push(complaint);
+        }
     }
 }

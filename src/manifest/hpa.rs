@@ -1,4 +1,5 @@
-//! `autoscaling/v2` HorizontalPodAutoscaler, and the `behavior` that ScaledObjects carry as well.
+//! `autoscaling/v2` HorizontalPodAutoscaler (and v1, which has CPU only), with what the API server refuses
+//! (`pkg/apis/autoscaling/validation`), and the `behavior` that ScaledObjects carry as well.
 
 use super::cursor::Cursor;
 use crate::model::{
@@ -8,16 +9,7 @@ use crate::model::{
 use std::collections::BTreeMap;
 
 pub(super) fn read(object: &Cursor<'_>) -> Hpa {
-    match object.text("apiVersion") {
-        // Absent in items of a typed list.
-        None | Some("autoscaling/v2") => {}
-        Some(other) => {
-            let what = format!(
-                "apiVersion {other}: only autoscaling/v2 is read (kubectl get hpa.v2.autoscaling -o yaml writes it)"
-            );
-            object.get("apiVersion").unwrap_or_else(|| object.here()).unreadable(&what);
-        }
-    }
+    let v1 = is_v1(object);
     let mut hpa = Hpa {
         namespace: namespace(object),
         name: object.at(&["metadata"]).map_or_else(|| Label::new(""), |m| m.label("name")),
@@ -26,31 +18,94 @@ pub(super) fn read(object: &Cursor<'_>) -> Hpa {
     };
     let managed = object.at(&["metadata", "labels"]).and_then(|l| l.text("app.kubernetes.io/managed-by"));
     hpa.keda = managed == Some("keda-operator");
-    let Some(spec) = object.get("spec") else {
+    let Some(spec) = object.map("spec") else {
         object.unreadable("the HorizontalPodAutoscaler has no spec");
         return hpa;
     };
-    spec.known(&["scaleTargetRef", "minReplicas", "maxReplicas", "metrics", "behavior"], "an HPA's spec");
-    if let Some(target) = spec.get("scaleTargetRef") {
+    let both = ["scaleTargetRef", "minReplicas", "maxReplicas"];
+    let own: &[&str] = if v1 { &["targetCPUUtilizationPercentage"] } else { &["metrics", "behavior"] };
+    spec.known(&[&both, own].concat(), "an HPA's spec");
+    if let Some(target) = spec.map("scaleTargetRef") {
         (hpa.target_kind, hpa.target_name) = (target.label("kind"), target.label("name"));
     }
+    if hpa.target_kind.is_empty() || hpa.target_name.is_empty() {
+        spec.field("scaleTargetRef").refused(&format!("scaleTargetRef with kind and name is missing: {REFUSED}"));
+    }
+    if v1 {
+        let percent = spec.count("targetCPUUtilizationPercentage");
+        let target = percent.map(MetricTarget::Utilization);
+        hpa.metrics = target.into_iter().map(|t| with_target(blank(MetricSource::Resource, "cpu".into()), t)).collect();
+    } else {
+        hpa.metrics = spec.maps("metrics").iter().map(metric).collect();
+        hpa.behavior = spec.map("behavior").map(|b| behavior(&b));
+        no_policies(&spec);
+    }
+    bounds(&spec, &mut hpa);
+    hpa
+}
+
+/// Why a refused object comes to nothing.
+const REFUSED: &str = "the API server refuses the object";
+
+/// Whether it is of `autoscaling/v1`. Older and other versions are not read; nor are metrics of v2 that the API server
+/// hides in an annotation when it is asked for v1.
+fn is_v1(object: &Cursor<'_>) -> bool {
+    let mend = "kubectl get hpa.v2.autoscaling -o yaml writes it";
+    match object.text("apiVersion") {
+        // Absent in items of a typed list.
+        None | Some("autoscaling/v2") => false,
+        Some("autoscaling/v1") => {
+            let annotations = object.at(&["metadata", "annotations"]);
+            for name in ["metrics", "behavior"] {
+                let key = format!("autoscaling.alpha.kubernetes.io/{name}");
+                if let Some(hidden) = annotations.as_ref().and_then(|a| a.get(&key)) {
+                    hidden.unreadable(&format!("{name} of autoscaling/v2 as an annotation of v1 are not read: {mend}"));
+                }
+            }
+            true
+        }
+        Some(other) => {
+            let what = format!("apiVersion {other}: only autoscaling/v2 and v1 are read ({mend})");
+            object.field("apiVersion").unreadable(&what);
+            false
+        }
+    }
+}
+
+fn bounds(spec: &Cursor<'_>, hpa: &mut Hpa) {
     hpa.min = spec.count("minReplicas").unwrap_or(1);
+    let outside = |m: &HpaMetric| matches!(m.source, MetricSource::Object(_) | MetricSource::External);
+    if hpa.min == 0 && !hpa.metrics.iter().any(outside) {
+        let what =
+            format!("minReplicas 0 needs an Object or External metric, which pods at zero still have: {REFUSED}");
+        spec.field("minReplicas").refused(&what);
+    }
     match (spec.get("maxReplicas"), spec.count("maxReplicas")) {
         (None, _) => spec.unreadable("spec.maxReplicas is missing"),
         (Some(place), Some(max)) if max < hpa.min => {
             hpa.max = max;
             place.unreadable(&format!("maxReplicas {max} is below minReplicas {}", hpa.min));
         }
+        (Some(place), Some(0)) => {
+            hpa.max = 0;
+            place.refused(&format!("maxReplicas must be above zero: {REFUSED}"));
+        }
         (_, max) => hpa.max = max.unwrap_or(hpa.min),
     }
-    hpa.metrics = spec.list("metrics").iter().map(metric).collect();
-    hpa.behavior = spec.get("behavior").map(|b| behavior(&b));
-    hpa
+}
+
+/// `policies: []` is no default but a list without a policy. What KEDA writes leaves an empty list out.
+fn no_policies(spec: &Cursor<'_>) {
+    for rules in ["scaleUp", "scaleDown"].iter().filter_map(|side| spec.at(&["behavior", side])) {
+        if let Some(place) = rules.get("policies").filter(|_| rules.list("policies").is_empty()) {
+            place.refused(&format!("policies without a policy: leave the key out for the default; {REFUSED}"));
+        }
+    }
 }
 
 /// `metadata.namespace`, `default` where it is absent.
 pub(super) fn namespace(object: &Cursor<'_>) -> Label {
-    Label::new(object.get("metadata").and_then(|m| m.text("namespace")).unwrap_or("default"))
+    Label::new(object.map("metadata").and_then(|m| m.text("namespace")).unwrap_or("default"))
 }
 
 fn metric(spec: &Cursor<'_>) -> HpaMetric {
@@ -58,7 +113,7 @@ fn metric(spec: &Cursor<'_>) -> HpaMetric {
     let (source, key) = match kind {
         "Resource" => (MetricSource::Resource, "resource"),
         "ContainerResource" => {
-            let container = spec.get("containerResource").map_or_else(|| Label::new(""), |c| c.label("container"));
+            let container = spec.map("containerResource").map_or_else(|| Label::new(""), |c| c.label("container"));
             (MetricSource::ContainerResource(container), "containerResource")
         }
         "Pods" => (MetricSource::Pods, "pods"),
@@ -70,21 +125,26 @@ fn metric(spec: &Cursor<'_>) -> HpaMetric {
         "External" => (MetricSource::External, "external"),
         other => {
             let known = "Resource, ContainerResource, Pods, Object, External";
-            spec.get("type")
-                .unwrap_or_else(|| spec.here())
-                .unreadable(&format!("type {other:?} is no metric source: {known}"));
+            spec.field("type").unreadable(&format!("type {other:?} is no metric source: {known}"));
             return blank(MetricSource::Other(Label::new(other)), Label::new(""));
         }
     };
-    let Some(part) = spec.get(key) else {
+    let Some(part) = spec.map(key) else {
         spec.unreadable(&format!("a metric of type {kind} without its block {key}"));
         return blank(source, Label::new("?"));
     };
     let name = part.at(&["metric"]).map_or_else(|| part.label("name"), |m| m.label("name"));
+    if name.is_empty() {
+        part.field("metric").refused(&format!("the metric has no name: {REFUSED}"));
+    }
     let chosen = part.at(&["metric", "selector", "matchLabels"]);
     let label = |chosen: &Cursor<'_>, key: &str| (Label::new(key), chosen.label(key));
     let selects = chosen.iter().flat_map(|c| c.keys().map(|key| label(c, key))).collect();
     HpaMetric { selects, target: target(&part, kind), ..blank(source, name) }
+}
+
+fn with_target(metric: HpaMetric, target: MetricTarget) -> HpaMetric {
+    HpaMetric { target: Some(target), ..metric }
 }
 
 fn blank(source: MetricSource, name: Label) -> HpaMetric {
@@ -92,7 +152,7 @@ fn blank(source: MetricSource, name: Label) -> HpaMetric {
 }
 
 fn target(part: &Cursor<'_>, kind: &str) -> Option<MetricTarget> {
-    let Some(target) = part.get("target") else {
+    let Some(target) = part.map("target") else {
         part.unreadable("the metric has no target");
         return None;
     };
@@ -105,15 +165,14 @@ fn target(part: &Cursor<'_>, kind: &str) -> Option<MetricTarget> {
         _ => false,
     };
     if !fits {
-        let place = target.get("type").unwrap_or_else(|| target.here());
-        place.unreadable(&format!("target type {word:?} does not go with a {kind} metric"));
+        target.field("type").unreadable(&format!("target type {word:?} does not go with a {kind} metric"));
         return None;
     }
     match word {
         "Utilization" => {
             let percent = target.count("averageUtilization");
             if percent.is_none_or(|p| p == 0) {
-                target.unreadable("target.averageUtilization must be above zero");
+                target.field("averageUtilization").unreadable("target.averageUtilization must be above zero");
             }
             percent.filter(|p| *p > 0).map(MetricTarget::Utilization)
         }
@@ -142,8 +201,8 @@ pub(super) fn behavior(spec: &Cursor<'_>) -> HpaBehavior {
     spec.known(&["scaleUp", "scaleDown"], "behavior");
     let default = HpaBehavior::default();
     HpaBehavior {
-        up: rules(spec.get("scaleUp").as_ref(), default.up),
-        down: rules(spec.get("scaleDown").as_ref(), default.down),
+        up: rules(spec.map("scaleUp").as_ref(), default.up),
+        down: rules(spec.map("scaleDown").as_ref(), default.down),
     }
 }
 
@@ -152,7 +211,7 @@ fn rules(given: Option<&Cursor<'_>>, default: ScalingRules) -> ScalingRules {
     given.known(&["stabilizationWindowSeconds", "selectPolicy", "policies", "tolerance"], "scaling rules");
     let window = given.seconds("stabilizationWindowSeconds");
     if window.is_some_and(|w| w > 3_600.0) {
-        given.refused("stabilizationWindowSeconds must not exceed 3600");
+        given.field("stabilizationWindowSeconds").refused("stabilizationWindowSeconds must not exceed 3600");
     }
     let select = match given.text("selectPolicy") {
         None => default.select,
@@ -160,11 +219,13 @@ fn rules(given: Option<&Cursor<'_>>, default: ScalingRules) -> ScalingRules {
         Some("Min") => SelectPolicy::Min,
         Some("Disabled") => SelectPolicy::Disabled,
         Some(other) => {
-            given.unreadable(&format!("selectPolicy {other:?}: Max, Min or Disabled belongs here"));
+            given
+                .field("selectPolicy")
+                .unreadable(&format!("selectPolicy {other:?}: Max, Min or Disabled belongs here"));
             default.select
         }
     };
-    let policies: Vec<ScalingPolicy> = given.list("policies").iter().filter_map(policy).collect();
+    let policies: Vec<ScalingPolicy> = given.maps("policies").iter().filter_map(policy).collect();
     let tolerance = given.get("tolerance").and_then(|part| {
         let text = part.plain().unwrap_or_default();
         let tolerance = Quantity::parse(&text).map(Quantity::value).filter(|t| *t >= 0.0);
@@ -187,16 +248,21 @@ fn policy(spec: &Cursor<'_>) -> Option<ScalingPolicy> {
         Some("Pods") => ScalingUnit::Pods,
         Some("Percent") => ScalingUnit::Percent,
         other => {
-            spec.unreadable(&format!("type {:?}: Pods or Percent belongs here", other.unwrap_or("")));
+            spec.field("type").unreadable(&format!("type {:?}: Pods or Percent belongs here", other.unwrap_or("")));
             return None;
         }
     };
     let (Some(value), Some(period)) = (spec.count("value"), spec.seconds("periodSeconds")) else {
-        spec.unreadable("a policy needs value and periodSeconds");
+        if spec.get("value").is_none() || spec.get("periodSeconds").is_none() {
+            spec.unreadable("a policy needs value and periodSeconds");
+        }
         return None;
     };
-    if value == 0 || !(1.0..=1_800.0).contains(&period) {
-        spec.refused("value must be above zero and periodSeconds within 1 and 1800");
+    if value == 0 {
+        spec.field("value").refused("value must be above zero");
+    }
+    if !(1.0..=1_800.0).contains(&period) {
+        spec.field("periodSeconds").refused("periodSeconds must lie within 1 and 1800");
     }
     Some(ScalingPolicy { kind, value, period })
 }

@@ -58,8 +58,13 @@ impl Document {
 pub fn documents(text: &str) -> Result<Vec<Document>, Wrong> {
     let read: Vec<Spanned<Node>> = serde_saphyr::from_multiple(text).map_err(|e| {
         let place = e.location().map_or(Place { line: 1, column: 1 }, place);
-        let said = e.without_snippet().to_string();
-        Wrong { place, what: said.lines().next().unwrap_or("not YAML").to_owned() }
+        let what = match e.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+                format!("the key {} stands here for the second time", key.as_deref().unwrap_or("?"))
+            }
+            other => other.to_string().lines().next().unwrap_or("not YAML").to_owned(),
+        };
+        Wrong { place, what }
     })?;
     let document = |node: Spanned<Node>| {
         let mut places = BTreeMap::new();
