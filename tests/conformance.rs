@@ -316,12 +316,20 @@ impl ObjectRow {
             let metadata = join(&[metadata, &self.metadata]);
             let kafka = format!("{{{}}}", join(&["type: kafka", &self.trigger, &format!("metadata: {{{metadata}}}")]));
             let triggers = format!("triggers: [{}]", join(&[&kafka, &self.second]));
-            let spec = join(&["scaleTargetRef: {name: x}", &inner(spec), if spec.contains("triggers:") { "" } else { &triggers }]);
+            let spec = join(&[
+                "scaleTargetRef: {name: x}",
+                &inner(spec),
+                if spec.contains("triggers:") { "" } else { &triggers },
+            ]);
             return format!("{{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, {meta}, spec: {{{spec}}}}}");
         }
         let spec = self.hpa.as_deref().unwrap();
         let external = "metrics: [{type: External, external: {metric: {name: lag}, target: {type: AverageValue, averageValue: 1k}}}]";
-        let spec = join(&["scaleTargetRef: {kind: Deployment, name: x}, maxReplicas: 1000", if spec.contains("metrics") { "" } else { external }, &inner(spec)]);
+        let spec = join(&[
+            "scaleTargetRef: {kind: Deployment, name: x}, maxReplicas: 1000",
+            if spec.contains("metrics") { "" } else { external },
+            &inner(spec),
+        ]);
         format!("{{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, {meta}, spec: {{{spec}}}}}")
     }
 

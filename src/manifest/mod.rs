@@ -9,6 +9,7 @@ mod edit;
 mod hpa;
 pub mod job;
 mod scaled_object;
+mod trigger;
 mod yaml;
 
 pub use count::{count_at, desired, ready, targets};
@@ -23,7 +24,7 @@ use serde_json::Value;
 /// What can be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
-    /// `autoscaling/v2`.
+    /// `autoscaling/v2`, or v1 as v2 would write it.
     Hpa(Hpa),
     /// `keda.sh/v1alpha1`.
     ScaledObject(ScaledObject),
@@ -110,7 +111,7 @@ fn typed(item: &Value, list: &str) -> Option<Value> {
     Some(item)
 }
 
-/// Reads an HPA of autoscaling/v2 and says what is wrong with it.
+/// Reads an HPA of autoscaling/v2 or v1 and says what is wrong with it.
 pub fn hpa(value: &Value) -> (Hpa, Vec<Complaint>) {
     let said = Said::default();
     let hpa = hpa::read(&Cursor::new(value, &said));

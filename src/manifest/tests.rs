@@ -29,6 +29,7 @@ items:
             topic: orders
             lagTreshold: \"1000\"
             lagThreshold: 1000
+            bootstrapServers: kafka:9092
   - apiVersion: autoscaling/v2
     kind: HorizontalPodAutoscaler
     metadata: {name: web}
@@ -88,38 +89,182 @@ fn broken_yaml_has_a_place() {
     assert!(documents("---\n---\n").unwrap().is_empty());
 }
 
+/// Pointers and grades of what is said about a ScaledObject's spec in YAML; it has a target unless it says otherwise.
+fn said_of(spec: &str) -> Vec<(Grade, String)> {
+    let target = if spec.contains("scaleTargetRef") { "" } else { "scaleTargetRef: {name: x}, " };
+    let text = format!("{{kind: ScaledObject, spec: {{{target}{spec}}}}}");
+    let (_, said) = scaled_object(&documents(&text).unwrap()[0].value);
+    said.into_iter().map(|c| (c.grade, c.pointer)).collect()
+}
+
+fn kafka(metadata: &str) -> String {
+    format!("triggers: [{{type: kafka, metadata: {{bootstrapServers: k, consumerGroup: g, {metadata}}}}}]")
+}
+
+fn trigger(text: &str) -> String {
+    format!("minReplicaCount: 1, triggers: [{{{text}}}]")
+}
+
 #[test]
 fn what_keda_refuses_is_said() {
-    let refused = |spec: Value| {
-        let (_, said) = scaled_object(&json!({"kind": "ScaledObject", "spec": spec}));
-        let refused = said.iter().filter(|c| c.grade == Grade::Refused);
-        refused.map(|c| c.pointer.clone()).collect::<Vec<_>>()
-    };
-    let kafka = |metadata: Value| json!([{"type": "kafka", "metadata": metadata}]);
-    assert_eq!(refused(json!({"triggers": kafka(json!({"topic": "t", "lagThreshold": "5"}))})), [""; 0]);
+    let metadata = |key: &str| format!("/spec/triggers/0/metadata/{key}");
+    let of_kafka = |text: &str, key: &str| (kafka(text), metadata(key));
+    let spec = |text: &str, pointer: &str| (format!("{text}, {}", kafka("topic: t")), pointer.to_owned());
+    let of_trigger = |text: &str, pointer: &str| (trigger(text), format!("/spec/triggers/0{pointer}"));
+    for (text, pointer) in [
+        of_kafka("lagThreshold: '0'", "lagThreshold"),
+        of_kafka("activationLagThreshold: '-5'", "activationLagThreshold"),
+        of_kafka("offsetResetPolicy: Earliest", "offsetResetPolicy"),
+        of_kafka("sasl: SCRAM-SHA-512", "sasl"),
+        of_kafka("fullMetadata: 'false'", "fullMetadata"),
+        of_kafka("topic: t, allowIdleConsumers: 'true', limitToPartitionsWithLag: 'true'", "allowIdleConsumers"),
+        of_kafka("ensureEvenDistributionOfPartitions: 'true'", "ensureEvenDistributionOfPartitions"),
+        of_trigger("type: kafka, metadata: {consumerGroup: g, topic: t}", "/metadata"),
+        of_trigger("type: kafka, metadata: {bootstrapServers: k, topic: t}", "/metadata"),
+        of_trigger("type: prometheus, metadata: {query: q, threshold: '5'}", "/metadata"),
+        of_trigger("type: cpu, metadata: {value: '70'}", ""),
+        of_trigger("type: cpu, metricType: Utilization, metadata: {value: '70', type: Utilization}", "/metadata/type"),
+        of_trigger(
+            "type: cpu, metricType: Utilization, useCachedMetrics: true, metadata: {value: '70'}",
+            "/useCachedMetrics",
+        ),
+        of_trigger("type: cron, useCachedMetrics: true, metadata: {}", "/useCachedMetrics"),
+        spec("idleReplicaCount: 2, minReplicaCount: 2", "/spec/idleReplicaCount"),
+        spec("idleReplicaCount: 0", "/spec/idleReplicaCount"),
+        spec("maxReplicaCount: 0", "/spec/maxReplicaCount"),
+        spec("pollingInterval: 0", "/spec/pollingInterval"),
+        spec("scaleTargetRef: {kind: Deployment}", "/spec/scaleTargetRef"),
+        spec("advanced: {scalingModifiers: {formula: a, target: '0'}}", "/spec/advanced/scalingModifiers/target"),
+        ("triggers: [{type: cpu, metricType: Utilization, metadata: {value: '70'}}]".to_owned(), "/spec".to_owned()),
+    ] {
+        assert_eq!(said_of(&text), [(Grade::Refused, pointer)], "{text}");
+    }
+    let (_, said) = scaled_object(&json!({"apiVersion": "keda.k8s.io/v1alpha1", "kind": "ScaledObject"}));
+    assert_eq!((said[0].grade, said[0].pointer.as_str()), (Grade::Refused, "/apiVersion"));
+    let names = "triggers: [{name: a, type: cron, metadata: {}}, {name: a, type: cron, metadata: {}}]";
+    assert_eq!(said_of(names), [(Grade::Refused, "/spec/triggers/1/name".to_owned())]);
+    let only = "minReplicaCount: 1, fallback: {failureThreshold: 3, replicas: 4}, triggers: [{type: cpu, metricType: \
+                Utilization, metadata: {value: '70'}}]";
+    assert_eq!(said_of(only), [(Grade::Refused, "/spec/fallback".to_owned())]);
+}
+
+#[test]
+fn what_keda_takes_is_not_complained_of() {
+    for text in [
+        kafka("partitionLimitation: ''"),
+        kafka("topic: t, lagThreshold: '5', offsetResetPolicy: earliest, tls: enable, sasl: scram_sha256"),
+        format!("minReplicaCount: 0, idleReplicaCount: 0, {}", kafka("topic: t")),
+        trigger("type: kafka, metadata: {bootstrapServersFromEnv: B, consumerGroupFromEnv: G, topicFromEnv: T}"),
+        trigger("type: apache-kafka, metadata: {bootstrapServers: k, consumerGroup: g, sasl: aws_msk_iam}"),
+        trigger("type: prometheus, metadata: {serverAddress: s, query: q, threshold: '1e3', activationThreshold: '-0.5'}"),
+        trigger("type: memory, metricType: AverageValue, metadata: {value: 500Mi, containerName: app}"),
+        "scaleTargetRef: {name: x, kind: Rollout}, triggers: [{type: cpu, metricType: Utilization, metadata: {value: '70'}}]"
+            .to_owned(),
+    ] {
+        assert_eq!(said_of(&text), [], "{text}");
+    }
+}
+
+#[test]
+fn what_says_nothing_is_unreadable() {
+    let metadata = |key: &str| format!("/spec/triggers/0/metadata/{key}");
+    for (text, pointer) in [
+        (kafka("lagThreshold: '1000.0'"), metadata("lagThreshold")),
+        (kafka("topic: t, partitionLimitation: 0-2000000000"), metadata("partitionLimitation")),
+        (kafka("topic: t, partitionLimitation: '1,'"), metadata("partitionLimitation")),
+        (trigger("type: prometheus, metadata: {serverAddress: s, query: q, threshold: 10k}"), metadata("threshold")),
+        (trigger("type: cpu, metricType: Utilization, metadata: {value: 500m}"), metadata("value")),
+        (trigger("type: cpu, metricType: Utilization, metadata: {value: '0'}"), metadata("value")),
+        (trigger("type: cpu, metricType: Value, metadata: {value: '7'}"), "/spec/triggers/0/metricType".to_owned()),
+        (format!("advanced: fast, {}", kafka("topic: t")), "/spec/advanced".to_owned()),
+    ] {
+        assert_eq!(said_of(&text), [(Grade::Unreadable, pointer)], "{text}");
+    }
+    assert_eq!(
+        said_of(&trigger(
+            "type: prometheus, metadata: {serverAddress: s, query: q, threshold: '5', activationTreshold: '4'}"
+        )),
+        [(Grade::Ignored, metadata("activationTreshold"))]
+    );
+    let (scaled, _) = scaled_object(
+        &documents(&format!("spec: {{{}}}", kafka("topic: t, partitionLimitation: '1-5,3-8'"))).unwrap()[0].value,
+    );
+    assert_eq!(scaled.kafka().next().unwrap().limited_to, Some(8), "each partition counts once");
+}
+
+/// Grade, pointer and place of what is said about an HPA's YAML.
+fn said_of_hpa(text: &str) -> Vec<(Grade, String)> {
+    let text = format!("apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: x}}\n{text}");
+    hpa(&documents(&text).unwrap()[0].value).1.into_iter().map(|c| (c.grade, c.pointer)).collect()
+}
+
+#[test]
+fn what_the_api_server_refuses_is_said() {
+    let target = "scaleTargetRef: {kind: Deployment, name: x}";
+    let external = "metrics: [{type: External, external: {metric: {name: jobs}, target: {type: Value, value: 5}}}]";
+    let of = |spec: &str| said_of_hpa(&format!("spec: {{{target}, {spec}}}"));
+    assert_eq!(of(&format!("minReplicas: 0, maxReplicas: 3, {external}")), []);
+    assert_eq!(of("maxReplicas: 3, behavior: {scaleUp: {stabilizationWindowSeconds: 3}}"), []);
     for (spec, pointer) in [
-        (json!({"triggers": kafka(json!({"lagThreshold": "0"}))}), "/spec/triggers/0/metadata/lagThreshold"),
+        ("minReplicas: 0, maxReplicas: 0", "/spec/minReplicas /spec/maxReplicas"),
+        ("minReplicas: 0, maxReplicas: 3", "/spec/minReplicas"),
+        ("maxReplicas: 3, behavior: {scaleUp: {policies: []}}", "/spec/behavior/scaleUp/policies"),
         (
-            json!({"triggers": kafka(json!({"topic": "t", "allowIdleConsumers": "true", "limitToPartitionsWithLag": "true"}))}),
-            "/spec/triggers/0/metadata/allowIdleConsumers",
+            "maxReplicas: 3, behavior: {scaleDown: {stabilizationWindowSeconds: 7200}}",
+            "/spec/behavior/scaleDown/stabilizationWindowSeconds",
         ),
         (
-            json!({"triggers": kafka(json!({"ensureEvenDistributionOfPartitions": "true"}))}),
-            "/spec/triggers/0/metadata/ensureEvenDistributionOfPartitions",
-        ),
-        (json!({"idleReplicaCount": 2, "minReplicaCount": 2, "triggers": kafka(json!({}))}), "/spec/idleReplicaCount"),
-        (
-            json!({"fallback": {"failureThreshold": 3, "replicas": 4},
-                   "triggers": [{"type": "cpu", "metadata": {"value": "70"}}]}),
-            "/spec/fallback",
+            "maxReplicas: 3, behavior: {scaleDown: {policies: [{type: Pods, value: 0, periodSeconds: 60}]}}",
+            "/spec/behavior/scaleDown/policies/0/value",
         ),
         (
-            json!({"advanced": {"scalingModifiers": {"formula": "a", "target": "0"}}, "triggers": kafka(json!({}))}),
-            "/spec/advanced/scalingModifiers",
+            "maxReplicas: 3, metrics: [{type: External, external: {metric: {}, target: {type: Value, value: 5}}}]",
+            "/spec/metrics/0/external/metric",
         ),
     ] {
-        assert_eq!(refused(spec.clone()), [pointer], "{spec}");
+        let said = of(spec);
+        assert!(said.iter().all(|(grade, _)| *grade == Grade::Refused), "{spec}: {said:?}");
+        let pointers: Vec<&str> = said.iter().map(|(_, pointer)| pointer.as_str()).collect();
+        assert_eq!(pointers.join(" "), pointer, "{spec}");
     }
+    assert_eq!(said_of_hpa("spec: {maxReplicas: 3}"), [(Grade::Refused, "/spec".to_owned())]);
+}
+
+#[test]
+fn a_scalar_or_a_list_where_a_map_belongs_is_said() {
+    let target = "scaleTargetRef: {kind: Deployment, name: x}, maxReplicas: 3";
+    for (spec, pointer) in [
+        (format!("spec: {{{target}, behavior: fast}}"), "/spec/behavior"),
+        (format!("spec: {{{target}, behavior: {{scaleDown: 0}}}}"), "/spec/behavior/scaleDown"),
+        (format!("spec: {{{target}, behavior: {{scaleUp: [1]}}}}"), "/spec/behavior/scaleUp"),
+        (format!("spec: {{{target}, metrics: [5]}}"), "/spec/metrics/0"),
+        ("spec: {scaleTargetRef: app, maxReplicas: 3}".to_owned(), "/spec/scaleTargetRef"),
+        ("spec: 5".to_owned(), "/spec"),
+    ] {
+        let said = said_of_hpa(&spec);
+        assert_eq!(said.first(), Some(&(Grade::Unreadable, pointer.to_owned())), "{spec}: {said:?}");
+    }
+}
+
+#[test]
+fn v1_has_cpu_only() {
+    let v1 = |more: Value| {
+        let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "x"}, "maxReplicas": 5, "targetCPUUtilizationPercentage": 70});
+        hpa(&json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": more, "spec": spec}))
+    };
+    let (read, said) = v1(json!({"name": "x"}));
+    assert_eq!((said, read.metrics[0].to_string()), (vec![], "resource cpu Utilization 70".to_owned()));
+    let (_, said) = v1(json!({"annotations": {"autoscaling.alpha.kubernetes.io/metrics": "[]"}}));
+    assert_eq!(said.len(), 1, "its metrics lie in an annotation: {said:?}");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_named() {
+    let wrong = documents("spec:\n  minReplicaCount: 2\n  minReplicaCount: 5\n").unwrap_err();
+    assert_eq!(
+        (wrong.place.to_string(), wrong.what.as_str()),
+        ("3:3".to_owned(), "the key minReplicaCount stands here for the second time")
+    );
 }
 
 #[test]
@@ -128,8 +273,8 @@ fn fields_of_a_scaled_object() {
         "scaleTargetRef": {"name": "x", "kind": "StatefulSet"}, "idleReplicaCount": 0, "minReplicaCount": 2,
         "pollingInterval": 10, "fallback": {"failureThreshold": 3, "replicas": 4, "behavior": "currentReplicasIfHigher"},
         "triggers": [
-            {"type": "kafka", "metadata": {"topic": "t", "partitionLimitation": "1,3-5"}},
-            {"type": "cpu", "metadata": {"value": "70"}},
+            {"type": "kafka", "metadata": {"bootstrapServers": "k", "consumerGroup": "g", "topic": "t", "partitionLimitation": "1,3-5"}},
+            {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "70"}},
         ],
     }}));
     assert_eq!(said, []);

@@ -44,6 +44,6 @@ fn complaints_begin_with_line_and_column() {
     assert!(what.starts_with("12:16: maxReplicas 3 is below minReplicas 6"), "{what}");
     assert!(said("kind: Service\n").contains("no HorizontalPodAutoscaler"));
     assert!(said("a: [1\nb: 2").starts_with(|c: char| c.is_ascii_digit()));
-    let formula = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec:\n  advanced:\n    scalingModifiers: {formula: a + b, target: \"5\"}\n  triggers: [{type: cron, metadata: {}}]\n";
+    let formula = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec:\n  advanced:\n    scalingModifiers: {formula: a + b, target: \"5\"}\n  scaleTargetRef: {name: x}\n  triggers: [{type: cron, metadata: {}}]\n";
     assert!(said(formula).starts_with("5:33: scalingModifiers are not evaluated"), "{}", said(formula));
 }

@@ -51,12 +51,7 @@ impl Operator {
     ///
     /// Between two polls the operator does nothing, but what it holds stays held: while it is paused there is no HPA, and
     /// at zero the HPA is disabled.
-    pub fn look(
-        &mut self,
-        now: Time,
-        current: u32,
-        poll: impl FnOnce() -> Activity,
-    ) -> Option<(u32, &'static str)> {
+    pub fn look(&mut self, now: Time, current: u32, poll: impl FnOnce() -> Activity) -> Option<(u32, &'static str)> {
         let made = *self.made.get_or_insert(now);
         if self.holds.stopped {
             return Some(self.stopped(current));

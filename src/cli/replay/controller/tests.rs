@@ -32,10 +32,10 @@ fn read(text: &str) -> Scaled {
 }
 
 fn keda(yaml: &str) -> Scaled {
-    read(&format!("apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec:\n{yaml}"))
+    read(&format!("apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec:\n  scaleTargetRef: {{name: x}}\n{yaml}"))
 }
 
-const KAFKA: &str = "  triggers: [{type: kafka, metadata: {lagThreshold: \"1000\", topic: t}}]\n";
+const KAFKA: &str = "  triggers: [{type: kafka, metadata: {bootstrapServers: k, consumerGroup: g, topic: t, lagThreshold: \"1000\"}}]\n";
 
 #[test]
 fn keda_wakes_from_zero_and_goes_back_after_the_cooldown() {
@@ -76,7 +76,7 @@ fn a_failed_read_holds_and_the_fallback_comes_after_its_threshold() {
 
 #[test]
 fn cpu_counts_unready_pods_as_idle_on_the_way_up() {
-    let text = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec:\n  maxReplicas: 20\n  metrics:\n    - type: Resource\n      resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}\n";
+    let text = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec:\n  scaleTargetRef: {kind: Deployment, name: x}\n  maxReplicas: 20\n  metrics:\n    - type: Resource\n      resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}\n";
     let spec = || read(text);
     let row = |ready| Row { replicas: Some(8), status: Some(8), ready: Some(ready), ..row(at(0.0), Some(100.0)) };
     let desired = |ready| Replayed::new(spec(), settings(None, 1)).run(&[row(ready)]).unwrap()[0].desired;
