@@ -4,7 +4,7 @@ mod controller;
 
 use super::{Failure, Outcome, args::RowFormat, print, series};
 use crate::{
-    manifest::{self, Manifest, Object},
+    manifest::{self, Complaint, Manifest, Object},
     policy::{
         hpa::{Controller, Tolerance},
         scaled::Scaled,
@@ -13,7 +13,7 @@ use crate::{
 use clap::Args;
 use controller::{Decided, Replayed, Settings};
 use serde_json::json;
-use std::{fmt::Write, path::PathBuf};
+use std::{fmt::Write, io::Write as _, path::PathBuf};
 
 /// `replay`.
 #[derive(Debug, Args)]
@@ -22,14 +22,15 @@ pub struct Replay {
     #[arg(long, value_name = "FILE.yaml")]
     pub spec: PathBuf,
     /// Its metric: ts,value; further metrics in value2 to value4, in the object's order; with replicas (and status, ready)
-    /// each row is one sync with that state.
+    /// each row is one sync with that state. A lag does not show commits: for excludePersistentLag a row with the lag of
+    /// the row before stands for a committed offset that did not move.
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
     /// Partitions of a Kafka trigger's topic, over which the lag is taken as evenly spread; without it no cap.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub partitions: Option<u32>,
     /// Count at the beginning, where the file has none [default: the lower bound].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(i32::MAX)))]
     pub start: Option<u32>,
     /// Time between syncs, where the file has no counts.
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = super::series::seconds)]
@@ -67,7 +68,12 @@ pub(super) fn run(args: &Replay) -> Outcome {
         cpu_initialization: args.cpu_initialization,
         initial_readiness_delay: args.initial_readiness_delay,
     };
-    let (object, scaled) = scaled(&text, &controller).map_err(|e| Failure::usage(format!("{path}:{e}")))?;
+    let Played { object, scaled, notes } =
+        scaled(&text, &controller).map_err(|e| Failure::usage(format!("{path}:{e}")))?;
+    for note in notes {
+        // stderr may be gone with the terminal: then nobody is left to be told.
+        let _ = writeln!(std::io::stderr(), "highwater: {path}:{note}");
+    }
     let (series, metrics) = series::read_metrics(&args.csv)?;
     if scaled.goals().len() > metrics {
         let (needs, file) = (scaled.goals().len(), args.csv.display());
@@ -92,10 +98,19 @@ pub(super) fn run(args: &Replay) -> Outcome {
     })
 }
 
+/// An object that can be played.
+struct Played {
+    object: Object,
+    scaled: Scaled,
+    /// What the object does not say although it seems to, and what else lies in its file; each begins with line and column.
+    notes: Vec<String>,
+}
+
 /// The first HPA or ScaledObject of a file, ready to be played. The error begins with line and column.
-fn scaled(text: &str, controller: &Controller) -> Result<(Object, Scaled), String> {
+fn scaled(text: &str, controller: &Controller) -> Result<Played, String> {
     let documents = manifest::documents(text).map_err(|w| format!("{}: {}", w.place, w.what))?;
-    let Some(manifest) = manifest::manifests(&documents).into_iter().next() else {
+    let mut manifests = manifest::manifests(&documents).into_iter();
+    let Some(manifest) = manifests.next() else {
         let kinds: Vec<&str> = documents.iter().filter_map(|d| d.value.get("kind")?.as_str()).collect();
         let found = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
         return Err(format!("1:1: no HorizontalPodAutoscaler and no ScaledObject in it, but {found}"));
@@ -105,16 +120,22 @@ fn scaled(text: &str, controller: &Controller) -> Result<(Object, Scaled), Strin
         format!("{place}: {what}")
     };
     // What the API server or KEDA refuses was never replayed by anybody.
-    let wrong = manifest.complaints.iter().find(|c| c.grade != manifest::Grade::Ignored);
-    if let Some(complaint) = wrong {
+    let (ignored, wrong): (Vec<_>, Vec<_>) =
+        manifest.complaints.iter().partition(|c| c.grade == manifest::Grade::Ignored);
+    if let Some(complaint) = wrong.first() {
         return Err(at(&manifest, &complaint.pointer, &complaint.what));
     }
+    let meant = |c: &Complaint| c.meant.as_ref().map(|m| format!(". Did you mean {m}?")).unwrap_or_default();
+    let mut notes: Vec<String> =
+        ignored.iter().map(|c| at(&manifest, &c.pointer, &format!("{}{}", c.what, meant(c)))).collect();
+    let title = manifest.title();
+    notes.extend(manifests.map(|m| at(&m, "", &format!("{} is not replayed: the first is, {title}", m.title()))));
     let scaled = match &manifest.object {
         Object::Hpa(hpa) => Scaled::hpa(hpa, controller),
         Object::ScaledObject(scaled) => Scaled::keda(scaled, controller),
     };
     let scaled = scaled.map_err(|u| at(&manifest, &u.pointer, &u.what))?;
-    Ok((manifest.object, scaled))
+    Ok(Played { object: manifest.object, scaled, notes })
 }
 
 fn document(kind: &str, rows: &[Decided]) -> serde_json::Value {
