@@ -39,8 +39,8 @@ pub(super) struct Decided {
 pub(super) struct Replayed {
     scaled: Scaled,
     settings: Settings,
-    /// Each metric's last value, for `excludePersistentLag`: a lag that has not changed counts as stuck.
-    before: Vec<Option<f64>>,
+    /// Each metric's last row, its value, and whether it counted as stuck, for `excludePersistentLag`.
+    before: Vec<Option<(Time, f64, bool)>>,
 }
 
 impl Replayed {
@@ -71,17 +71,15 @@ impl Replayed {
         if syncs > MOST {
             return Err((2, format!("{syncs:.0} syncs of {sync} s: choose a longer --sync")));
         }
-        let start = self.settings.start as usize;
-        let mut pods: Vec<Time> = vec![first.at.plus(-self.settings.start_up); start];
+        let mut pods = Pods(vec![(first.at.plus(-self.settings.start_up), self.settings.start)]);
         let mut out = Vec::new();
         for i in 0..syncs as usize {
             let at = first.at.plus(i as f64 * sync);
             let held = rows.partition_point(|r| r.at <= at).checked_sub(1).and_then(|r| rows.get(r));
-            let spec = u32::try_from(pods.len()).unwrap_or(u32::MAX);
-            let ready = pods.iter().filter(|asked| at.since(**asked) >= self.settings.start_up).count();
-            let ready = u32::try_from(ready).unwrap_or(u32::MAX);
+            let spec = pods.count(|_| true);
+            let ready = pods.count(|asked| at.since(asked) >= self.settings.start_up);
             let decided = self.sync(at, held, Counts { spec, status: spec, ready });
-            pods.resize(decided.desired as usize, at); // the youngest go first
+            pods.resize(decided.desired, at);
             out.push(decided);
         }
         Ok(out)
@@ -90,17 +88,17 @@ impl Replayed {
     fn sync(&mut self, at: Time, row: Option<&Row>, counts: Counts) -> Decided {
         let goals: Vec<Goal> = self.scaled.goals().copied().collect();
         let value = |i: usize| row.and_then(|r| r.metric(i));
+        let read = row.map_or(at, |r| r.at);
         let readings: Vec<Reading> =
-            goals.iter().enumerate().map(|(i, goal)| self.reading(i, goal, value(i))).collect();
+            goals.iter().enumerate().map(|(i, goal)| self.reading(i, goal, read, value(i))).collect();
         let (desired, reason) = self.scaled.sync(at, counts, &readings);
         Decided { at, metric: value(0), current: counts.spec, desired, replicas: counts.ready, reason }
     }
 
-    fn reading(&mut self, i: usize, goal: &Goal, value: Option<f64>) -> Reading {
+    fn reading(&mut self, i: usize, goal: &Goal, read: Time, value: Option<f64>) -> Reading {
         let Some(value) = value else { return Reading::Failed };
         let Goal::Kafka(trigger, _) = goal else { return Reading::Total(value) };
-        let before = self.before.get_mut(i).and_then(|b| b.replace(value));
-        let stuck = trigger.exclude_persistent && before == Some(value) && value > 0.0;
+        let stuck = self.is_stuck(i, read, value) && trigger.exclude_persistent;
         let Some(count) = self.settings.partitions.map(i64::from) else {
             return Reading::Total(if stuck { 0.0 } else { value });
         };
@@ -110,6 +108,38 @@ impl Replayed {
             keda::Partition { committed: Some(0), end: Some(lag), before: stuck.then_some(0) }
         };
         Reading::Partitions((0..count).map(partition).collect())
+    }
+
+    /// Whether a lag stands where the row before had it. A row that merely holds until the next tells nothing new.
+    fn is_stuck(&mut self, i: usize, read: Time, value: f64) -> bool {
+        let Some(before) = self.before.get_mut(i) else { return false };
+        let stuck = match *before {
+            Some((at, _, stuck)) if at == read => stuck,
+            Some((_, last, _)) => last == value && value > 0.0,
+            None => false,
+        };
+        *before = Some((read, value, stuck));
+        stuck
+    }
+}
+
+/// Pods by when they were asked for, the oldest first.
+struct Pods(Vec<(Time, u32)>);
+
+impl Pods {
+    fn count(&self, is: impl Fn(Time) -> bool) -> u32 {
+        self.0.iter().filter(|(asked, _)| is(*asked)).map(|(_, n)| n).sum()
+    }
+
+    /// To so many: more are asked for now, and the youngest go first.
+    fn resize(&mut self, to: u32, now: Time) {
+        let mut before = 0;
+        for (_, n) in &mut self.0 {
+            *n = (*n).min(to - before);
+            before += *n;
+        }
+        self.0.push((now, to - before));
+        self.0.retain(|(_, n)| *n > 0);
     }
 }
 

@@ -90,3 +90,32 @@ fn a_count_in_one_row_needs_one_in_all() {
     let error = Replayed::new(keda(KAFKA), settings(None, 0)).run(&two).unwrap_err();
     assert_eq!(error.0, 3);
 }
+
+#[test]
+fn a_row_that_holds_is_no_lag_that_stands_still() {
+    let kafka = KAFKA.replace("topic: t", "topic: t, excludePersistentLag: \"true\"");
+    let spec = || keda(&format!("  minReplicaCount: 1\n  maxReplicaCount: 30\n{kafka}"));
+    let counts = |values: &[Option<f64>]| -> Vec<u32> {
+        let decided = Replayed::new(spec(), settings(Some(24), 1)).run(&rows(values, 60.0)).unwrap();
+        decided.iter().map(|d| d.desired).collect()
+    };
+    let moving = counts(&[Some(20_000.0), Some(20_001.0)]);
+    assert_eq!(moving, [4, 8, 16, 20, 20], "the row holds for four syncs: {moving:?}");
+    assert_eq!(counts(&[Some(20_000.0), Some(20_000.0)])[4], 20, "stuck at the fifth, and the window holds");
+    let long = [Some(20_000.0); 8];
+    assert_eq!(counts(&long).last(), Some(&1), "stuck for as long as the window: {:?}", counts(&long));
+}
+
+#[test]
+fn two_thousand_million_pods_are_a_few_groups() {
+    let text = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec:\n  scaleTargetRef: {kind: Deployment, name: x}\n  maxReplicas: 2147483647\n";
+    let values = vec![Some(300.0); 40];
+    let decided = Replayed::new(read(text), settings(None, 1_000_000)).run(&rows(&values, 15.0)).unwrap();
+    assert_eq!(decided.last().map(|d| d.desired), Some(2_147_483_647));
+    let mut pods = Pods(vec![(at(0.0), 3)]);
+    pods.resize(5, at(1.0));
+    pods.resize(4, at(2.0));
+    assert_eq!(pods.0, [(at(0.0), 3), (at(1.0), 1)], "the youngest go first");
+    pods.resize(0, at(3.0));
+    assert_eq!(pods.count(|_| true), 0);
+}
