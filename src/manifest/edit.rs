@@ -80,7 +80,8 @@ fn unescape(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
 }
 
-/// The edits as the YAML lines to write; list items show their `type` and `name` so that they can be found.
+/// The edits as the YAML lines to write; list items show their `type` and `name`, and more where these tell nothing, so
+/// that they can be found.
 pub fn yaml_of(object: &Value, edits: &[Edit]) -> String {
     let mut tree = Value::Null;
     let mut removed = Vec::new();
@@ -93,6 +94,7 @@ pub fn yaml_of(object: &Value, edits: &[Edit]) -> String {
             }
         }
     }
+    dense(&mut tree);
     let set = if tree.is_null() { String::new() } else { serde_saphyr::to_string(&tree).unwrap_or_default() };
     let set = set.trim_start_matches("---\n").trim_end();
     let both = format!("{set}\n{}", removed.join("\n"));
@@ -105,26 +107,22 @@ fn plant(tree: &mut Value, object: &Value, pointer: &str, value: &Value) {
     let mut original = Some(object);
     for segment in pointer.split('/').skip(1) {
         let key = unescape(segment);
-        let index = segment.parse::<usize>().ok().filter(|_| original.is_some_and(Value::is_array));
-        original = match (original, index) {
-            (Some(Value::Array(items)), Some(i)) => items.get(i),
-            (Some(Value::Object(map)), _) => map.get(&key),
-            _ => None,
-        };
-        if index.is_some() {
+        let items = original.and_then(Value::as_array);
+        if let (Some(items), Ok(i)) = (items, segment.parse::<usize>()) {
+            let Some(item) = items.get(i) else { return };
+            original = Some(item);
             if !at.is_array() {
                 *at = Value::Array(Vec::new());
             }
-            let marks = marks(original);
-            let Value::Array(items) = at else { return };
-            let known = items.iter().position(|item| marks.iter().all(|(k, v)| item.get(k) == Some(v)));
-            let place = known.unwrap_or(items.len());
-            if known.is_none() {
-                items.push(Value::Object(marks));
+            let Value::Array(planted) = at else { return };
+            planted.resize(planted.len().max(items.len()), Value::Null);
+            let Some(place) = planted.get_mut(i) else { return };
+            if place.is_null() {
+                *place = marks(items, item);
             }
-            let Some(item) = items.get_mut(place) else { return };
-            at = item;
+            at = place;
         } else {
+            original = original.and_then(|o| o.get(&key));
             if !at.is_object() {
                 *at = Value::Object(Map::new());
             }
@@ -135,8 +133,35 @@ fn plant(tree: &mut Value, object: &Value, pointer: &str, value: &Value) {
     *at = value.clone();
 }
 
-/// What tells one list item from another.
-fn marks(item: Option<&Value>) -> Map<String, Value> {
-    let of = |key: &str| Some((key.to_owned(), item?.get(key)?.clone()));
-    ["type", "name"].into_iter().filter_map(of).collect()
+/// Takes out the items that nothing was planted in.
+fn dense(tree: &mut Value) {
+    match tree {
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(dense);
+        }
+        Value::Object(map) => map.values_mut().for_each(dense),
+        _ => {}
+    }
+}
+
+/// What tells one list item from the others: its type and its name, and where these do not, what it looks at.
+fn marks(items: &[Value], item: &Value) -> Value {
+    const NAMED: [&str; 2] = ["/type", "/name"];
+    const SEEN: [&str; 7] = [
+        "/metadata/topic",
+        "/metadata/consumerGroup",
+        "/metadata/query",
+        "/external/metric/name",
+        "/object/metric/name",
+        "/pods/metric/name",
+        "/resource/name",
+    ];
+    let of = |item: &Value, pointers: &[&str]| {
+        let edits: Vec<Edit> = pointers.iter().filter_map(|p| Some(Edit::set(p, item.pointer(p)?.clone()))).collect();
+        apply(&Value::Object(Map::new()), &edits)
+    };
+    let named = of(item, &NAMED);
+    let alone = items.iter().filter(|other| of(other, &NAMED) == named).count() == 1;
+    if alone { named } else { of(item, &[&NAMED[..], &SEEN].concat()) }
 }
