@@ -1,6 +1,7 @@
 //! What rules look at: an HPA or a ScaledObject in common words.
 
 use super::{Facts, Known};
+use crate::promql;
 use crate::{
     manifest::Object,
     model::{
@@ -147,7 +148,7 @@ fn trigger_lag((index, t): (usize, &crate::model::Trigger)) -> Option<LagTarget<
     let whole = t.metric_type == TriggerMetric::Value;
     let (key, target, kafka) = match &t.source {
         TriggerSource::Kafka(kafka) => ("lagThreshold", kafka.lag_threshold, Some(kafka)),
-        TriggerSource::Prometheus { query, threshold, .. } if is_lag(query.as_str()) => {
+        TriggerSource::Prometheus { query, threshold, .. } if reads_lag(query.as_str()) => {
             ("threshold", Quantity::value(*threshold), None)
         }
         _ => return None,
@@ -156,11 +157,57 @@ fn trigger_lag((index, t): (usize, &crate::model::Trigger)) -> Option<LagTarget<
     Some(LagTarget { index, pointer, key, target, whole, kafka })
 }
 
-/// Whether a metric's name or expression is a lag in records: `kafka_consumergroup_lag`, not `…_lag_seconds`.
+/// Whether an expression reads a lag in records: by the names of its metrics, never by its labels.
+fn reads_lag(query: &str) -> bool {
+    match promql::metrics(query) {
+        Ok(Some(names)) => names.iter().any(|name| is_lag(name)),
+        // A name left open, or a template: what stands outside of braces and quotes.
+        _ => outside(query).split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').any(is_lag),
+    }
+}
+
+/// A text without what stands in braces or quotes.
+fn outside(text: &str) -> String {
+    let (mut depth, mut quoted, mut out) = (0_u32, false, String::new());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' => quoted = !quoted,
+            '{' if !quoted => depth += 1,
+            '}' if !quoted => depth = depth.saturating_sub(1),
+            _ if depth == 0 && !quoted => out.push(c),
+            _ => {}
+        }
+    }
+    out
+}
+
+/// Whether a metric's name is a lag in records: `kafka_consumergroup_lag`, not `…_lag_seconds`. KEDA names the metric of
+/// its Kafka trigger `s0-kafka-TOPIC`.
 fn is_lag(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let time = ["second", "millis", "_ms", "time"].iter().any(|word| name.contains(word));
-    !time && (name.contains("lag") && !name.contains("flag") || name.starts_with("s0-kafka"))
+    const TIMES: [&str; 9] = ["second", "seconds", "sec", "secs", "ms", "millis", "milliseconds", "time", "timelag"];
+    let of_keda = name.strip_prefix('s').map(|n| n.trim_start_matches(|c: char| c.is_ascii_digit()));
+    if of_keda.is_some_and(|rest| rest.starts_with("-kafka")) {
+        return true;
+    }
+    let words = words(name);
+    let lag = |w: &String| w.ends_with("lag") && !w.ends_with("flag");
+    words.iter().any(lag) && !words.iter().any(|w| TIMES.contains(&w.as_str()))
+}
+
+/// The words of a name, small and without the numbers behind them: `SumOffsetLag2` is sum, offset, lag.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut small = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (small && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (c.is_alphabetic(), words.last_mut()) {
+            word.extend(c.to_lowercase());
+        }
+        small = c.is_lowercase();
+    }
+    words
 }
 
 /// Counts that change what a group can do: with `p` partitions the busiest of `n` consumers has `ceil(p / n)` of them, so
