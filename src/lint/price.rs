@@ -24,6 +24,9 @@ pub struct Day {
     pub seed: u64,
 }
 
+/// Most replicas that are played: each is followed second by second.
+const MOST: u32 = 10_000;
+
 /// Plays days under an object, with the rules of a game and the object's own bounds: the mean of the scores.
 ///
 /// # Errors
@@ -48,6 +51,9 @@ pub fn play(object: &Object, game: &Game, days: &[Day]) -> Result<Score, String>
         return Err(format!("the arena shows lag and CPU, and the object looks at {what}"));
     }
     let (_, max) = subject.bounds();
+    if max > MOST {
+        return Err(format!("the arena plays {MOST} replicas at the most, and the highest count is {max}"));
+    }
     let lowest = match object {
         Object::Hpa(hpa) => hpa.min,
         Object::ScaledObject(scaled) => scaled.idle.unwrap_or(scaled.min),

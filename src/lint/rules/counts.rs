@@ -4,7 +4,7 @@ use super::{Finding, Group, Severity, Subject, finding};
 use crate::{
     lint::subject::useful,
     manifest::{Edit, Object},
-    model::si,
+    model::{TriggerSource, si},
 };
 
 pub(in crate::lint) const GROUP: Group = Group {
@@ -37,13 +37,13 @@ fn max_over_partitions(subject: &Subject<'_>) -> Option<Finding> {
     let (key, pointer) = (Subject::key(subject.max_pointer()), subject.max_pointer());
     let over = max - p;
     let (what, why) = if subject.may_idle() {
-        let who = if subject.is_keda() { "allowIdleConsumers is true" } else { "an HPA knows nothing of partitions" };
+        let who = uncut(subject);
         (
             format!("{key} {max} is {over} over the {p} partitions: consumers beyond them idle and are paid"),
             format!(
                 "A partition has one consumer at most. {who}, so a backlog asks for up to {max}, {over} of which get \
                  nothing to do: {} pod-hours a day at the most, and every one of them joins by a rebalance. Partitions {}.",
-                over * 24,
+                u64::from(over) * 24,
                 partitions.source()
             ),
         )
@@ -59,6 +59,39 @@ fn max_over_partitions(subject: &Subject<'_>) -> Option<Finding> {
     };
     let mend = if p >= min.max(1) { vec![Edit::set(pointer, p)] } else { Vec::new() };
     Some(finding("max-over-partitions", Severity::Warning, pointer, what, why, mend))
+}
+
+/// Why nothing cuts the count to the partitions.
+fn uncut(subject: &Subject<'_>) -> String {
+    let Object::ScaledObject(scaled) = subject.object else { return "An HPA knows nothing of partitions".to_owned() };
+    let other = scaled.triggers.iter().find(|t| !matches!(t.source, TriggerSource::Kafka(_)));
+    match other {
+        Some(other) => format!("A {} trigger knows nothing of partitions", other.kind),
+        None => "allowIdleConsumers is true".to_owned(),
+    }
+}
+
+/// The demand at one end of its range: records per second, where they come from, and words for it. Where only the mean is
+/// known, the mean.
+struct Demand {
+    rate: f64,
+    source: String,
+    /// The end of the range as a subject: `quiet hours`.
+    name: &'static str,
+    /// What demand does there: `falls to`.
+    verb: &'static str,
+}
+
+fn demand(subject: &Subject<'_>, high: bool) -> Option<Demand> {
+    let facts = subject.facts;
+    let (name, verb) = if high { ("the peak", "rises to") } else { ("quiet hours", "falls to") };
+    if let Some(range) = &facts.range {
+        let (low, top) = range.value;
+        return Some(Demand { rate: if high { top } else { low }, source: range.source(), name, verb });
+    }
+    let rate = facts.rate.as_ref()?;
+    let (name, verb) = if high { ("the mean demand", "is") } else { ("mean demand", "is") };
+    Some(Demand { rate: rate.value, source: rate.source(), name, verb })
 }
 
 /// A bound between two useful counts: the lowest is paid all night.
@@ -175,12 +208,8 @@ fn even_too_coarse(subject: &Subject<'_>) -> Option<Finding> {
 fn min_over_demand(subject: &Subject<'_>) -> Option<Finding> {
     let facts = subject.facts;
     let (min, _) = subject.bounds();
-    let (low, source) = match (&facts.range, &facts.rate) {
-        (Some(range), _) => (range.value.0, range.source()),
-        (None, Some(rate)) => (rate.value, rate.source()),
-        _ => return None,
-    };
-    let needs = facts.needs(low)?;
+    let demand = demand(subject, false)?;
+    let needs = facts.needs(demand.rate)?;
     // A useful count at least; one replica more or less is nobody's mistake.
     let needs = subject.partitions().map_or(needs, |p| up_to_useful(p.value, needs));
     if min <= needs + 1 || min < 3 {
@@ -188,11 +217,14 @@ fn min_over_demand(subject: &Subject<'_>) -> Option<Finding> {
     }
     let one = facts.consumer_rate.as_ref()?;
     let pointer = subject.min_pointer();
-    let what = format!("{} {min} forbids the {needs} that quiet hours need", Subject::key(pointer));
+    let need = if demand.verb == "is" { "needs" } else { "need" };
+    let what = format!("{} {min} forbids the {needs} that {} {need}", Subject::key(pointer), demand.name);
     let why = format!(
-        "Demand falls to {} records/s {source}; at {} records/s a consumer {} and 80 % busy {needs} do it. Every hour at \
+        "Demand {} {} records/s {}; at {} records/s a consumer {} and 80 % busy {needs} do it. Every hour at \
          that level pays {} pods for nothing.",
-        si(low),
+        demand.verb,
+        si(demand.rate),
+        demand.source,
         si(one.value),
         one.source(),
         min - needs,
@@ -202,11 +234,7 @@ fn min_over_demand(subject: &Subject<'_>) -> Option<Finding> {
 
 fn max_under_demand(subject: &Subject<'_>) -> Option<Finding> {
     let facts = subject.facts;
-    let (high, source) = match (&facts.range, &facts.rate) {
-        (Some(range), _) => (range.value.1, range.source()),
-        (None, Some(rate)) => (rate.value, rate.source()),
-        _ => return None,
-    };
+    let demand = demand(subject, true)?;
     let one = facts.consumer_rate.as_ref()?;
     let (reach, pointer) = (subject.reach(), subject.max_pointer());
     let partitions = subject.partitions();
@@ -218,16 +246,18 @@ fn max_under_demand(subject: &Subject<'_>) -> Option<Finding> {
         }
         _ => one.value * f64::from(reach),
     };
-    if carries >= high {
+    if carries >= demand.rate {
         return None;
     }
     let all = partitions.as_ref().is_some_and(|p| reach >= p.value);
-    let needs = facts.needs(high)?;
+    let needs = facts.needs(demand.rate)?;
     let possible = partitions.as_ref().map_or(needs, |p| up_to_useful(p.value, needs));
-    let what = format!("{reach} replicas, the highest that can come, do not carry the peak");
+    let what = format!("{reach} replicas, the highest that can come, do not carry {}", demand.name);
     let mut why = format!(
-        "Demand rises to {} records/s {source}; {reach} replicas do {} at {} records/s a consumer {}.",
-        si(high),
+        "Demand {} {} records/s {}; {reach} replicas do {} at {} records/s a consumer {}.",
+        demand.verb,
+        si(demand.rate),
+        demand.source,
         si(carries),
         si(one.value),
         one.source()

@@ -5,6 +5,7 @@ use crate::{
     manifest::{Edit, Manifest, Object},
     model::Label,
 };
+use serde_json::Value;
 
 pub(in crate::lint) const GROUP: Group = Group {
     names: &[
@@ -68,7 +69,8 @@ fn fights(a: &Manifest, b: &Manifest) -> bool {
     let takes = |scaled: &Manifest, hpa: &Manifest| {
         let name = "/spec/advanced/horizontalPodAutoscalerConfig/name";
         let over = "/metadata/annotations/scaledobject.keda.sh~1transfer-hpa-ownership";
-        scaled.value.pointer(over).is_some() && scaled.value.pointer(name) == hpa.value.pointer("/metadata/name")
+        scaled.value.pointer(over).and_then(Value::as_str) == Some("true")
+            && scaled.value.pointer(name) == hpa.value.pointer("/metadata/name")
     };
     match (&a.object, &b.object) {
         (Object::Hpa(_), Object::ScaledObject(_)) => !made(a) && !takes(b, a),

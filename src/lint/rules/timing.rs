@@ -10,7 +10,8 @@ use serde_json::json;
 
 pub(in crate::lint) const GROUP: Group = Group {
     names: &[
-        ("cooldown-only-to-zero", "a cooldownPeriod where nothing ever goes to zero"),
+        ("cooldown-only-to-zero", "a cooldownPeriod where nothing goes to zero, or where only the last step waits"),
+        ("idle-above-zero", "an idle count above zero: the HPA puts the lowest count back"),
         ("no-down-stabilisation", "removing at once where every removal stops the group"),
         ("polling-does-nothing", "a pollingInterval where only the HPA's own syncs count"),
         ("polling-against-commit", "looking more often than offsets are committed, or seldom and cached"),
@@ -26,11 +27,13 @@ const STABILISATION: f64 = 300.0;
 const SYNC: f64 = 15.0;
 /// What is advised where a removal stops the whole group.
 const CALM: f64 = 900.0;
+/// The longest window that the API server takes, seconds.
+const LONGEST: f64 = 3_600.0;
 
 fn judge(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = down_stabilisation(subject).into_iter().collect();
     if let Object::ScaledObject(scaled) = subject.object {
-        let rules = [cooldown, polling, cached, persistent, activation];
+        let rules = [cooldown, idle, polling, cached, persistent, activation];
         findings.extend(rules.iter().filter_map(|rule| rule(subject, scaled)));
     }
     findings
@@ -42,23 +45,49 @@ fn is_written(subject: &Subject<'_>, pointer: &str) -> bool {
 
 fn cooldown(subject: &Subject<'_>, scaled: &ScaledObject) -> Option<Finding> {
     let pointer = "/spec/cooldownPeriod";
-    if scaled.reaches_idle() || !is_written(subject, pointer) {
+    if !is_written(subject, pointer) {
         return None;
     }
     let (seconds, min) = (scaled.cooldown, scaled.min);
     let window = subject.down().window.unwrap_or(STABILISATION);
+    let longer = if subject.facts.protocol.value == Protocol::Eager { seconds.max(CALM) } else { seconds };
+    let wanted = longer.min(LONGEST);
+    let key = format!("{}/scaleDown/stabilizationWindowSeconds", subject.behavior_pointer());
+    if scaled.reaches_idle() {
+        if seconds <= 0.0 || window > 0.0 {
+            return None;
+        }
+        let what = format!("cooldownPeriod {seconds} protects only the last step: on the way there nothing waits");
+        let why = "KEDA waits that long before it takes the last replica (or goes to idleReplicaCount). Every removal \
+                   before that is the HPA's, and its scaleDown.stabilizationWindowSeconds is 0."
+            .to_owned();
+        let mend = vec![Edit::set(&key, wanted as u64)];
+        return Some(finding("cooldown-only-to-zero", Severity::Note, pointer, what, why, mend));
+    }
     let what = format!("cooldownPeriod {seconds} does nothing: with minReplicaCount {min} nothing ever goes to zero");
     let why = format!(
         "KEDA waits that long before the last step, from one to zero (or to idleReplicaCount). Every other removal is the \
          HPA's, which waits for scaleDown.stabilizationWindowSeconds: {window} s here."
     );
     let mut mend = vec![Edit::remove(pointer)];
-    let wanted = if subject.facts.protocol.value == Protocol::Eager { seconds.max(CALM) } else { seconds };
     if wanted > window {
-        let key = format!("{}/scaleDown/stabilizationWindowSeconds", subject.behavior_pointer());
         mend.push(Edit::set(&key, wanted as u64));
     }
     Some(finding("cooldown-only-to-zero", Severity::Warning, pointer, what, why, mend))
+}
+
+/// Only at zero does the HPA keep still.
+fn idle(_: &Subject<'_>, scaled: &ScaledObject) -> Option<Finding> {
+    let idle = scaled.idle.filter(|idle| *idle > 0)?;
+    let min = scaled.min;
+    let pointer = "/spec/idleReplicaCount";
+    let what = format!("idleReplicaCount {idle} does not last: the HPA puts {min} back at its next sync");
+    let why = format!(
+        "While no trigger is active KEDA writes {idle} at its polls, but only a count of zero stops the HPA: at {idle} it \
+         finds fewer than minReplicaCount and writes {min}, so the count goes up and down for as long as nothing is to do. \
+         KEDA's documentation names 0 as the only value that works."
+    );
+    Some(finding("idle-above-zero", Severity::Error, pointer, what, why, vec![Edit::set(pointer, 0)]))
 }
 
 /// Percent that may be removed within a minute.
@@ -84,19 +113,24 @@ pub(super) fn down_stabilisation(subject: &Subject<'_>) -> Option<Finding> {
     }
     let (rules, protocol) = (subject.down(), &subject.facts.protocol);
     let window = rules.window.unwrap_or(STABILISATION);
-    let fast = a_minute(&rules, subject.reach()) > 50.0;
+    let share = a_minute(&rules, subject.reach());
+    let fast = share > 50.0;
     let eager = protocol.value == Protocol::Eager;
     let severity = match (window, eager) {
         (w, _) if rules.select == SelectPolicy::Disabled || (w > 0.0 && (!eager || !fast || w >= CALM)) => return None,
-        (0.0, true) => Severity::Error,
+        (0.0, true) if fast => Severity::Error,
         _ => Severity::Warning,
     };
     let parent = subject.behavior_pointer();
     let pointer = format!("{parent}/scaleDown");
     let what = if window > 0.0 {
         format!("after {window} s the count falls at once to what is asked, and every fall stops the whole group")
-    } else {
+    } else if fast {
         "no stabilisation on the way down: one low reading removes consumers at once".to_owned()
+    } else {
+        format!(
+            "no stabilisation on the way down: every low reading removes up to {share:.0} % of the consumers a minute"
+        )
     };
     let pause = if eager {
         "Under an eager protocol nobody reads while partitions are handed over; the lag that grows meanwhile asks for the \
