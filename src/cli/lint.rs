@@ -78,6 +78,17 @@ struct Linted {
     prices: Option<Result<Prices, String>>,
 }
 
+impl Linted {
+    /// Puts a finding without a mend where it belongs among the others and their prices.
+    fn insert(&mut self, finding: Finding) {
+        let at = self.findings.partition_point(|f| lint::worst_first(f, &finding).is_lt());
+        self.findings.insert(at, finding);
+        if let Some(Ok(prices)) = &mut self.prices {
+            prices.mended.insert(at.min(prices.mended.len()), None);
+        }
+    }
+}
+
 /// What was read: the objects, and the documents that tell places (none for the cluster's).
 #[derive(Default)]
 struct Read {
@@ -96,12 +107,13 @@ pub(super) fn run(common: &Common, args: &Lint) -> Outcome {
     let together = lint::judge_together(&manifests);
     let mut all = Vec::new();
     for (i, (file, documents, manifest)) in read.objects.into_iter().enumerate() {
-        let facts = workloads.complete(told.clone(), &manifest).with_annotations(&manifest.value);
+        let (facts, _) = workloads.complete(told.clone(), &manifest).with_annotations(&manifest.value);
         let mut linted =
             Linted { file, documents, findings: lint::judge(&manifest, &facts), manifest, facts, prices: None };
         linted.prices = arena.price(&mut linted);
-        let more = together.iter().filter(|(of, _)| *of == i).map(|(_, finding)| finding.clone());
-        linted.findings.extend(more);
+        for (_, finding) in together.iter().filter(|(of, _)| *of == i) {
+            linted.insert(finding.clone());
+        }
         all.push(linted);
     }
     let text = match args.format {
@@ -164,7 +176,14 @@ fn file(path: &Path) -> Result<(Vec<Manifest>, Vec<Document>), String> {
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {name}: {e}"))?;
     let documents = manifest::documents(&text).map_err(|w| format!("{name}:{}: {}", w.place, w.what))?;
-    Ok((manifest::manifests(&documents), documents))
+    Ok((manifest::manifests(&documents).into_iter().map(with_annotations).collect(), documents))
+}
+
+/// The object with what is wrong with the annotations that are read here.
+fn with_annotations(mut manifest: Manifest) -> Manifest {
+    let (_, wrong) = Facts::default().with_annotations(&manifest.value);
+    manifest.complaints.extend(wrong);
+    manifest
 }
 
 /// Reads the cluster, and what the other sources show of its workloads.
@@ -177,6 +196,7 @@ fn live(common: &Common) -> Result<(Read, Workloads), Failure> {
     let name = settings.context.clone().unwrap_or_else(|| "in-cluster".to_owned());
     let objects =
         common::runtime()?.block_on(source::kubernetes::autoscalers(settings)).map_err(Failure::unreachable)?;
-    let objects = objects.iter().filter_map(Manifest::read).map(|m| (format!("kubernetes {name}"), 0, m)).collect();
+    let read = objects.iter().filter_map(Manifest::read).map(with_annotations);
+    let objects = read.map(|m| (format!("kubernetes {name}"), 0, m)).collect();
     Ok((Read { objects, documents: Vec::new() }, Workloads::seen(config)?))
 }

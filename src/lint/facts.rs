@@ -1,5 +1,9 @@
 //! What is known about a workload, and from where: numbers that no manifest holds.
 
+use crate::{
+    manifest::{Complaint, Grade},
+    model::seconds,
+};
 use serde_json::Value;
 use std::fmt;
 
@@ -132,37 +136,60 @@ impl Facts {
         (one > 0.0).then(|| (rate / one).ceil().max(1.0) as u32)
     }
 
-    /// These facts with what the object's annotations tell over them.
+    /// These facts with what the object's annotations tell over them, and what of those tells nothing.
     #[must_use]
-    pub fn with_annotations(&self, object: &Value) -> Self {
-        let mut facts = self.clone();
-        let told = |name: &str| {
-            let text = object.pointer(&format!("/metadata/annotations/highwater~1{name}"))?.as_str()?.trim().to_owned();
-            Some((text, format!("annotation highwater/{name}")))
-        };
-        let number = |name: &str| {
-            let (text, by) = told(name)?;
-            let value = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0)?;
-            Some(Known::told(value, &by))
-        };
-        let seconds = |name: &str| {
-            let (text, by) = told(name)?;
-            let value = text.strip_suffix('s').unwrap_or(&text).parse::<f64>().ok();
-            Some(Known::told(value.filter(|n| n.is_finite() && *n > 0.0)?, &by))
-        };
-        if let Some(n) = number("partitions") {
-            facts.partitions = Some(Known { value: n.value as u32, origin: n.origin });
+    pub fn with_annotations(&self, object: &Value) -> (Self, Vec<Complaint>) {
+        let (mut facts, mut wrong) = (self.clone(), Vec::new());
+        let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+        for (key, value) in annotations.into_iter().flatten() {
+            let Some(name) = key.strip_prefix("highwater/") else { continue };
+            let told = match value.as_str() {
+                Some(text) => facts.take(name, text.trim()),
+                None => Err(format!("annotations are texts: write \"{value}\" in quotes")),
+            };
+            if let Err(what) = told {
+                let pointer =
+                    format!("/metadata/annotations/highwater~1{}", name.replace('~', "~0").replace('/', "~1"));
+                wrong.push(Complaint {
+                    grade: Grade::Unreadable,
+                    pointer,
+                    what: format!("{key}: {what}"),
+                    meant: None,
+                });
+            }
         }
-        facts.rate = number("rate").or(facts.rate);
-        facts.consumer_rate = number("consumer-rate").or(facts.consumer_rate);
-        facts.commit = seconds("commit").unwrap_or(facts.commit);
-        facts.slo = seconds("slo").unwrap_or(facts.slo);
-        if let Some((Ok(value), by)) = told("protocol").map(|(text, by)| (text.parse(), by)) {
-            facts.protocol = Known::told(value, &by);
+        (facts, wrong)
+    }
+
+    /// Takes what one annotation tells.
+    fn take(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let by = format!("annotation highwater/{name}");
+        let rate = || {
+            let rate = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+            rate.map(|n| Known::told(n, &by)).ok_or_else(|| format!("{text:?}: a number above zero belongs here"))
+        };
+        match name {
+            "partitions" => {
+                let count = text.parse::<u32>().ok().filter(|n| (1..=MOST_PARTITIONS).contains(n));
+                let what = || format!("{text:?}: a count from 1 to {MOST_PARTITIONS} belongs here");
+                self.partitions = Some(Known::told(count.ok_or_else(what)?, &by));
+            }
+            "rate" => self.rate = Some(rate()?),
+            "consumer-rate" => self.consumer_rate = Some(rate()?),
+            "commit" => self.commit = Known::told(seconds(text)?, &by),
+            "slo" => self.slo = Known::told(seconds(text)?, &by),
+            "protocol" => self.protocol = Known::told(text.parse()?, &by),
+            _ => {
+                let names = annotations().map(|(name, _)| name.trim_start_matches("highwater/")).join(", ");
+                return Err(format!("nobody reads it: {names} are read"));
+            }
         }
-        facts
+        Ok(())
     }
 }
+
+/// Most partitions that are taken, as on the command line.
+const MOST_PARTITIONS: u32 = 100_000;
 
 /// Annotations that are read, with what they hold.
 pub fn annotations() -> [(&'static str, &'static str); 6] {
@@ -170,8 +197,8 @@ pub fn annotations() -> [(&'static str, &'static str); 6] {
         ("highwater/partitions", "partitions of what the group reads"),
         ("highwater/rate", "records per second, on the average"),
         ("highwater/consumer-rate", "records per second that one consumer can process"),
-        ("highwater/commit", "seconds between two commits: 5s"),
+        ("highwater/commit", "time between two commits: 5s"),
         ("highwater/protocol", "eager, cooperative or consumer"),
-        ("highwater/slo", "most seconds behind: 30s"),
+        ("highwater/slo", "most time behind: 30s"),
     ]
 }

@@ -18,6 +18,8 @@ pub use subject::{LagTarget, Subject};
 
 use crate::manifest::{Edit, Manifest, Object};
 use serde::Serialize;
+use serde_json::Value;
+use std::cmp::Ordering;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -75,8 +77,25 @@ pub fn judge(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
         let subject = Subject { object: &manifest.object, facts, written: &manifest.value };
         findings.extend(rules::ALL.iter().flat_map(|group| (group.judge)(&subject)));
     }
-    findings.sort_by(|a, b| (b.severity, &a.pointer, a.rule).cmp(&(a.severity, &b.pointer, b.rule)));
+    if manifest.value.get("apiVersion").and_then(Value::as_str) == Some("autoscaling/v1") {
+        findings.iter_mut().for_each(needs_v2);
+    }
+    findings.sort_by(worst_first);
     findings
+}
+
+/// The worst first, then from the top down.
+pub fn worst_first(a: &Finding, b: &Finding) -> Ordering {
+    (b.severity, &a.pointer, a.rule).cmp(&(a.severity, &b.pointer, b.rule))
+}
+
+/// What `autoscaling/v1` cannot say is no mend of it.
+fn needs_v2(finding: &mut Finding) {
+    let unknown = |e: &Edit| ["/spec/behavior", "/spec/metrics"].iter().any(|part| e.pointer().starts_with(part));
+    if finding.mend.iter().any(unknown) {
+        finding.mend.clear();
+        finding.why.push_str(" autoscaling/v1 cannot say what mends it: write the object as autoscaling/v2.");
+    }
 }
 
 /// Judges objects together: the finding of each object by its index.

@@ -37,7 +37,7 @@ fn read(text: &str) -> Vec<Manifest> {
 }
 
 fn fired(text: &str, facts: &Facts) -> BTreeSet<&'static str> {
-    read(text).iter().flat_map(|m| judge(m, &facts.with_annotations(&m.value))).map(|f| f.rule).collect()
+    read(text).iter().flat_map(|m| judge(m, &facts.with_annotations(&m.value).0)).map(|f| f.rule).collect()
 }
 
 const CALM: &str = "  advanced:\n    horizontalPodAutoscalerConfig:\n      behavior:\n        scaleDown:\n          \
@@ -60,6 +60,12 @@ fn cases() -> Vec<(&'static str, String, String)> {
     };
     let lag = |threshold: &str| with(&format!("lagThreshold: \"{threshold}\", {even}"));
     let to_zero = |metadata: &str| edges(0, 24, &format!("lagThreshold: \"16000\", {even}, {metadata}"));
+    let quick = |window: u32| {
+        let of = format!("stabilizationWindowSeconds: {window}\n");
+        to_zero("activationLagThreshold: \"100\"")
+            .replace("stabilizationWindowSeconds: 900\n", &of)
+            .replace("spec:\n", "spec:\n  cooldownPeriod: 900\n")
+    };
     let plain = |down: &str| {
         let down = format!("  behavior: {{scaleDown: {{{down}}}}}\n");
         hpa(&format!("  minReplicas: 3\n  maxReplicas: 24\n{down}"), "type: AverageValue, averageValue: 16k")
@@ -105,6 +111,8 @@ fn cases() -> Vec<(&'static str, String, String)> {
             spec("  cooldownPeriod: 300\n"),
             edges(0, 24, "lagThreshold: \"16000\"").replace("spec:\n", "spec:\n  cooldownPeriod: 300\n"),
         ),
+        ("cooldown-only-to-zero", quick(0), quick(60)),
+        ("idle-above-zero", spec("  idleReplicaCount: 1\n"), spec("  idleReplicaCount: 0\n")),
         ("no-down-stabilisation", plain("stabilizationWindowSeconds: 0"), plain(held)),
         ("no-down-stabilisation", plain("selectPolicy: Max"), plain("selectPolicy: Disabled")),
         ("polling-does-nothing", spec("  pollingInterval: 30\n"), sound()),
@@ -220,6 +228,14 @@ fn two_autoscalers_on_one_target_fight_unless_one_made_the_other() {
         .replace("namespace: payments", "namespace: payments, labels: {app.kubernetes.io/managed-by: keda-operator}");
     assert_eq!(fights(format!("{scaled}---\n{made}")), []);
     assert_eq!(fights(format!("{scaled}---\n{}", own.replace("namespace: payments", "namespace: other"))), []);
+    let over = |value: &str| {
+        let annotation =
+            format!("annotations: {{scaledobject.keda.sh/transfer-hpa-ownership: \"{value}\"}}, namespace: payments");
+        let named =
+            sound().replace("horizontalPodAutoscalerConfig:\n", "horizontalPodAutoscalerConfig:\n      name: orders\n");
+        fights(format!("{}---\n{own}", named.replace("namespace: payments", &annotation)))
+    };
+    assert_eq!((over("true"), over("false")), (vec![], vec![(1, "two-writers")]));
     assert!(fired(&made, &facts()).is_empty(), "KEDA's HPA is its ScaledObject's business");
 }
 
@@ -266,6 +282,103 @@ fn the_arena_prices_an_object_by_what_it_does() {
     assert!((7.9..8.5).contains(&fixed.average_replicas), "its own bounds hold: {fixed:?}");
     let why = price(&sound().replace("type: kafka", "type: cron")).unwrap_err();
     assert!(why.contains("cron"), "{why}");
+}
+
+#[test]
+fn a_lag_is_known_by_the_words_of_metric_names() {
+    let query = |query: &str| {
+        let trigger = format!(
+            "    - type: prometheus\n      metadata: {{serverAddress: \"http://p\", threshold: \"10\", query: '{query}'}}\n"
+        );
+        let text = keda("  minReplicaCount: 2\n  maxReplicaCount: 24\n", "");
+        format!("{}{trigger}", &text[..text.find("    - type: kafka").unwrap()])
+    };
+    let judged = |text: &str| fired(text, &facts()).contains("lag-target-under-floor");
+    for lag in [
+        "sum(kafka_consumergroup_lag{consumergroup=\"realtime-orders\"})",
+        "sum(kafka_consumergroup_lag{consumergroup=\"feature-flags\"})",
+        "sum(aws_kafka_sum_offset_lag) by (group)",
+        "sum(kafka_consumergroup_lag{topic=~\"{{ .Values.topic }}\"",
+    ] {
+        assert!(judged(&query(lag)), "{lag}");
+    }
+    for other in [
+        "sum(rate(http_requests_total{namespace=\"village\"}[1m]))",
+        "sum(feature_flag_evaluations)",
+        "max(kafka_consumergroup_lag_seconds)",
+        "sum({job=\"lag\"})",
+    ] {
+        assert!(!judged(&query(other)), "{other}");
+    }
+    let named = |name: &str| {
+        hpa("  maxReplicas: 24\n", "type: AverageValue, averageValue: 10").replace("kafka_consumergroup_lag", name)
+    };
+    for (name, is) in
+        [("SumOffsetLag", true), ("s1-kafka-orders", true), ("EstimatedTimeLag", false), ("flagged", false)]
+    {
+        assert_eq!(judged(&named(name)), is, "{name}");
+    }
+}
+
+#[test]
+fn annotations_that_tell_nothing_are_said() {
+    let told = |annotations: &str| {
+        let value = documents(&format!("metadata: {{annotations: {{{annotations}}}}}")).unwrap().remove(0).value;
+        Facts::default().with_annotations(&value)
+    };
+    let (facts, wrong) =
+        told("highwater/commit: 1m, highwater/slo: 500ms, highwater/partitions: \"40\", other/rate: x");
+    assert_eq!(wrong, []);
+    assert_eq!((facts.commit.value, facts.slo.value, facts.partitions.map(|p| p.value)), (60.0, 0.5, Some(40)));
+    for bad in [
+        "partitions: forty",
+        "partitions: \"4000000000\"",
+        "rate: 5",
+        "rate: fast",
+        "slo: 0s",
+        "protocol: sticky",
+        "rat: \"5\"",
+    ] {
+        let (_, wrong) = told(&format!("highwater/{bad}"));
+        assert_eq!(wrong.len(), 1, "{bad}");
+        assert!(wrong[0].pointer.starts_with("/metadata/annotations/highwater~1"), "{wrong:?}");
+    }
+}
+
+/// What the first finding of a rule says.
+fn sentence(text: &str, facts: &Facts, rule: &str) -> String {
+    let found = judge(&read(text)[0], facts).into_iter().find(|f| f.rule == rule);
+    found.map(|f| format!("{} {}", f.what, f.why)).unwrap_or_default()
+}
+
+#[test]
+fn sentences_say_what_is_so() {
+    let even = "lagThreshold: \"16000\"";
+    let both = format!(
+        "{}    - {{type: cpu, metricType: Utilization, metadata: {{value: \"60\"}}}}\n",
+        keda("  minReplicaCount: 3\n  maxReplicaCount: 30\n", even)
+    );
+    let said = sentence(&both, &facts(), "max-over-partitions");
+    assert!(said.contains("A cpu trigger knows nothing of partitions"), "{said}");
+    let mean = Facts { range: None, ..facts() };
+    let said = sentence(&keda("  minReplicaCount: 16\n  maxReplicaCount: 24\n", even), &mean, "min-over-demand");
+    assert!(said.contains("mean demand needs") && said.contains("Demand is 6k"), "{said}");
+    let said = sentence(&keda("  minReplicaCount: 1\n  maxReplicaCount: 2\n", even), &mean, "max-under-demand");
+    assert!(said.contains("do not carry the mean demand") && said.contains("Demand is 6k"), "{said}");
+    let slow = sound().replace("stabilizationWindowSeconds: 900", "stabilizationWindowSeconds: 0");
+    let said = sentence(&slow, &facts(), "no-down-stabilisation");
+    assert!(said.contains("up to 10 % of the consumers a minute"), "{said}");
+    let absurd = keda("  minReplicaCount: 1\n  maxReplicaCount: 2147483647\n", "allowIdleConsumers: \"true\"");
+    assert!(sentence(&absurd, &facts(), "max-over-partitions").contains("51539606952 pod-hours"));
+}
+
+#[test]
+fn what_v1_cannot_say_is_no_mend_of_it() {
+    let text = "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: x}\nspec: {scaleTargetRef: {kind: \
+                Deployment, name: x}, maxReplicas: 30, targetCPUUtilizationPercentage: 70}\n";
+    let found = judge(&read(text)[0], &facts());
+    let down = found.iter().find(|f| f.rule == "no-down-stabilisation").unwrap();
+    assert!(down.mend.is_empty() && down.why.contains("write the object as autoscaling/v2"), "{down:?}");
 }
 
 proptest! {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 pub(super) fn read(object: &Cursor<'_>) -> Hpa {
     let v1 = is_v1(object);
+    annotations(object);
     let mut hpa = Hpa {
         namespace: namespace(object),
         name: object.at(&["metadata"]).map_or_else(|| Label::new(""), |m| m.label("name")),
@@ -100,6 +101,15 @@ fn no_policies(spec: &Cursor<'_>) {
         if let Some(place) = rules.get("policies").filter(|_| rules.list("policies").is_empty()) {
             place.refused(&format!("policies without a policy: leave the key out for the default; {REFUSED}"));
         }
+    }
+}
+
+/// Annotations are texts: the API server takes nothing else.
+pub(super) fn annotations(object: &Cursor<'_>) {
+    let Some(annotations) = object.at(&["metadata", "annotations"]) else { return };
+    for part in annotations.keys().filter_map(|key| annotations.get(key)).filter(|p| !p.is_text()) {
+        let mend = part.plain().map_or("a text belongs here".to_owned(), |v| format!("write \"{v}\" in quotes"));
+        part.refused(&format!("annotations are texts: {mend}, or {REFUSED}"));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     cursor::Cursor,
-    hpa::{behavior, namespace},
+    hpa::{annotations, behavior, namespace},
     trigger,
 };
 use crate::model::{Fallback, FallbackBehavior, Holds, Label, Quantity, ScaledObject, ScalingModifiers, Trigger};
@@ -22,6 +22,7 @@ pub(super) fn read(object: &Cursor<'_>) -> ScaledObject {
         let what = format!("apiVersion {other}: a ScaledObject is of keda.sh/v1alpha1, and nobody reads this one");
         object.field("apiVersion").refused(&what);
     }
+    annotations(object);
     (scaled.paused, scaled.holds) = holds(object);
     let Some(spec) = object.map("spec") else {
         object.unreadable("the ScaledObject has no spec");

@@ -139,8 +139,11 @@ fn what_keda_refuses_is_said() {
     ] {
         assert_eq!(said_of(&text), [(Grade::Refused, pointer)], "{text}");
     }
-    let (_, said) = scaled_object(&json!({"apiVersion": "keda.k8s.io/v1alpha1", "kind": "ScaledObject"}));
-    assert_eq!((said[0].grade, said[0].pointer.as_str()), (Grade::Refused, "/apiVersion"));
+    let metadata = json!({"annotations": {"a": 3}});
+    let object = json!({"apiVersion": "keda.k8s.io/v1alpha1", "kind": "ScaledObject", "metadata": metadata});
+    let said: Vec<_> = scaled_object(&object).1.into_iter().map(|c| (c.grade, c.pointer)).collect();
+    let refused = |pointer: &str| (Grade::Refused, pointer.to_owned());
+    assert_eq!(said[..2], [refused("/apiVersion"), refused("/metadata/annotations/a")]);
     let names = "triggers: [{name: a, type: cron, metadata: {}}, {name: a, type: cron, metadata: {}}]";
     assert_eq!(said_of(names), [(Grade::Refused, "/spec/triggers/1/name".to_owned())]);
     let only = "minReplicaCount: 1, fallback: {failureThreshold: 3, replicas: 4}, triggers: [{type: cpu, metricType: \
@@ -303,4 +306,15 @@ fn edits_can_be_applied_and_shown() {
          stabilizationWindowSeconds: 900\n  triggers:\n  - metadata:\n      lagThreshold: \"15000\"\n    type: \
          kafka\n# remove spec.cooldownPeriod"
     );
+}
+
+#[test]
+fn items_of_one_type_are_told_apart_by_what_they_look_at() {
+    let kafka = |topic: &str| json!({"type": "kafka", "metadata": {"topic": topic, "lagThreshold": "1"}});
+    let object = json!({"spec": {"triggers": [kafka("a"), {"type": "cpu"}, kafka("b")]}});
+    let edits = [2, 0].map(|i| Edit::set(&format!("/spec/triggers/{i}/metadata/lagThreshold"), format!("{i}0")));
+    let yaml = yaml_of(&object, &edits);
+    let written = &documents(&yaml).unwrap()[0].value["spec"]["triggers"];
+    let wanted = |topic: &str, lag: &str| json!({"type": "kafka", "metadata": {"topic": topic, "lagThreshold": lag}});
+    assert_eq!(written, &json!([wanted("a", "00"), wanted("b", "20")]), "{yaml}");
 }

@@ -26,13 +26,14 @@ pub(in crate::lint) fn of(manifest: &Manifest) -> Vec<Finding> {
 fn judged(manifest: &Manifest, complaint: &Complaint) -> Finding {
     let (pointer, value) = (complaint.pointer.as_str(), manifest.value.pointer(&complaint.pointer));
     let metadata = pointer.contains("/metadata/") && pointer.starts_with("/spec/triggers/");
+    let texts = metadata || pointer.starts_with("/metadata/annotations/");
     let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     match complaint.grade {
         Grade::Unreadable => finding("unreadable", Severity::Error, pointer, complaint.what.clone(), "", Vec::new()),
         Grade::Refused => {
             let mend = match value {
-                Some(Value::Number(n)) if metadata => vec![Edit::set(pointer, n.to_string())],
-                Some(Value::Bool(b)) if metadata => vec![Edit::set(pointer, b.to_string())],
+                Some(Value::Number(n)) if texts => vec![Edit::set(pointer, n.to_string())],
+                Some(Value::Bool(b)) if texts => vec![Edit::set(pointer, b.to_string())],
                 _ => Vec::new(),
             };
             let why = "kubectl apply fails, or the object stays in an error and nothing scales.";
