@@ -210,6 +210,7 @@ fn bad_files_are_refused_with_line_and_column() {
         (vec!["forecast", "--csv", &bad], "bad.csv:3:2: column value"),
         (vec!["replay", "--spec", hpa, "--csv", &bad], "bad.csv:3:2: column value"),
         (vec!["replay", "--spec", &yaml, "--csv", &good], "bad.yaml:4:16: "),
+        (vec!["replay", "--spec", hpa, "--csv", &good, "--start", "4000000000"], "--start"),
         (vec!["simulate", "--scenario", &toml], "bad.toml:4:10: "),
         (vec!["simulate", "--scenario", &short], "short.csv: 60 min of demand, but scored = 24h00"),
         (vec!["simulate", "--scenario", &empty], "empty.csv: no row has a value"),

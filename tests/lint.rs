@@ -103,6 +103,23 @@ fn what_is_right_ends_with_zero_and_notes_alone_do_too() {
 }
 
 #[test]
+fn two_writers_stand_before_what_is_less_bad_and_v1_is_judged_with_the_others() {
+    let home = Home::new();
+    let v1 = "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: old, namespace: payments}\nspec:\n  \
+              scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: orders}\n  maxReplicas: 9\n";
+    let text = format!("{v1}---\n{}", std::fs::read_to_string(fixture("orders.yaml")).unwrap());
+    let file = home.file("both.yaml", &text);
+    let document = home.expect(1, &["lint", &file, "--format", "json"]).json();
+    let findings = document["objects"][1]["findings"].as_array().unwrap();
+    let severities: Vec<&str> = findings.iter().map(|f| f["severity"].as_str().unwrap()).collect();
+    assert!(findings.iter().any(|f| f["rule"] == "two-writers"), "{findings:#?}");
+    assert!(
+        severities.is_sorted_by_key(|s| ["error", "warning", "note"].iter().position(|w| w == s)),
+        "{severities:?}"
+    );
+}
+
+#[test]
 fn the_rules_can_be_listed() {
     let out = Home::new().expect(0, &["lint", "--rules"]).out;
     for name in ["lag-target-under-floor", "two-writers", "highwater/consumer-rate"] {
@@ -121,6 +138,19 @@ fn bad_files_are_told_with_line_and_column() {
             "c.yaml",
             good.replace("lagThreshold: \"1000\"", "lagThreshold: lots"),
             ":20:23: lagThreshold: \"lots\" is no count",
+        ),
+        (
+            "n.yaml",
+            good.replace(
+                "  namespace: payments",
+                "  namespace: payments\n  annotations: {highwater/partitions: forty}",
+            ),
+            ":7:39: highwater/partitions: \"forty\": a count from 1 to 100000 belongs here",
+        ),
+        (
+            "m.yaml",
+            good.replace("scaleTargetRef:\n    name: orders", "scaleTargetRef: orders"),
+            ":8:19: a map belongs here",
         ),
         ("d.yaml", good.replace("    - type: kafka", "    - type: [kafka"), ":1"),
         ("e.yaml", "kind: Service\n".to_owned(), "no HorizontalPodAutoscaler and no ScaledObject in"),

@@ -122,7 +122,7 @@ fn scaled(text: &str, controller: &Controller) -> Result<Played, String> {
     // What the API server or KEDA refuses was never replayed by anybody.
     let (ignored, wrong): (Vec<_>, Vec<_>) =
         manifest.complaints.iter().partition(|c| c.grade == manifest::Grade::Ignored);
-    if let Some(complaint) = wrong.first() {
+    if let Some(complaint) = manifest.unreadable().or(wrong.first().copied()) {
         return Err(at(&manifest, &complaint.pointer, &complaint.what));
     }
     let meant = |c: &Complaint| c.meant.as_ref().map(|m| format!(". Did you mean {m}?")).unwrap_or_default();
