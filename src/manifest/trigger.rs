@@ -118,7 +118,8 @@ fn resource_type(part: &Cursor<'_>, metadata: &Metadata<'_>) -> TriggerMetric {
         Some("AverageValue") => TriggerMetric::AverageValue,
         None | Some("") => {
             part.refused(&format!("metricType is missing: {wanted}; {REFUSED}"));
-            TriggerMetric::Utilization
+            let meant = metadata.text("type").is_some_and(|t| t == "AverageValue");
+            if meant { TriggerMetric::AverageValue } else { TriggerMetric::Utilization }
         }
         Some(other) => {
             part.field("metricType").unreadable(&format!("metricType {other:?}: {wanted}"));
@@ -139,14 +140,12 @@ fn resource_target(metadata: &Metadata<'_>, metric_type: TriggerMetric) -> Trigg
     }
     metadata.required(&["value"]);
     let Some(text) = metadata.text("value") else { return TriggerSource::Other };
-    match text.parse::<i32>().ok().filter(|percent| *percent >= 1) {
-        Some(percent) => TriggerSource::Resource(Quantity::from_milli(i64::from(percent) * 1000)),
-        None => {
-            let what = format!("{text:?}: with metricType Utilization a whole percent above zero belongs here");
-            metadata.unreadable("value", &what);
-            TriggerSource::Other
-        }
-    }
+    let Some(percent) = text.parse::<i32>().ok().filter(|percent| *percent >= 1) else {
+        let what = format!("{text:?}: with metricType Utilization a whole percent above zero belongs here");
+        metadata.unreadable("value", &what);
+        return TriggerSource::Other;
+    };
+    TriggerSource::Resource(Quantity::from_milli(i64::from(percent) * 1000))
 }
 
 fn prometheus(metadata: &Metadata<'_>) -> TriggerSource {

@@ -115,7 +115,7 @@ impl Replayed {
         let Some(before) = self.before.get_mut(i) else { return false };
         let stuck = match *before {
             Some((at, _, stuck)) if at == read => stuck,
-            Some((_, last, _)) => last == value && value > 0.0,
+            Some((_, last, _)) => last.total_cmp(&value).is_eq() && value > 0.0,
             None => false,
         };
         *before = Some((read, value, stuck));
