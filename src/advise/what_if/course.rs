@@ -166,6 +166,11 @@ impl Run {
         if t < self.burst.1 as f64 { self.burst.0 } else { 1.0 }
     }
 
+    /// Seconds that are played in all.
+    pub fn seconds(&self) -> usize {
+        self.demand.len()
+    }
+
     /// The demand that is still to come, second by second.
     pub fn rest(&self) -> &[f64] {
         self.demand.get(self.second..).unwrap_or_default()

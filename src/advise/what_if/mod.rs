@@ -6,6 +6,7 @@
 //! same question has the same answer.
 
 mod course;
+mod follow;
 
 pub use course::Course;
 
@@ -14,7 +15,6 @@ use crate::{
     model::{
         BrokerState, Capacity, Forecast, Label, Picture, Replicas, Role, Time, WorkloadKind, WorkloadView, duration, si,
     },
-    policy::planner::{self, Bursts, Problem, Work},
 };
 pub(super) use course::{Found, Run};
 use std::sync::Arc;
@@ -103,9 +103,9 @@ pub struct Case {
     pub event: Event,
     /// With the count that is asked for now.
     pub held: Course,
-    /// What the planner would ask for a minute later.
+    /// What the planner would ask for a minute later, and the guards allow.
     pub wanted: u32,
-    /// With that count, asked for then, and, when nothing happens, with the rest of the plan at its times; `None`: nothing
+    /// With that count, asked for then, and what is asked for each minute after it as the guards allow; `None`: nothing
     /// would be changed.
     pub followed: Option<Course>,
 }
@@ -178,69 +178,8 @@ impl Question {
         let mut held = run.clone();
         held.befall(&event);
         held.play(DECIDED as usize, go_on)?;
-        let current = self.replicas.desired;
-        let steps: Vec<(usize, u32)> = match (&event, &self.view.advice.recommendation) {
-            // What is on screen.
-            (Event::Nothing, Ok(r)) => r
-                .steps
-                .iter()
-                .map(|s| (s.at.since(self.now).max(DECIDED) as usize, s.replicas))
-                .filter(|(at, _)| *at < LONGEST as usize)
-                .collect(),
-            _ => vec![(DECIDED as usize, self.plan(&held).unwrap_or(current))],
-        };
-        let wanted = steps.first().map_or(current, |(_, n)| *n);
-        let followed = if steps.iter().all(|(_, n)| *n == current) {
-            None
-        } else {
-            let mut followed = held.clone();
-            for (at, replicas) in steps {
-                followed.play(at, go_on)?;
-                followed.scale(replicas);
-            }
-            Some(followed.finish(go_on)?)
-        };
+        let (wanted, followed) = self.follow(&event, held.clone(), go_on)?;
         Some(Case { event, held: held.finish(go_on)?, wanted, followed })
-    }
-
-    /// What the planner would ask for in the state that a run is in.
-    fn plan(&self, run: &Run) -> Option<u32> {
-        let (state, workload) = (&self.view.state, &self.view.workload);
-        let forecast = self.view.advice.forecast.as_ref();
-        let ahead = |of: fn(&crate::model::Quantiles) -> f64| -> Vec<f64> {
-            let points = forecast.map_or(&[][..], |f| &f.points);
-            let later = points.iter().map(|q| (q.t.since(self.now), of(q))).filter(|(t, _)| *t > DECIDED);
-            later.map(|(t, value)| value * run.factor(t)).collect()
-        };
-        let (middle, demand, high) = (ahead(|q| q.p50), ahead(|q| q.p80), ahead(|q| q.p95));
-        let (demand, step) = if demand.is_empty() { (run.rest(), 1.0) } else { (&demand[..], forecast?.step) };
-        let track = self.view.signal(Role::Demand).map(|s| s.track.grid());
-        let bursts = track.and_then(|t| Bursts::of(&t, self.now));
-        let (ready, starting, rebalancing) = run.members();
-        let in_flight = vec![(self.capacity.start_up - DECIDED).max(5.0); starting];
-        let raised = state.last_change.filter(|(_, from)| *from < self.replicas.desired);
-        let problem = Problem {
-            work: Work::Log { shares: shares(state), waits: Vec::new() },
-            demand,
-            middle: &middle,
-            high: &high,
-            bursts: bursts.as_ref(),
-            step,
-            backlog: run.backlog(),
-            current: self.replicas.desired,
-            ready,
-            in_flight: &in_flight,
-            pausing: if rebalancing { self.capacity.rebalance / 2.0 } else { 0.0 },
-            since_up: raised.map(|(at, _)| self.now.since(at).max(0.0) + DECIDED),
-            may_shrink: true,
-            owners: &state.partition_owners,
-            sticky: state.sticky == Some(true),
-            limits: workload.limits,
-            capacity: &self.capacity,
-            slo: workload.slo.time_lag.unwrap_or(OBJECTIVE),
-            price: workload.price,
-        };
-        planner::plan(&problem).map(|p| p.replicas)
     }
 
     /// The median of the forecast for each second ahead.

@@ -1,5 +1,5 @@
-//! What would happen if: a table of what was played, two lines to an event: with the present count, and with the one that
-//! the planner would then ask for.
+//! What would happen if: a table of what was played, two lines to an event: with the present count, and with what the
+//! planner would then ask for as the guards allow it.
 
 use super::{
     super::{format, theme::Slot},
@@ -42,7 +42,7 @@ fn table(answer: &Answer, now: Time, columns: usize) -> Vec<Line> {
         text.extend(rows(answer, case));
     }
     text.push(Line::new());
-    let legend = "OVER is time over the objective. The second line of an event: the planner is asked a minute later and what it says is done; when nothing happens, its whole plan at its times. COUNT is the most that is asked for.";
+    let legend = "OVER is time over the objective. The second line of an event: the planner is asked a minute later and each minute from then on, and what the guards leave of it (step limit, cooldown) is done. COUNT is the most that is asked for.";
     text.extend(wrap("", Slot::Dim, legend, columns));
     for sentence in &answer.basis {
         text.extend(wrap("", Slot::Dim, sentence, columns));
@@ -50,16 +50,17 @@ fn table(answer: &Answer, now: Time, columns: usize) -> Vec<Line> {
     text
 }
 
-/// The event with the present count; and with the other count, where one is asked for.
+/// The event with the present count; and with the other count, or that none is asked for.
 fn rows(answer: &Answer, case: &Case) -> Vec<Line> {
     let mut event = case.event.words();
     if event.chars().count() >= EVENT {
         event = event.chars().take(EVENT - 1).collect();
     }
     let mut rows = vec![row(answer, (Slot::Text, event), &case.held)];
-    if let Some(followed) = &case.followed {
-        rows.push(row(answer, (Slot::Dim, "  and the planner is followed".to_owned()), followed));
-    }
+    rows.push(match &case.followed {
+        Some(followed) => row(answer, (Slot::Dim, "  and the planner is followed".to_owned()), followed),
+        None => vec![(Slot::Dim, format!("  the planner stays at {}", answer.replicas))],
+    });
     rows
 }
 
