@@ -55,6 +55,11 @@ pub enum Event {
         /// Why.
         reason: Label,
     },
+    /// Whoever looked at it left without a decision.
+    Leave {
+        /// What they did instead.
+        reason: Label,
+    },
     /// An operator says yes.
     Approve {
         /// Who.
@@ -119,6 +124,7 @@ impl Event {
             Self::Supersede { .. } => "be superseded",
             Self::Expire => "expire",
             Self::Reject { .. } => "be rejected",
+            Self::Leave { .. } => "be left",
             Self::Approve { .. } => "be approved",
             Self::Ask { .. } => "be put before a second person",
             Self::Begin { .. } => "begin",
@@ -248,6 +254,7 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
         }
         (Proposed | Approved, Event::Expire) => Ok(step.to(Expired, format!("not begun by {}", action.expires))),
         (Proposed | Approved, Event::Reject { actor, reason }) => Ok(step.by(actor, Rejected, reason.clone())),
+        (Proposed, Event::Leave { reason }) => Ok(step.to(Expired, reason.clone())),
         (Proposed, Event::Ask { actor, plan_hash, refused, until }) => {
             in_time()?;
             same_plan(action, plan_hash)?;

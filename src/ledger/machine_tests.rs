@@ -65,6 +65,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         (8_u32..12).prop_map(|to| Event::Supersede { to }),
         Just(Event::Expire),
         Just(Event::Reject { actor: Actor::default(), reason: "no".into() }),
+        Just(Event::Leave { reason: "left".into() }),
         (hash, held.clone(), prop::option::of(0.0..600.0), any::<bool>()).prop_map(
             |(plan_hash, refused, at, protected)| {
                 let when = at.map(|s| Window { at: START.plus(s), until: START.plus(s + 60.0) });

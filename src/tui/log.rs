@@ -108,7 +108,7 @@ fn of_source(source: &SourceStatus) -> String {
 }
 
 fn of_action(action: &Action) -> Entry {
-    use crate::model::ActionState::{Applied, Applying, Approved, Failed, Unknown, Verified};
+    use crate::model::ActionState::{Applied, Applying, Approved, Expired, Failed, Superseded, Unknown, Verified};
     let severity = match action.state {
         Failed | Unknown => Severity::Act,
         Verified => Severity::Ok,
@@ -117,11 +117,12 @@ fn of_action(action: &Action) -> Entry {
     };
     let (from, to, state) = (action.from, action.to, action.state.name());
     let why = if action.reason.is_empty() { String::new() } else { format!(": {}", action.reason) };
-    Entry::new(
-        action.updated,
-        severity,
-        format!("{}: {from} to {to} {state} by {}{why}", action.workload, action.actor),
-    )
+    // What ends without anybody's decision is nobody's.
+    let by = match action.state {
+        Expired | Superseded => String::new(),
+        _ => format!(" by {}", action.actor),
+    };
+    Entry::new(action.updated, severity, format!("{}: {from} to {to} {state}{by}{why}", action.workload))
 }
 
 /// Severity, count and recommendation of each workload; those that came and went.

@@ -276,7 +276,7 @@ impl Desk {
 
     async fn abandon(&mut self, id: &ActionId) {
         if self.prepared.as_ref().is_some_and(|(p, _)| p.action == *id) {
-            self.leave_prepared("left without confirming").await;
+            self.leave_prepared("left without a decision").await;
         }
     }
 
@@ -286,7 +286,9 @@ impl Desk {
         self.send(Event::Prepared(None)).await;
         // What another person asked for waits on when one leaves it.
         if !action.waits_for_second() {
-            self.reject(action, why).await;
+            // To look is no decision: nobody is on record as having said no.
+            let now = self.now();
+            self.step(action, &Step::Leave { reason: Label::new(why) }, now).await;
         }
     }
 

@@ -256,3 +256,14 @@ async fn rejecting_and_snoozing_are_decisions_that_are_kept() {
     let entries = bench.end().await;
     assert_eq!(entries.last().map(|e| e.reason.as_str()), Some("deploy at noon"));
 }
+
+#[tokio::test]
+async fn to_look_at_a_plan_and_leave_it_is_no_rejection() {
+    let mut bench = Bench::new(SET, Vec::new());
+    let prepared = bench.prepare(4).await;
+    bench.intents.send(Intent::Abandon { action: prepared.action.clone() }).await.unwrap();
+    let left = bench.state(ActionState::Expired).await;
+    assert_eq!(left.reason.as_str(), "left without a decision");
+    let states: Vec<_> = bench.end().await.iter().filter_map(|e| e.state).map(ActionState::name).collect();
+    assert_eq!(states, ["proposed", "expired"]);
+}
