@@ -27,8 +27,10 @@ use std::{
 
 /// A forecast is used again for this long, seconds: models of a 15 s step do not change faster.
 const FORECAST_LIFE: f64 = 60.0;
-/// Seconds for which the plan of a day is shown before it is made anew.
+/// Seconds for which the plan of a day is shown before it is made anew; and where the count or the advice that it began
+/// with is another one.
 const DAY_LIFE: f64 = 900.0;
+const DAY_OVERTAKEN: f64 = 60.0;
 /// Days that are planned in one go at most, a second of work each: what is made is soon on screen.
 const DAYS: usize = 2;
 /// Seconds between two prunings of what is kept in memory.
@@ -280,13 +282,20 @@ impl Memory {
     /// Workloads whose plan of the day is due, those without one and then the oldest first.
     fn days_due(&self, rows: &[Row], given: &Given<'_>) -> Vec<day::Question> {
         let made = |row: &Row| given.days.get(&row.workload.entity).map(|(at, _)| *at);
-        let is_due = |row: &&Row| made(row).is_none_or(|at| !(0.0..DAY_LIFE).contains(&given.now.since(at)));
-        let can = |row: &&Row| day::none_because(&row.workload, &row.state, row.advice.capacity.as_ref()).is_none();
-        let mut due: Vec<&Row> = rows.iter().filter(is_due).filter(can).collect();
+        let life = |row: &Row, plan: &Result<DayPlan, String>| match plan {
+            Ok(plan) if day::is_overtaken(plan, &row.state, &row.advice) => DAY_OVERTAKEN,
+            _ => DAY_LIFE,
+        };
+        let is_due = |row: &&Row| {
+            let plan = given.days.get(&row.workload.entity);
+            plan.is_none_or(|(at, plan)| !(0.0..life(row, plan)).contains(&given.now.since(*at)))
+        };
+        let mut due: Vec<&Row> = rows.iter().filter(|row| row.workload.configured).filter(is_due).collect();
         due.sort_by_key(|row| made(row));
         let question = |row: &Row| {
             let capacity = row.advice.capacity.as_ref()?;
-            Some(day::Question::of(&row.workload, &row.state, capacity, &self.history, given.now))
+            let recommended = row.advice.recommendation.as_ref().ok().map(|r| r.recommended);
+            Some(day::Question::of(&row.workload, &row.state, capacity, recommended, &self.history, given.now))
         };
         due.into_iter().filter_map(question).take(DAYS).collect()
     }

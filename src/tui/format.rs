@@ -2,7 +2,7 @@
 
 pub use crate::model::bytes;
 
-use crate::model::{Severity, Time, Zone, si};
+use crate::model::{Price, Severity, Time, Zone, si};
 
 /// A rate per second: `12.4k/s`.
 pub fn rate(value: f64) -> String {
@@ -67,6 +67,11 @@ pub fn price_change(value: f64) -> String {
 /// A price: `4.0`, `19.8`, `1.2k`.
 pub fn price(value: f64) -> String {
     if value.abs() < 99.95 { format!("{value:.1}") } else { si(value) }
+}
+
+/// What prices are in: a pod's hour, where that costs 1, else the currency that its price is configured in.
+pub fn price_unit(price: &Price) -> &'static str {
+    if price.pod_hour == 1.0 { "in pod-hours" } else { "priced as configured" }
 }
 
 /// The word of a severity, as the filter takes it.

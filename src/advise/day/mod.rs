@@ -13,7 +13,7 @@ use crate::{
     forecast, guard,
     history::History,
     model::{
-        Capacity, DayCourse, DayPlan, Forecast, Grid, PlanStep, Price, Replicas, Role, SignalKey, Time, Workload,
+        Advice, Capacity, DayCourse, DayPlan, Forecast, Grid, PlanStep, Price, Replicas, Role, SignalKey, Time, Workload,
         WorkloadKind, WorkloadState, duration, si,
     },
 };
@@ -23,6 +23,8 @@ use std::sync::Arc;
 /// Seconds that are looked ahead, and the step of the plan.
 const AHEAD: f64 = 86_400.0;
 const STEP: f64 = 300.0;
+/// Two steps that are less apart are one.
+const MINUTE: f64 = 60.0;
 /// Seconds between two looks of whoever sets the count when the day is played: the HPA controller's period.
 const SLOT: f64 = 15.0;
 /// Seconds of demand that the forecast is made from at most, and at least: a day is only known from days before.
@@ -40,28 +42,18 @@ pub struct Question {
     workload: Arc<Workload>,
     state: WorkloadState,
     capacity: Capacity,
+    /// What is recommended now: what the plan begins with.
+    recommended: Option<u32>,
     demand: Grid,
     now: Time,
 }
 
-/// Why no day of a workload is planned now: its kind, nobody configured it, partial or old data, an unknown capacity.
-/// `None`: a [`Question`] of it can be asked.
-pub fn none_because(workload: &Workload, state: &WorkloadState, capacity: Option<&Capacity>) -> Option<String> {
-    let held = || {
-        let judged = guard::judge(&guard::Case { workload, state, wanted: 0, now: state.at });
-        judged.blocked.into_iter().find(|b| HOLDING.contains(&b.guard)).map(|b| b.detail)
-    };
-    let unknown = || capacity.is_none().then(|| "what a replica can do is not known yet".to_owned());
-    let found =
-        || (!workload.configured).then(|| "a day is planned for workloads of the configuration only".to_owned());
-    of_kind(workload.entity.kind).err().or_else(found).or_else(held).or_else(unknown)
-}
-
-fn of_kind(kind: WorkloadKind) -> Result<(), String> {
-    match kind {
-        WorkloadKind::ConsumerGroup | WorkloadKind::Inference => Ok(()),
-        _ => Err(format!("a day is planned for consumer groups and services; this is {}", kind.name())),
-    }
+/// Whether a plan began with another count than there is now, or with other advice.
+pub fn is_overtaken(plan: &DayPlan, state: &WorkloadState, advice: &Advice) -> bool {
+    let count = plan.steps.first().map(|s| s.replicas);
+    let first = plan.steps.iter().take_while(|s| s.at <= plan.at).last().map(|s| s.replicas);
+    let recommended = advice.recommendation.as_ref().ok().map(|r| r.recommended);
+    state.replicas.as_ref().is_some_and(|r| Some(r.desired) != count) || (recommended.is_some() && recommended != first)
 }
 
 /// A day with what is known of it.
@@ -73,18 +65,21 @@ struct Day<'a> {
 }
 
 impl Question {
-    /// Asks for the plan of a workload's next 24 hours; nothing after `now` is looked at.
+    /// Asks for the plan of a workload's next 24 hours, which begins with what is recommended now; nothing after `now` is
+    /// looked at.
     pub fn of(
         workload: &Arc<Workload>,
         state: &WorkloadState,
         capacity: &Capacity,
+        recommended: Option<u32>,
         history: &History,
         now: Time,
     ) -> Self {
         let key = SignalKey { entity: workload.entity.clone(), role: Role::Demand };
         let end = now.floor_to(STEP);
         let demand = history.grid(&key, end.plus(-BACK), end, STEP);
-        Self { workload: workload.clone(), state: state.clone(), capacity: capacity.clone(), demand, now }
+        let (workload, state, capacity) = (workload.clone(), state.clone(), capacity.clone());
+        Self { workload, state, capacity, recommended, demand, now }
     }
 
     /// When it was asked: what a plan of it is dated.
@@ -140,7 +135,7 @@ impl Question {
         let capacity = &self.capacity;
         let bound = if capacity.is_lower_bound() { " or more: never seen at its limit" } else { "" };
         let mut basis = vec![format!(
-            "planned for the p80 path, played on the median and, if busy, on the p95; a replica does {}/s{bound}, is ready in {}",
+            "planned for the p80 path, played on the median and, if busy, on the p95 with the same steps, which an autoscaler has not; a replica does {}/s{bound}, is ready in {}",
             si(capacity.per_replica),
             duration(capacity.start_up)
         )];
@@ -155,9 +150,9 @@ fn counts(day: &Day<'_>, forecast: &Forecast) -> Vec<u32> {
     let limits = day.question.workload.limits;
     let peak = forecast.points.iter().map(|q| q.p95).fold(0.0, f64::max);
     let enough = (limits.min..=limits.max).find(|n| day.holds(*n) > ROOM * peak).unwrap_or(limits.max);
-    let top = enough.max(day.replicas.desired.min(limits.max));
-    let apart = (top.saturating_sub(limits.min) / COUNTS + 1) as usize;
-    let mut counts: Vec<u32> = (limits.min..=top).step_by(apart).chain([enough, top, day.replicas.desired]).collect();
+    let apart = (enough.saturating_sub(limits.min) / COUNTS + 1) as usize;
+    let known = [enough, day.replicas.desired, day.recommended()];
+    let mut counts: Vec<u32> = (limits.min..=enough).step_by(apart).chain(known).collect();
     counts.sort_unstable();
     counts.dedup();
     counts
@@ -201,20 +196,45 @@ impl Programme<'_> {
             ahead = chosen.iter().map(|(_, price)| *price).collect();
             best.push(chosen.into_iter().map(|(to, _)| to).collect());
         }
-        let mut at = self.counts.iter().position(|n| *n == day.replicas.desired).unwrap_or(0);
-        let now = day.question.now;
+        self.forward(forecast, &best)
+    }
+
+    /// The steps of the best way, from the present count on; `best` is the count to go on with from each, the last slot
+    /// first.
+    fn forward(&self, forecast: &Forecast, best: &[Vec<usize>]) -> Vec<PlanStep> {
+        let (day, now) = (self.day, self.day.question.now);
+        let place = |n: u32| self.counts.iter().position(|c| *c == n).unwrap_or(0);
+        let (mut at, recommended) = (place(day.replicas.desired), place(day.recommended()));
         let mut steps = vec![PlanStep { at: now, replicas: day.replicas.desired }];
         for (q, next) in forecast.points.iter().zip(best.iter().rev()) {
-            let to = next[at];
+            let begins = q.t.plus(-STEP);
+            // What is added must be there when its slot begins. What cannot be there by then is the recommendation's.
+            let is_now = begins.since(now) <= day.lead();
+            let to = if is_now && day.question.recommended.is_some() { recommended } else { next[at] };
             if to != at {
-                // What is added must be there when its slot begins.
                 let lead = if self.counts[to] > self.counts[at] { day.lead() } else { 0.0 };
-                let at = q.t.plus(-STEP - lead).max(steps.last().map_or(now, |s| s.at));
-                steps.push(PlanStep { at, replicas: self.counts[to] });
+                self.add(&mut steps, PlanStep { at: begins.plus(-lead).max(now), replicas: self.counts[to] });
             }
             at = to;
         }
         steps
+    }
+
+    /// One more step: two within a minute are one where the guards allow that, else a minute apart.
+    fn add(&self, steps: &mut Vec<PlanStep>, next: PlanStep) {
+        // The present count is no step, and what is recommended now stays as it is.
+        let [.., before, last] = &mut steps[..] else { return steps.push(next) };
+        if next.at.since(last.at) >= MINUTE {
+            return steps.push(next);
+        }
+        let (least, most) = guard::steps(&self.day.question.workload.guard, before.replicas);
+        if last.at <= self.day.question.now || !(least..=most).contains(&next.replicas) {
+            return steps.push(PlanStep { at: last.at.plus(MINUTE), ..next });
+        }
+        last.replicas = next.replicas;
+        if last.replicas == before.replicas {
+            steps.pop();
+        }
     }
 
     /// Five minutes of a count.
@@ -253,6 +273,11 @@ fn courses(day: &Day<'_>, forecast: &Forecast, steps: &[PlanStep], go_on: &dyn F
 }
 
 impl Day<'_> {
+    /// The count that is recommended now, else the present one.
+    fn recommended(&self) -> u32 {
+        self.question.recommended.unwrap_or(self.replicas.desired)
+    }
+
     /// What a count is planned with, per second.
     fn holds(&self, n: u32) -> f64 {
         let Question { workload, state, capacity, .. } = self.question;

@@ -68,8 +68,30 @@ fn history(workload: &Workload, days: f64, until: Time, scale: f64) -> History {
 }
 
 fn of(workload: &Workload, state: &WorkloadState, history: &History, capacity: &Capacity) -> Result<DayPlan, String> {
-    let question = Question::of(&Arc::new(workload.clone()), state, capacity, history, NOW);
+    let question = Question::of(&Arc::new(workload.clone()), state, capacity, None, history, NOW);
     question.answer(&|| true).unwrap()
+}
+
+#[test]
+fn a_day_begins_with_what_is_recommended_and_no_two_steps_are_in_one_minute() {
+    let (group, able) = (Arc::new(workload(WorkloadKind::ConsumerGroup)), capacity(1_000.0));
+    for (current, recommended) in [(6, 6), (6, 9), (6, 5), (12, 12), (30, 20)] {
+        for seconds in [0.0, 7.0, 299.0] {
+            let now = NOW.plus(seconds);
+            let history = history(&group, 5.0, NOW, 1.0);
+            let question = Question::of(&group, &state(current), &able, Some(recommended), &history, now);
+            let plan = question.answer(&|| true).unwrap().unwrap();
+            let advice = Advice { forecast: None, capacity: None, recommendation: Err(String::new()) };
+            assert!(!is_overtaken(&plan, &state(current), &advice));
+            assert!(is_overtaken(&plan, &state(current + 1), &advice), "the count has changed");
+            let steps = plan.steps;
+            let first = steps.iter().take_while(|s| s.at <= now).last().map(|s| s.replicas);
+            assert_eq!(first, Some(recommended), "{current}, {seconds}: {steps:?}");
+            let changes = &steps[1..];
+            assert!(changes.windows(2).all(|w| w[1].at.since(w[0].at) >= MINUTE), "{current}, {seconds}: {steps:?}");
+            assert!(steps.windows(2).all(|w| w[0].replicas != w[1].replicas), "{current}, {seconds}: {steps:?}");
+        }
+    }
 }
 
 #[test]
@@ -100,15 +122,7 @@ fn what_is_missing_for_a_day_is_said() {
     assert!(of(&batch, &six, &history(&batch, 5.0, NOW, 1.0), &able).unwrap_err().contains("this is batch"));
     let uncounted = WorkloadState { replicas: None, ..six };
     assert!(of(&group, &uncounted, &history(&group, 5.0, NOW, 1.0), &able).is_err());
-    let whole = WorkloadState { coverage: 1.0, data_age: 1.0, ..state(6) };
-    let why = |w: &Workload, s: &WorkloadState, c| none_because(w, s, c).unwrap_or_default();
-    assert_eq!(none_because(&group, &whole, Some(&able)), None);
-    assert!(why(&batch, &whole, None).contains("this is batch"));
-    assert!(why(&Workload { configured: false, ..group.clone() }, &whole, None).contains("of the configuration"));
-    assert!(why(&group, &WorkloadState { coverage: 0.5, ..whole.clone() }, None).starts_with("10 of 20 partitions"));
-    assert!(why(&group, &WorkloadState { data_age: 99.0, ..whole.clone() }, None).contains("old"));
-    assert!(why(&group, &whole, None).contains("is not known yet"));
-    let asked = Question::of(&Arc::new(group.clone()), &state(6), &able, &history(&group, 5.0, NOW, 1.0), NOW);
+    let asked = Question::of(&Arc::new(group.clone()), &state(6), &able, None, &history(&group, 5.0, NOW, 1.0), NOW);
     assert_eq!(asked.answer(&|| false), None, "an engine that ends does not wait for it");
 }
 

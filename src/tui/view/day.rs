@@ -48,12 +48,12 @@ fn page(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut 
         plot::day(cx, view, plan, left, buf);
         let basis = basis(cx, plan, usize::from(SIDE - 4));
         let [one, two, three] = Layout::vertical([
-            Constraint::Length(courses),
+            Constraint::Length(courses + HEAD_LINES),
             Constraint::Fill(1),
             Constraint::Length((basis.len() as u16 + 2).min(side.height / 3)),
         ])
         .areas(side);
-        compared(cx, plan, one, buf);
+        compared(cx, view, plan, one, buf);
         steps(cx, plan, two, buf);
         let inner = widget::panel(cx.theme, "It rests on", "", false, three, buf);
         for (y, line) in (inner.top()..inner.bottom()).zip(basis) {
@@ -64,9 +64,9 @@ fn page(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut 
     let foot = courses.max(9).min(area.height / 2);
     let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(foot)]).areas(area);
     plot::day(cx, view, plan, top, buf);
-    let [left, right] = Layout::horizontal([Constraint::Length(26), Constraint::Fill(1)]).areas(bottom);
+    let [left, right] = Layout::horizontal([Constraint::Length(28), Constraint::Fill(1)]).areas(bottom);
     steps(cx, plan, left, buf);
-    compared(cx, plan, right, buf);
+    compared(cx, view, plan, right, buf);
 }
 
 const COURSES: [Column; 6] = [
@@ -78,15 +78,22 @@ const COURSES: [Column; 6] = [
     Column::numbers("PRICE", 6, 3),
 ];
 
-/// What the day costs under each; the cheapest is marked.
-fn compared(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
+/// What the table's heads mean; lines of it where the page is wide.
+const HEADS: &str = "late: over the objective; if busy: all day on the p95 path, the plan's steps kept as they are; price: what the pods, being late and the changes cost in the day";
+const HEAD_LINES: u16 = 3;
+
+/// What the day costs under each. The cheapest is marked where it is not the later one on a busy day: cheap because it
+/// does not move is no merit.
+fn compared(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     let theme = cx.theme;
-    let inner = widget::panel(theme, "What the day costs", "late: over the objective", false, area, buf);
-    let least = plan.courses.iter().map(|c| c.price).fold(f64::INFINITY, f64::min);
+    let unit = format::price_unit(&view.workload.price);
+    let inner = widget::panel(theme, &format!("What the day costs, {unit}"), "", false, area, buf);
+    let least = |of: fn(&DayCourse) -> f64| plan.courses.iter().map(of).fold(f64::INFINITY, f64::min);
+    let (cheapest, calmest) = (least(|c| c.price), least(|c| c.slo_minutes_high));
     let late = |minutes: f64| if minutes >= 0.05 { duration(minutes * 60.0) } else { "never".to_owned() };
     table::draw(theme, &COURSES, plan.courses.len(), None, inner, buf, |i| {
         let course: &DayCourse = &plan.courses[i];
-        let best = course.price <= least;
+        let best = course.price <= cheapest && course.slo_minutes_high <= calmest + 1.0;
         let slot = if best { Slot::Good } else { Slot::Text };
         let text = |text: String, slot: Slot| Line::from(span(text, theme.style(slot)));
         let red = |minutes: f64, slot: Slot| text(late(minutes), if minutes >= 1.0 { Slot::Act } else { slot });
@@ -99,9 +106,14 @@ fn compared(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
             text(format::price(course.price), slot),
         ]
     });
+    let below = inner.top() + plan.courses.len() as u16 + 1;
+    let heads = widget::wrap(HEADS, usize::from(inner.width.saturating_sub(2)));
+    for (y, line) in (below..inner.bottom()).zip(heads) {
+        widget::put(&Line::from(span(line, theme.style(Slot::Dim))), inner.x + 1, y, inner, buf);
+    }
 }
 
-/// When how many are asked for.
+/// When how many are asked for: one to a line, or two where they are too many for that.
 fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     let theme = cx.theme;
     let changes = plan.steps.len().saturating_sub(1);
@@ -109,17 +121,27 @@ fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     if changes == 0 {
         return widget::empty(theme, "the present count is right all day", inner, buf);
     }
+    let rows = usize::from(inner.height).max(1);
+    let (columns, shown) = if changes <= rows { (1, changes) } else { (2, 2 * rows) };
+    let arrow = theme.glyphs().arrow;
     // Since the plan was made: a step that has come due is the first thing to do, not gone.
-    for (y, pair) in (inner.top()..inner.bottom()).zip(plan.steps.windows(2)) {
+    for (i, pair) in plan.steps.windows(2).take(shown).enumerate() {
         let (before, step): (&PlanStep, &PlanStep) = (&pair[0], &pair[1]);
         let change = i64::from(step.replicas) - i64::from(before.replicas);
         let slot = if change > 0 { Slot::Accent } else { Slot::Text };
-        let line = Line::from(vec![
-            span(format!(" {}  ", cx.clock(step.at)), theme.style(Slot::Dim)),
-            span(format!("{:>4} {} {:<4}", before.replicas, theme.glyphs().arrow, step.replicas), theme.style(slot)),
-            span(format!("{change:+}"), theme.style(slot)),
-        ]);
-        widget::put(&line, inner.x, y, inner, buf);
+        let left = changes - i;
+        let words = match columns {
+            _ if i + 1 == shown && left > 1 => format!("{} {left} more", theme.glyphs().cut),
+            1 => format!(" {:>4} {arrow} {:<4}{change:+}", before.replicas, step.replicas),
+            _ => format!("{}{arrow}{}", before.replicas, step.replicas),
+        };
+        let mut line = vec![span(format!(" {} ", cx.clock(step.at)), theme.style(Slot::Dim))];
+        if i + 1 == shown && left > 1 {
+            line.clear();
+        }
+        line.push(span(words, theme.style(slot)));
+        let x = inner.x + (i / rows) as u16 * (inner.width / 2);
+        widget::put(&Line::from(line), x, inner.y + (i % rows) as u16, inner, buf);
     }
 }
 

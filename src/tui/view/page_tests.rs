@@ -414,6 +414,23 @@ fn a_day_is_planned_missing_or_on_its_way() {
     for part in ["fraud-scorer  the next 24 h", "What the day costs", "keep 6", "6 → 10", "12 → 8", "IF BUSY"] {
         assert!(planned.contains(part), "{part}\n{planned}");
     }
+    let many = |size| {
+        let mut picture = picture.clone();
+        let view = Arc::make_mut(&mut picture.workloads[0]);
+        let mut plan = view.day.as_deref().unwrap().clone().unwrap();
+        let step = |i: u32| crate::model::PlanStep {
+            at: plan.at.plus(f64::from(i) * 1_800.0),
+            replicas: if i % 2 == 0 { 6 } else { 10 },
+        };
+        plan.steps = (0..=20).map(step).collect();
+        plan.courses[0].slo_minutes_high = 900.0; // later than the others when it is busy
+        view.day = Some(Arc::new(Ok(plan)));
+        page(&picture, &state(View::Day), &Theme::default(), size)
+    };
+    let low = many((80, 24));
+    assert!(low.contains("14:04 10→6") && low.contains("20:04 6→10") && low.contains("… 8 more"), "{low}");
+    let marked = |text: &str| text.contains("▌ plan");
+    assert!(marked(&planned) && !marked(&low) && !low.contains("▌ K"), "{low}");
     let mut without = |day| {
         Arc::make_mut(&mut picture.workloads[0]).day = day;
         text(&picture)

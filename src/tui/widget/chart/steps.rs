@@ -29,16 +29,23 @@ pub(super) fn draw(
         for x in start..end {
             dash(theme, plot, canvas, (x, line), theme.glyphs().dashes, buf);
         }
-        // From the level before up or down to this one.
-        if let Some(before) = i.checked_sub(1).and_then(|b| steps.get(b)) {
-            let edge = |value: f64| plot.line(value).unwrap_or(if value > 0.0 { 0 } else { plot.area.height });
-            let (a, b) = (edge(before.value), edge(step.value));
-            for line in a.min(b)..=a.max(b) {
-                dash(theme, plot, canvas, (start, Some(line)), theme.glyphs().riser, buf);
-            }
+        for line in riser(plot, steps, i) {
+            dash(theme, plot, canvas, (start, Some(line)), theme.glyphs().riser, buf);
         }
     }
     columns
+}
+
+/// The lines from the level before up or down to that of a step.
+fn riser(plot: &Plot, steps: &[Step], i: usize) -> std::ops::RangeInclusive<u16> {
+    let edge = |value: f64| plot.line(value).unwrap_or(if value > 0.0 { 0 } else { plot.area.height });
+    match (i.checked_sub(1).and_then(|before| steps.get(before)), steps.get(i)) {
+        (Some(before), Some(step)) => {
+            let (a, b) = (edge(before.value), edge(step.value));
+            a.min(b)..=a.max(b)
+        }
+        _ => 1..=0,
+    }
 }
 
 fn dash(theme: &Theme, plot: &Plot, canvas: &Canvas, at: (usize, Option<u16>), glyph: &str, buf: &mut Buffer) {
@@ -66,19 +73,28 @@ pub(super) fn labels(
         let Some(column) = column.filter(|_| !step.label.is_empty() && taken.len() < most.max(1)) else { continue };
         let text = format!(" {} ", step.label);
         let width = text.width() as u16;
-        let Some(last) = plot.area.width.checked_sub(width) else { continue };
+        let column = column as u16;
+        // Right of its riser; left of it where the chart ends or something stands there.
+        let sides = [Some(column + 1).filter(|x| x + width <= plot.area.width), column.checked_sub(width)];
         let rises = i.checked_sub(1).and_then(|b| steps.get(b)).is_none_or(|before| before.value < step.value);
         let line = i32::from(plot.line(step.value).unwrap_or(0));
         // Outside of the bend first: above where it rises, below where it falls.
         let out = if rises { -1 } else { 1 };
         let lines = [out, 2 * out, -out, 3 * out, 4 * out, 0].map(|by| line + by);
-        let x = (column as u16 + 1).min(last);
-        let place = lines.into_iter().filter_map(|l| u16::try_from(l).ok()).find(|l| {
-            *l < plot.area.height
-                && free(plot, canvas, x, *l, width)
-                && taken.iter().all(|t| t.0 != *l || t.1 + t.2 <= x || x + width <= t.1)
-        });
-        if let Some(l) = place {
+        // Beside another riser it would be that one's.
+        let over = |x: u16, l: u16| {
+            let inside = |c: &Option<usize>| c.is_some_and(|c| usize::from(x) <= c && c < usize::from(x + width));
+            columns.iter().enumerate().any(|(j, c)| inside(c) && riser(plot, steps, j).contains(&l))
+        };
+        let is_free = |x: u16, l: u16| {
+            l < plot.area.height
+                && !over(x, l)
+                && free(plot, canvas, x, l, width)
+                && taken.iter().all(|t| t.0 != l || t.1 + t.2 <= x || x + width <= t.1)
+        };
+        let lines = lines.into_iter().filter_map(|l| u16::try_from(l).ok());
+        let mut places = lines.flat_map(|l| sides.into_iter().flatten().map(move |x| (x, l)));
+        if let Some((x, l)) = places.find(|(x, l)| is_free(*x, *l)) {
             taken.push((l, x, width));
             let text = Line::from(span(text, theme.style(Slot::CapacityNeeded)));
             put(&text, plot.area.x + x, plot.area.y + l, plot.area, buf);
