@@ -2,7 +2,7 @@
 
 pub use crate::model::bytes;
 
-use crate::model::{Price, Severity, Time, Zone, si};
+use crate::model::{Price, Recommendation, Severity, Time, WorkloadState, Zone, si};
 
 /// A rate per second: `12.4k/s`.
 pub fn rate(value: f64) -> String {
@@ -69,9 +69,26 @@ pub fn price(value: f64) -> String {
     if value.abs() < 99.95 { format!("{value:.1}") } else { si(value) }
 }
 
-/// What prices are in: a pod's hour, where that costs 1, else the currency that its price is configured in.
-pub fn price_unit(price: &Price) -> &'static str {
-    if price.pod_hour == 1.0 { "in pod-hours" } else { "priced as configured" }
+/// What prices are in: pod-hours, where one costs 1, else the currency that its price is configured in.
+pub fn price_unit(price: &Price) -> String {
+    if price.pod_hour == 1.0 { "pod-hours".to_owned() } else { format!("at {} a pod-hour", si(price.pod_hour)) }
+}
+
+/// What other rules would say, by their names on screen; one that is not there is a usual one.
+pub fn rivals(state: &WorkloadState, r: &Recommendation) -> [(&'static str, Option<u32>); 3] {
+    let hpa = if has_hpa(state) { "HPA" } else { "usual HPA" };
+    let keda = if has_keda(state) { "KEDA" } else { "usual KEDA" };
+    [(hpa, r.others.hpa), (keda, r.others.keda), ("usual CPU rule", r.others.threshold)]
+}
+
+/// Whether an HPA of nobody but a person is on the target: KEDA writes one of its own.
+pub fn has_hpa(state: &WorkloadState) -> bool {
+    state.hpa.as_ref().is_some_and(|h| !h.keda)
+}
+
+/// Whether a ScaledObject is on the target.
+pub fn has_keda(state: &WorkloadState) -> bool {
+    state.scaled_object.is_some()
 }
 
 /// The word of a severity, as the filter takes it.

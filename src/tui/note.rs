@@ -99,8 +99,8 @@ fn recommendation(out: &mut String, r: &Recommendation) {
         let _ =
             writeln!(out, "- {} replicas cost {}, {over} min over the objective", a.replicas, format::price(a.price));
     }
-    let rivals = [("HPA", r.others.hpa), ("KEDA", r.others.keda), ("a CPU rule", r.others.threshold)];
-    let said: Vec<String> = rivals.into_iter().filter_map(|(name, n)| Some(format!("{name} {}", n?))).collect();
+    let rivals = format::rivals(&view.state, r).into_iter();
+    let said: Vec<String> = rivals.filter_map(|(name, n)| Some(format!("{name} {}", n?))).collect();
     if !said.is_empty() {
         let _ = writeln!(out, "- others would say: {}", said.join(", "));
     }

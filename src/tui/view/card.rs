@@ -169,8 +169,8 @@ impl Card<'_, '_> {
         for reason in reasons.by_ref().take(if self.tall { usize::MAX } else { 2 }) {
             self.text(reason, Slot::Text);
         }
-        self.prices(r);
-        self.others(r);
+        self.prices(view, r);
+        self.others(view, r);
         for reason in reasons {
             self.text(reason, Slot::Text);
         }
@@ -201,18 +201,24 @@ impl Card<'_, '_> {
     }
 
     /// What staying costs, what the recommended count costs, and the counts around the two.
-    fn prices(&mut self, r: &Recommendation) {
+    fn prices(&mut self, view: &WorkloadView, r: &Recommendation) {
         if r.alternatives.is_empty() {
             return;
         }
+        let unit = format::price_unit(&view.workload.price);
+        let over_next = view.advice.forecast.as_ref().map(|f| duration(f.horizon()));
         if self.tall {
-            return self.price_table(r);
+            let ahead = over_next.map_or_else(String::new, |t| format!(", next {t}"));
+            self.price_table(r);
+            self.text(&format!("price: {unit}{ahead}; of the recommended count as its plan goes on, of others as kept"), Slot::Dim);
+            return self.gap();
         }
+        let ahead = over_next.map_or_else(String::new, |t| format!(" in {t}"));
         let beside = |a: &Alternative| format!("{}: {}", a.replicas, format::price(a.price));
         let beside = neighbours(r).map(beside).collect::<Vec<_>>().join(", ");
         let beside = if beside.is_empty() { beside } else { format!(" ({beside})") };
         let chosen = r.price_of(r.recommended);
-        let chosen = chosen.map(|a| format!("{} costs {}{beside}", a.replicas, format::price(a.price)));
+        let chosen = chosen.map(|a| format!("{} costs {} {unit}{ahead}{beside}", a.replicas, format::price(a.price)));
         let stay = r.price_of(r.current.desired).filter(|_| r.is_change());
         let stay = stay.map(|a| format!("staying costs {}, {}", format::price(a.price), over(a)));
         self.text(&chosen.into_iter().chain(stay).collect::<Vec<_>>().join("; "), Slot::Text);
@@ -222,7 +228,7 @@ impl Card<'_, '_> {
         let theme = self.cx.theme;
         let chosen = r.price_of(r.recommended);
         self.gap();
-        self.lines.push(Line::from(span("REPLICAS  IF KEPT  OVER THE OBJECTIVE", theme.style(Slot::Head))));
+        self.lines.push(Line::from(span("REPLICAS    PRICE  OVER THE OBJECTIVE", theme.style(Slot::Head))));
         for a in nearest(r) {
             let (word, slot) = match a.replicas {
                 n if n == r.recommended && !r.is_change() => ("now: keep", Slot::Good),
@@ -242,13 +248,11 @@ impl Card<'_, '_> {
             ]);
             self.lines.push(widget::fit_line(theme, line, self.width));
         }
-        self.gap();
     }
 
-    fn others(&mut self, r: &Recommendation) {
-        let say = |name: &str, n: Option<u32>| n.map(|n| format!("{name} {n}"));
-        let parts = [say("HPA", r.others.hpa), say("KEDA", r.others.keda), say("CPU rule", r.others.threshold)];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
+    fn others(&mut self, view: &WorkloadView, r: &Recommendation) {
+        let said = format::rivals(&view.state, r).into_iter();
+        let parts: Vec<String> = said.filter_map(|(name, n)| Some(format!("{name} {}", n?))).collect();
         if !parts.is_empty() {
             self.text(&format!("others would say: {}", parts.join(", ")), Slot::Rival);
         }

@@ -322,8 +322,10 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     if r.alternatives.is_empty() {
         return;
     }
-    page.head("Price over the horizon, by the count that is asked for now");
     let price = &view.workload.price;
+    let over = view.advice.forecast.as_ref().map_or_else(|| "horizon".to_owned(), |f| duration(f.horizon()));
+    page.head(&format!("Price of the next {over}, {}, by the count that is asked for now", format::price_unit(price)));
+    page.row("", "the recommended count as its plan goes on, any other as kept");
     let group = view.workload.entity.kind == WorkloadKind::ConsumerGroup;
     let worth = if group { format!(", each {WORTH} times") } else { String::new() };
     page.row(
@@ -355,8 +357,8 @@ fn rivals(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     };
     let (state, cpu) = (&view.state, "up above 80% CPU or over the objective, down below 30% for 5 min");
     for (name, count, how) in [
-        ("HPA v2", r.others.hpa, own(state.hpa.as_ref().is_some_and(|h| !h.keda), "HPA")),
-        ("KEDA Kafka", r.others.keda, own(state.scaled_object.is_some(), "ScaledObject")),
+        ("HPA v2", r.others.hpa, own(format::has_hpa(state), "HPA")),
+        ("KEDA Kafka", r.others.keda, own(format::has_keda(state), "ScaledObject")),
         ("CPU rule", r.others.threshold, cpu.to_owned()),
     ] {
         match count {

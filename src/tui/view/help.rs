@@ -42,6 +42,8 @@ pub(super) fn lines(state: &State, picture: &Picture, now: Time, columns: usize)
     }
     lines.extend(own(state, picture, columns));
     lines.push(Line::new());
+    let table = "In the overview: (8) under HPA or KEDA is what a usual one would say where there is none; COST/H is what the change adds to the price of an hour of pods.";
+    lines.extend(wrap("", Slot::Dim, table, columns));
     let end = "What is greyed cannot be done here and now. Keys can be changed under [keys] of the configuration.";
     lines.extend(wrap("", Slot::Dim, end, columns));
     lines

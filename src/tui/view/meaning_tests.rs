@@ -31,7 +31,7 @@ fn the_card_says_each_thing_once() {
     }
     for (size, once) in [
         ((120, 32), vec!["staying costs", "10 costs", "14: ", "standstill of 30 s assumed", "demand reaches"]),
-        ((200, 60), vec!["REPLICAS  IF KEPT", "recommended", "standstill of 30 s assumed", "demand reaches"]),
+        ((200, 60), vec!["REPLICAS    PRICE", "price: pod-hours, next 30 min", "recommended", "standstill of 30 s assumed", "demand reaches"]),
     ] {
         let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), size));
         for words in once {
@@ -100,9 +100,9 @@ fn the_plan_stands_in_the_chart_at_its_times_and_rivals_on_demand() {
     let text = |state: &State| page(&picture, state, &Theme::default(), (160, 50));
     let plain = text(&state);
     assert!(plain.contains("-4 at 14:25") && plain.contains("10 hold") && plain.contains("╎"), "{plain}");
-    assert!(plain.contains("HPA 34  KEDA 24  CPU rule 24") && !plain.contains("CPU rule: 24 hold"), "{plain}");
+    assert!(plain.contains("usual HPA 34  usual KEDA 24  usual CPU rule 24") && !plain.contains("CPU rule: 24 hold"), "{plain}");
     state.rivals = true;
-    assert!(text(&state).contains("KEDA, CPU rule: 24 hold"), "{}", text(&state));
+    assert!(text(&state).contains("usual KEDA, usual CPU rule: 24 hold"), "{}", text(&state));
 }
 
 #[test]

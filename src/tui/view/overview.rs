@@ -167,8 +167,10 @@ fn cells(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Vec<Line<'s
             if view.severity == Severity::Act { theme.strong(Slot::Text) } else { theme.style(Slot::Text) },
         ),
     ]);
-    let rival = |n: Option<u32>| {
-        n.map_or_else(|| value::missing(theme), |n| Line::from(span(n.to_string(), theme.style(Slot::Rival))))
+    // In brackets: there is none on it, a usual one would say that.
+    let rival = |n: Option<u32>, is_there: bool| {
+        let text = |n: u32| if is_there { n.to_string() } else { format!("({n})") };
+        n.map_or_else(|| value::missing(theme), |n| Line::from(span(text(n), theme.style(Slot::Rival))))
     };
     let limit = view
         .slo
@@ -184,8 +186,8 @@ fn cells(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Vec<Line<'s
         next(cx, view, spark),
         peak(cx, view),
         need(cx, view),
-        rival(recommendation.and_then(|r| r.others.hpa)),
-        rival(recommendation.and_then(|r| r.others.keda)),
+        rival(recommendation.and_then(|r| r.others.hpa), format::has_hpa(&view.state)),
+        rival(recommendation.and_then(|r| r.others.keda), format::has_keda(&view.state)),
         cost(cx, view, recommendation),
         Line::from(span(view.headline.clone(), theme.style(Slot::Dim))),
     ]

@@ -104,7 +104,7 @@ fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
     }
     if cx.state.rivals {
         let mut said: Vec<(String, u32)> = Vec::new();
-        for (name, n) in rivals(r).into_iter().filter_map(|(name, n)| Some((name, n?))) {
+        for (name, n) in format::rivals(&view.state, r).into_iter().filter_map(|(name, n)| Some((name, n?))) {
             match said.iter_mut().find(|(_, m)| *m == n) {
                 Some((names, _)) => *names = [names.as_str(), name].join(", "),
                 None => said.push((name.to_owned(), n)),
@@ -113,11 +113,6 @@ fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
         limits.extend(said.into_iter().map(|(name, n)| limit(&format!("{name}: "), n, Slot::Rival, Reach::Ahead)));
     }
     limits
-}
-
-/// What other rules would say, by their names on screen.
-pub(super) fn rivals(r: &Recommendation) -> [(&'static str, Option<u32>); 3] {
-    [("HPA", r.others.hpa), ("KEDA", r.others.keda), ("CPU rule", r.others.threshold)]
 }
 
 /// The plan in the unit of demand: what is held from when on. What is added works a start-up after it was asked for.

@@ -61,7 +61,7 @@ fn headline(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
         span(format!("  {}  ", overview::kind(view.workload.entity.kind)), theme.style(Slot::Dim)),
         span(view.headline.clone(), theme.style(value::slot(view.severity))),
     ]);
-    let rivals = view.advice.recommendation.as_deref().map_or_else(|_| Line::default(), |r| rivals(cx, r));
+    let rivals = view.advice.recommendation.as_deref().map_or_else(|_| Line::default(), |r| rivals(cx, view, r));
     let left = usize::from(area.width).saturating_sub(line.width());
     widget::put(&widget::fit_line(theme, line, usize::from(area.width)), area.x, area.y, area, buf);
     if rivals.width() + 2 <= left {
@@ -69,10 +69,10 @@ fn headline(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// What other rules would say, beside what is recommended: `HPA 7  KEDA 24  CPU rule 6 `.
-fn rivals(cx: &Cx<'_>, r: &Recommendation) -> Line<'static> {
+/// What other rules would say, beside what is recommended: `HPA 7  usual KEDA 24  usual CPU rule 6 `.
+fn rivals(cx: &Cx<'_>, view: &WorkloadView, r: &Recommendation) -> Line<'static> {
     let style = cx.theme.style(Slot::Rival);
-    let said = plot::rivals(r).into_iter().filter_map(|(name, n)| Some(format!("{name} {}", n?)));
+    let said = format::rivals(&view.state, r).into_iter().filter_map(|(name, n)| Some(format!("{name} {}", n?)));
     let said: Vec<String> = said.collect();
     if said.is_empty() { Line::default() } else { Line::from(span(format!("{} ", said.join("  ")), style)) }
 }
