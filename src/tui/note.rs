@@ -44,7 +44,7 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
     }
     let _ = writeln!(out, "\n```text\n{}```\n", chart(view, picture, state, now));
     match &view.advice.recommendation {
-        Ok(r) => recommendation(&mut out, r),
+        Ok(r) => recommendation(&mut out, w, r),
         Err(why) => {
             let _ = writeln!(out, "## No recommendation\n\n{}\n", plain(why));
         }
@@ -79,7 +79,7 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
     out
 }
 
-fn recommendation(out: &mut String, r: &Recommendation) {
+fn recommendation(out: &mut String, view: &WorkloadView, r: &Recommendation) {
     let title = if r.is_change() {
         format!("{} to {} replicas", r.current.desired, r.recommended)
     } else {

@@ -266,8 +266,14 @@ impl Card<'_, '_> {
                 || "its error is not known yet".to_owned(),
                 |e| format!("its error is {} of repeating the last value", format::percent(e)),
             );
-            self.text(&format!("forecast {}: {error}", f.model), Slot::Dim);
+            let slot = if super::explain::is_worse(f) { Slot::Look } else { Slot::Dim };
+            self.text(&format!("forecast {}: {error}", f.model), slot);
+            self.text(super::explain::used_all_the_same(f), Slot::Dim);
             if self.tall {
+                if let Some(c) = &f.covered {
+                    let (within, count) = (format::percent(c.at_80), c.count);
+                    self.text(&format!("of {count} past forecasts {within} came within the 80% interval"), Slot::Dim);
+                }
                 self.weights(&f.weights);
             }
             for warning in &f.warnings {

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     advise,
+    forecast::profile,
     model::{
         Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadKind,
         WorkloadView, duration, si,
@@ -229,7 +230,14 @@ fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&S
     page.row("model", &made);
     page.row("weights", &format!("by rolling backtest: {}", members.join(", ")));
     match f.relative_error {
-        Some(e) => page.row("error", &format!("{} of the error of repeating the last value", format::percent(e))),
+        Some(e) => {
+            let slot = if is_worse(f) { Slot::Look } else { Slot::Text };
+            page.coloured("error", slot, &format!("{} of the error of repeating the last value", format::percent(e)));
+            let why = used_all_the_same(f);
+            if !why.is_empty() {
+                page.row("", why);
+            }
+        }
         None => page.coloured("error", Slot::Unknown, "not known: too little history to test it"),
     }
     match f.covered {
@@ -254,6 +262,20 @@ fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&S
     }
     for warning in &f.warnings {
         page.coloured("warning", Slot::Look, warning);
+    }
+}
+
+/// Whether repeating the last value would have been the better forecast.
+pub(super) fn is_worse(forecast: &Forecast) -> bool {
+    forecast.relative_error.is_some_and(|e| e > 1.0)
+}
+
+/// Why a forecast that lost to the last value is planned on; empty where it did not.
+pub(super) fn used_all_the_same(forecast: &Forecast) -> &'static str {
+    match forecast.model.as_str() {
+        _ if !is_worse(forecast) => "",
+        profile::NAME => "used all the same: it alone knows a surge that every day has before it begins",
+        _ => "",
     }
 }
 

@@ -34,8 +34,8 @@ const COLUMNS: [Column; 13] = [
     Column::words("NEXT 30 MIN", 13, 13, 3),
     Column::numbers("PEAK/S", 6, 5),
     Column::words("NOW → NEED", 13, 18, 0),
-    Column::numbers("HPA", 3, 6),
-    Column::numbers("KEDA", 4, 6),
+    Column::numbers("HPA", 5, 6),
+    Column::numbers("KEDA", 5, 6),
     Column::numbers("COST/H", 6, 7),
     Column::words("WHY", 24, 100, 8),
 ];
