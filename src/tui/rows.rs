@@ -150,12 +150,17 @@ pub fn partitions<'a>(picture: &'a Picture, state: &'a State) -> Vec<Row<'a, Gro
     Frame::new(picture, state).group().map_or_else(Vec::new, partitions_of)
 }
 
-/// Partitions of a group, as it sees them: unknown ones first, then the largest lag, in steps of twice as much, so that
-/// rows do not dance with every refresh. Not filtered: the filter chose the group.
+/// Partitions of a group, as it sees them: unknown ones first, then the one with the largest lag, then the others in steps
+/// of twice as much lag, so that rows do not dance with every refresh. Not filtered: the filter chose the group.
 pub fn partitions_of<'a>(group: &Row<'a, Group>) -> Vec<Row<'a, GroupPartition>> {
     let mut rows: Vec<_> = group.item.partitions.iter().map(|item| Row { source: group.source, item }).collect();
     let step = |lag: u64| u64::BITS - lag.leading_zeros();
     rows.sort_by_cached_key(|r| (r.item.lag.is_some(), std::cmp::Reverse(r.item.lag.map(step))));
+    let known = rows.partition_point(|r| r.item.lag.is_none());
+    let most = rows[known..].iter().map(|r| r.item.lag).max();
+    if let Some(at) = rows[known..].iter().position(|r| Some(r.item.lag) == most) {
+        rows[known..=known + at].rotate_right(1);
+    }
     rows
 }
 

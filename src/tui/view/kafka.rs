@@ -202,7 +202,7 @@ impl<'a> Rows<'_, 'a> {
         let current = self.cx.frame.group();
         let title = current.map_or_else(
             || "Partitions".to_owned(),
-            |g| format!("Partitions of {}, by doublings of lag", g.item.group),
+            |g| format!("Partitions of {}, largest lag first, then by doublings", g.item.group),
         );
         let sheet = Sheet {
             pane: Pane::Partitions,

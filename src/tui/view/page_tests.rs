@@ -374,6 +374,21 @@ fn a_backtest_says_how_far_it_has_come() {
 }
 
 #[test]
+fn what_if_fits_a_small_terminal() {
+    let picture = fixture::picture(Mode::Watch);
+    let workload = Label::new("fraud-scorer");
+    let answer = Some(Ok(Arc::new(Question::of(&picture, &workload).unwrap().answer(&|| true).unwrap())));
+    let dialog = Dialog::WhatIf { workload, number: 1, answer, scroll: 0 };
+    for size in [(60, 20), (72, 24)] {
+        let state = State { dialogs: vec![dialog.clone()], size, ..state(View::Workload) };
+        let text = export::text(&screen(&picture, &state, &Theme::default(), size));
+        let rows: Vec<&str> = text.lines().filter(|l| l.contains("followed") && !l.contains("minute")).collect();
+        assert!(rows.len() >= 3 && rows.iter().all(|l| l.contains("at 14:")), "{text}");
+        assert!(text.contains("CAUGHT UP"), "{text}");
+    }
+}
+
+#[test]
 fn what_if_and_explain() {
     let picture = fixture::picture(Mode::Watch);
     let workload = Label::new("fraud-scorer");

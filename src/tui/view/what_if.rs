@@ -11,8 +11,11 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Columns of the event.
+/// Columns of the event, and from how many on the highest lag is shown too.
 const EVENT: usize = 30;
+const WIDE: usize = 75;
+/// Columns of what is told of an event on a narrow screen.
+const TOLD: usize = 35;
 
 /// The lines of the dialog.
 pub(super) fn lines(answer: Option<&Result<Arc<Answer>, String>>, now: Time, columns: usize) -> Vec<Line> {
@@ -33,13 +36,13 @@ fn table(answer: &Answer, now: Time, columns: usize) -> Vec<Line> {
     );
     let mut text = wrap("", Slot::Dim, &intro, columns);
     text.push(Line::new());
-    let head = format!(
-        "{:<EVENT$}{:>5}{:>9}{:>8}{:>9}  {}",
-        "IF THERE IS", "COUNT", "LAG PEAK", "BEHIND", "OVER", "CAUGHT UP"
-    );
+    let wide = columns >= WIDE;
+    let event = if wide { EVENT } else { columns.saturating_sub(TOLD).clamp(12, EVENT) };
+    let peak = if wide { " LAG PEAK" } else { "" };
+    let head = format!("{:<event$}{:>5}{peak}{:>8}{:>8}  {}", "IF THERE IS", "COUNT", "BEHIND", "OVER", "CAUGHT UP");
     text.push(vec![(Slot::Head, head)]);
     for case in &answer.cases {
-        text.extend(rows(answer, case));
+        text.extend(rows(answer, case, event, wide));
     }
     text.push(Line::new());
     let legend = "OVER is time over the objective. The second line of an event: the planner is asked a minute later and each minute from then on, and what the guards leave of it (step limit, cooldown) is done. COUNT is the most that is asked for.";
@@ -51,20 +54,21 @@ fn table(answer: &Answer, now: Time, columns: usize) -> Vec<Line> {
 }
 
 /// The event with the present count; and with the other count, or that none is asked for.
-fn rows(answer: &Answer, case: &Case) -> Vec<Line> {
-    let mut event = case.event.words();
-    if event.chars().count() >= EVENT {
-        event = event.chars().take(EVENT - 1).collect();
-    }
-    let mut rows = vec![row(answer, (Slot::Text, event), &case.held)];
+fn rows(answer: &Answer, case: &Case, columns: usize, wide: bool) -> Vec<Line> {
+    let event = |slot: Slot, text: &str| {
+        let cut: String = text.chars().take(columns.saturating_sub(1)).collect();
+        (slot, format!("{cut:<columns$}"))
+    };
+    let mut rows = vec![row(answer, event(Slot::Text, &case.event.words()), &case.held, wide)];
+    let is_followed = if wide { "  and the planner is followed" } else { "  planner followed" };
     rows.push(match &case.followed {
-        Some(followed) => row(answer, (Slot::Dim, "  and the planner is followed".to_owned()), followed),
+        Some(followed) => row(answer, event(Slot::Dim, is_followed), followed, wide),
         None => vec![(Slot::Dim, format!("  the planner stays at {}", answer.replicas))],
     });
     rows
 }
 
-fn row(answer: &Answer, (slot, event): (Slot, String), course: &Course) -> Line {
+fn row(answer: &Answer, event: (Slot, String), course: &Course, wide: bool) -> Line {
     let minutes = course.slo_minutes;
     let over = if minutes > 0.0 { duration(minutes * 60.0) } else { "never".to_owned() };
     let bad = if minutes >= 0.5 { Slot::Act } else { Slot::Text };
@@ -75,14 +79,14 @@ fn row(answer: &Answer, (slot, event): (Slot, String), course: &Course) -> Line 
     };
     let changed = if course.replicas == answer.replicas { Slot::Text } else { Slot::Accent };
     vec![
-        (slot, format!("{event:<EVENT$}")),
+        event,
         (changed, format!("{:>5}", course.replicas)),
-        (Slot::Text, format!("{:>9}", si(course.lag_peak))),
+        (Slot::Text, if wide { format!("{:>9}", si(course.lag_peak)) } else { String::new() }),
         (
             if course.late_peak > answer.objective { Slot::Act } else { Slot::Text },
             format!("{:>8}", duration(course.late_peak)),
         ),
-        (bad, format!("{over:>9}")),
+        (bad, format!("{over:>8}")),
         (late, format!("  {caught}")),
     ]
 }
