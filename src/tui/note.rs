@@ -7,7 +7,7 @@ use super::{
     theme::{Charset, Depth},
     view,
 };
-use crate::model::{Action, Mode, Picture, Reading, Recommendation, SignalView, Time, WorkloadView, duration, si};
+use crate::model::{Action, Mode, Picture, Reading, Recommendation, SignalView, Time, WorkloadView, duration, lateness, si};
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
     }
     let _ = writeln!(out, "\n```text\n{}```\n", chart(view, picture, state, now));
     match &view.advice.recommendation {
-        Ok(r) => recommendation(&mut out, w, r),
+        Ok(r) => recommendation(&mut out, view, r),
         Err(why) => {
             let _ = writeln!(out, "## No recommendation\n\n{}\n", plain(why));
         }
@@ -116,7 +116,7 @@ fn row(signal: &SignalView, now: Time) -> String {
 
 fn value(r: &Reading, unit: &str) -> String {
     match unit {
-        "s" => duration(r.value),
+        "s" => lateness(r.value),
         "bytes" => format::bytes(r.value),
         unit => format!("{} {unit}", si(r.value)).trim_end().to_owned(),
     }

@@ -9,7 +9,7 @@ use crate::{
     forecast::profile,
     model::{
         Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadKind,
-        WorkloadView, duration, si,
+        WorkloadView, duration, lateness, si,
     },
     policy::planner::WORTH,
 };
@@ -123,8 +123,9 @@ fn reading(reading: Option<&Reading>, unit: &str, now: Time) -> String {
 /// A value with its unit.
 fn printed(value: f64, unit: &str) -> String {
     match unit {
-        "s" => duration(value),
+        "s" => lateness(value),
         "bytes" => format::bytes(value),
+        "bytes/s" => format::bytes_rate(value),
         "" => si(value),
         unit => format!("{} {unit}", si(value)),
     }
@@ -142,10 +143,12 @@ fn samples(signal: &SignalView, now: Time) -> String {
     let mut sorted: Vec<f64> = known.iter().map(|(_, v)| *v).collect();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len() - 1;
-    let at = |share: f64| printed(sorted[(share * last as f64).round() as usize], "");
+    // A unit that is a word stands once, in the line above.
+    let unit = if matches!(signal.unit, "s" | "bytes" | "bytes/s") { signal.unit } else { "" };
+    let at = |share: f64| printed(sorted[(share * last as f64).round() as usize], unit);
     let newest = known.iter().rev().take(NEWEST);
     let newest: Vec<String> =
-        newest.map(|(t, v)| format!("{} ({} ago)", si(*v), format::age(now.since(*t).max(0.0)))).collect();
+        newest.map(|(t, v)| format!("{} ({} ago)", printed(*v, unit), format::age(now.since(*t).max(0.0)))).collect();
     format!(
         "{} samples in {}, one each {}: lowest {}, p10 {}, median {}, p90 {}, highest {}; newest {}",
         known.len(),

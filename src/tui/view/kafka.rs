@@ -8,7 +8,7 @@ use super::{
 use crate::{
     model::{
         Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, WorkloadKind,
-        WorkloadView, duration, si,
+        WorkloadView, duration, lateness, si,
     },
     tui::{
         Cx, format, rows,
@@ -424,7 +424,7 @@ fn estimated(theme: &Theme, before: &str, seconds: f64) -> Line<'static> {
         return dim(theme, duration(0.0));
     }
     let about = if before.is_empty() { theme.glyphs().about } else { before };
-    Line::from(vec![span(about, theme.style(Slot::Dim)), span(duration(seconds), theme.style(Slot::Text))])
+    Line::from(vec![span(about, theme.style(Slot::Dim)), span(lateness(seconds), theme.style(Slot::Text))])
 }
 
 const PARTITIONS: [Column; 10] = [

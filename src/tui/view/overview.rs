@@ -3,7 +3,7 @@
 use super::{card, plot, workload};
 use crate::{
     advise,
-    model::{ActionState, Forecast, Recommendation, Role, Severity, WorkloadKind, WorkloadView, duration, si},
+    model::{ActionState, Forecast, Recommendation, Role, Severity, WorkloadKind, WorkloadView, duration, lateness, si},
     tui::{
         Cx, format,
         hits::Hit,
@@ -234,7 +234,7 @@ fn behind(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
     }
     let own = view.signal(Role::TimeLag).or_else(|| view.signal(Role::Latency)).and_then(|s| s.now.as_ref());
     let now = own.or_else(|| view.slo.as_ref().and_then(|s| s.value.as_ref()));
-    let line = value::reading(cx.theme, now, cx.now, view.state.stale_after, duration);
+    let line = value::reading(cx.theme, now, cx.now, view.state.stale_after, lateness);
     match view.slo.as_ref().and_then(crate::model::SloState::is_met) {
         Some(false) if !view.state.is_stale() => value::restyle(line, cx.theme, Slot::Act),
         _ => line,

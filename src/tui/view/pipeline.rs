@@ -2,7 +2,7 @@
 
 use super::{overview, plot, tables::room_for_charts};
 use crate::{
-    model::{Found, Reading, WorkloadKind, duration, si},
+    model::{Found, Reading, WorkloadKind, lateness, si},
     tui::{
         Cx, format,
         pipeline::{Kind, Stage},
@@ -124,7 +124,7 @@ fn inside(cx: &Cx<'_>, stage: &Stage<'_>, width: usize) -> Vec<Line<'static>> {
             lines.push(bar(cx, stage, width.saturating_sub(8).min(24)));
             // How late it is stands in the table as well.
             let mut waits = said(" ", reading(cx, stage, stage.waits, si), " wait", dim);
-            let late = said(", ", reading(cx, stage, stage.late, duration), "", dim);
+            let late = said(", ", reading(cx, stage, stage.late, lateness), "", dim);
             if waits.width() + late.width() <= width {
                 waits.spans.extend(late.spans);
             }
@@ -276,7 +276,7 @@ fn cells(cx: &Cx<'_>, stage: &Stage<'_>) -> Vec<Line<'static>> {
         holds(cx, stage),
         if used.is_empty() { value::missing(theme) } else { Line::from(used) },
         waits,
-        reading(cx, stage, stage.late, duration),
+        reading(cx, stage, stage.late, lateness),
         match (stage.kind, stage.workload) {
             (Kind::Workload(_), Some(view)) => overview::need(cx, view),
             (Kind::Workload(_), None) => dim("not seen"),

@@ -4,7 +4,7 @@ use crate::{
     advise,
     model::{
         ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView,
-        duration, si,
+        duration, lateness, si,
     },
     tui::{
         Cx, format,
@@ -258,8 +258,9 @@ fn read(cx: &Cx<'_>, signal: &SignalView, forecast: Option<&Forecast>, second: O
 /// A value with its unit.
 fn printed(value: f64, unit: &str) -> String {
     match unit {
-        "s" => duration(value),
+        "s" => lateness(value),
         "bytes" => format::bytes(value),
+        "bytes/s" => format::bytes_rate(value),
         unit if unit.ends_with("/s") => format::rate(value),
         _ => si(value),
     }

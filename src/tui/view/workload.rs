@@ -2,7 +2,7 @@
 
 use super::{card, overview, plot};
 use crate::{
-    model::{Group, Recommendation, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, si},
+    model::{Group, Recommendation, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, lateness, si},
     tui::{
         Cx, format,
         theme::Slot,
@@ -103,7 +103,7 @@ pub(super) fn signals_table(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &
 
 fn with_unit(signal: &SignalView, v: f64) -> String {
     match (signal.unit, signal.role) {
-        ("s", _) => duration(v),
+        ("s", _) => lateness(v),
         ("bytes", _) => format::bytes(v),
         ("ratio" | "", Role::Progress | Role::Utilisation) => format::percent(v),
         ("", _) => si(v),

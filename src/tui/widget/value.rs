@@ -10,7 +10,7 @@ use crate::{
 };
 use ratatui::text::{Line, Span};
 
-/// A reading: `12.4k`, `~34 s` (estimated), `≥96.4k` (partial), `31 (6m)` (stale, with its age), `–` (missing).
+/// A reading: `12.4k`, `~34 s` (estimated), `≥96.4k` (partial), `31 (6m)`, `~31 (6m)` (stale, with its age), `–` (missing).
 pub fn reading(
     theme: &Theme,
     value: Option<&Reading>,
@@ -19,12 +19,17 @@ pub fn reading(
     print: impl Fn(f64) -> String,
 ) -> Line<'static> {
     let Some(reading) = value else { return missing(theme) };
-    let age = reading.age(now);
-    if age > stale_after {
-        return Line::from(span(format!("{} ({})", print(reading.value), format::age(age)), theme.style(Slot::Dim)));
-    }
+    let (age, g) = (reading.age(now), theme.glyphs());
     let text = print(reading.value);
-    let g = theme.glyphs();
+    if age > stale_after {
+        // What is old may have been an estimate, or a part, besides.
+        let mark = match reading.quality {
+            Quality::Measured => "",
+            Quality::Estimated => g.about,
+            Quality::Partial => g.at_least,
+        };
+        return Line::from(span(format!("{mark}{text} ({})", format::age(age)), theme.style(Slot::Dim)));
+    }
     match reading.quality {
         Quality::Measured if reading.value == 0.0 => Line::from(span(text, theme.style(Slot::Dim))),
         Quality::Measured => Line::from(span(text, theme.style(Slot::Text))),
@@ -90,10 +95,12 @@ mod tests {
             show(at(1.0, Quality::Estimated)),
             show(at(1.0, Quality::Partial)),
             show(at(372.0, Quality::Measured)),
+            show(at(372.0, Quality::Estimated)),
+            show(at(372.0, Quality::Partial)),
             show(zero),
             show(None),
             unknown(&theme).to_string(),
         ];
-        assert_eq!(shown, ["96.4k", "~96.4k", "≥96.4k", "96.4k (6m)", "0", "–", "?"]);
+        assert_eq!(shown, ["96.4k", "~96.4k", "≥96.4k", "96.4k (6m)", "~96.4k (6m)", "≥96.4k (6m)", "0", "–", "?"]);
     }
 }

@@ -149,8 +149,8 @@ fn tick(span: f64, height: usize, unit: &str) -> f64 {
 pub(super) fn label(value: f64, unit: &str) -> String {
     match unit {
         "s" if value == 0.0 => "0".to_owned(),
-        "s" => crate::model::duration(value),
-        "bytes" => format::bytes(value),
+        "s" => crate::model::lateness(value),
+        "bytes" | "bytes/s" => format::bytes(value),
         "%" => format::percent(value),
         _ => si(value),
     }
