@@ -2,7 +2,25 @@
 
 pub use crate::model::bytes;
 
-use crate::model::{Price, Recommendation, Severity, Time, WorkloadState, Zone, si};
+use crate::model::{Price, Recommendation, Role, Severity, Time, WorkloadKind, WorkloadState, Zone, lateness, si};
+
+/// A value with its unit; without one the bare number.
+pub fn with_unit(value: f64, unit: &str) -> String {
+    match unit {
+        "s" => lateness(value),
+        "" => si(value),
+        unit if unit.starts_with("bytes") => format!("{}{}", bytes(value), &unit["bytes".len()..]),
+        unit => format!("{} {unit}", si(value)),
+    }
+}
+
+/// What a signal is called: a pool of brokers has its stored bytes where others have memory.
+pub fn role(kind: WorkloadKind, role: Role) -> String {
+    match (kind, role) {
+        (WorkloadKind::Brokers, Role::Memory) => "stored".to_owned(),
+        _ => role.name().replace('_', " "),
+    }
+}
 
 /// A rate per second: `12.4k/s`.
 pub fn rate(value: f64) -> String {
@@ -146,6 +164,8 @@ mod tests {
         assert_eq!(percent(0.873), "87%");
         assert_eq!(percent(0.0), "0%");
         assert_eq!(bytes(1.5 * 1024.0 * 1024.0 * 1024.0), "1.5 GiB");
+        assert_eq!(with_unit(19.5 * 1024.0 * 1024.0, "bytes/s"), "19.5 MiB/s");
+        assert_eq!((with_unit(0.084, "s"), with_unit(2.5, "cores")), ("84 ms".to_owned(), "2.5 cores".to_owned()));
         assert_eq!(price_change(-4.0), "-4.0");
         assert_eq!(clock_seconds(Time::from_millis(50_852_000)), "14:07:32");
         assert_eq!(si(f64::INFINITY), "?");

@@ -7,7 +7,7 @@ use super::{
     theme::{Charset, Depth},
     view,
 };
-use crate::model::{Action, Mode, Picture, Reading, Recommendation, SignalView, Time, WorkloadView, duration, lateness, si};
+use crate::model::{Action, Mode, Picture, Recommendation, SignalView, Time, WorkloadView, duration, si};
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::fmt::Write;
 
@@ -111,15 +111,7 @@ fn row(signal: &SignalView, now: Time) -> String {
     let name = signal.role.name().replace('_', " ");
     let Some(r) = &signal.now else { return format!("| {name} | missing | | |") };
     let (age, origin) = (format::age(r.age(now)), plain(r.origin.as_str()));
-    format!("| {name} | {} | {age} | {origin} |", value(r, signal.unit))
-}
-
-fn value(r: &Reading, unit: &str) -> String {
-    match unit {
-        "s" => lateness(r.value),
-        "bytes" => format::bytes(r.value),
-        unit => format!("{} {unit}", si(r.value)).trim_end().to_owned(),
-    }
+    format!("| {name} | {} | {age} | {origin} |", format::with_unit(r.value, signal.unit))
 }
 
 /// The chart that stands on the workload's page, as text.

@@ -223,7 +223,7 @@ impl Programme<'_> {
     /// One more step: two within a minute are one where the guards allow that, else a minute apart.
     fn add(&self, steps: &mut Vec<PlanStep>, next: PlanStep) {
         // The present count is no step, and what is recommended now stays as it is.
-        let [.., before, last] = &mut steps[..] else { return steps.push(next) };
+        let [.., before, last] = steps[..] else { return steps.push(next) };
         if next.at.since(last.at) >= MINUTE {
             return steps.push(next);
         }
@@ -231,9 +231,9 @@ impl Programme<'_> {
         if last.at <= self.day.question.now || !(least..=most).contains(&next.replicas) {
             return steps.push(PlanStep { at: last.at.plus(MINUTE), ..next });
         }
-        last.replicas = next.replicas;
-        if last.replicas == before.replicas {
-            steps.pop();
+        steps.pop();
+        if next.replicas != before.replicas {
+            steps.push(PlanStep { at: last.at, ..next });
         }
     }
 

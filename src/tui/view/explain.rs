@@ -9,7 +9,7 @@ use crate::{
     forecast::profile,
     model::{
         Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadKind,
-        WorkloadView, duration, lateness, si,
+        WorkloadView, duration, si,
     },
     policy::planner::WORTH,
 };
@@ -69,7 +69,7 @@ pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line>
     }
     page.head("Signals: value, how it came to be, age, origin; then the samples behind it");
     for signal in &view.signals {
-        page.row(&signal.role.name().replace('_', " "), &reading(signal.now.as_ref(), signal.unit, now));
+        page.row(&format::role(view.workload.entity.kind, signal.role), &reading(signal.now.as_ref(), signal.unit, now));
         page.coloured("", Slot::Dim, &samples(signal, now));
     }
     page.lines
@@ -111,24 +111,13 @@ fn counts(page: &mut Page, view: &WorkloadView, now: Time) {
 
 fn reading(reading: Option<&Reading>, unit: &str, now: Time) -> String {
     let Some(r) = reading else { return "missing".to_owned() };
-    let value = printed(r.value, unit);
+    let value = format::with_unit(r.value, unit);
     let quality = match r.quality {
         Quality::Measured => "measured",
         Quality::Estimated => "estimated",
         Quality::Partial => "partial: a lower bound",
     };
     format!("{value}, {quality}, {} old, {}", format::age(r.age(now)), r.origin)
-}
-
-/// A value with its unit.
-fn printed(value: f64, unit: &str) -> String {
-    match unit {
-        "s" => lateness(value),
-        "bytes" => format::bytes(value),
-        "bytes/s" => format::bytes_rate(value),
-        "" => si(value),
-        unit => format!("{} {unit}", si(value)),
-    }
 }
 
 /// The samples of the last hour: how many, how they spread, and the newest of them with their ages.
@@ -145,10 +134,10 @@ fn samples(signal: &SignalView, now: Time) -> String {
     let last = sorted.len() - 1;
     // A unit that is a word stands once, in the line above.
     let unit = if matches!(signal.unit, "s" | "bytes" | "bytes/s") { signal.unit } else { "" };
-    let at = |share: f64| printed(sorted[(share * last as f64).round() as usize], unit);
+    let at = |share: f64| format::with_unit(sorted[(share * last as f64).round() as usize], unit);
     let newest = known.iter().rev().take(NEWEST);
     let newest: Vec<String> =
-        newest.map(|(t, v)| format!("{} ({} ago)", printed(*v, unit), format::age(now.since(*t).max(0.0)))).collect();
+        newest.map(|(t, v)| format!("{} ({} ago)", format::with_unit(*v, unit), format::age(now.since(*t).max(0.0)))).collect();
     format!(
         "{} samples in {}, one each {}: lowest {}, p10 {}, median {}, p90 {}, highest {}; newest {}",
         known.len(),

@@ -203,9 +203,14 @@ pub(super) fn kind(kind: WorkloadKind) -> &'static str {
     }
 }
 
+/// How a value per second is written under a head that says so.
+fn print(unit: &str) -> fn(f64) -> String {
+    if unit.starts_with("bytes") { format::bytes } else { si }
+}
+
 fn signal(cx: &Cx<'_>, view: &WorkloadView, role: Role) -> Line<'static> {
     let signal = view.signal(role);
-    let print: fn(f64) -> String = if signal.is_some_and(|s| s.unit.starts_with("bytes")) { format::bytes } else { si };
+    let print = print(signal.map_or("", |s| s.unit));
     value::reading(cx.theme, signal.and_then(|s| s.now.as_ref()), cx.now, view.state.stale_after, print)
 }
 
@@ -262,7 +267,10 @@ fn peak(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
             let unit = view.signals.first().map_or("", |s| s.unit);
             Line::from(span(format!("{} {unit}", si(peak)), cx.theme.style(Slot::Forecast)))
         }
-        Some((_, peak)) => Line::from(span(si(peak), cx.theme.style(Slot::Forecast))),
+        Some((_, peak)) => {
+            let print = print(view.signals.first().map_or("", |s| s.unit));
+            Line::from(span(print(peak), cx.theme.style(Slot::Forecast)))
+        }
         None => value::missing(cx.theme),
     }
 }

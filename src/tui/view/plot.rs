@@ -4,7 +4,7 @@ use crate::{
     advise,
     model::{
         ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView,
-        duration, lateness, si,
+        duration, si,
     },
     tui::{
         Cx, format,
@@ -184,8 +184,8 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         Role::TimeLag => "seconds behind".to_owned(),
         Role::Latency => "latency p95".to_owned(),
         Role::Progress => "progress".to_owned(),
-        role if signal.unit.is_empty() => role.name().to_owned(),
-        role => format!("{}, {}", role.name(), signal.unit),
+        role if signal.unit.is_empty() => format::role(view.workload.entity.kind, role),
+        role => format!("{}, {}", format::role(view.workload.entity.kind, role), signal.unit),
     };
     let title = format!("{}  {what}", view.workload.name);
     let second = compared(cx, view, signal);
@@ -258,9 +258,7 @@ fn read(cx: &Cx<'_>, signal: &SignalView, forecast: Option<&Forecast>, second: O
 /// A value with its unit.
 fn printed(value: f64, unit: &str) -> String {
     match unit {
-        "s" => lateness(value),
-        "bytes" => format::bytes(value),
-        "bytes/s" => format::bytes_rate(value),
+        "s" | "bytes" | "bytes/s" => format::with_unit(value, unit),
         unit if unit.ends_with("/s") => format::rate(value),
         _ => si(value),
     }

@@ -2,7 +2,7 @@
 
 use super::{card, overview, plot};
 use crate::{
-    model::{Group, Recommendation, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, lateness, si},
+    model::{Group, Recommendation, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, si},
     tui::{
         Cx, format,
         theme::Slot,
@@ -93,7 +93,7 @@ pub(super) fn signals_table(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &
         let age = s.now.as_ref().map(|r| Line::from(span(format::age(r.age(cx.now)), dim)));
         let origin = s.now.as_ref().map(|r| Line::from(span(r.origin.to_string(), dim)));
         vec![
-            Line::from(span(s.role.name().replace('_', " "), cx.theme.style(Slot::Text))),
+            Line::from(span(format::role(view.workload.entity.kind, s.role), cx.theme.style(Slot::Text))),
             value::reading(cx.theme, s.now.as_ref(), cx.now, f64::INFINITY, |v| with_unit(s, v)),
             age.unwrap_or_else(|| value::missing(cx.theme)),
             origin.unwrap_or_else(|| value::missing(cx.theme)),
@@ -103,14 +103,9 @@ pub(super) fn signals_table(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &
 
 fn with_unit(signal: &SignalView, v: f64) -> String {
     match (signal.unit, signal.role) {
-        ("s", _) => lateness(v),
-        ("bytes", _) => format::bytes(v),
         ("ratio" | "", Role::Progress | Role::Utilisation) => format::percent(v),
-        ("", _) => si(v),
-        (unit, _) => match unit.strip_suffix("/s") {
-            Some(_) => format::rate(v),
-            None => format!("{} {unit}", si(v)),
-        },
+        (unit, _) if unit.ends_with("/s") && !unit.starts_with("bytes") => format::rate(v),
+        (unit, _) => format::with_unit(v, unit),
     }
 }
 

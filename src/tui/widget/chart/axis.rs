@@ -135,6 +135,11 @@ impl ValueAxis {
 /// The difference between two ticks of a span.
 fn tick(span: f64, height: usize, unit: &str) -> f64 {
     let rough = span / (height as f64 / 3.0).max(1.0);
+    if unit.starts_with("bytes") && rough >= 1_024.0 {
+        // Round as it is written: in the prefix of 1024.
+        let prefix = 1_024_f64.powf(rough.log(1_024.0).floor());
+        return tick(span / prefix, height, "") * prefix;
+    }
     let power = 10_f64.powf(rough.log10().floor());
     let decimal = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power);
     let tick = match unit {
@@ -193,6 +198,10 @@ mod tests {
         assert_eq!(labels(610.0), ["0", "5 min", "10 min"]);
         assert_eq!(labels(34.0), ["0", "10 s", "20 s", "30 s"]);
         assert_eq!(labels(1.5), ["0", "500 ms", "1 s", "1.5 s"]);
+        assert_eq!(labels(620.0)[1..], ["5 min", "10 min"]);
+        assert_eq!(labels(300.0), ["0", "2 min", "4 min"]);
+        let bytes = ValueAxis::new(21e6, 12, "bytes/s").ticks().into_iter().map(|v| label(v, "bytes/s"));
+        assert_eq!(bytes.collect::<Vec<_>>(), ["0 B", "10 MiB", "20 MiB"]);
     }
 
     #[test]
