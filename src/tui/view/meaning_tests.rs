@@ -88,7 +88,7 @@ fn young_history_is_not_the_same_as_no_advice() {
     track.values[..old].fill(None);
     signal.track = Arc::new(Track::of(&track));
     let young = text(&picture);
-    assert!(young.contains("6 learning") && young.contains("seen since 14:05"), "{young}");
+    assert!(young.contains("6 learning") && young.contains("seen since 14:05: not enough history"), "{young}");
     picture.sources[1].answered = None;
     assert!(text(&picture).contains("6 loading"));
 }

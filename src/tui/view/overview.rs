@@ -3,7 +3,7 @@
 use super::{card, plot, workload};
 use crate::{
     advise,
-    model::{ActionState, Forecast, Recommendation, Role, Severity, WorkloadKind, WorkloadView, duration, lateness, si},
+    model::{ActionState, Recommendation, Role, Severity, WorkloadKind, WorkloadView, duration, lateness, si},
     tui::{
         Cx, format,
         hits::Hit,
@@ -257,11 +257,11 @@ fn next(cx: &Cx<'_>, view: &WorkloadView, spark: (usize, usize)) -> Line<'static
         .zip(replicas)
         .map(|(c, n)| advise::holds(view.workload.entity.kind, &view.state, c, n))
         .filter(|_| signal.role == Role::Demand);
-    sparkline(cx.theme, Some(&signal.track), view.advice.forecast.as_ref(), capacity, cx.now, spark)
+    sparkline(cx.theme, Some(&signal.track), plot::forecast(view, cx.picture.at), capacity, cx.now, spark)
 }
 
 fn peak(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
-    match view.advice.forecast.as_ref().and_then(|f: &Forecast| f.peak(|q| q.p80)) {
+    match plot::forecast(view, cx.picture.at).and_then(|f| f.peak(|q| q.p80)) {
         // What is forecast of a batch is what waits, not what arrives.
         Some((_, peak)) if view.signal(Role::Demand).is_none() => {
             let unit = view.signals.first().map_or("", |s| s.unit);

@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// Seconds ahead when there is no forecast to say so.
 const AHEAD: f64 = 1_800.0;
+/// Seconds of history from which a forecast is drawn, at most: as much as advice needs.
+const ENOUGH: f64 = 600.0;
 /// A first sample that comes so much of the chart's past later than its left edge is worth a word.
 const LATE: f64 = 0.1;
 
@@ -44,11 +46,18 @@ pub(super) fn demand(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buf
         let text = "nothing was measured yet: the first chart needs two refreshes";
         return widget::empty(cx.theme, text, inner, buf);
     };
-    let mut over = Over { forecast: view.advice.forecast.as_ref(), ..Over::default() };
+    let mut over = Over { forecast: forecast(view, cx.picture.at), ..Over::default() };
     if signal.role == Role::Demand {
         (over.limits, over.steps) = (capacities(cx, view), plan(cx, view));
     }
     draw(cx, view, signal, over, area, buf);
+}
+
+/// The forecast, where it rests on enough history to be drawn: out of a minute or two comes a line that nothing speaks for.
+pub(super) fn forecast(view: &WorkloadView, now: Time) -> Option<&Forecast> {
+    let forecast = view.advice.forecast.as_ref()?;
+    let seen = first(view).and_then(|s| s.track.first()).map_or(0.0, |at| now.since(at));
+    (seen >= ENOUGH.min(forecast.horizon())).then_some(forecast)
 }
 
 /// Both charts where the workload has two different ones and `area` has room for them, else the first alone.
@@ -196,6 +205,9 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
             format!("{} up to {} {}", duration(back), cx.clock(end), cx.zone(end))
         }
         _ if second.is_some() => format!("beside {}", cx.state.compare.word()),
+        Some(since) if over.forecast.is_none() && view.advice.forecast.is_some() && signal.role == Role::Demand => {
+            format!("seen since {since}: not enough history for a forecast")
+        }
         Some(since) => format!("seen since {since}"),
         None => format!("{} back, {} ahead", duration(back), duration(ahead)),
     };
