@@ -13,8 +13,8 @@ use crate::{
     forecast, guard,
     history::History,
     model::{
-        Advice, Capacity, DayCourse, DayPlan, Forecast, Grid, PlanStep, Price, Replicas, Role, SignalKey, Time, Workload,
-        WorkloadKind, WorkloadState, duration, si,
+        Advice, Capacity, DayCourse, DayPlan, Forecast, Grid, PlanStep, Price, Replicas, Role, SignalKey, Time,
+        Workload, WorkloadKind, WorkloadState, duration, si,
     },
 };
 use course::Ruler;

@@ -11,10 +11,8 @@ mod follow;
 pub use course::Course;
 
 use super::shares;
-use crate::{
-    model::{
-        BrokerState, Capacity, Forecast, Label, Picture, Replicas, Role, Time, WorkloadKind, WorkloadView, duration, si,
-    },
+use crate::model::{
+    BrokerState, Capacity, Forecast, Label, Picture, Replicas, Role, Time, WorkloadKind, WorkloadView, duration, si,
 };
 pub(super) use course::{Found, Run};
 use std::sync::Arc;

@@ -210,7 +210,10 @@ impl Card<'_, '_> {
         if self.tall {
             let ahead = over_next.map_or_else(String::new, |t| format!(", next {t}"));
             self.price_table(r);
-            self.text(&format!("price: {unit}{ahead}; of the recommended count as its plan goes on, of others as kept"), Slot::Dim);
+            self.text(
+                &format!("price: {unit}{ahead}; of each count as kept, of the chosen one as its plan goes on"),
+                Slot::Dim,
+            );
             return self.gap();
         }
         let ahead = over_next.map_or_else(String::new, |t| format!(" in {t}"));

@@ -64,7 +64,7 @@ fn page(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut 
     let foot = courses.max(9).min(area.height / 2);
     let [top, bottom] = Layout::vertical([Constraint::Fill(1), Constraint::Length(foot)]).areas(area);
     plot::day(cx, view, plan, top, buf);
-    let [left, right] = Layout::horizontal([Constraint::Length(28), Constraint::Fill(1)]).areas(bottom);
+    let [left, right] = Layout::horizontal([Constraint::Length(26), Constraint::Fill(1)]).areas(bottom);
     steps(cx, plan, left, buf);
     compared(cx, view, plan, right, buf);
 }
@@ -79,7 +79,7 @@ const COURSES: [Column; 6] = [
 ];
 
 /// What the table's heads mean; lines of it where the page is wide.
-const HEADS: &str = "late: over the objective; if busy: all day on the p95 path, the plan's steps kept as they are; price: what the pods, being late and the changes cost in the day";
+const HEADS: &str = "late: over the objective; if busy: all day on the p95 path with these same steps; price: pods, lateness and changes of the day";
 const HEAD_LINES: u16 = 3;
 
 /// What the day costs under each. The cheapest is marked where it is not the later one on a busy day: cheap because it

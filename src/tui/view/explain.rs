@@ -69,7 +69,10 @@ pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line>
     }
     page.head("Signals: value, how it came to be, age, origin; then the samples behind it");
     for signal in &view.signals {
-        page.row(&format::role(view.workload.entity.kind, signal.role), &reading(signal.now.as_ref(), signal.unit, now));
+        page.row(
+            &format::role(view.workload.entity.kind, signal.role),
+            &reading(signal.now.as_ref(), signal.unit, now),
+        );
         page.coloured("", Slot::Dim, &samples(signal, now));
     }
     page.lines
@@ -136,8 +139,9 @@ fn samples(signal: &SignalView, now: Time) -> String {
     let unit = if matches!(signal.unit, "s" | "bytes" | "bytes/s") { signal.unit } else { "" };
     let at = |share: f64| format::with_unit(sorted[(share * last as f64).round() as usize], unit);
     let newest = known.iter().rev().take(NEWEST);
-    let newest: Vec<String> =
-        newest.map(|(t, v)| format!("{} ({} ago)", format::with_unit(*v, unit), format::age(now.since(*t).max(0.0)))).collect();
+    let newest: Vec<String> = newest
+        .map(|(t, v)| format!("{} ({} ago)", format::with_unit(*v, unit), format::age(now.since(*t).max(0.0))))
+        .collect();
     format!(
         "{} samples in {}, one each {}: lowest {}, p10 {}, median {}, p90 {}, highest {}; newest {}",
         known.len(),

@@ -31,7 +31,16 @@ fn the_card_says_each_thing_once() {
     }
     for (size, once) in [
         ((120, 32), vec!["staying costs", "10 costs", "14: ", "standstill of 30 s assumed", "demand reaches"]),
-        ((200, 60), vec!["REPLICAS    PRICE", "price: pod-hours, next 30 min", "recommended", "standstill of 30 s assumed", "demand reaches"]),
+        (
+            (200, 60),
+            vec![
+                "REPLICAS    PRICE",
+                "price: pod-hours, next 30 min",
+                "recommended",
+                "standstill of 30 s assumed",
+                "demand reaches",
+            ],
+        ),
     ] {
         let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), size));
         for words in once {
@@ -88,7 +97,7 @@ fn young_history_is_not_the_same_as_no_advice() {
     track.values[..old].fill(None);
     signal.track = Arc::new(Track::of(&track));
     let young = text(&picture);
-    assert!(young.contains("6 learning") && young.contains("seen since 14:05: not enough history"), "{young}");
+    assert!(young.contains("6 learning") && young.contains("seen since 14:05: no forecast yet"), "{young}");
     picture.sources[1].answered = None;
     assert!(text(&picture).contains("6 loading"));
 }
@@ -100,7 +109,10 @@ fn the_plan_stands_in_the_chart_at_its_times_and_rivals_on_demand() {
     let text = |state: &State| page(&picture, state, &Theme::default(), (160, 50));
     let plain = text(&state);
     assert!(plain.contains("-4 at 14:25") && plain.contains("10 hold") && plain.contains("╎"), "{plain}");
-    assert!(plain.contains("usual HPA 34  usual KEDA 24  usual CPU rule 24") && !plain.contains("CPU rule: 24 hold"), "{plain}");
+    assert!(
+        plain.contains("usual HPA 34  usual KEDA 24  usual CPU rule 24") && !plain.contains("CPU rule: 24 hold"),
+        "{plain}"
+    );
     state.rivals = true;
     assert!(text(&state).contains("usual KEDA, usual CPU rule: 24 hold"), "{}", text(&state));
 }

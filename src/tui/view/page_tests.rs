@@ -443,7 +443,7 @@ fn a_day_is_planned_missing_or_on_its_way() {
         page(&picture, &state(View::Day), &Theme::default(), size)
     };
     let low = many((80, 24));
-    assert!(low.contains("14:04 10→6") && low.contains("20:04 6→10") && low.contains("… 8 more"), "{low}");
+    assert!(low.contains("15:04 10→6  18:34 6→10") && low.contains("… 7 more") && low.contains("PRICE"), "{low}");
     let marked = |text: &str| text.contains("▌ plan");
     assert!(marked(&planned) && !marked(&low) && !low.contains("▌ K"), "{low}");
     let mut without = |day| {

@@ -104,7 +104,13 @@ fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
         // Partitions cannot be shared: one more replica may leave the busiest with as many of them as before.
         let as_much = own.into_iter().flatten().filter(|m| *m < n && holds(*m) >= value).min();
         let useless = as_much.map_or_else(String::new, |m| format!(", no more than {m}"));
-        Limit { value, label: format!("{who}{n} {verb} {at_least}{}/s{useless}", si(value)), slot, reach, always: false }
+        Limit {
+            value,
+            label: format!("{who}{n} {verb} {at_least}{}/s{useless}", si(value)),
+            slot,
+            reach,
+            always: false,
+        }
     };
     let known = if capacity.is_lower_bound() { Slot::Unknown } else { Slot::Capacity };
     let mut limits = vec![limit("", replicas.desired, known, Reach::Whole)];
@@ -207,7 +213,7 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         }
         _ if second.is_some() => format!("beside {}", cx.state.compare.word()),
         Some(since) if over.forecast.is_none() && view.advice.forecast.is_some() && signal.role == Role::Demand => {
-            format!("seen since {since}: not enough history for a forecast")
+            format!("seen since {since}: no forecast yet")
         }
         Some(since) => format!("seen since {since}"),
         None => format!("{} back, {} ahead", duration(back), duration(ahead)),

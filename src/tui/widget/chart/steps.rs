@@ -74,8 +74,12 @@ pub(super) fn labels(
         let text = format!(" {} ", step.label);
         let width = text.width() as u16;
         let column = column as u16;
-        // Right of its riser; left of it where the chart ends or something stands there.
-        let sides = [Some(column + 1).filter(|x| x + width <= plot.area.width), column.checked_sub(width)];
+        // Right of its riser; left of it where the chart ends or something stands there, or else over it.
+        let sides = [
+            Some(column + 1).filter(|x| x + width <= plot.area.width),
+            column.checked_sub(width).filter(|x| usize::from(*x) > plot.time.now),
+            plot.area.width.checked_sub(width).filter(|x| *x <= column),
+        ];
         let rises = i.checked_sub(1).and_then(|b| steps.get(b)).is_none_or(|before| before.value < step.value);
         let line = i32::from(plot.line(step.value).unwrap_or(0));
         // Outside of the bend first: above where it rises, below where it falls.
