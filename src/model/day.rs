@@ -6,7 +6,7 @@ use serde::Serialize;
 /// What a day would cost under one way of setting the count, on the forecast's median; minutes late also on its p95.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DayCourse {
-    /// Who sets the count: `plan`, `keep 6`, `HPA`, `KEDA`.
+    /// Who sets the count: `plan`, `keep 6`, `HPA`, `KEDA`, `usual HPA` (none is there).
     pub name: String,
     /// Replicas that run, summed over the hours.
     pub pod_hours: f64,

@@ -93,13 +93,13 @@ pub fn duration(seconds: f64) -> String {
 /// ```
 /// use highwater::model::lateness;
 /// assert_eq!(lateness(34.0), "34 s");
-/// assert_eq!(lateness(125.0), "2:05 min");
+/// assert_eq!(lateness(125.0), "2m05");
 /// assert_eq!(lateness(180.0), "3 min");
 /// assert_eq!(lateness(700.0), "12 min");
 /// ```
 pub fn lateness(seconds: f64) -> String {
     let whole = if (119.5..599.5).contains(&seconds) { seconds.round() as u64 } else { 0 };
-    if whole.is_multiple_of(60) { duration(seconds) } else { format!("{}:{:02} min", whole / 60, whole % 60) }
+    if whole.is_multiple_of(60) { duration(seconds) } else { format!("{}m{:02}", whole / 60, whole % 60) }
 }
 
 /// Reads `15s`, `30m`, `1h`, `7d` or plain seconds, above zero; the error is a sentence.

@@ -89,7 +89,11 @@ pub fn price(value: f64) -> String {
 
 /// What prices are in: pod-hours, where one costs 1, else the currency that its price is configured in.
 pub fn price_unit(price: &Price) -> String {
-    if price.pod_hour == 1.0 { "pod-hours".to_owned() } else { format!("at {} a pod-hour", si(price.pod_hour)) }
+    if (price.pod_hour - 1.0).abs() < 1e-9 {
+        "pod-hours".to_owned()
+    } else {
+        format!("at {} a pod-hour", si(price.pod_hour))
+    }
 }
 
 /// What other rules would say, by their names on screen; one that is not there is a usual one.

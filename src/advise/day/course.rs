@@ -57,7 +57,7 @@ impl<'a> Ruler<'a> {
         let target = if workload.entity.kind == WorkloadKind::Inference { WAITING } else { LAG };
         let limits = workload.limits;
         let bounds = Bounds { min: limits.min, max: limits.max, behavior: None };
-        Some((format!("HPA at {target}"), Ruler::Hpa { bounds, metric: Metric::Waiting(target * 1_000) }))
+        Some(("usual HPA".to_owned(), Ruler::Hpa { bounds, metric: Metric::Waiting(target * 1_000) }))
     }
 
     fn wants(&self, memory: &mut Autoscaler, day: &Day<'_>, at: Time, seen: &Seen) -> u32 {

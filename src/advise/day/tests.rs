@@ -107,7 +107,7 @@ fn a_day_is_planned_up_before_it_gets_busy_and_down_after() {
     assert!(hour(last) > 19.9 && last.replicas <= 6, "{:?}", plan.steps);
     let [ours, keep, hpa] = &plan.courses[..] else { panic!("{:?}", plan.courses) };
     assert!(ours.slo_minutes < 5.0 && keep.slo_minutes > 300.0, "{:?}", plan.courses);
-    assert!(ours.price < keep.price && ours.price < hpa.price && hpa.name == "HPA at 10000", "{:?}", plan.courses);
+    assert!(ours.price < keep.price && ours.price < hpa.price && hpa.name == "usual HPA", "{:?}", plan.courses);
     assert!(ours.pod_hours < 0.75 * 24.0 * f64::from(busiest.replicas), "{:?}", plan.courses);
     // Twice at once at most: 6 -> 12 -> ….
     assert!(plan.steps.windows(2).all(|w| w[1].replicas <= 2 * w[0].replicas), "{:?}", plan.steps);

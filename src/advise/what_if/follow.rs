@@ -31,12 +31,11 @@ impl Question {
             let now = self.now.plus(second as f64);
             state.rebalancing = run.members().2;
             let shown = self.view.advice.recommendation.as_ref().ok().map(|r| r.recommended);
-            let next = match shown.filter(|_| first.is_none() && *event == Event::Nothing) {
-                Some(shown) => self.allowed(&state, shown, None, now),
-                None => {
-                    let plan = self.plan(&run, &state, now);
-                    plan.map_or(count, |plan| self.allowed(&state, plan.replicas, Some(&plan), now))
-                }
+            let next = if let Some(shown) = shown.filter(|_| first.is_none() && *event == Event::Nothing) {
+                self.allowed(&state, shown, None, now)
+            } else {
+                let plan = self.plan(&run, &state, now);
+                plan.map_or(count, |plan| self.allowed(&state, plan.replicas, Some(&plan), now))
             };
             first = first.or(Some(next));
             if next != count {

@@ -435,7 +435,7 @@ fn a_day_is_planned_missing_or_on_its_way() {
         let mut plan = view.day.as_deref().unwrap().clone().unwrap();
         let step = |i: u32| crate::model::PlanStep {
             at: plan.at.plus(f64::from(i) * 1_800.0),
-            replicas: if i % 2 == 0 { 6 } else { 10 },
+            replicas: if i.is_multiple_of(2) { 6 } else { 10 },
         };
         plan.steps = (0..=20).map(step).collect();
         plan.courses[0].slo_minutes_high = 900.0; // later than the others when it is busy

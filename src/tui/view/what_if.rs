@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 /// Columns of the event, and from how many on the highest lag is shown too.
 const EVENT: usize = 30;
-const WIDE: usize = 74;
+const WIDE: usize = 73;
 /// Columns of what is told of an event on a narrow screen.
-const TOLD: usize = 35;
+const TOLD: usize = 34;
 
 /// The lines of the dialog.
 pub(super) fn lines(answer: Option<&Result<Arc<Answer>, String>>, now: Time, columns: usize) -> Vec<Line> {
@@ -39,7 +39,7 @@ fn table(answer: &Answer, now: Time, columns: usize) -> Vec<Line> {
     let wide = columns >= WIDE;
     let event = if wide { EVENT } else { columns.saturating_sub(TOLD).clamp(12, EVENT) };
     let peak = if wide { " LAG PEAK" } else { "" };
-    let head = format!("{:<event$}{:>5}{peak}{:>9}{:>7}  {}", "IF THERE IS", "COUNT", "BEHIND", "OVER", "CAUGHT UP");
+    let head = format!("{:<event$}{:>5}{peak}{:>8}{:>7}  {}", "IF THERE IS", "COUNT", "BEHIND", "OVER", "CAUGHT UP");
     text.push(vec![(Slot::Head, head)]);
     for case in &answer.cases {
         text.extend(rows(answer, case, event, wide));
@@ -84,7 +84,7 @@ fn row(answer: &Answer, event: (Slot, String), course: &Course, wide: bool) -> L
         (Slot::Text, if wide { format!("{:>9}", si(course.lag_peak)) } else { String::new() }),
         (
             if course.late_peak > answer.objective { Slot::Act } else { Slot::Text },
-            format!("{:>9}", lateness(course.late_peak)),
+            format!("{:>8}", lateness(course.late_peak)),
         ),
         (bad, format!("{over:>7}")),
         (late, format!("  {caught}")),

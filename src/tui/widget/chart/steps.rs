@@ -37,14 +37,14 @@ pub(super) fn draw(
 }
 
 /// The lines from the level before up or down to that of a step.
-fn riser(plot: &Plot, steps: &[Step], i: usize) -> std::ops::RangeInclusive<u16> {
+fn riser(plot: &Plot, steps: &[Step], i: usize) -> std::ops::Range<u16> {
     let edge = |value: f64| plot.line(value).unwrap_or(if value > 0.0 { 0 } else { plot.area.height });
     match (i.checked_sub(1).and_then(|before| steps.get(before)), steps.get(i)) {
         (Some(before), Some(step)) => {
             let (a, b) = (edge(before.value), edge(step.value));
-            a.min(b)..=a.max(b)
+            a.min(b)..a.max(b) + 1
         }
-        _ => 1..=0,
+        _ => 0..0,
     }
 }
 
