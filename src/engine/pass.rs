@@ -290,7 +290,8 @@ impl Memory {
             let plan = given.days.get(&row.workload.entity);
             plan.is_none_or(|(at, plan)| !(0.0..life(row, plan)).contains(&given.now.since(*at)))
         };
-        let mut due: Vec<&Row> = rows.iter().filter(|row| row.workload.configured).filter(is_due).collect();
+        let can = |row: &&Row| day::none_because(&row.workload, &row.state, row.advice.capacity.as_ref()).is_none();
+        let mut due: Vec<&Row> = rows.iter().filter(is_due).filter(can).collect();
         due.sort_by_key(|row| made(row));
         let question = |row: &Row| {
             let capacity = row.advice.capacity.as_ref()?;

@@ -48,6 +48,26 @@ pub struct Question {
     now: Time,
 }
 
+/// Why no day of a workload is planned now: its kind, nobody configured it, partial or old data, an unknown capacity.
+/// `None`: a [`Question`] of it can be asked.
+pub fn none_because(workload: &Workload, state: &WorkloadState, capacity: Option<&Capacity>) -> Option<String> {
+    let held = || {
+        let judged = guard::judge(&guard::Case { workload, state, wanted: 0, now: state.at });
+        judged.blocked.into_iter().find(|b| HOLDING.contains(&b.guard)).map(|b| b.detail)
+    };
+    let unknown = || capacity.is_none().then(|| "what a replica can do is not known yet".to_owned());
+    let found =
+        || (!workload.configured).then(|| "a day is planned for workloads of the configuration only".to_owned());
+    of_kind(workload.entity.kind).err().or_else(found).or_else(held).or_else(unknown)
+}
+
+fn of_kind(kind: WorkloadKind) -> Result<(), String> {
+    match kind {
+        WorkloadKind::ConsumerGroup | WorkloadKind::Inference => Ok(()),
+        _ => Err(format!("a day is planned for consumer groups and services; this is {}", kind.name())),
+    }
+}
+
 /// Whether a plan began with another count than there is now, or with other advice.
 pub fn is_overtaken(plan: &DayPlan, state: &WorkloadState, advice: &Advice) -> bool {
     let count = plan.steps.first().map(|s| s.replicas);
@@ -150,9 +170,10 @@ fn counts(day: &Day<'_>, forecast: &Forecast) -> Vec<u32> {
     let limits = day.question.workload.limits;
     let peak = forecast.points.iter().map(|q| q.p95).fold(0.0, f64::max);
     let enough = (limits.min..=limits.max).find(|n| day.holds(*n) > ROOM * peak).unwrap_or(limits.max);
-    let apart = (enough.saturating_sub(limits.min) / COUNTS + 1) as usize;
-    let known = [enough, day.replicas.desired, day.recommended()];
-    let mut counts: Vec<u32> = (limits.min..=enough).step_by(apart).chain(known).collect();
+    let top = enough.max(day.replicas.desired.min(limits.max));
+    let apart = (top.saturating_sub(limits.min) / COUNTS + 1) as usize;
+    let known = [enough, top, day.replicas.desired, day.recommended()];
+    let mut counts: Vec<u32> = (limits.min..=top).step_by(apart).chain(known).collect();
     counts.sort_unstable();
     counts.dedup();
     counts
@@ -227,7 +248,7 @@ impl Programme<'_> {
         if next.at.since(last.at) >= MINUTE {
             return steps.push(next);
         }
-        let (least, most) = guard::steps(&self.day.question.workload.guard, before.replicas);
+        let (least, most) = guard::steps(&self.day.question.workload, &self.day.question.state, before.replicas);
         if last.at <= self.day.question.now || !(least..=most).contains(&next.replicas) {
             return steps.push(PlanStep { at: last.at.plus(MINUTE), ..next });
         }

@@ -122,6 +122,14 @@ fn what_is_missing_for_a_day_is_said() {
     assert!(of(&batch, &six, &history(&batch, 5.0, NOW, 1.0), &able).unwrap_err().contains("this is batch"));
     let uncounted = WorkloadState { replicas: None, ..six };
     assert!(of(&group, &uncounted, &history(&group, 5.0, NOW, 1.0), &able).is_err());
+    let whole = WorkloadState { coverage: 1.0, data_age: 1.0, ..state(6) };
+    let why = |w: &Workload, s: &WorkloadState, c| none_because(w, s, c).unwrap_or_default();
+    assert_eq!(none_because(&group, &whole, Some(&able)), None);
+    assert!(why(&batch, &whole, None).contains("this is batch"));
+    assert!(why(&Workload { configured: false, ..group.clone() }, &whole, None).contains("of the configuration"));
+    assert!(why(&group, &WorkloadState { coverage: 0.5, ..whole.clone() }, None).starts_with("10 of 20 partitions"));
+    assert!(why(&group, &WorkloadState { data_age: 99.0, ..whole.clone() }, None).contains("old"));
+    assert!(why(&group, &whole, None).contains("is not known yet"));
     let asked = Question::of(&Arc::new(group.clone()), &state(6), &able, None, &history(&group, 5.0, NOW, 1.0), NOW);
     assert_eq!(asked.answer(&|| false), None, "an engine that ends does not wait for it");
 }

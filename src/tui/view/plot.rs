@@ -95,22 +95,20 @@ fn second(view: &WorkloadView) -> Option<&SignalView> {
 /// What the present count holds, what the recommended one would, and, when asked for, what other rules' counts would.
 fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
     let (Some(capacity), Some(replicas)) = (&view.advice.capacity, &view.state.replicas) else { return Vec::new() };
-    let at_least = if capacity.is_lower_bound() { cx.theme.glyphs().at_least } else { "" };
     let holds = |n: u32| advise::holds(view.workload.entity.kind, &view.state, capacity, n);
     let own = [Some(replicas.desired), view.advice.recommendation.as_ref().ok().map(|r| r.recommended)];
     let limit = |who: &str, n: u32, slot, reach| {
         let value = holds(n);
-        let verb = if n == 1 { "holds" } else { "hold" };
+        // Of a lower bound this is what the plan tries, some more than was ever seen.
+        let verb = match n {
+            _ if capacity.is_lower_bound() => "tried with",
+            1 => "holds",
+            _ => "hold",
+        };
         // Partitions cannot be shared: one more replica may leave the busiest with as many of them as before.
         let as_much = own.into_iter().flatten().filter(|m| *m < n && holds(*m) >= value).min();
         let useless = as_much.map_or_else(String::new, |m| format!(", no more than {m}"));
-        Limit {
-            value,
-            label: format!("{who}{n} {verb} {at_least}{}/s{useless}", si(value)),
-            slot,
-            reach,
-            always: false,
-        }
+        Limit { value, label: format!("{who}{n} {verb} {}/s{useless}", si(value)), slot, reach, always: false }
     };
     let known = if capacity.is_lower_bound() { Slot::Unknown } else { Slot::Capacity };
     let mut limits = vec![limit("", replicas.desired, known, Reach::Whole)];
