@@ -5,7 +5,7 @@ use super::{Draft, Input, finish};
 pub use crate::model::BrokerLimits;
 use crate::{
     guard::Judgement,
-    model::{Blocked, Grid, Limits, Recommendation, Replicas, Rivals, Role, SignalKey, duration, si},
+    model::{Blocked, Grid, Limits, Recommendation, Replicas, Rivals, Role, SignalKey, bytes, duration, si},
 };
 
 /// Seconds that are looked back on for the busiest minute, and the step of that look.
@@ -256,10 +256,6 @@ fn growth(stored: &Grid) -> f64 {
     ((late - early) / (span - 3_600.0) * 86_400.0).max(0.0)
 }
 
-fn bytes(value: f64) -> String {
-    format!("{}B", si(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,7 +297,7 @@ mod tests {
         let full = BrokerLoad { stored: 31e12, ..load() };
         let capped = within(3, 8, &full);
         assert_eq!((capped.brokers, capped.wanted), (8, 12));
-        let said = "6 → 8 brokers, as max allows, of 12 that it takes with one down (31TB stored";
+        let said = "6 → 8 brokers, as max allows, of 12 that it takes with one down (28.2 TiB stored";
         assert!(capped.sentence.starts_with(said), "{}", capped.sentence);
         let stays = within(3, 6, &full);
         assert!(stays.sentence.contains("max = 6 keeps it there"), "{}", stays.sentence);

@@ -275,7 +275,7 @@ impl Card<'_, '_> {
             if self.tall {
                 if let Some(c) = &f.covered {
                     let (within, count) = (format::percent(c.at_80), c.count);
-                    self.text(&format!("of {count} past forecasts {within} came within the 80% interval"), Slot::Dim);
+                    self.text(&format!("of {count} past values {within} came within p80"), Slot::Dim);
                 }
                 self.weights(&f.weights);
             }

@@ -459,8 +459,7 @@ fn a_day_is_planned_missing_or_on_its_way() {
 #[test]
 fn brokers_are_advised_on_the_page_of_kafka() {
     let mut picture = fixture::picture(Mode::Watch);
-    let sentence =
-        "3 → 4 brokers with one down (3.6TB stored, disks 75 % full at most): 907GB to move, 5 h at 50MB/s a broker";
+    let sentence = "3 → 4 brokers with one down (3.27 TiB stored, disks 75 % full at most): 845 GiB to move, 5 h at 47.7 MiB/s a broker";
     let pool = Arc::make_mut(&mut picture.workloads[0]);
     let mut workload = (*pool.workload).clone();
     workload.entity.kind = crate::model::WorkloadKind::Brokers;
@@ -470,6 +469,6 @@ fn brokers_are_advised_on_the_page_of_kafka() {
     }
     for size in [(200, 60), (120, 40)] {
         let text = page(&picture, &state(View::Kafka), &Theme::default(), size);
-        assert!(text.contains("907GB to move"), "{size:?}\n{text}");
+        assert!(text.contains("845 GiB to move"), "{size:?}\n{text}");
     }
 }
