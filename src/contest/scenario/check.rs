@@ -1,6 +1,6 @@
 //! What no single value of a scenario can tell, and where in the file it stands.
 
-use super::{Scenario, tables::Generator};
+use super::Scenario;
 use toml::de::DeTable;
 
 /// A key by its path in the file, and what is wrong with it.
@@ -69,9 +69,7 @@ impl Scenario {
         refuse(none, "demand", "name a csv file or a generator (diurnal, batch-night, flash-crowd or growth)")?;
         refuse(self.scored() < 60.0, "demand.scored", "it must be at least a minute")?;
         let higher = d.peak.map_or(1.0, |peak| peak.0 / self.mean());
-        refuse(higher < 1.0, "demand.peak", "it must not be below mean")?;
-        let wave = matches!(d.generator, Some(Generator::Diurnal | Generator::Growth));
-        refuse(wave && higher > 2.0, "demand.peak", "a daily wave goes no higher than twice its mean")
+        refuse(higher < 1.0, "demand.peak", "it must not be below mean")
     }
 
     fn check_trouble(&self) -> Result<(), Wrong> {

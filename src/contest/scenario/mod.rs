@@ -254,7 +254,6 @@ mod tests {
             (&service, "[policy.fixed]\nreplicas = 5", "5:9: policy.fixed: it does nothing"),
             (&service, "[policy.oracle]\nmoves = 5", "5:9: policy.oracle: it does nothing"),
             (&service, "kv_tokens = 100", "5:1: service.kv_tokens: not even one request"),
-            (day, "peak = 90000", "3:1: demand.peak: a daily wave"),
             (day, "peak = 9000", "3:1: demand.peak: it must not be below"),
             (day, "[trouble]\nhot = { from = \"14h\", until = \"10h\", factor = 4 }", "4:1: trouble.hot: until"),
             (day, "[trouble]\nsession = \"45s\"", "4:1: trouble.session: it does nothing"),

@@ -159,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_daily_wave_goes_as_high_as_is_asked() {
+        let text =
+            "[demand]\ngenerator = \"diurnal\"\nmean = 1000\npeak = 3000\nnoise = 0\nbursts = 0\nhistory = \"1h\"\n";
+        let scenario = Scenario::parse(text, std::path::Path::new("s.toml")).unwrap();
+        let played = scenario.season(1, None).unwrap().played;
+        let highest = played[13 * 3_600 + 1_800];
+        assert!((2_900.0..=3_000.0).contains(&highest), "half past two in the afternoon: {highest}");
+        assert!(played.iter().all(|v| *v >= 0.0) && played.iter().any(|v| *v <= 0.0), "nights are empty");
+    }
+
+    #[test]
     fn rows_become_seconds() {
         assert_eq!(every_second(&[(0.0, 0.0), (4.0, 8.0), (6.0, 8.0)]), [0.0, 2.0, 4.0, 6.0, 8.0, 8.0, 8.0]);
         assert!(every_second(&[]).is_empty());

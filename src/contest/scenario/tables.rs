@@ -17,7 +17,8 @@ pub(super) struct DemandTable {
     /// Of a generator: what lies before the scored span.
     pub(super) history: Option<Seconds>,
     pub(super) mean: Option<Positive>,
-    /// Highest point of the daily wave, records/s; of `batch-night` and `flash-crowd` the height of the surge.
+    /// Highest point of the daily wave, records/s (beyond twice the mean nights are empty, and the mean is a little more);
+    /// of `batch-night` and `flash-crowd` the height of the surge.
     pub(super) peak: Option<Positive>,
     /// Of `growth`: what demand is multiplied by at the end of the scored span.
     pub(super) growth: Option<Factor>,
