@@ -86,7 +86,8 @@ fn ask(common: &Common, query: &str, horizon: f64) -> Result<(Grid, Time), Failu
     let now = Time::now().floor_to(step);
     let from = now.plus(-BACK * step);
     let answer = common::runtime()?.block_on(async {
-        let client = Client::new(settings).await.map_err(|e| Failure::usage(format!("{}: {e}", settings.url)))?;
+        // Without the URL: it may be refused for the password in it.
+        let client = Client::new(settings).await.map_err(|e| Failure::usage(e.to_string()))?;
         client.range(query, from, now, step).await.map_err(|e| {
             let text = format!("{}: {e}", settings.url);
             if e.kind.is_fatal() { Failure::unreachable(text) } else { Failure::failed(text) }
