@@ -29,6 +29,8 @@ const CALM: f64 = 0.5;
 const LOOK_BACK: f64 = 1_200.0;
 /// Seconds without one more after which a group that is late is tried with more than downstream was seen to take.
 const TRY_AGAIN: f64 = 1_800.0;
+/// More of the flow than this is not "brought little".
+const LITTLE: f64 = 0.1;
 /// What should have come by now comes in this many seconds.
 const SOON: f64 = 5.0;
 /// Seconds of CPU that tell how much room replicas have, and how far beyond what was seen a step may go on that word: a
@@ -210,7 +212,11 @@ fn hold_back(
     }
     // Never below the present count: that fewer are enough is for the price to say.
     limits.max = n.max(replicas.desired).clamp(limits.min, limits.max);
-    notes.push(format!("not more than {n}: so many brought all that lies downstream takes"));
+    let little = watch.last_step().filter(|(_, share)| *share < LITTLE);
+    let brought = little.map_or_else(String::new, |(more, share)| {
+        format!("; the last +{more} brought {:.0} %", 100.0 * share.max(0.0))
+    });
+    notes.push(format!("not more than {n}: so many brought all that lies downstream takes{brought}"));
 }
 
 /// Quantile paths of demand from now on.

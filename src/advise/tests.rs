@@ -179,6 +179,7 @@ fn what_downstream_took_once_is_tried_again_when_work_waits_for_long() {
     // Too early to try again: those six were asked for just now.
     let r = after(&[(5, 4_650.0, 20), (six.0, six.1, 30)], 6.0);
     assert!(r.recommended == 6 && says(&r, "not more than 6"), "{r:#?}");
+    assert!(says(&r, "the last +6 brought 0 %"), "{r:#?}");
     // In time there is nothing to try for.
     let r = after(&[(six.0, six.1, 130)], 12.0);
     assert!(r.recommended <= 6 && says(&r, "not more than 6"), "{r:#?}");

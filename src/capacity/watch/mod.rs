@@ -222,6 +222,12 @@ impl Watch {
         self.rates.enough()
     }
 
+    /// How many were added last where most had work waiting, and by which share all together did more then; `None`: that
+    /// was not seen.
+    pub fn last_step(&self) -> Option<(u32, f64)> {
+        self.rates.last_step()
+    }
+
     /// Whether anything was seen to flow.
     pub fn knows(&self) -> bool {
         !self.shares.is_empty()

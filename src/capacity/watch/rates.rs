@@ -202,6 +202,16 @@ impl Rates {
         Some(if tried { seen } else { should })
     }
 
+    /// What the last that were added brought: how many more the largest count was than the next smaller one at which most
+    /// had work waiting, and by which share all together did more. `None`: fewer than two such counts were seen.
+    pub fn last_step(&self) -> Option<(u32, f64)> {
+        let mut totals = self.totals();
+        let (most, mut at_most) = totals.pop_last()?;
+        let (fewer, mut at_fewer) = totals.pop_last()?;
+        let (now, before) = (quantile(&mut at_most, 0.5), quantile(&mut at_fewer, 0.5));
+        (before > 0.0).then(|| (most - fewer, now / before - 1.0))
+    }
+
     /// What all together did, by their count, where it was seen often enough.
     fn totals(&self) -> BTreeMap<u32, Vec<f64>> {
         let mut by_count: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
@@ -328,6 +338,19 @@ mod tests {
         let capacity = rates.estimate(&mut Vec::new()).unwrap();
         assert!(capacity.ceiling.is_none() && rates.enough().is_none(), "{capacity:?}");
         assert_eq!(rates.together.len(), 10, "eight did what eight can");
+    }
+
+    #[test]
+    fn what_the_last_that_were_added_brought_is_told() {
+        let mut rates = Rates::default();
+        for took in [together(8, 8_000.0), together(12, 11_600.0), together(16, 11_950.0)].iter().cycle().take(9) {
+            rates.add(*took);
+        }
+        let (more, share) = rates.last_step().unwrap();
+        assert!(more == 4 && (share - 0.03).abs() < 0.001, "+{more} {share}");
+        let mut one = Rates::default();
+        (0..5).for_each(|_| one.add(together(8, 8_000.0)));
+        assert_eq!(one.last_step(), None);
     }
 
     #[test]
