@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     lint::{self, Facts, Finding, Known, Severity},
-    manifest::{self, Document, Grade, Manifest},
+    manifest::{self, Document, Grade, MOST_PARTITIONS, Manifest},
     source,
 };
 use clap::Args;
@@ -33,7 +33,7 @@ pub struct Lint {
     #[arg(long, conflicts_with_all = ["files", "live"])]
     pub rules: bool,
     /// Partitions of what the group reads.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PARTITIONS)))]
     pub partitions: Option<u32>,
     /// Records per second, on the average.
     #[arg(long, value_name = "N", value_parser = super::args::positive)]

@@ -4,7 +4,7 @@ mod controller;
 
 use super::{Failure, Outcome, args::RowFormat, print, series};
 use crate::{
-    manifest::{self, Complaint, Manifest, Object},
+    manifest::{self, Complaint, MOST_PARTITIONS, Manifest, Object},
     policy::{
         hpa::{Controller, Tolerance},
         scaled::Scaled,
@@ -27,7 +27,7 @@ pub struct Replay {
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
     /// Partitions of a Kafka trigger's topic, over which the lag is taken as evenly spread; without it no cap.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PARTITIONS)))]
     pub partitions: Option<u32>,
     /// Count at the beginning, where the file has none [default: the lower bound].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(i32::MAX)))]

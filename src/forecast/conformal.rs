@@ -88,7 +88,7 @@ impl Scores {
     }
 
     pub(super) fn now(&mut self, volatility: f64, all: &[f64]) {
-        self.wildest = WILDEST * median(all.iter().copied());
+        self.wildest = WILDEST * median(all.iter().copied()).unwrap_or(1.0);
         self.scale = volatility.min(self.wildest);
     }
 
@@ -157,7 +157,8 @@ impl Scores {
             return self.independent;
         }
         // A single wild error must not decide.
-        let (middle, size) = (median(own.iter().copied()), median(own.iter().map(|e| e.abs())));
+        let calm = (median(own.iter().copied()), median(own.iter().map(|e| e.abs())));
+        let (Some(middle), Some(size)) = calm else { return self.independent };
         let calm: Vec<f64> = own.iter().map(|e| (e - middle).clamp(-4.0 * size, 4.0 * size)).collect();
         let mean = calm.iter().sum::<f64>() / n;
         let variance: f64 = calm.iter().map(|e| (e - mean).powi(2)).sum();
@@ -206,7 +207,7 @@ impl Scores {
     /// `independent` are worth counting.
     pub(super) fn borrow(&mut self, shorter: &Self, times: f64, independent: f64) {
         let guess = times.powf(GROWTH).ln();
-        let size = |s: &Self| median(s.errors.iter().map(|v| v.abs()));
+        let size = |s: &Self| median(s.errors.iter().map(|v| v.abs())).unwrap_or(1.0);
         let seen = (size(self) / size(shorter)).ln();
         let growth =
             if seen.is_finite() { (seen * independent + guess * GUESS) / (independent + GUESS) } else { guess };
@@ -230,8 +231,9 @@ pub(super) fn at_level(sorted: &[f64], level: f64) -> Option<f64> {
     Some(a + share * (b - a))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(1.0)
+/// The middle one, of an even number the upper of the two; `None` when there are none.
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }

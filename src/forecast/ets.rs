@@ -6,7 +6,7 @@
 //! values; with them the recursion is run by our own hands, which gives the forecast from *every* past instant. The
 //! record is a little too good, by two or three parameters that were fitted to the newest values of it.
 
-use super::{memo::Memo, window::Window};
+use super::{conformal::median, memo::Memo, window::Window};
 use augurs::{Fit, Predict, ets::AutoETS};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -83,12 +83,8 @@ fn tamed(y: &[f64]) -> Option<Vec<f64>> {
     if y.len() < FEWEST || y.iter().any(|v| !v.is_finite()) {
         return None;
     }
-    let median = |mut v: Vec<f64>| {
-        v.sort_by(f64::total_cmp);
-        v[v.len() / 2]
-    };
-    let middle = median(y.to_vec());
-    let spread = median(y.iter().map(|v| (v - middle).abs()).collect()) * OUTLIER;
+    let middle = median(y.iter().copied())?;
+    let spread = median(y.iter().map(|v| (v - middle).abs()))? * OUTLIER;
     let (low, high) = if spread > 0.0 { (middle - spread, middle + spread) } else { (f64::MIN, f64::MAX) };
     let tamed: Vec<f64> = y.iter().map(|v| v.clamp(low, high)).collect();
     let varies = tamed.windows(2).any(|w| (w[1] - w[0]).abs() > 1e-9);

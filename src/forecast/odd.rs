@@ -1,6 +1,7 @@
 //! What was seen and is not learned from: outages, and single values that are absurd. What comes again and again is
 //! neither: a night without traffic, a job of every hour.
 
+use super::conformal::median;
 use std::ops::Range;
 
 /// Steps of zeros in the middle of traffic that are an outage.
@@ -21,12 +22,12 @@ const RARE: (usize, usize) = (60, 200);
 /// now.
 pub(super) fn outages(past: &[Option<f64>], step: f64) -> Vec<Range<usize>> {
     let is_zero = |i: usize| past.get(i) == Some(&Some(0.0));
-    let median = median(past.iter().flatten().copied());
+    let usual = median(past.iter().flatten().copied()).unwrap_or(0.0);
     let (count, share) = BEFORE_OUTAGE;
     let (mut runs, mut i) = (Vec::new(), 0);
-    while i < past.len() && median > 0.0 {
+    while i < past.len() && usual > 0.0 {
         let len = (i..past.len()).take_while(|i| is_zero(*i)).count();
-        let traffic = i >= count && past[i - count..i].iter().flatten().all(|v| *v > share * median);
+        let traffic = i >= count && past[i - count..i].iter().flatten().all(|v| *v > share * usual);
         if len >= OUTAGE && traffic && i + len < past.len() {
             runs.push(i..i + len);
         }
@@ -48,8 +49,9 @@ pub(super) fn absurd(past: &[Option<f64>], step: f64) -> Vec<usize> {
     if count < RARE.0 {
         return Vec::new();
     }
-    let usual = median(busy());
-    let limit = usual + ABSURD.0 * median(busy().map(|v| (v - usual).abs())).max(ABSURD.1 * usual);
+    let usual = median(busy()).unwrap_or(0.0);
+    let apart = median(busy().map(|v| (v - usual).abs())).unwrap_or(0.0);
+    let limit = usual + ABSURD.0 * apart.max(ABSURD.1 * usual);
     let beyond = |v: &Option<f64>| v.is_some_and(|v| v > limit);
     let mut found: Vec<usize> = (1..past.len()).filter(|i| beyond(&past[*i])).collect();
     if found.len() > (count / RARE.1).max(1) {
@@ -75,13 +77,6 @@ fn is_there_again(run: &Range<usize>, step: f64, alike: impl Fn(usize) -> bool) 
             before.into_iter().chain(after).any(there)
         })
     })
-}
-
-/// The middle one; 0 when there are none.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    let middle = values.len() / 2;
-    if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What is known about a workload, and from where: numbers that no manifest holds.
 
 use crate::{
-    manifest::{Complaint, Grade},
+    manifest::{Complaint, Grade, MOST_PARTITIONS},
     model::seconds,
 };
 use serde_json::Value;
@@ -187,9 +187,6 @@ impl Facts {
         Ok(())
     }
 }
-
-/// Most partitions that are taken, as on the command line.
-const MOST_PARTITIONS: u32 = 100_000;
 
 /// Annotations that are read, with what they hold.
 pub fn annotations() -> [(&'static str, &'static str); 6] {

@@ -21,6 +21,9 @@ use crate::model::{Hpa, ScaledObject};
 use cursor::{Cursor, Said};
 use serde_json::Value;
 
+/// Most partitions of a topic or a group that anybody may name: in a manifest, an annotation, on the command line.
+pub const MOST_PARTITIONS: u32 = 100_000;
+
 /// What can be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {

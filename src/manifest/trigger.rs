@@ -1,7 +1,7 @@
 //! A trigger of a ScaledObject, with what its scaler refuses (`kafka_scaler.go`, `apache_kafka_scaler.go`,
 //! `prometheus_scaler.go`, `cpu_memory_scaler.go`, `scalersconfig/typed_config.go`).
 
-use super::{cursor::Cursor, hpa::quantity};
+use super::{MOST_PARTITIONS, cursor::Cursor, hpa::quantity};
 use crate::model::{KafkaTrigger, Label, Quantity, Trigger, TriggerMetric, TriggerSource};
 use serde::de::DeserializeOwned;
 
@@ -56,9 +56,6 @@ const PROMETHEUS: [&str; 23] = [
     "awsAccessKeyIDFromEnv",
     "awsSecretAccessKeyFromEnv",
 ];
-
-/// Most partitions that are taken, as on the command line.
-const MOST_PARTITIONS: u64 = 100_000;
 
 /// Reads one trigger.
 pub(super) fn read(part: &Cursor<'_>) -> Trigger {
@@ -246,7 +243,7 @@ fn limitation(text: &str) -> Result<u32, String> {
     }
     match u32::try_from(count) {
         Ok(0) => Err("it names no partition".to_owned()),
-        Ok(few) if count <= MOST_PARTITIONS => Ok(few),
+        Ok(few) if count <= u64::from(MOST_PARTITIONS) => Ok(few),
         _ => Err(format!("it names {count} partitions, and {MOST_PARTITIONS} are the most that are taken")),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         Advice, Capacity, DayCourse, DayPlan, Forecast, Grid, PlanStep, Price, Replicas, Role, SignalKey, Time,
         Workload, WorkloadKind, WorkloadState, duration, si,
     },
+    policy::planner,
 };
 use course::Ruler;
 use std::sync::Arc;
@@ -221,22 +222,27 @@ impl Programme<'_> {
     }
 
     /// The steps of the best way, from the present count on; `best` is the count to go on with from each, the last slot
-    /// first.
+    /// first. Nothing is taken back as soon after an addition as the planner would not take it back.
     fn forward(&self, forecast: &Forecast, best: &[Vec<usize>]) -> Vec<PlanStep> {
         let (day, now) = (self.day, self.day.question.now);
         let place = |n: u32| self.counts.iter().position(|c| *c == n).unwrap_or(0);
         let (mut at, recommended) = (place(day.replicas.desired), place(day.recommended()));
         let mut steps = vec![PlanStep { at: now, replicas: day.replicas.desired }];
+        let mut last_up: Option<Time> = None;
         for (q, next) in forecast.points.iter().zip(best.iter().rev()) {
             let begins = q.t.plus(-STEP);
             // What is added must be there when its slot begins. What cannot be there by then is the recommendation's.
             let is_now = begins.since(now) <= day.lead();
             let to = if is_now && day.question.recommended.is_some() { recommended } else { next[at] };
-            if to != at {
-                let lead = if self.counts[to] > self.counts[at] { day.lead() } else { 0.0 };
-                self.add(&mut steps, PlanStep { at: begins.plus(-lead).max(now), replicas: self.counts[to] });
+            if to > at {
+                let asked = begins.plus(-day.lead()).max(now);
+                last_up = Some(asked);
+                self.add(&mut steps, PlanStep { at: asked, replicas: self.counts[to] });
+                at = to;
+            } else if to < at && last_up.is_none_or(|up| begins.since(up) > planner::SETTLE) {
+                self.add(&mut steps, PlanStep { at: begins, replicas: self.counts[to] });
+                at = to;
             }
-            at = to;
         }
         steps
     }

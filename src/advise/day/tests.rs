@@ -75,7 +75,7 @@ fn of(workload: &Workload, state: &WorkloadState, history: &History, capacity: &
 #[test]
 fn a_day_begins_with_what_is_recommended_and_no_two_steps_are_in_one_minute() {
     let (group, able) = (Arc::new(workload(WorkloadKind::ConsumerGroup)), capacity(1_000.0));
-    for (current, recommended) in [(6, 6), (6, 9), (6, 5), (12, 12), (30, 20)] {
+    for (current, recommended) in [(6, 6), (6, 9), (6, 12), (6, 5), (12, 12), (30, 20)] {
         for seconds in [0.0, 7.0, 299.0] {
             let now = NOW.plus(seconds);
             let history = history(&group, 5.0, NOW, 1.0);
@@ -90,6 +90,12 @@ fn a_day_begins_with_what_is_recommended_and_no_two_steps_are_in_one_minute() {
             let changes = &steps[1..];
             assert!(changes.windows(2).all(|w| w[1].at.since(w[0].at) >= MINUTE), "{current}, {seconds}: {steps:?}");
             assert!(steps.windows(2).all(|w| w[0].replicas != w[1].replicas), "{current}, {seconds}: {steps:?}");
+            let taken_back = |w: &[PlanStep]| {
+                w[0].replicas < w[1].replicas
+                    && w[1].replicas > w[2].replicas
+                    && w[2].at.since(w[1].at) < planner::SETTLE
+            };
+            assert!(!steps.windows(3).any(taken_back), "{current}, {seconds}: {steps:?}");
         }
     }
 }

@@ -7,22 +7,26 @@ fn number() -> impl Strategy<Value = f64> {
     prop_oneof![0.0..1e6_f64, 0.0..1e6_f64, 0.0..1e6_f64, Just(f64::NAN), Just(f64::INFINITY), -1e3..0.0_f64]
 }
 
-/// A group of two members on four partitions whose end offsets grow by 100 records/s each, looked at each `every`
-/// seconds: `behind` seconds of work wait when it is met, and it works at `speed` of what comes.
-fn met(behind: f64, speed: f64, every: f64, seconds: f64) -> Watch {
+/// A group looked at each `every` seconds for so long: `partitions` of them on `members` that are there from the
+/// beginning, each where `place` says it is at a second.
+fn seen(every: f64, seconds: f64, [partitions, members]: [u64; 2], place: impl Fn(f64, u64) -> [f64; 2]) -> Watch {
     let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
-    for i in 0..=(seconds / every) as u32 {
-        let t = f64::from(i) * every;
-        let place = |p: u64| Place {
-            end: 1e6 + 100.0 * t,
-            committed: 1e6 - 100.0 * behind + 100.0 * speed * t,
-            owner: Some(p % 2),
+    for t in (0..=(seconds / every) as u32).map(|i| f64::from(i) * every) {
+        let there = |p| {
+            let [end, committed] = place(t, p);
+            Place { end, committed, owner: Some(p % members) }
         };
-        let partitions: Vec<Place> = (0..4).map(place).collect();
-        let at = start.plus(t);
-        watch.see(&Look { at, partitions: &partitions, desired: (2, start), ready: 2, rebalancing: false });
+        let partitions: Vec<Place> = (0..partitions).map(there).collect();
+        let (at, count) = (start.plus(t), members as u32);
+        watch.see(&Look { at, partitions: &partitions, desired: (count, start), ready: count, rebalancing: false });
     }
     watch
+}
+
+/// A group of two members on four partitions whose end offsets grow by 100 records/s each: `behind` seconds of work
+/// wait when it is met, and it works at `speed` of what comes.
+fn met(behind: f64, speed: f64, every: f64, seconds: f64) -> Watch {
+    seen(every, seconds, [4, 2], |t, _| [1e6 + 100.0 * t, 1e6 - 100.0 * behind + 100.0 * speed * t])
 }
 
 #[test]
@@ -37,37 +41,20 @@ fn a_group_that_is_behind_when_it_is_met_is_behind() {
 #[test]
 fn looks_quicker_than_the_commits_teach_as_much() {
     // Two members do 150/s each of the 200/s that come to each, and commit every 5 s.
-    let rate = |every: f64| {
-        let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
-        for i in 0..=(1_800.0 / every) as u32 {
-            let t = f64::from(i) * every;
-            let done = 75.0 * (t / 5.0).floor() * 5.0;
-            let place = |p: u64| Place { end: 1e6 + 100.0 * t, committed: 9.9e5 + done, owner: Some(p % 2) };
-            let partitions: Vec<Place> = (0..4).map(place).collect();
-            let at = start.plus(t);
-            watch.see(&Look { at, partitions: &partitions, desired: (2, start), ready: 2, rebalancing: false });
-        }
-        watch.capacity(false).unwrap()
-    };
+    let place = |t: f64, _| [1e6 + 100.0 * t, 9.9e5 + 75.0 * (t / 5.0).floor() * 5.0];
     for every in [1.0, 2.0, 5.0, 15.0] {
-        let capacity = rate(every);
+        let capacity = seen(every, 1_800.0, [4, 2], place).capacity(false).unwrap();
         assert!(capacity.samples > 10 && (capacity.per_replica - 150.0).abs() < 5.0, "{every} s: {capacity:?}");
     }
 }
 
 #[test]
 fn one_partition_that_was_cut_does_not_hide_what_waits_in_the_others() {
-    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
-    for t in (0..60).map(|i| f64::from(i) * 15.0) {
-        // The first lost its end to another leader, whose log is shorter than what was committed.
-        let place = |p: u64| match p {
-            0 => Place { end: if t > 300.0 { 5e5 } else { 1e6 }, committed: 1e6, owner: Some(0) },
-            _ => Place { end: 1e6 + 100.0 * t, committed: 1e6 + 50.0 * t, owner: Some(p % 2) },
-        };
-        let partitions: Vec<Place> = (0..4).map(place).collect();
-        let at = start.plus(t);
-        watch.see(&Look { at, partitions: &partitions, desired: (2, start), ready: 2, rebalancing: false });
-    }
+    // The first lost its end to another leader, whose log is shorter than what was committed.
+    let watch = seen(15.0, 885.0, [4, 2], |t, p| match p {
+        0 => [if t > 300.0 { 5e5 } else { 1e6 }, 1e6],
+        _ => [1e6 + 100.0 * t, 1e6 + 50.0 * t],
+    });
     assert!(!watch.is_blind() && watch.excess() > 120_000.0, "{} records", watch.excess());
 }
 
@@ -86,20 +73,9 @@ fn what_a_rebalance_stops_is_assumed_by_kind_until_some_were_seen() {
 
 #[test]
 fn what_waits_is_told_apart_by_partition() {
-    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
-    for t in (0..20).map(|i| f64::from(i) * 15.0) {
-        // Each commits 2 s late; the third falls behind by half of what comes.
-        let committed = |p: u64| 1e6 - 200.0 + if p == 2 { 50.0 } else { 100.0 } * t;
-        let place = |p: u64| Place { end: 1e6 + 100.0 * t, committed: committed(p), owner: Some(p) };
-        let partitions: Vec<Place> = (0..4).map(place).collect();
-        watch.see(&Look {
-            at: start.plus(t),
-            partitions: &partitions,
-            desired: (4, start),
-            ready: 4,
-            rebalancing: false,
-        });
-    }
+    // Each commits 2 s late; the third falls behind by half of what comes.
+    let committed = |t: f64, p| 1e6 - 200.0 + if p == 2 { 50.0 } else { 100.0 } * t;
+    let watch = seen(15.0, 285.0, [4, 4], |t, p| [1e6 + 100.0 * t, committed(t, p)]);
     let waits = watch.waits();
     assert!(waits.len() == 4 && waits[2] > 13_000.0 && waits[0] + waits[1] + waits[3] < 200.0, "{waits:?}");
 }
@@ -107,14 +83,10 @@ fn what_waits_is_told_apart_by_partition() {
 #[test]
 fn what_lies_with_a_few_members_for_hours_is_late_and_no_floor() {
     // 12 partitions commit 2 s late; one of them stays another 100 s behind, so that all together are 10 s late.
-    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
-    for t in (0..960).map(|i| f64::from(i) * 15.0) {
+    let watch = seen(15.0, 14_385.0, [12, 12], |t, p| {
         let end = 1e6 + 100.0 * t;
-        let place = |p| Place { end, committed: end - if p == 5 { 10_200.0 } else { 200.0 }, owner: Some(p) };
-        let partitions: Vec<Place> = (0..12).map(place).collect();
-        let desired = (12, start);
-        watch.see(&Look { at: start.plus(t), partitions: &partitions, desired, ready: 12, rebalancing: false });
-    }
+        [end, end - if p == 5 { 10_200.0 } else { 200.0 }]
+    });
     assert!((watch.late() - 100.0 / 12.0).abs() < 0.1, "{} s", watch.late());
 }
 
@@ -122,22 +94,11 @@ fn what_lies_with_a_few_members_for_hours_is_late_and_no_floor() {
 fn where_a_record_comes_now_and_then_what_always_waits_is_that_of_all_partitions() {
     // 40 partitions, a record each 10 s in every one of them, committed each 20 s: 10 s of it wait at any time. A
     // partition in which one has just come looks as if five times as many did.
-    let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
-    let came = |t: f64, p: u32| ((t + f64::from(p) * 0.25) / 10.0).floor();
-    for t in (0..7_200).map(|i| f64::from(i) * 2.0) {
-        let place = |p: u32| {
-            let since = (t + f64::from(p) * 7.25) % 20.0;
-            Place { end: 1e6 + came(t, p), committed: 1e6 + came(t - since, p), owner: Some(u64::from(p % 4)) }
-        };
-        let partitions: Vec<Place> = (0..40).map(place).collect();
-        watch.see(&Look {
-            at: start.plus(t),
-            partitions: &partitions,
-            desired: (4, start),
-            ready: 4,
-            rebalancing: false,
-        });
-    }
+    let came = |t: f64, p: u64| ((t + p as f64 * 0.25) / 10.0).floor();
+    let watch = seen(2.0, 14_398.0, [40, 4], |t, p| {
+        let since = (t + p as f64 * 7.25) % 20.0;
+        [1e6 + came(t, p), 1e6 + came(t - since, p)]
+    });
     assert!(watch.late() < 2.0, "{} s", watch.late());
 }
 

@@ -50,7 +50,7 @@ const KEEPS: f64 = 2.0;
 /// Replicas that an addition of the programme is taken to be, which does not ask by how many: its standstill depends on it.
 const USUAL_ADDITION: u32 = 4;
 /// Seconds of no removal after an addition.
-const SETTLE: f64 = 600.0;
+pub const SETTLE: f64 = 600.0;
 /// Seconds that a replica is seen to work late: one scrape.
 const SEEN: f64 = 15.0;
 /// Longest start-up and standstill that are believed, seconds.
