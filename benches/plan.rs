@@ -44,8 +44,7 @@ fn capacity(per_replica: f64) -> Capacity {
         rebalance: 30.0,
         rebalance_one: 30.0,
         rebalance_down: 20.0,
-        ceiling: None,
-        assumptions: Vec::new(),
+        ..Capacity::default()
     }
 }
 

@@ -158,6 +158,7 @@ impl Memory {
         if !before.is_lower_bound() && (now.samples as f64) < needed && now.low <= before.high {
             now = Capacity {
                 per_replica: before.per_replica,
+                scaling: before.scaling,
                 low: before.low,
                 high: before.high,
                 samples: before.samples,
@@ -168,13 +169,14 @@ impl Memory {
             what.push("what a replica can do");
         }
         if assumed(&now, NO_START_UP) && !assumed(before, NO_START_UP) {
-            now.start_up = before.start_up;
+            (now.start_up, now.start_ups) = (before.start_up, before.start_ups);
             now.assumptions.retain(|a| !a.starts_with(NO_START_UP));
             what.push("how long it starts");
         }
         if assumed(&now, NO_REBALANCE) && !assumed(before, NO_REBALANCE) {
             (now.rebalance, now.rebalance_one, now.rebalance_down) =
                 (before.rebalance, before.rebalance_one, before.rebalance_down);
+            now.standstills = before.standstills;
             now.assumptions.retain(|a| !a.starts_with(NO_REBALANCE));
             what.push("how long a rebalance takes");
         }
@@ -214,8 +216,8 @@ mod tests {
             rebalance: 4.0,
             rebalance_one: 4.0,
             rebalance_down: 3.0,
-            ceiling: None,
             assumptions: assumptions.iter().map(|a| (*a).to_owned()).collect(),
+            ..Capacity::default()
         }
     }
 

@@ -79,7 +79,7 @@ fn next(input: &Input<'_>, plan: &Plan) -> Option<String> {
 
 fn holds(input: &Input<'_>, situation: &Situation, count: u32, seen: f64) -> String {
     let capacity = &situation.capacity;
-    let (planned, all) = (capacity.per_replica, situation.capacity_of(count));
+    let (planned, all) = (capacity.per_replica * capacity.scaling.each(count), situation.capacity_of(count));
     let (noun, verb) = if count == 1 { ("replica", "holds") } else { ("replicas", "hold") };
     if capacity.is_lower_bound() {
         // Only what was seen is proven; the plan tries some more than that.

@@ -169,6 +169,7 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
         rebalance_down,
         ceiling: rate.held_back.map(|(_, total)| total),
         assumptions,
+        ..Capacity::default()
     })
 }
 

@@ -138,11 +138,8 @@ pub fn estimate_service(observed: &ServiceObserved<'_>) -> Option<ServiceCapacit
             high,
             samples,
             start_up,
-            rebalance: 0.0,
-            rebalance_one: 0.0,
-            rebalance_down: 0.0,
-            ceiling: None,
             assumptions,
+            ..Capacity::default()
         },
         limit,
         most,

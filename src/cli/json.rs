@@ -133,6 +133,7 @@ fn workload(view: &WorkloadView, days: bool) -> Value {
         let holds = |n: u32| advise::holds(w.entity.kind, &view.state, c, n);
         json!({
             "per_replica": c.per_replica, "low": c.low, "high": c.high, "samples": c.samples,
+            "exponent": c.scaling.exponent,
             "at_recommended": r.map(|r| holds(r.recommended)),
             "start_up": c.start_up, "rebalance": c.rebalance, "assumptions": c.assumptions,
         })

@@ -34,6 +34,7 @@ pub fn is_bound(game: &Game) -> bool {
     let looks = game.scrape.round().max(1.0) as usize;
     game.group.protocol == Protocol::Eager
         && game.group.rate_spread <= 0.0
+        && game.group.scaling.is_linear()
         && game.trouble.keeps_shares_and_members()
         && looks.is_multiple_of(SLOT)
 }
@@ -45,6 +46,7 @@ pub fn search(game: &Game, demand: &[f64], seed: u64, moves: usize, also: &[Vec<
         demand,
         shares: topic.shares(),
         rate: game.group.consumer_rate,
+        scaling: game.group.scaling,
         ceiling: game.ceiling,
         rebalance: game.group.rebalance,
         eager: game.group.protocol == Protocol::Eager,

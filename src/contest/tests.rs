@@ -99,10 +99,11 @@ fn eager() -> GroupSettings {
 fn what_one_member_can_do_is_learned_within_a_few_percent() {
     let learned = watched(eager(), f64::INFINITY).capacity(false).unwrap();
     assert!((940.0..=1_020.0).contains(&learned.per_replica) && learned.samples > 20, "{learned:?}");
-    assert_eq!(learned.ceiling, None, "nothing held them back");
+    assert!(learned.ceiling.is_none() && learned.scaling.is_linear(), "nothing held them back: {learned:?}");
     // Six per cent from pod to pod: a little below the mean is counted on, never the fastest.
     let noisy = watched(GroupSettings { rate_spread: 0.06, ..eager() }, f64::INFINITY).capacity(false).unwrap();
     assert!((830.0..=1_000.0).contains(&noisy.per_replica) && noisy.low < noisy.high, "{noisy:?}");
+    assert!(noisy.scaling.is_linear(), "{noisy:?}");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn a_start_up_and_a_pause_are_measured_from_outside() {
 fn what_lies_downstream_is_seen_in_what_all_do_together() {
     let learned = watched(eager(), 13_000.0).capacity(false).unwrap();
     let ceiling = learned.ceiling.expect("many members bring no more than few");
-    assert!((12_000.0..=15_500.0).contains(&ceiling), "{learned:?}");
+    assert!((12_000.0..=15_500.0).contains(&ceiling) && learned.scaling.is_linear(), "{learned:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod action;
 mod alert;
 mod autoscaler;
+mod capacity;
 mod cluster;
 mod day;
 mod forecast;
@@ -39,6 +40,7 @@ mod workloads;
 pub use action::*;
 pub use alert::*;
 pub use autoscaler::*;
+pub use capacity::*;
 pub use cluster::*;
 pub use day::*;
 pub use forecast::*;

@@ -1,59 +1,8 @@
 //! The planner's count with its reasons, its price against the alternatives and its expiry.
 
-use super::{Forecast, Label, Limits, Replicas, Target, Time};
+use super::{Capacity, Forecast, Label, Limits, Replicas, Target, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// What one replica can do, learned from saturated spans; per second.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Capacity {
-    /// Records or requests per second that one replica processes.
-    pub per_replica: f64,
-    /// Low end of the estimate (about p10).
-    pub low: f64,
-    /// High end of the estimate (about p90).
-    pub high: f64,
-    /// Saturated observations it rests on; 0: only a lower bound from what was seen to flow.
-    pub samples: usize,
-    /// Seconds from asking for a replica to it being ready.
-    pub start_up: f64,
-    /// Seconds that partitions stand still when many replicas ([`MANY`](Self::MANY)) are added at once.
-    pub rebalance: f64,
-    /// Seconds that they stand still when one is added. Many join one after the other, as start-ups jitter, and stop the
-    /// work again each time.
-    pub rebalance_one: f64,
-    /// Seconds that they stand still when replicas are removed: all go at once, so it is usually less.
-    pub rebalance_down: f64,
-    /// The most that all replicas together were seen to do when more of them should have done more: what lies
-    /// downstream takes no more. `None`: nothing held them back so far.
-    pub ceiling: Option<f64>,
-    /// What was assumed for want of observations, as sentences.
-    pub assumptions: Vec<String>,
-}
-
-impl Capacity {
-    /// Replicas that are many: more of them stop the work no longer.
-    pub const MANY: f64 = 8.0;
-
-    /// Whether it only says what was seen to flow: the replicas were never at their limit and may well do more.
-    pub fn is_lower_bound(&self) -> bool {
-        self.samples == 0
-    }
-
-    /// Records or requests per second that a replica is planned with: of a lower bound its high end, a step that is tried.
-    pub fn as_planned(&self) -> f64 {
-        if self.is_lower_bound() { self.high.max(self.per_replica) } else { self.per_replica }
-    }
-
-    /// Seconds that partitions stand still when so many replicas are added at once: with every doubling there is room for
-    /// a rebalance more, and the second one that joins makes one of its own.
-    pub fn standstill(&self, joining: u32) -> f64 {
-        let (one, many) = (self.rebalance_one, self.rebalance);
-        let share = (f64::from(joining.max(1)).log2() / Self::MANY.log2()).min(1.0);
-        let doubled = one + share * (many - one);
-        if joining > 1 { doubled.max((2.0 * one).min(many)) } else { doubled }
-    }
-}
 
 /// The identity of the change that was on screen: workload, target and its uid, from, to, limits, the minute in which it
 /// was made, and expiry. Not the evidence: prices and reasons move with every refresh, and the change stays the same.

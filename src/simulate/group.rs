@@ -5,6 +5,7 @@ mod silence;
 
 pub use super::assign::Assignor;
 use super::{Random, STEP, assign, topic::Topic};
+use crate::model::Scaling;
 use silence::Silence;
 
 /// What a rebalance stops.
@@ -31,8 +32,10 @@ pub struct GroupSettings {
     pub start_up: (f64, f64),
     /// Seconds between commits of one consumer (`auto.commit.interval.ms`).
     pub commit: f64,
-    /// What one consumer can process per second.
+    /// What one consumer can process per second, of so many as `scaling` names.
     pub consumer_rate: f64,
+    /// How that depends on how many have partitions.
+    pub scaling: Scaling,
     /// Standard deviation (of the logarithm) of the rate from consumer to consumer.
     pub rate_spread: f64,
 }
@@ -47,6 +50,7 @@ impl Default for GroupSettings {
             start_up: (40.0, 10.0),
             commit: 5.0,
             consumer_rate: 1000.0,
+            scaling: Scaling::default(),
             rate_spread: 0.0,
         }
     }
@@ -385,6 +389,11 @@ impl Group {
         }
     }
 
+    /// What each consumer can do now, over its own rate.
+    fn each(&self) -> f64 {
+        self.settings.scaling.each(self.consumers.len().min(self.readings.len()) as u32)
+    }
+
     fn process(&mut self, ends: &[f64]) -> f64 {
         if self.settings.protocol == Protocol::Eager && self.rebalance.is_some() {
             self.caught_up = false;
@@ -398,10 +407,11 @@ impl Group {
                 *backlog += end - reading.position;
             }
         }
+        let each = self.each();
         // Each consumer drains its partitions in proportion to what waits there, as fetches of equal size do.
         let mut total = 0.0;
         for (backlog, consumer) in self.scratch.iter_mut().zip(&self.consumers) {
-            let able = if consumer.silence.is_some() { 0.0 } else { consumer.rate * STEP };
+            let able = if consumer.silence.is_some() { 0.0 } else { consumer.rate * each * STEP };
             let done = backlog.min(able);
             total += done;
             *backlog = if *backlog > 0.0 { done / *backlog } else { 0.0 };

@@ -83,6 +83,7 @@ impl Question {
                 rebalance: capacity.rebalance,
                 start_up: (capacity.start_up, capacity.start_up / 4.0),
                 consumer_rate: capacity.per_replica,
+                scaling: capacity.scaling,
                 ..GroupSettings::default()
             },
             start: replicas.desired.max(1),

@@ -4,7 +4,7 @@
 use super::{AHEAD, Day, SLOT, WORST};
 use crate::{
     advise::what_if::{Found, Run},
-    model::{DayCourse, Forecast, MetricTarget, PlanStep, Price, Quantiles, Time, WorkloadKind},
+    model::{Capacity, DayCourse, Forecast, MetricTarget, PlanStep, Price, Quantiles, Time, WorkloadKind},
     policy::hpa::{Autoscaler, Bounds, Controller, average_value},
 };
 use std::collections::VecDeque;
@@ -74,7 +74,8 @@ impl<'a> Ruler<'a> {
                         average_value(milli(seen.waiting), (*target).max(1), count, controller.tolerance)
                     }
                     Metric::Cpu(percent) => {
-                        let able = day.question.capacity.per_replica * f64::from(seen.ready.max(1));
+                        let Capacity { per_replica, scaling, .. } = &day.question.capacity;
+                        let able = per_replica * scaling.each(seen.ready) * f64::from(seen.ready.max(1));
                         let busy = if seen.waiting > seen.demand { 1.0 } else { (seen.demand / able).min(1.0) };
                         let all = milli(busy * 100.0 * f64::from(seen.ready.max(1)));
                         average_value(all, i64::from((*percent).max(1)) * 1_000, count, controller.tolerance)

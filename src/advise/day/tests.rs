@@ -43,8 +43,7 @@ fn capacity(per_replica: f64) -> Capacity {
         rebalance: 4.0,
         rebalance_one: 4.0,
         rebalance_down: 4.0,
-        ceiling: None,
-        assumptions: Vec::new(),
+        ..Capacity::default()
     }
 }
 

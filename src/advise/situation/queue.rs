@@ -231,18 +231,7 @@ impl Promise {
 
 /// A capacity of which only the start-up counts.
 fn ready_after(start_up: f64) -> Capacity {
-    Capacity {
-        per_replica: 0.0,
-        low: 0.0,
-        high: 0.0,
-        samples: 0,
-        start_up,
-        rebalance: 0.0,
-        rebalance_one: 0.0,
-        rebalance_down: 0.0,
-        ceiling: None,
-        assumptions: Vec::new(),
-    }
+    Capacity { start_up, ..Capacity::default() }
 }
 
 #[cfg(test)]

@@ -235,14 +235,14 @@ impl Run {
 /// The group as it was seen to behave.
 fn settings(state: &WorkloadState, capacity: &Capacity) -> GroupSettings {
     let sticky = state.sticky == Some(true);
-    let per_replica = capacity.as_planned();
     GroupSettings {
         protocol: if sticky { Protocol::Cooperative } else { Protocol::Eager },
         assignor: if sticky { Assignor::Sticky } else { Assignor::RoundRobin },
         rebalance: capacity.rebalance.max(0.0),
         start_up: (capacity.start_up.max(1.0), 0.0),
         commit: COMMIT,
-        consumer_rate: per_replica,
+        consumer_rate: capacity.as_planned(),
+        scaling: capacity.scaling,
         rate_spread: 0.0,
     }
 }

@@ -45,8 +45,7 @@ fn picture(change: impl FnOnce(&mut WorkloadState, &mut Advice)) -> Picture {
         rebalance: 15.0,
         rebalance_one: 15.0,
         rebalance_down: 15.0,
-        ceiling: None,
-        assumptions: Vec::new(),
+        ..Capacity::default()
     };
     let mut advice =
         Advice { forecast: Some(forecast), capacity: Some(capacity), recommendation: Err("not asked".to_owned()) };

@@ -1,13 +1,14 @@
 //! What a change of the count does: seconds until a replica joins, what is moved, how long that stands still.
 
 use super::{Look, Place};
-use crate::model::Time;
+use crate::model::{Spread, Time};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Newest start-ups that count, and their quantile: the slower half matters, the slowest are other trouble.
 const START_UPS: usize = 200;
 const START_UP_QUANTILE: f64 = 0.6;
-const START_UP_SPREAD: (f64, f64) = (0.1, 0.9);
+/// Low and high quantile of times that were seen.
+const SPREAD: (f64, f64) = (0.1, 0.9);
 /// Seconds from asking to ready when no start-up was seen.
 const START_UP: f64 = 60.0;
 /// A replica that was asked for longer ago than this never came for another reason (no room, no image).
@@ -311,6 +312,16 @@ impl Changes {
         })
     }
 
+    /// The start-ups that were seen.
+    pub fn start_ups(&self) -> Option<Spread> {
+        spread(self.took.iter().copied())
+    }
+
+    /// The standstills that were seen of additions, and of removals.
+    pub fn standstills(&self, sticky: bool) -> [Option<Spread>; 2] {
+        [0, 1].map(|i| spread(self.clean(i, sticky).into_iter().map(|(_, stall)| stall)))
+    }
+
     /// How long work stands still, as far as it was seen.
     ///
     /// Where all stop, an addition of one makes one rebalance, as a removal does, and is told by either. Several join one
@@ -359,7 +370,7 @@ impl Changes {
     /// Seconds within which most of those join that were asked for together.
     fn spread(&self) -> Option<f64> {
         let of = |share: f64| enough(self.took.iter().copied(), share);
-        Some(of(START_UP_SPREAD.1)? - of(START_UP_SPREAD.0)?)
+        Some(of(SPREAD.1)? - of(SPREAD.0)?)
     }
 
     pub fn starting(&self, now: Time) -> Vec<f64> {
@@ -381,6 +392,14 @@ impl Changes {
 fn enough(values: impl Iterator<Item = f64>, share: f64) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     if values.len() < FEWEST { None } else { super::super::quantile(&mut values, share) }
+}
+
+/// How times that were seen are spread; `None`: none was.
+fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let mut values: Vec<f64> = values.collect();
+    let mut at = |share| super::super::quantile(&mut values, share);
+    let (p10, p50, p90) = (at(SPREAD.0)?, at(0.5)?, at(SPREAD.1)?);
+    Some(Spread { p10, p50, p90, seen: values.len() })
 }
 
 fn push<T>(values: &mut VecDeque<T>, value: T) {

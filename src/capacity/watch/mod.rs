@@ -8,6 +8,7 @@
 mod changes;
 mod members;
 mod rates;
+mod scaling;
 
 use crate::model::{Capacity, Time};
 use changes::Changes;
@@ -209,9 +210,11 @@ impl Watch {
         let still = self.changes.standstill(sticky, &mut assumptions);
         Some(Capacity {
             start_up,
+            start_ups: self.changes.start_ups(),
             rebalance: still.many,
             rebalance_one: still.one,
             rebalance_down: still.down,
+            standstills: self.changes.standstills(sticky),
             assumptions,
             ..rate
         })

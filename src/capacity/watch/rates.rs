@@ -1,7 +1,7 @@
 //! The rate of one member from what members got done: the pool's mean, and how far the slower and faster ones are from it.
 
-use super::{super::per_second, members::Took};
-use crate::model::Capacity;
+use super::{super::per_second, members::Took, scaling};
+use crate::model::{Capacity, Scaling};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Newest saturated spans that count: of members, and of all together at one count.
@@ -127,12 +127,8 @@ impl Rates {
             low,
             high,
             samples,
-            start_up: 0.0,
-            rebalance: 0.0,
-            rebalance_one: 0.0,
-            rebalance_down: 0.0,
             ceiling,
-            assumptions: Vec::new(),
+            ..Capacity::default()
         };
         let mut by_count: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for took in &self.saturated {
@@ -144,6 +140,14 @@ impl Rates {
             .filter(|(_, rates)| rates.len() >= BUCKET.min(most))
             .map(|(n, mut rates)| (n, quantile(&mut rates, 0.5)))
             .collect();
+        // From here on every rate is what each of as many would do as the power stands for.
+        let scaling = if most >= BUCKET { scaling::fit(&medians) } else { Scaling::default() };
+        let of = |per_replica, low, high, samples, ceiling| Capacity {
+            scaling,
+            ..of(per_replica, low, high, samples, ceiling)
+        };
+        let medians: BTreeMap<u32, f64> = medians.into_iter().map(|(n, m)| (n, m / scaling.each(n))).collect();
+        let spans = || self.saturated.iter().map(|t| Took { rate: t.rate / scaling.each(t.members), ..*t });
         let best = medians.values().copied().fold(0.0, f64::max);
         if best <= 0.0 {
             if proven > 0.0 {
@@ -155,16 +159,16 @@ impl Rates {
             return (proven > 0.0).then(|| of(proven, proven, proven * PROBE, 0, None));
         }
         let in_pool = |n: u32| medians.get(&n).is_some_and(|m| *m > POOL * best);
-        let mut pool: Vec<f64> = self.saturated.iter().filter(|t| in_pool(t.members)).map(|t| t.rate).collect();
+        let mut pool: Vec<f64> = spans().filter(|t| in_pool(t.members)).map(|t| t.rate).collect();
         let median = quantile(&mut pool, 0.5).max(PROVEN * proven);
-        let within = |t: &&Took| in_pool(t.members) && t.rate > BAND.0 * median && t.rate < BAND.1 * median;
-        let (mean, spread) = spread(self.saturated.iter().filter(within)).unwrap_or((median, 0.0));
+        let within = |t: &Took| in_pool(t.members) && t.rate > BAND.0 * median && t.rate < BAND.1 * median;
+        let (mean, spread) = spread(spans().filter(within)).unwrap_or((median, 0.0));
         let at = |deviations: f64| (mean - deviations * spread).max(PROVEN * proven);
-        let ceiling = self.ceiling(mean);
+        let ceiling = self.ceiling(mean, scaling);
         // Where even the fewest of the best rates brought no less than that, their rate is a lower bound. What fewer
         // did as well, who together stayed below it, nothing held back.
         let best_rates = medians.iter().filter(|(_, m)| **m > POOL * best);
-        let brought = best_rates.map(|(n, m)| f64::from(*n) * m).fold(f64::INFINITY, f64::min);
+        let brought = best_rates.map(|(n, m)| f64::from(*n) * m * scaling.each(*n)).fold(f64::INFINITY, f64::min);
         if let Some(total) = ceiling.filter(|total| brought >= AT_CEILING * total) {
             assumptions.push(format!(
                 "all together never did more than {}: what lies downstream held back even the fewest, at least {} each",
@@ -197,7 +201,8 @@ impl Rates {
         let brings = |totals: &mut Vec<f64>| quantile(totals, 0.5) >= AT_CEILING * ceiling;
         let mut totals = self.totals();
         let seen = totals.iter_mut().find_map(|(n, totals)| brings(totals).then_some(*n))?;
-        let should = (ceiling / capacity.per_replica).round().max(1.0) as u32; // saturates
+        let alone = capacity.per_replica * capacity.scaling.each(1);
+        let should = (ceiling / alone).powf(capacity.scaling.exponent.recip()).round().max(1.0) as u32; // saturates
         let tried = should >= seen || totals.range(should..seen).next().is_some();
         Some(if tried { seen } else { should })
     }
@@ -222,11 +227,11 @@ impl Rates {
         by_count
     }
 
-    /// What all together were seen to do at most, when so many of `rate` each should have done more.
-    fn ceiling(&self, rate: f64) -> Option<f64> {
+    /// What all together were seen to do at most, when so many of `rate` each, by how that scales, should have done more.
+    fn ceiling(&self, rate: f64, scaling: Scaling) -> Option<f64> {
         let (mut held, mut free) = (Vec::new(), 0.0_f64);
         for (n, mut totals) in self.totals() {
-            if quantile(&mut totals, 0.75) < CAPPED.1 * f64::from(n) * rate {
+            if quantile(&mut totals, 0.75) < CAPPED.1 * f64::from(n) * rate * scaling.each(n) {
                 held.append(&mut totals);
             } else {
                 free = free.max(quantile(&mut totals, 0.5));
@@ -240,7 +245,7 @@ impl Rates {
 /// commits alone make of it (one-way analysis of variance). A commit more or less at either end of a span is an error of
 /// so many records however long it is: the variance of its rate falls with the square of its seconds, which weigh so.
 /// `None` without spans.
-fn spread<'a>(spans: impl Iterator<Item = &'a Took>) -> Option<(f64, f64)> {
+fn spread(spans: impl Iterator<Item = Took>) -> Option<(f64, f64)> {
     // Per member: weight, and the weighted sums of rates and of their squares.
     let mut members: BTreeMap<Option<u64>, (f64, f64, f64)> = BTreeMap::new();
     let mut count = 0.0;
@@ -354,6 +359,19 @@ mod tests {
     }
 
     #[test]
+    fn members_that_share_something_are_no_ceiling_and_more_of_them_do_less_each() {
+        let mut rates = Rates::default();
+        let each = |n: u32| 1_000.0 * (f64::from(n) / 8.0).powf(-0.3);
+        for n in [5, 8, 14, 20, 30].repeat(8) {
+            let members = (0..u64::from(n)).map(|m| Took { member: Some(m), ..together(n, each(n)) });
+            members.chain([together(n, f64::from(n) * each(n))]).for_each(|took| rates.add(took));
+        }
+        let capacity = rates.estimate(&mut Vec::new()).unwrap();
+        assert!(capacity.ceiling.is_none() && (capacity.scaling.exponent - 0.7).abs() < 0.01, "{capacity:?}");
+        assert!((capacity.each_of(8) - 1_000.0).abs() < 5.0 && capacity.high - capacity.low < 20.0, "{capacity:?}");
+    }
+
+    #[test]
     fn members_that_became_slower_are_no_ceiling() {
         let mut rates = Rates::default();
         let of = |members: u32, rate: f64| {
@@ -373,9 +391,9 @@ mod tests {
 
     #[test]
     fn commits_are_no_difference_between_members_and_differences_are() {
-        let (mean, apart) = spread(seen(&[1_000.0; 12]).iter()).unwrap();
+        let (mean, apart) = spread(seen(&[1_000.0; 12]).into_iter()).unwrap();
         assert!((mean - 1_000.0).abs() < 1.0 && apart < 1.0, "{mean} {apart}");
-        let (mean, apart) = spread(seen(&[940.0, 1_060.0].repeat(6)).iter()).unwrap();
+        let (mean, apart) = spread(seen(&[940.0, 1_060.0].repeat(6)).into_iter()).unwrap();
         assert!((mean - 1_000.0).abs() < 1.0 && (50.0..72.0).contains(&apart), "{mean} {apart}");
     }
 }

@@ -9,7 +9,7 @@ mod tables;
 pub use service::{Played, Player};
 
 use crate::{
-    model::{Limits, Price},
+    model::{Limits, Price, Scaling},
     simulate::{
         Assignor,
         arena::{Game, Hot, Trouble},
@@ -119,6 +119,7 @@ impl Scenario {
                 start_up: (g.start_up.mean.0, g.start_up.sd.0),
                 commit: g.commit.0,
                 consumer_rate: g.consumer_rate.0,
+                scaling: Scaling { exponent: g.scalability.0, of: 1 },
                 rate_spread: g.rate_noise.0,
             },
             ceiling: g.ceiling.map_or(f64::INFINITY, |c| c.0),

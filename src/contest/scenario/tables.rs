@@ -48,7 +48,10 @@ pub(super) struct GroupTable {
     pub(super) rebalance: Seconds,
     pub(super) start_up: Spread,
     pub(super) commit: Seconds,
+    /// What one consumer can do alone.
     pub(super) consumer_rate: Positive,
+    /// All together grow as their number to this power; 1: each does the same, however many they are.
+    pub(super) scalability: Share,
     /// Standard deviation (of the logarithm) of the rate from consumer to consumer.
     pub(super) rate_noise: Deviation,
     /// Records/s that everything behind the group takes.
@@ -66,6 +69,7 @@ impl Default for GroupTable {
             start_up: Spread { mean: Seconds(40.0), sd: Seconds(10.0) },
             commit: Seconds(5.0),
             consumer_rate: Positive(1_000.0),
+            scalability: Share(1.0),
             rate_noise: Deviation(0.0),
             ceiling: None,
             replicas: Replicas { start: None, min: 1, max: Count(40) },

@@ -35,7 +35,8 @@ pub(super) fn expected(action: &Action, view: &WorkloadView, now: Time) -> Optio
     let due = now.plus(REACTION);
     let expected = |role, before, at_most, predicted| Some(Expected { role, before, at_most, predicted, due });
     let (capacity, demand) = (view.advice.capacity.as_ref()?, value(Role::Demand)?);
-    let spare = capacity.per_replica * f64::from(action.to) - demand;
+    let each = capacity.per_replica * capacity.scaling.each(action.to);
+    let spare = each * f64::from(action.to) - demand;
     let backlog = value(Role::Backlog).filter(|b| *b > demand * KEPT_UP);
     if let Some(backlog) = backlog.filter(|_| spare > 0.0) {
         let fall = (spare * REACTION).min(backlog);

@@ -5,7 +5,7 @@
 //! there at once. Within a slot the least backlog and the highest demand count.
 //!
 //! It is a bound where the protocol is eager, partition p is read by consumer p mod n, shares are constant, consumers equal
-//! and nobody leaves by himself, and there for changes that take effect at the edges of slots: a member that joins between two
+//! (however many they are) and nobody leaves by himself, and there for changes that take effect at the edges of slots: a member that joins between two
 //! shifts its pause by some seconds, which may be worth something where demand jumps. Elsewhere, and where a sticky
 //! assignment depends on the past, it is an estimate of one.
 
@@ -100,7 +100,7 @@ impl Span<'_> {
     /// The least price of a span that begins at slot `t` with each carried backlog, and of all that follows it.
     fn best(&self, t: usize, pause: f64, later: &Tables<'_>) -> [f64; LEVELS] {
         let together = self.foreseen.together(self.count) * SLOT as f64;
-        let each = self.foreseen.rate * SLOT as f64;
+        let each = self.foreseen.each(self.count) * SLOT as f64;
         let pods = f64::from(self.count) * SLOT as f64 / 3600.0 * self.foreseen.price.pod_hour;
         let mut best = [f64::INFINITY; LEVELS];
         let mut spent = [0.0; LEVELS];

@@ -13,7 +13,7 @@ mod schedule;
 pub use bound::{SLOT, lower_bound};
 pub use schedule::Programme;
 
-use crate::model::{Limits, Price};
+use crate::model::{Limits, Price, Scaling};
 
 /// A minute over the SLO is priced at most this many times, as by the arena's ledger.
 const WORST: f64 = 10.0;
@@ -25,8 +25,10 @@ pub struct Foreseen<'a> {
     pub demand: &'a [f64],
     /// Share of the demand per partition; partition p is read by consumer p mod n.
     pub shares: &'a [f64],
-    /// What one consumer can do.
+    /// What one consumer can do, of so many as `scaling` names.
     pub rate: f64,
+    /// How that depends on how many have partitions.
+    pub scaling: Scaling,
     /// What everything behind the group takes; infinite: no limit.
     pub ceiling: f64,
     /// Seconds that a rebalance stops what it stops.
@@ -60,9 +62,14 @@ impl Foreseen<'_> {
         loads
     }
 
+    /// Records per second that each of `n` consumers can do.
+    fn each(&self, n: u32) -> f64 {
+        self.rate * self.scaling.each(n.min(self.shares.len() as u32))
+    }
+
     /// Records per second that `n` consumers do when all of them have work.
     fn together(&self, n: u32) -> f64 {
-        (self.rate * f64::from(n).min(self.shares.len() as f64)).min(self.ceiling)
+        (self.each(n) * f64::from(n).min(self.shares.len() as f64)).min(self.ceiling)
     }
 
     /// Counts from the lower bound to what the partitions and the upper bound allow.

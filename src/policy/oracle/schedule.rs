@@ -146,7 +146,7 @@ fn useful(foreseen: &Foreseen<'_>) -> Vec<u32> {
         .into_iter()
         .filter(|n| {
             let heaviest = foreseen.loads(*n).into_iter().fold(0.0, f64::max);
-            let holds = if heaviest > 0.0 { foreseen.rate / heaviest } else { 0.0 };
+            let holds = if heaviest > 0.0 { foreseen.each(*n) / heaviest } else { 0.0 };
             let keep = holds > best * USEFUL || *n == foreseen.start || *n == foreseen.limits.min;
             best = holds.max(best);
             keep
@@ -156,8 +156,9 @@ fn useful(foreseen: &Foreseen<'_>) -> Vec<u32> {
 
 fn flow(foreseen: &Foreseen<'_>, n: u32, loads: &[f64], demand: f64) -> Flow {
     let heaviest = loads.iter().copied().fold(0.0, f64::max);
-    let holds = if heaviest > 0.0 { foreseen.rate / heaviest } else { 0.0 }.min(foreseen.ceiling);
-    let over: f64 = loads.iter().map(|share| (demand * share - foreseen.rate).max(0.0)).sum();
+    let each = foreseen.each(n);
+    let holds = if heaviest > 0.0 { each / heaviest } else { 0.0 }.min(foreseen.ceiling);
+    let over: f64 = loads.iter().map(|share| (demand * share - each).max(0.0)).sum();
     let growth = if loads.is_empty() { demand } else { over.max(demand - foreseen.ceiling) };
     let spare = (holds - demand).max(0.0);
     let all = (foreseen.together(n) - demand).max(spare);

@@ -4,6 +4,7 @@ fn foreseen<'a>(demand: &'a [f64], shares: &'a [f64]) -> Foreseen<'a> {
     Foreseen {
         demand,
         shares,
+        scaling: Scaling::default(),
         rate: 1_000.0,
         ceiling: f64::INFINITY,
         rebalance: 15.0,

@@ -29,6 +29,8 @@ pub(super) struct Count {
     pub allowed: bool,
     /// Demand that none falls behind of.
     pub capacity: f64,
+    /// What each can do: 1, or less of more of them where that was seen.
+    each: f64,
     /// What all could do if all had work.
     together: f64,
     /// What lies downstream takes at most.
@@ -43,14 +45,20 @@ impl Count {
     pub fn new(fleet: &Fleet, replicas: u32, allowed: bool) -> Self {
         let capacity = fleet.capacity(replicas) / fleet.rate();
         let ceiling = fleet.ceiling() / fleet.rate();
-        let together = f64::from(replicas.min(fleet.most())).min(ceiling);
+        let each = fleet.each(replicas);
+        let together = (each * f64::from(replicas.min(fleet.most()))).min(ceiling);
         let loads = fleet.loads(replicas);
-        Self { replicas, allowed, capacity, together, ceiling, loads, stays: fleet.is_sticky() && fleet.is_hot() }
+        Self { replicas, allowed, capacity, each, together, ceiling, loads, stays: fleet.is_sticky() && fleet.is_hot() }
     }
 
     /// Share of the demand per member; empty: one shared queue.
     pub fn loads(&self) -> &[f64] {
         &self.loads
+    }
+
+    /// What each member can do.
+    pub fn each(&self) -> f64 {
+        self.each
     }
 
     /// Change of the backlog per second at a demand while work goes on: above zero it grows.
@@ -60,7 +68,7 @@ impl Count {
         } else {
             // Each member falls behind on its own partitions, whatever the others have to spare. Where that is not shared
             // out anew, no count holds more than its heaviest member.
-            let overload: f64 = self.loads.iter().map(|share| (demand * share - 1.0).max(0.0)).sum();
+            let overload: f64 = self.loads.iter().map(|share| (demand * share - self.each).max(0.0)).sum();
             overload.max(demand - if self.stays { self.capacity } else { self.ceiling })
         };
         if growth > 0.0 {

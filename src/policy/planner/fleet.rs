@@ -1,6 +1,7 @@
 //! What n replicas can do together: partitions make some counts useless, a shared queue does not.
 
 use super::Work;
+use crate::model::{Capacity, Scaling};
 
 /// A count is useful when it can do this much more than every smaller one.
 const USEFUL: f64 = 1.01;
@@ -33,6 +34,8 @@ pub struct Fleet {
     sticky: bool,
     /// Owner of each partition now; empty: not known.
     owners: Vec<Option<u32>>,
+    /// How what each does depends on how many work.
+    scaling: Scaling,
 }
 
 impl Fleet {
@@ -49,14 +52,23 @@ impl Fleet {
             }
             _ => shares.clone(),
         };
-        Self { rate, shares, waits, unloaded, ceiling: f64::INFINITY, sticky: false, owners: Vec::new() }
+        Self {
+            rate,
+            shares,
+            waits,
+            unloaded,
+            ceiling: f64::INFINITY,
+            sticky: false,
+            owners: Vec::new(),
+            scaling: Scaling::default(),
+        }
     }
 
-    /// With the most that all together can do, per second; `None`: no limit.
+    /// What is known of the replicas: the most that all together can do, and how what each does depends on their number.
     #[must_use]
-    pub fn under(mut self, ceiling: Option<f64>) -> Self {
-        self.ceiling = ceiling.filter(|c| *c > 0.0).unwrap_or(f64::INFINITY);
-        self
+    pub fn known(self, capacity: &Capacity) -> Self {
+        let ceiling = capacity.ceiling.filter(|c| *c > 0.0).unwrap_or(f64::INFINITY);
+        Self { scaling: capacity.scaling, ceiling, ..self }
     }
 
     /// With the way partitions are dealt. Owners that are not told for every partition are not used.
@@ -91,6 +103,11 @@ impl Fleet {
     /// What one replica is planned to do, per second.
     pub fn rate(&self) -> f64 {
         self.rate
+    }
+
+    /// The same of each of so many, over that rate. Those without partitions do nothing, and hinder nobody.
+    pub fn each(&self, replicas: u32) -> f64 {
+        self.scaling.each(replicas.min(self.most()))
     }
 
     /// Share of the demand that each of `replicas` gets. Sticky, when the owners are known: everybody keeps up to a fair
@@ -170,15 +187,16 @@ impl Fleet {
     /// Demand that `replicas` hold without any of them falling behind, per second.
     pub fn capacity(&self, replicas: u32) -> f64 {
         if self.shares.is_empty() {
-            return (self.rate * f64::from(replicas)).min(self.ceiling);
+            return (self.rate * self.each(replicas) * f64::from(replicas)).min(self.ceiling);
         }
         let heaviest = self.loads(replicas).into_iter().fold(0.0, f64::max);
-        if heaviest > 0.0 { (self.rate / heaviest).min(self.ceiling) } else { 0.0 }
+        if heaviest > 0.0 { (self.rate * self.each(replicas) / heaviest).min(self.ceiling) } else { 0.0 }
     }
 
     /// What members fall behind by together at `demand`, per second, each on its own partitions.
     fn overload(&self, replicas: u32, demand: f64) -> f64 {
-        self.loads(replicas).into_iter().map(|share| (demand * share - self.rate).max(0.0)).sum()
+        let able = self.rate * self.each(replicas);
+        self.loads(replicas).into_iter().map(|share| (demand * share - able).max(0.0)).sum()
     }
 
     /// Latency that load alone causes at `demand`, seconds; what is behind the backlog comes on top.

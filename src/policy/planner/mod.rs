@@ -249,7 +249,7 @@ fn held(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, scenarios: &[Scenar
 
 /// Records or requests per second that `replicas` can be planned with.
 pub fn capacity_of(work: &Work, capacity: &Capacity, replicas: u32) -> f64 {
-    Fleet::new(work, planned_rate(work, capacity)).under(capacity.ceiling).capacity(replicas)
+    Fleet::new(work, planned_rate(work, capacity)).known(capacity).capacity(replicas)
 }
 
 /// What one replica is planned to do, where that and the demand are known.
@@ -264,7 +264,7 @@ fn planned_rate(work: &Work, capacity: &Capacity) -> f64 {
 }
 
 fn fleet(problem: &Problem<'_>, rate: f64) -> Fleet {
-    Fleet::new(&problem.work, rate).under(problem.capacity.ceiling).dealt(problem.sticky, problem.owners)
+    Fleet::new(&problem.work, rate).known(problem.capacity).dealt(problem.sticky, problem.owners)
 }
 
 /// The stage at which what is asked for now works, the number of stages, and the slots of each.

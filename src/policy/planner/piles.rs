@@ -17,7 +17,8 @@ const LONG: f64 = 0.2;
 pub(super) struct Pile {
     /// What waits at the beginning of each stage and at the end of the last.
     lies: Vec<f64>,
-    /// Members that hold it, the one that holds most and longest as 1, and their share of the demand weighted so.
+    /// What the members that hold it can do, the one that holds most and longest counted in full, and their share of the
+    /// demand weighted so.
     holders: (f64, f64),
 }
 
@@ -30,7 +31,7 @@ impl Pile {
         for demand in stages {
             let mut sum = 0.0;
             for ((waits, long), share) in waits.iter_mut().zip(&mut long).zip(count.loads()) {
-                *waits = (*waits + (demand * share - 1.0) * seconds).max(0.0);
+                *waits = (*waits + (demand * share - count.each()) * seconds).max(0.0);
                 *long += *waits;
                 sum += *waits;
             }
@@ -40,7 +41,7 @@ impl Pile {
         let mut holders = (0.0, 0.0);
         if most > 0.0 {
             for (long, share) in long.iter().zip(count.loads()) {
-                holders = (holders.0 + long / most, holders.1 + long / most * share);
+                holders = (holders.0 + long / most * count.each(), holders.1 + long / most * share);
             }
         }
         Self { lies, holders }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Scaling;
 use proptest::prelude::*;
 
 fn capacity(per_replica: f64) -> Capacity {
@@ -11,8 +12,7 @@ fn capacity(per_replica: f64) -> Capacity {
         rebalance: 15.0,
         rebalance_one: 15.0,
         rebalance_down: 15.0,
-        ceiling: None,
-        assumptions: Vec::new(),
+        ..Capacity::default()
     }
 }
 
@@ -188,6 +188,18 @@ fn nothing_is_asked_for_beyond_what_lies_downstream_takes() {
     let (capacity, demand) = (Capacity { ceiling: Some(8_000.0), ..capacity(1_000.0) }, [20_000.0; 30]);
     let plan = plan(&Problem { backlog: 1e6, ..problem(equal(40), &demand, &capacity, 8) }).unwrap();
     assert!(plan.replicas <= 10, "{plan:?}");
+}
+
+#[test]
+fn where_each_does_less_the_more_they_are_more_are_asked_for() {
+    let (linear, demand) = (capacity(1_000.0), [16_000.0; 30]);
+    // Eight did 1,000/s each: sixteen do 758/s each, twenty 693/s.
+    let shared = Capacity { scaling: Scaling { exponent: 0.6, of: 8 }, ..linear.clone() };
+    let asked = |capacity| plan(&problem(equal(40), &demand, capacity, 8)).unwrap().replicas;
+    assert_eq!((asked(&linear), asked(&shared)), (20, 40), "20 hold 13.9k/s, 40 hold 21k/s");
+    let held = [20, 40].map(|n| capacity_of(&equal(40), &shared, n).round());
+    assert_eq!(held, [13_863.0, 21_012.0]);
+    assert_eq!(capacity_of(&Work::Jobs, &shared, 16).round(), (0.95 * 16_000.0 * 2.0_f64.powf(-0.4)).round());
 }
 
 #[test]

@@ -79,6 +79,6 @@ impl Group {
             }
         }
         let able = self.consumers.iter().zip(&loads).filter(|(_, load)| **load > 0.0);
-        able.map(|(c, load)| c.rate / load).fold(f64::INFINITY, f64::min)
+        able.map(|(c, load)| c.rate * self.each() / load).fold(f64::INFINITY, f64::min)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     advise,
     forecast::profile,
     model::{
-        Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Time, WorkloadKind,
+        Advice, Capacity, Forecast, PlanStep, Quality, Reading, Recommendation, SignalView, Spread, Time, WorkloadKind,
         WorkloadView, duration, si,
     },
     policy::planner::WORTH,
@@ -301,12 +301,27 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
     counts.dedup();
     for n in counts {
         let does = if c.is_lower_bound() { "tried with" } else { "hold" };
-        page.row(&format!("{n} {does}"), &formula(n, holds(n), holds(1), c));
+        let one = holds(1) / c.scaling.each(1) * c.scaling.each(n);
+        page.row(&format!("{n} {does}"), &formula(n, holds(n), one, c));
     }
     if let Some(ceiling) = c.ceiling {
         page.coloured("ceiling", Slot::Look, &format!("all together never did more than {}/s", si(ceiling)));
     }
-    page.row("start-up", &format!("{} from asking for a replica to it being ready", duration(c.start_up)));
+    if !c.scaling.is_linear() {
+        let (power, of) = (c.scaling.exponent, c.scaling.of);
+        let each = |n: u32| si(c.each_of(n));
+        page.row(
+            "scaling",
+            &format!(
+                "n together do as n^{power:.2}: {}/s each of {of}, {}/s each of {}",
+                each(of),
+                each(2 * of),
+                2 * of
+            ),
+        );
+    }
+    let took = c.start_ups.map_or_else(String::new, |seen| format!(" ({})", spread(&seen)));
+    page.row("start-up", &format!("{} from asking for a replica to it being ready{took}", duration(c.start_up)));
     // To the second: they come from looks that are some seconds apart.
     let [one, many, down] = [c.rebalance_one, c.rebalance, c.rebalance_down].map(|s| duration(s.ceil()));
     let added = if one == many { one } else { format!("{one} (one) to {many} (many)") };
@@ -314,14 +329,25 @@ fn capacity_part(page: &mut Page, capacity: Option<&Capacity>, view: &WorkloadVi
         "rebalance",
         &format!("without progress for {added} when replicas are added, {down} when some are removed"),
     );
+    for (how, seen) in ["added", "removed"].iter().zip(c.standstills) {
+        if let Some(seen) = seen {
+            page.row("", &format!("{how}: {}", spread(&seen)));
+        }
+    }
     for assumption in &c.assumptions {
         page.coloured("assumed", Slot::Unknown, assumption);
     }
 }
 
+/// How times that were seen are spread.
+fn spread(seen: &Spread) -> String {
+    let [p10, p50, p90] = [seen.p10, seen.p50, seen.p90].map(|s| duration(s.ceil()));
+    format!("{} seen: p10 {p10}, p50 {p50}, p90 {p90}", seen.seen)
+}
+
 /// How what `n` replicas hold comes about: the rate, what is kept in reserve, and the one with the most to do.
 fn formula(n: u32, held: f64, one: f64, c: &Capacity) -> String {
-    let each = c.as_planned();
+    let each = c.each_of(n);
     let (reserve, all) = (1.0 - one / each.max(f64::MIN_POSITIVE), f64::from(n) * each);
     let busiest = one / held.max(f64::MIN_POSITIVE);
     let kept =

@@ -133,8 +133,7 @@ fn seen(backlog: f64, demand: f64) -> WorkloadView {
         rebalance: 5.0,
         rebalance_one: 5.0,
         rebalance_down: 5.0,
-        ceiling: None,
-        assumptions: Vec::new(),
+        ..Capacity::default()
     };
     view.advice =
         Arc::new(Advice { forecast: None, capacity: Some(capacity), recommendation: Err("not needed".to_owned()) });
