@@ -49,6 +49,17 @@ fn watch_shows_it_all_and_can_do_nothing() {
 }
 
 #[test]
+fn whatever_is_pasted_is_read_to_its_end() {
+    let (_home, mut t) = demo(&["--watch", "--scenario", "quiet"]);
+    t.wait_text("WATCH");
+    // Three times what is read at once; the help is the last key of it, and nothing follows that would wake anybody.
+    t.press(&format!("{}?", "j".repeat(3_000)));
+    t.wait("the help", |s| s.contains("view-kafka").then_some(()));
+    t.press("qq");
+    assert_eq!(t.code(), 0);
+}
+
+#[test]
 fn every_signal_gives_the_terminal_back() {
     for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
         let (_home, mut t) = demo(&["--watch", "--scenario", "quiet"]);

@@ -255,7 +255,9 @@ const LISTENING: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 ///
 /// crossterm's own stream is not used: on a dead terminal its reader never returns ("nothing" is read again and again),
 /// and inside of a task that takes a worker of the runtime with it, sometimes the one that drives timers and signals.
-/// Here the terminal is asked for a hang-up first, and what goes wrong between the two stays in this thread.
+/// Here the terminal is asked for a hang-up first, and what goes wrong between the two stays in this thread. With its
+/// feature `use-dev-tty` it looks whether there is anything to read, each time; without, it waits to be told of what is
+/// new, and of a paste of more than it reads at once (1 KiB) the rest would lie there until the next key.
 pub(super) fn read_inputs(sender: channel::Sender<Event>) -> Result<(), String> {
     let tty = open_tty()?;
     let read = move || {
@@ -267,7 +269,8 @@ pub(super) fn read_inputs(sender: channel::Sender<Event>) -> Result<(), String> 
                 Ok(_) => {}
                 Err(_) => return,
             }
-            while matches!(crossterm::event::poll(Duration::ZERO), Ok(true)) {
+            // Not zero, with which it never looks.
+            while matches!(crossterm::event::poll(Duration::from_millis(1)), Ok(true)) {
                 let Ok(event) = crossterm::event::read() else { return };
                 if sender.blocking_send(event).is_err() {
                     return;
