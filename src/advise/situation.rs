@@ -6,7 +6,7 @@ mod service;
 
 use super::{Input, Signals, per_second, recent};
 use crate::{
-    capacity::Watch,
+    capacity::{Enough, Watch},
     forecast::profile::Outlook,
     model::{Capacity, Forecast, Limits, Quantiles, Replicas, Role, Workload, WorkloadKind, duration},
     policy::planner::{self, Burst, Bursts, Problem, Work},
@@ -27,6 +27,9 @@ const FLOOR_SPAN: f64 = 1_800.0;
 const CALM: f64 = 0.5;
 /// Seconds of counts that are looked at for what is still starting and when the count was last raised.
 const LOOK_BACK: f64 = 1_200.0;
+/// So many hold this many times what lies downstream takes, where nothing held them back: partitions are dealt out whole,
+/// and those who have one more than the others would work off for hours what waits for them.
+const ROOM: f64 = 1.2;
 /// Seconds without one more after which a group that is late is tried with more than downstream was seen to take.
 const TRY_AGAIN: f64 = 1_800.0;
 /// More of the flow than this is not "brought little".
@@ -108,8 +111,9 @@ impl Situation {
                 notes.push(format!("not more: {why}, and the replicas were never seen at their limit"));
             }
         }
-        hold_back(input, &mut capacity, &mut limits, late.is_some_and(|l| l > slo), replicas, &mut notes);
         let work = work(input, signals, &capacity, slo, &mut notes);
+        let is_late = late.is_some_and(|l| l > slo);
+        hold_back(input, &work, &mut capacity, &mut limits, is_late.then_some(replicas.desired), &mut notes);
         let highest = paths.p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
         let bursts = match &ahead.outlook {
@@ -187,36 +191,46 @@ fn apart(late: Option<f64>, backlog: f64, demand: f64, slo: f64) -> Option<Strin
     })
 }
 
-/// Not more replicas than bring all that lies downstream takes. That is of the past: late, and none added for half an hour, a
-/// quarter more are tried as if it took as much more, and what they bring is the newer truth.
+/// Not more replicas than bring all that lies downstream takes, with room for unequal partitions. That is of the past:
+/// late, and none added for half an hour, a quarter more are tried as if it took as much more, and what they bring is the
+/// newer truth. `late`: the count, if it is.
 fn hold_back(
     input: &Input<'_>,
+    work: &Work,
     capacity: &mut Capacity,
     limits: &mut Limits,
-    late: bool,
-    replicas: &Replicas,
+    late: Option<u32>,
     notes: &mut Vec<String>,
 ) {
     let (Some(total), Some(watch)) = (capacity.ceiling, input.watch()) else { return };
-    let Some(n) = watch.enough().filter(|n| *n < limits.max) else { return };
-    let stuck = watch.since_up(input.now).is_none_or(|since| since > TRY_AGAIN);
-    let most = n + n.div_ceil(4);
-    if late && stuck && (n..most).contains(&replicas.desired) {
-        capacity.ceiling = Some(total * f64::from(most) / f64::from(n));
-        limits.max = most.min(limits.max);
+    let Some(Enough { members, tried }) = watch.enough() else { return };
+    let free = Capacity { ceiling: None, ..capacity.clone() };
+    let room = |n: &u32| !tried || planner::capacity_of(work, &free, *n) >= ROOM * total;
+    let n = (members..=members.saturating_mul(2)).find(room).unwrap_or(members);
+    let most = members + members.div_ceil(4);
+    let stuck = tried && watch.since_up(input.now).is_none_or(|since| since > TRY_AGAIN);
+    if stuck && members < limits.max && late.is_some_and(|now| (members..most).contains(&now)) {
+        capacity.ceiling = Some(total * f64::from(most) / f64::from(members));
+        limits.max = most.max(n).min(limits.max);
         let since = duration(TRY_AGAIN);
         notes.push(format!(
-            "{n} once brought all that lies downstream takes; late, and no more for {since}: up to {most} are tried"
+            "{members} once brought all that lies downstream takes; late, and no more for {since}: up to {} are tried",
+            limits.max
         ));
         return;
     }
+    if n >= limits.max {
+        return;
+    }
     // Never below the present count: that fewer are enough is for the price to say.
-    limits.max = n.max(replicas.desired).clamp(limits.min, limits.max);
+    let now = input.state.replicas.as_ref().map_or(0, |r| r.desired);
+    limits.max = n.max(now).clamp(limits.min, limits.max);
     let little = watch.last_step().filter(|(_, share)| *share < LITTLE);
     let brought = little.map_or_else(String::new, |(more, share)| {
         format!("; the last +{more} brought {:.0} %", 100.0 * share.max(0.0))
     });
-    notes.push(format!("not more than {n}: so many brought all that lies downstream takes{brought}"));
+    let room = if n > members { format!(", {n} with room for unequal partitions") } else { String::new() };
+    notes.push(format!("not more than {n}: {members} brought all that lies downstream takes{room}{brought}"));
 }
 
 /// Quantile paths of demand from now on.

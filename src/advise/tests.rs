@@ -178,11 +178,24 @@ fn what_downstream_took_once_is_tried_again_when_work_waits_for_long() {
     assert!(r.recommended == 8 && says(&r, "up to 8 are tried"), "{r:#?}");
     // Too early to try again: those six were asked for just now.
     let r = after(&[(5, 4_650.0, 20), (six.0, six.1, 30)], 6.0);
-    assert!(r.recommended == 6 && says(&r, "not more than 6"), "{r:#?}");
+    assert!(r.recommended == 6 && says(&r, "not more than 8: 6 brought all"), "{r:#?}");
     assert!(says(&r, "the last +6 brought 0 %"), "{r:#?}");
     // In time there is nothing to try for.
     let r = after(&[(six.0, six.1, 130)], 12.0);
-    assert!(r.recommended <= 6 && says(&r, "not more than 6"), "{r:#?}");
+    assert!(r.recommended <= 6 && says(&r, "not more than 8: 6 brought all"), "{r:#?}");
+}
+
+/// Four do 3.7k/s, eight the 7.4k/s that what lies downstream takes, sixteen no more. With three of 24 partitions each the eight
+/// hold just that, and whoever has a little more works off for hours what once waits: with two each it is soon done.
+#[test]
+fn behind_a_limit_downstream_there_is_room_for_unequal_partitions() {
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let memory =
+        watched(STEP, 9.6e6, &[(4, 6_500.0, 3_720.0, 40), (16, 8_500.0, 7_440.0, 20), (8, 8_500.0, 7_440.0, 20)]);
+    let history = falling_behind(&workload, 8.0, 1.0);
+    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state(8), &history) });
+    let held = r.reasons.iter().find(|reason| reason.starts_with("not more than"));
+    assert!(held.is_some_and(|h| h.starts_with("not more than 12: 8 brought all")), "{r:#?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use changes::Change;
 use rate::Rate;
 pub use service::{Limit, ServiceCapacity, ServiceObserved, estimate_service};
 
-pub use watch::{Look, Place, Watch};
+pub use watch::{Enough, Look, Place, Watch};
 
 /// What was seen of one workload, every grid on one step; a series that nobody watched is a grid of `None`.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ mod scaling;
 use crate::model::{Capacity, Time};
 use changes::Changes;
 use members::{Members, Took};
+pub use rates::Enough;
 use rates::Rates;
 
 /// Seconds between looks beyond which nothing is concluded from one to the next.
@@ -221,7 +222,7 @@ impl Watch {
     }
 
     /// The fewest members that were seen to bring all that lies downstream takes; `None`: nothing holds them back.
-    pub fn enough(&self) -> Option<u32> {
+    pub fn enough(&self) -> Option<Enough> {
         self.rates.enough()
     }
 

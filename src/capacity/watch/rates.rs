@@ -40,6 +40,15 @@ const SLOWER: (usize, f64) = (3, 0.75);
 const CEILING: f64 = 0.6;
 const AT_CEILING: f64 = 0.95;
 
+/// How many members bring all that lies downstream takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enough {
+    /// So many.
+    pub members: u32,
+    /// Whether fewer were seen to bring less. Else it is what the rate says, and that is of members that were held back.
+    pub tried: bool,
+}
+
 /// Spans of work, newest last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rates {
@@ -193,9 +202,8 @@ impl Rates {
         !self.saturated.is_empty() || self.proven > 0.0 || self.calm.len() >= FIRST_PROOF
     }
 
-    /// The fewest members that were seen to bring what all together never did more than: more bring nothing. Where that
-    /// was never tried with fewer, the count that should bring it by the rate.
-    pub fn enough(&self) -> Option<u32> {
+    /// The fewest members that were seen to bring what all together never did more than: more bring nothing.
+    pub fn enough(&self) -> Option<Enough> {
         let capacity = self.estimate(&mut Vec::new())?;
         let ceiling = capacity.ceiling?;
         let brings = |totals: &mut Vec<f64>| quantile(totals, 0.5) >= AT_CEILING * ceiling;
@@ -204,7 +212,7 @@ impl Rates {
         let alone = capacity.per_replica * capacity.scaling.each(1);
         let should = (ceiling / alone).powf(capacity.scaling.exponent.recip()).round().max(1.0) as u32; // saturates
         let tried = should >= seen || totals.range(should..seen).next().is_some();
-        Some(if tried { seen } else { should })
+        Some(Enough { members: if tried { seen } else { should }, tried })
     }
 
     /// What the last that were added brought: how many more the largest count was than the next smaller one at which most
@@ -337,7 +345,7 @@ mod tests {
             rates.add(*took);
         }
         let capacity = rates.estimate(&mut Vec::new()).unwrap();
-        assert!(capacity.ceiling.is_some() && rates.enough().is_some_and(|n| n <= 8), "{capacity:?}");
+        assert!(capacity.ceiling.is_some() && rates.enough().is_some_and(|e| e.members <= 8), "{capacity:?}");
         // Eleven keep up with what comes: nothing waits, and it is more than all forty did.
         rates.add(Took { saturated: false, ..together(11, 10_400.0) });
         let capacity = rates.estimate(&mut Vec::new()).unwrap();

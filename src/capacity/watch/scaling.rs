@@ -13,7 +13,7 @@ const SURE: f64 = 3.0;
 /// What is left around the line is taken to be this much at least: pods differ, and at some counts only slow ones had
 /// work waiting.
 const NOISE: f64 = 0.03;
-/// The line must leave less than this share of what a ceiling leaves.
+/// The line must leave less than this share of what a ceiling leaves, and that more than noise.
 const BETTER: f64 = 0.5;
 /// Smallest power that is believed.
 const LEAST: f64 = 0.2;
@@ -35,7 +35,9 @@ fn power(each: &BTreeMap<u32, f64>) -> Option<Scaling> {
     let slope = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / wide;
     let left: f64 = points.iter().map(|p| (p.1 - y - slope * (p.0 - x)).powi(2)).sum();
     let noise = (left / (points.len() - 2) as f64).sqrt().max(NOISE);
-    let told = -slope > BEND.max(SURE * noise / wide.sqrt()) && left < BETTER * beside_a_ceiling(&points);
+    let beside = beside_a_ceiling(&points);
+    let clearly = left < BETTER * beside && beside > NOISE.powi(2) * points.len() as f64;
+    let told = -slope > BEND.max(SURE * noise / wide.sqrt()) && clearly;
     told.then(|| Scaling { exponent: (1.0 + slope).max(LEAST), of: x.exp().round() as u32 })
 }
 
@@ -72,6 +74,7 @@ mod tests {
         assert!(fitted(|_| 1_000.0).is_linear());
         assert!(fitted(|n| 1_000.0_f64.min(12_000.0 / n)).is_linear(), "a ceiling at twelve");
         assert!(fitted(|n| 20_000.0 / n).is_linear(), "a ceiling below the fewest");
+        assert!(fitted(|n| (20_000.0 + n) / n).is_linear(), "the same, not quite flat");
         // Pods that differ: seven per cent more or less at one count or another.
         let noise = |n: f64| 1_000.0 * (1.0 + 0.07 * (n * 2.7).sin());
         assert!(fitted(noise).is_linear(), "{:?}", fitted(noise));

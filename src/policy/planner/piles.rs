@@ -61,10 +61,11 @@ impl Pile {
 }
 
 /// Whether what waits now, in replica-seconds, or piles up in one of the futures still is [`LONG`] of the objective after
-/// [`STAYS`] at the count that is asked for now, and one partition is hot. Without a hot one what waits lies with many and
-/// drains with them. Members that keep their partitions are planned with what the heaviest of them can do in that case.
+/// [`STAYS`] at the count that is asked for now, and one partition is hot or what lies downstream leaves little to work off
+/// anything with. Else what waits lies with many and drains with them. Members that keep their partitions are planned with
+/// what the heaviest of them can do in that case.
 pub(super) fn stay(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, futures: &[Scenario], backlog: f64) -> bool {
-    if fleet.is_sticky() || !fleet.is_hot() {
+    if fleet.is_sticky() || !(fleet.is_hot() || fleet.ceiling().is_finite()) {
         return false;
     }
     let Some(here) = frame.counts.iter().find(|c| c.replicas == problem.current) else { return false };
