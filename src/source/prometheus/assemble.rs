@@ -83,7 +83,7 @@ impl Assembly {
             };
             field.get_or_insert(reading);
         }
-        for warning in answer.warnings.iter().chain(&answer.infos) {
+        for warning in &answer.warnings {
             self.warn(warning.clone());
         }
     }

@@ -17,10 +17,9 @@ const LONGEST_WORDS: usize = 200;
 pub struct Answer {
     /// Series; none at all means *missing*, never 0.
     pub series: Vec<Series>,
-    /// `warnings`, word for word: something is missing from the answer.
+    /// `warnings`, word for word. `infos` are left out: they are about how a query is written, whatever it answers
+    /// (Prometheus 3 finds every rate of a counter odd whose name does not end in `_total`).
     pub warnings: Vec<Label>,
-    /// `infos`, word for word: something about the query is odd.
-    pub infos: Vec<Label>,
 }
 
 /// One series of an answer: one point for an instant query, many for a range query.
@@ -74,11 +73,11 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, Bad> {
         Data::Scalar(Point(at, value)) => vec![Series { points: vec![(at, value)], ..Series::default() }],
         Data::String(_) => Vec::new(),
     };
-    let (mut warnings, infos) = (envelope.warnings.unwrap_or_default(), envelope.infos.unwrap_or_default());
+    let mut warnings = envelope.warnings.unwrap_or_default();
     if envelope.is_partial == Some(true) {
         warnings.push(Label::new("partial: a storage node did not answer"));
     }
-    Ok(Answer { series, warnings, infos })
+    Ok(Answer { series, warnings })
 }
 
 /// Reads bytes as every kind of answer: what fuzzing calls. Nothing may panic, whatever a proxy puts in place of a server.
@@ -144,7 +143,6 @@ struct Envelope<T> {
     status: String,
     data: Option<T>,
     warnings: Option<Vec<Label>>,
-    infos: Option<Vec<Label>>,
     /// A cluster of VictoriaMetrics says it this way.
     #[serde(rename = "isPartial")]
     is_partial: Option<bool>,
@@ -275,7 +273,7 @@ mod tests {
     ]},"warnings":["partial response"],"infos":["metric might not be a counter"]}"#;
 
     #[test]
-    fn a_vector_keeps_infinities_histograms_and_warnings() {
+    fn a_vector_keeps_infinities_histograms_and_warnings_and_no_remarks_on_the_query() {
         let answer = answer(VECTOR.as_bytes()).unwrap();
         assert_eq!(answer.series[0].points, [(Time::from_millis(1_700_000_000_250), f64::INFINITY)]);
         assert_eq!(answer.series[0].last(), None, "infinity is no reading");
@@ -284,7 +282,6 @@ mod tests {
         assert_eq!(answer.series[2].points, []);
         assert_eq!(answer.series[2].histograms[0].1.buckets, [(0, 0.1, 0.2, 3.0)]);
         assert_eq!(answer.warnings, [Label::new("partial response")]);
-        assert_eq!(answer.infos, [Label::new("metric might not be a counter")]);
     }
 
     #[test]

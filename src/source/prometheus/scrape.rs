@@ -143,7 +143,7 @@ impl Exporters {
             let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             let at = seen.ring.last().unwrap_or_default();
             let series = promql::instant(&seen.ring, &query, at).map(|outcome| series(outcome, at))?;
-            Ok(Answer { series, warnings: seen.warnings.clone(), infos: Vec::new() })
+            Ok(Answer { series, warnings: seen.warnings.clone() })
         });
         answer.await.map_err(|e| Failure::settings(e.to_string()))?.map_err(|e| match e {
             QueryError::BadData(text) => Failure::new(FailureKind::BadQuery, text, ""),
