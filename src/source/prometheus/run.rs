@@ -128,12 +128,13 @@ impl Reader {
         loop {
             let Some(upstream) = self.ways.active() else { return Ok(()) };
             match self.refresh_from(&upstream, out).await {
-                Err(failure) if failure.kind.is_fatal() => {
+                Ok(()) => return Ok(()),
+                // Whatever the cause, nothing was answered: a sign-in page is no answer either.
+                Err(failure) => {
                     tracing::warn!("prometheus {}: {failure}", self.settings.name);
                     self.plan = None;
                     self.ways.next(failure)?;
                 }
-                done => return done,
             }
         }
     }

@@ -224,6 +224,27 @@ async fn an_outage_is_told_with_its_reason_and_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn a_sign_in_page_or_a_refusal_leads_on_to_the_next_url() {
+    let sound = server(|request| {
+        let names = r#"{"status":"success","data":[]}"#;
+        if request.uri().path().ends_with("/values") { names.into_response() } else { NOTHING.into_response() }
+    })
+    .await;
+    let refusal = r#"{"status":"error","errorType":"execution","error":"not ready"}"#;
+    for (status, body, said) in [(200, "<html>Sign in</html>", "not as Prometheus"), (422, refusal, "not ready")] {
+        let first = server(move |_| (StatusCode::from_u16(status).unwrap(), body).into_response()).await;
+        let others = vec![sound.settings.url.clone()];
+        let settings = PrometheusSettings { refresh: 0.1, others, ..first.settings.clone() };
+        let (out, mut seen) = mpsc::channel(16);
+        let task = tokio::spawn(run(settings, Clock::wall(), out));
+        let status = health(&mut seen, Health::Degraded).await;
+        task.abort();
+        let detail = status.detail.as_str();
+        assert!(detail.starts_with("read from http://127.0.0.1") && detail.contains(said), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_signal_of_several_series_is_refused_with_the_mend() {
     let server = server(|request| {
         let two = r#"{"status":"success","data":{"resultType":"vector","result":[
