@@ -6,7 +6,7 @@ use super::{
     client::Client,
     decode::Answer,
     detect::{Custom, Plan, Question},
-    failure::Failure,
+    failure::{Failure, Round},
     pace::{WIDEST, Widths},
     slots::Slot,
 };
@@ -31,10 +31,13 @@ pub(super) struct Filled {
     pub observations: Vec<Observation>,
     /// Whether a query was refused its amount and asked for less.
     pub widened: bool,
+    /// Why a query that took too long is to be asked again, for less: the span is not complete.
+    pub lacking: Option<Failure>,
 }
 
 /// Asks for everything that is history. A query that is refused its amount is asked in wider steps and over shorter
-/// spans, which `widths` keeps; one that fails is left out with a warning; a source that is down ends it.
+/// spans, which `widths` keeps, and one that takes too long will be; one that fails is left out with a warning; a source
+/// that is down ends it.
 pub(super) async fn backfill(
     client: &Client,
     source: &Label,
@@ -47,7 +50,7 @@ pub(super) async fn backfill(
     jobs.extend(plan.questions.iter().filter(is_past).map(Job::Pack));
     let asks: Vec<_> = jobs.into_iter().map(|job| ask(client, job, span, widths.of(job.promql()))).collect();
     let mut asked = stream::iter(asks).buffered(IN_FLIGHT);
-    let mut filled = Filled::default();
+    let (mut filled, mut round) = (Filled::default(), Round::default());
     let (mut owners, mut runs) = (Owners::default(), Runs::default());
     while let Some(Asked { job, width, refused, result }) = asked.next().await {
         if let Some(failure) = refused {
@@ -55,7 +58,7 @@ pub(super) async fn backfill(
             widths.widen(job.promql(), width, &failure.reason);
             filled.widened = true;
         }
-        match result {
+        match round.take(result)? {
             Ok(answers) => {
                 for answer in &answers {
                     if let Job::Pack(question) = job
@@ -66,10 +69,15 @@ pub(super) async fn backfill(
                     keep(source, job, answer, &mut owners, &mut filled.observations);
                 }
             }
-            Err(failure) if failure.kind.is_fatal() => return Err(failure),
+            Err(failure) if failure.kind.is_fatal() && width < WIDEST => {
+                tracing::warn!("prometheus {source}: asked in wider steps the next time: {}: {failure}", job.promql());
+                widths.widen(job.promql(), width * 2, &failure.reason);
+                (filled.widened, filled.lacking) = (true, Some(failure));
+            }
             Err(failure) => tracing::warn!("prometheus {source}: no history for {}: {failure}", job.promql()),
         }
     }
+    round.end()?;
     filled.observations.extend(runs.observations(source));
     Ok(filled)
 }

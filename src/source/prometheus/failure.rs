@@ -60,6 +60,44 @@ impl FailureKind {
     pub fn is_fatal(self) -> bool {
         !matches!(self, Self::BadQuery | Self::Execution | Self::TooLarge | Self::Garbled)
     }
+
+    /// Whether one heavy query of a sound source looks the same: the server, or a proxy before it, gave it up.
+    fn may_be_heavy(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unavailable | Self::Connect)
+    }
+}
+
+/// As many queries given up in one round are the source's failure: with four under way a source that hangs costs one
+/// deadline.
+const GIVEN_UP: usize = 4;
+
+/// What a round of queries met, to tell a few heavy queries from a source that is out.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    answered: bool,
+    given_up: Vec<Failure>,
+}
+
+impl Round {
+    /// Hands a query's result back, a failure of its own included; an error when the failure is the source's.
+    pub(super) fn take<T>(&mut self, result: Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
+        match result {
+            Err(failure) if failure.kind.may_be_heavy() && self.given_up.len() + 1 < GIVEN_UP => {
+                self.given_up.push(failure.clone());
+                Ok(Err(failure))
+            }
+            Err(failure) if failure.kind.is_fatal() => Err(failure),
+            answer => {
+                self.answered = true; // a refusal is an answer too
+                Ok(answer)
+            }
+        }
+    }
+
+    /// The source's failure, if nothing at all was answered in the end.
+    pub(super) fn end(self) -> Result<(), Failure> {
+        self.given_up.into_iter().next().filter(|_| !self.answered).map_or(Ok(()), Err)
+    }
 }
 
 /// A request without an answer.
@@ -227,4 +265,28 @@ fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> 
         let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
         inner.downcast_ref::<rustls::Error>().or_else(|| inner.downcast_ref::<io::Error>().and_then(|e| tls_error(e)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(kind: FailureKind) -> Result<(), Failure> {
+        Err(Failure::new(kind, "x", ""))
+    }
+
+    #[test]
+    fn a_few_queries_that_are_given_up_are_heavy_and_many_or_all_of_them_are_an_outage() {
+        use FailureKind::{Execution, Forbidden, Timeout, Unavailable};
+        let mut round = Round::default();
+        assert!(round.take(of(Timeout)).unwrap().is_err() && round.take(of(Execution)).unwrap().is_err());
+        assert!(round.end().is_ok(), "a refusal shows that the source is there");
+        let mut round = Round::default();
+        assert!(round.take(of(Unavailable)).is_ok());
+        assert_eq!(round.end().unwrap_err().kind, Unavailable, "nothing at all was answered");
+        let mut round = Round::default();
+        assert!(round.take(Ok(())).is_ok() && (1..GIVEN_UP).all(|_| round.take(of(Timeout)).is_ok()));
+        assert!(round.take(of(Timeout)).is_err(), "a source that hangs costs no more deadlines than are under way");
+        assert!(Round::default().take(of(Forbidden)).is_err());
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     client::{Client, jitter},
     decode::Answer,
     detect::{Custom, Plan, detect},
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, Round},
     pace::Pace,
     packs::{self, Pack},
     upstream::Upstream,
@@ -166,7 +166,7 @@ impl Reader {
             requests: upstream.requests().wrapping_sub(before),
             ..answers.state
         };
-        let (health, detail) = judge(&state, &plan, answers.failed, self.settings.tls.insecure);
+        let (health, detail) = judge(&state, &plan, &answers.failed, self.settings.tls.insecure);
         let (health, detail) = self.ways.told(health, &detail);
         send(out, Observation::Ml(Arc::new(state))).await;
         for signal in answers.signals {
@@ -199,20 +199,21 @@ impl Reader {
             && let Some((from, to)) = self.missing.pop()
         {
             let span = (from, to, self.settings.step);
-            match backfill(client, &self.settings.name, plan, span, self.pace.widths()).await {
+            let (failure, widened) = match backfill(client, &self.settings.name, plan, span, self.pace.widths()).await {
                 Ok(filled) => {
-                    self.pace.filled(None, filled.widened);
                     for part in filled.observations {
                         send(out, part).await;
                     }
+                    (filled.lacking, filled.widened)
                 }
-                Err(failure) => {
-                    tracing::warn!("prometheus {}: no history from before now: {failure}", self.settings.name);
-                    self.pace.filled(Some(&failure), false);
-                    self.missing.push((from, to));
-                    let asked = Duration::from_secs_f64(failure.retry_after.unwrap_or(0.0).min(LONGEST_RETRY));
-                    self.fill_after = Instant::now() + FILL_AGAIN.max(asked);
-                }
+                Err(failure) => (Some(failure), false),
+            };
+            self.pace.filled(failure.as_ref(), widened);
+            if let Some(failure) = failure {
+                tracing::warn!("prometheus {}: the history is not complete: {failure}", self.settings.name);
+                self.missing.push((from, to));
+                let asked = Duration::from_secs_f64(failure.retry_after.unwrap_or(0.0).min(LONGEST_RETRY));
+                self.fill_after = Instant::now() + FILL_AGAIN.max(asked);
             }
         }
     }
@@ -357,30 +358,38 @@ async fn load_packs<'p>(
 struct Answers {
     state: MlState,
     signals: Vec<Observation>,
-    failed: usize,
+    failed: Failed,
 }
 
-/// Asks every question of the plan, four at a time. A source that is down ends the round.
+/// Queries that failed while others were answered.
+#[derive(Default)]
+struct Failed {
+    count: usize,
+    first: Option<Label>,
+}
+
+impl Failed {
+    fn add(&mut self, assembly: &mut Assembly, what: &str, failure: &Failure) {
+        let said = Label::new(&format!("{what}: {failure}"));
+        self.count += 1;
+        if self.count <= NAMED {
+            assembly.warn(said.clone());
+        }
+        self.first.get_or_insert(said);
+    }
+}
+
+/// Asks every question of the plan, four at a time. A source that is down ends the round; one heavy query does not.
 async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers, Failure> {
     let mut assembly = Assembly::new(origin);
-    let (mut failed, mut signals) = (0, Vec::new());
-    let mut note = |assembly: &mut Assembly, what: &str, failure: Failure| {
-        if failure.kind.is_fatal() {
-            return Err(failure);
-        }
-        failed += 1;
-        if failed <= NAMED {
-            assembly.warn(Label::new(&format!("{what}: {failure}")));
-        }
-        Ok(())
-    };
+    let (mut round, mut failed, mut signals) = (Round::default(), Failed::default(), Vec::new());
     let asks: Vec<_> =
         plan.questions.iter().filter(|q| q.slot.is_live()).map(|q| upstream.instant_for(q, &q.promql)).collect();
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((question, result)) = answers.next().await {
-        match result {
+        match round.take(result)? {
             Ok(answer) => assembly.add(question, &answer),
-            Err(failure) => note(&mut assembly, &format!("{} {}", question.pack.name, question.concept), failure)?,
+            Err(failure) => failed.add(&mut assembly, &format!("{} {}", question.pack.name, question.concept), &failure),
         }
     }
     drop(answers);
@@ -388,15 +397,16 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((custom, result)) = answers.next().await {
         let what = format!("{} of {}", custom.key.role.name(), custom.key.entity.id);
-        match result.and_then(|answer| one_series(custom, &answer)) {
+        match round.take(result)?.and_then(|answer| one_series(custom, &answer)) {
             Ok(samples) if samples.is_empty() => {
                 assembly.warn(Label::new(&format!("{what}: no data ({})", custom.promql)));
             }
             Ok(samples) => signals.push(Observation::Signal { key: custom.key.clone(), samples }),
-            Err(failure) => note(&mut assembly, &what, failure)?,
+            Err(failure) => failed.add(&mut assembly, &what, &failure),
         }
     }
     drop(answers);
+    round.end()?;
     let mut state = MlState::default();
     assembly.finish(&mut state);
     Ok(Answers { state, signals, failed })
@@ -416,7 +426,7 @@ fn one_series(custom: &Custom, answer: &Answer) -> Result<Vec<Sample>, Failure> 
 }
 
 /// The health of a source that answered, with its sentence.
-fn judge(state: &MlState, plan: &Plan, failed: usize, insecure: bool) -> (Health, Label) {
+fn judge(state: &MlState, plan: &Plan, failed: &Failed, insecure: bool) -> (Health, Label) {
     let asked = plan.questions.iter().filter(|q| q.slot.is_live()).count() + plan.custom.len();
     let mut health = Health::Ok;
     let mut said = if plan.packs.is_empty() {
@@ -427,10 +437,9 @@ fn judge(state: &MlState, plan: &Plan, failed: usize, insecure: bool) -> (Health
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         vec![format!("{}{more}; {asked} queries", names.join(", "))]
     };
-    if failed > 0 {
+    if let Some(first) = &failed.first {
         health = Health::Degraded;
-        let first = state.warnings.first().map_or("", Label::as_str);
-        said.insert(0, format!("{failed} of {asked} queries failed, the first: {first}"));
+        said.insert(0, format!("{} of {asked} queries failed, the first: {first}", failed.count));
     } else if let Some(warning) = state.warnings.first() {
         health = Health::Degraded;
         said.insert(0, warning.as_str().to_owned());

@@ -223,6 +223,51 @@ async fn an_outage_is_told_with_its_reason_and_ends_by_itself() {
     tokio::time::timeout(Duration::from_secs(30), task).await.unwrap().unwrap();
 }
 
+fn own(role: Role, query: &str) -> CustomSignal {
+    let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "fraud".into() };
+    CustomSignal { key: SignalKey { entity, role }, query: query.into() }
+}
+
+#[tokio::test]
+async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_with_it() {
+    let server = server(|request| {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        let result = r#"[{"metric":{},"value":[1,"2"]}]"#;
+        let data = |kind: &str, result: &str| {
+            format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#).into_response()
+        };
+        match path.rsplit('/').next() {
+            _ if query.contains("heavy") => StatusCode::GATEWAY_TIMEOUT.into_response(),
+            _ if query.contains("time") => NOTHING.into_response(),
+            Some("values") => r#"{"status":"success","data":[]}"#.into_response(),
+            Some("query_range") => data("matrix", &result.replace("value", "values").replace("[1,\"2\"]", "[[1,\"2\"]]")),
+            _ => data("vector", result),
+        }
+    })
+    .await;
+    let custom = vec![own(Role::Demand, "heavy"), own(Role::Backlog, "light")];
+    let settings = PrometheusSettings { refresh: 0.1, custom, ..server.settings.clone() };
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    let (mut live, mut past) = (false, false);
+    let wait = async {
+        while let Some(observation) = seen.recv().await {
+            match observation {
+                Observation::Signal { key, .. } => live = key.role == Role::Backlog,
+                Observation::Backfill { key, .. } => past = key.role == Role::Backlog,
+                Observation::Health(status) if live && past => return status,
+                _ => {}
+            }
+        }
+        panic!("the source ended");
+    };
+    let status = tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+    task.abort();
+    assert_eq!(status.health, Health::Degraded, "{status:?}");
+    let detail = status.detail.as_str();
+    assert!(detail.contains("1 of 2 queries failed, the first: demand of fraud: ") && detail.contains("504"), "{detail}");
+}
+
 #[tokio::test]
 async fn a_sign_in_page_or_a_refusal_leads_on_to_the_next_url() {
     let sound = server(|request| {
@@ -256,9 +301,7 @@ async fn a_signal_of_several_series_is_refused_with_the_mend() {
         }
     })
     .await;
-    let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "fraud".into() };
-    let key = SignalKey { entity, role: Role::Demand };
-    let custom = vec![CustomSignal { key, query: "many{$sel}".into() }];
+    let custom = vec![own(Role::Demand, "many{$sel}")];
     let settings = PrometheusSettings { refresh: 0.1, custom, ..server.settings.clone() };
     let (out, mut seen) = mpsc::channel(16);
     let task = tokio::spawn(run(settings.clone(), Clock::wall(), out));
