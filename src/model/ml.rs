@@ -1,6 +1,6 @@
 //! What was read from Prometheus by the metric packs: GPUs, inference services, queues, brokers' own metrics.
 
-use super::{Alert, Grid, Label, Reading, Time};
+use super::{Alert, Grid, Label, Reading, SignalKey, Time};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub struct MlState {
     pub trainings: Vec<Training>,
     /// Kafka brokers as their JMX exporters tell it.
     pub brokers: Vec<BrokerMetrics>,
+    /// Workloads' own series that this refresh did not tell, or not whole.
+    pub untold: Vec<SignalKey>,
     /// Warnings and errors, word for word, as Prometheus gave them.
     pub warnings: Vec<Label>,
     /// How long this refresh took, seconds.

@@ -7,8 +7,8 @@ mod tests;
 
 use super::{brokers, confirmed::Confirmed, latest::Latest, objects::Objects};
 use crate::model::{
-    Entity, Found, Group, GroupType, GuardSettings, Health, KubeState, Label, Limits, Pipeline, Price, Queue, Replicas,
-    Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind, WorkloadState,
+    Entity, Found, Group, GroupType, GuardSettings, Health, KubeState, Label, Limits, MlState, Pipeline, Price, Queue,
+    Replicas, Role, Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind, WorkloadState,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -142,7 +142,8 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
                 let queue = queue(workload, latest);
                 state.quota_left = queue.and_then(|q| q.quota_left.as_ref()).map(|left| left.value);
                 let service = service(workload, latest).map(|s| exporting(s, &state, scraped(workload, latest, now)));
-                state.coverage = service.or(queue.map(|_| 1.0)).unwrap_or(0.0);
+                let found = service.or(queue.map(|_| 1.0));
+                state.coverage = found.into_iter().chain(told(workload, ml)).reduce(f64::min).unwrap_or(0.0);
                 state.data_age = now.since(ml.at).max(0.0);
                 state.stale_after = stale_after(latest.cadence(SourceKind::Prometheus, name));
             }
@@ -170,6 +171,15 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
 fn is_down(latest: &Latest) -> bool {
     let status = |kube: &Objects| latest.sources.get(&(SourceKind::Kubernetes, kube.state.context.clone()));
     latest.kube.as_ref().and_then(status).is_some_and(|s| s.health == Health::Down)
+}
+
+/// Share of a workload's own series of load that the last refresh told; `None`: it has none. (What is not there when nothing
+/// happens, a latency, is not waited for.)
+fn told(workload: &Workload, ml: &MlState) -> Option<f64> {
+    let of_load = |role: &Role| matches!(role, Role::Demand | Role::Backlog | Role::Queue);
+    let all = workload.signals.keys().filter(|role| of_load(role)).count();
+    let untold = ml.untold.iter().filter(|key| key.entity == workload.entity && of_load(&key.role)).count();
+    (all > 0).then(|| all.saturating_sub(untold) as f64 / all as f64)
 }
 
 /// Share of a service's ready replicas whose metrics are there: what the others do is missing from every sum. `scraped`:

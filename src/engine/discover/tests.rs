@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::{
     GroupPartition, Hpa, HpaMetric, KafkaCluster, KafkaTrigger, KubePod, KubeWorkload, Member, Mentions, MetricSource,
-    MlState, PodOwner, ScaledObject, Trigger, TriggerSource,
+    PodOwner, ScaledObject, SignalKey, Trigger, TriggerSource,
 };
 use proptest::prelude::*;
 
@@ -256,6 +256,24 @@ fn a_service_that_is_scraped_in_part_is_known_in_part() {
     assert_eq!(coverage(4.0, 600.0).to_bits(), 1.0_f64.to_bits());
     assert_eq!(coverage(5.0, 600.0).to_bits(), 1.0_f64.to_bits(), "one that ended is still looked back at");
     assert_eq!(coverage(3.0, 10.0).to_bits(), 1.0_f64.to_bits(), "one that became ready just now is scraped soon");
+}
+
+#[test]
+fn a_workload_of_its_own_series_alone_is_known_as_far_as_they_are_told() {
+    let (mut workload, mut latest) = served(4.0, 600.0);
+    workload.signals = [Role::Demand, Role::Backlog, Role::Latency].map(|role| (role, "sum(x)".to_owned())).into();
+    let mut coverage = |services: Vec<Service>, untold: &[Role]| {
+        let untold = untold.iter().map(|role| SignalKey { entity: workload.entity.clone(), role: *role }).collect();
+        let ml = MlState { source: "p".into(), at: NOW, services, untold, ..MlState::default() };
+        latest.ml.insert("p".into(), Arc::new(ml));
+        state(&workload, &latest, None, NOW).coverage
+    };
+    let known = |value: f64, share: f64| assert_eq!(value.to_bits(), share.to_bits());
+    known(coverage(Vec::new(), &[]), 1.0); // no pack knows a server of one's own
+    known(coverage(Vec::new(), &[Role::Latency]), 1.0); // nobody asked it anything
+    known(coverage(Vec::new(), &[Role::Demand]), 0.5);
+    let service = Service { name: "chat".into(), ..Service::default() };
+    known(coverage(vec![service], &[Role::Demand, Role::Backlog]), 0.0); // what was told before is old
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
-    model::{Health, Label, MlState, Observation, PrometheusSettings, Sample, SourceKind, SourceStatus, Time},
+    model::{Health, Label, MlState, Observation, PrometheusSettings, Sample, SignalKey, SourceKind, SourceStatus, Time},
     process::Clock,
 };
 use futures_util::{StreamExt, stream};
@@ -407,7 +407,9 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
     }
     drop(answers);
     round.end()?;
-    let mut state = MlState::default();
+    let told = |key: &SignalKey| signals.iter().any(|s| matches!(s, Observation::Signal { key: k, .. } if k == key));
+    let untold = plan.custom.iter().map(|c| &c.key).filter(|key| !told(key)).cloned().collect();
+    let mut state = MlState { untold, ..MlState::default() };
     assembly.finish(&mut state);
     Ok(Answers { state, signals, failed })
 }

@@ -249,10 +249,11 @@ async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_w
     let settings = PrometheusSettings { refresh: 0.1, custom, ..server.settings.clone() };
     let (out, mut seen) = mpsc::channel(64);
     let task = tokio::spawn(run(settings, Clock::wall(), out));
-    let (mut live, mut past) = (false, false);
+    let (mut live, mut past, mut untold) = (false, false, Vec::new());
     let wait = async {
         while let Some(observation) = seen.recv().await {
             match observation {
+                Observation::Ml(state) => untold.clone_from(&state.untold),
                 Observation::Signal { key, .. } => live = key.role == Role::Backlog,
                 Observation::Backfill { key, .. } => past = key.role == Role::Backlog,
                 Observation::Health(status) if live && past => return status,
@@ -263,7 +264,7 @@ async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_w
     };
     let status = tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
     task.abort();
-    assert_eq!(status.health, Health::Degraded, "{status:?}");
+    assert_eq!((status.health, untold.as_slice()), (Health::Degraded, &[own(Role::Demand, "").key][..]), "{status:?}");
     let detail = status.detail.as_str();
     assert!(detail.contains("1 of 2 queries failed, the first: demand of fraud: ") && detail.contains("504"), "{detail}");
 }
