@@ -2,8 +2,8 @@
 
 use super::{brokers, objects::Objects, rates::Rates, runs::Runs};
 use crate::model::{
-    Alert, Entity, Group, KafkaCluster, Label, MlState, Observation, Reading, Role, Sample, SignalKey, SourceKind,
-    SourceStatus, Target, Time, WorkloadKind,
+    Alert, Entity, Group, KafkaCluster, Label, MlState, Observation, Quality, Reading, Role, Sample, SignalKey,
+    SourceKind, SourceStatus, Target, Time, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -166,7 +166,8 @@ fn kafka_samples(cluster: &KafkaCluster, rates: &Rates, out: &mut Vec<(SignalKey
 
 fn ml_samples(ml: &MlState, out: &mut Vec<(SignalKey, Sample)>) {
     let mut add = |kind: WorkloadKind, id: &Label, role: Role, reading: Option<&Reading>| {
-        if let Some(r) = reading {
+        // As with groups: what is partial is shown, but never learned from.
+        if let Some(r) = reading.filter(|r| r.quality != Quality::Partial) {
             let entity = Entity { kind, source: ml.source.clone(), id: id.clone() };
             out.push((SignalKey { entity, role }, Sample { at: r.at, value: r.value }));
         }

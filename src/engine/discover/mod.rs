@@ -7,8 +7,8 @@ mod tests;
 
 use super::{brokers, confirmed::Confirmed, latest::Latest, objects::Objects};
 use crate::model::{
-    Entity, Found, Group, GroupType, GuardSettings, Health, KubeState, Label, Limits, MlState, Pipeline, Price, Queue,
-    Replicas, Role, Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind, WorkloadState,
+    Entity, Found, Group, GroupType, GuardSettings, Health, KubeState, Label, Limits, MlState, Pipeline, Price, Quality,
+    Queue, Reading, Replicas, Role, Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind, WorkloadState,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -141,8 +141,10 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
             if let Some(ml) = latest.ml.get(name) {
                 let queue = queue(workload, latest);
                 state.quota_left = queue.and_then(|q| q.quota_left.as_ref()).map(|left| left.value);
-                let service = service(workload, latest).map(|s| exporting(s, &state, scraped(workload, latest, now)));
-                let found = service.or(queue.map(|_| 1.0));
+                let service = service(workload, latest).map(|s| {
+                    exporting(s, &state, scraped(workload, latest, now)) * whole([&s.request_rate, &s.waiting])
+                });
+                let found = service.or(queue.map(|q| whole([&q.waiting, &q.running])));
                 state.coverage = found.into_iter().chain(told(workload, ml)).reduce(f64::min).unwrap_or(0.0);
                 state.data_age = now.since(ml.at).max(0.0);
                 state.stale_after = stale_after(latest.cadence(SourceKind::Prometheus, name));
@@ -171,6 +173,12 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
 fn is_down(latest: &Latest) -> bool {
     let status = |kube: &Objects| latest.sources.get(&(SourceKind::Kubernetes, kube.state.context.clone()));
     latest.kube.as_ref().and_then(status).is_some_and(|s| s.health == Health::Down)
+}
+
+/// 1, or 0 where one of these is partial: by how much, nobody can say.
+fn whole(readings: [&Option<Reading>; 2]) -> f64 {
+    let partial = readings.into_iter().flatten().any(|r| r.quality == Quality::Partial);
+    if partial { 0.0 } else { 1.0 }
 }
 
 /// Share of a workload's own series of load that the last refresh told; `None`: it has none. (What is not there when nothing

@@ -235,7 +235,7 @@ const NOW: Time = Time::from_millis(1_700_000_000_000);
 fn served(exporting: f64, calm: f64) -> (Workload, Latest) {
     let entity = Entity { kind: WorkloadKind::Inference, source: "p".into(), id: "chat".into() };
     let mut latest = Latest::default();
-    let replicas = crate::model::Reading::new(exporting, NOW, "prometheus");
+    let replicas = Reading::new(exporting, NOW, "prometheus");
     let service = Service { name: "chat".into(), replicas, ..Service::default() };
     let ml = MlState { source: "p".into(), at: NOW, services: vec![service], ..MlState::default() };
     latest.ml.insert("p".into(), Arc::new(ml));
@@ -256,6 +256,17 @@ fn a_service_that_is_scraped_in_part_is_known_in_part() {
     assert_eq!(coverage(4.0, 600.0).to_bits(), 1.0_f64.to_bits());
     assert_eq!(coverage(5.0, 600.0).to_bits(), 1.0_f64.to_bits(), "one that ended is still looked back at");
     assert_eq!(coverage(3.0, 10.0).to_bits(), 1.0_f64.to_bits(), "one that became ready just now is scraped soon");
+}
+
+#[test]
+fn a_partial_load_is_no_input_for_advice() {
+    let (workload, mut latest) = served(4.0, 600.0);
+    let mut service = latest.ml[&Label::new("p")].services[0].clone();
+    service.waiting = Reading::new(3.0, NOW, "prometheus").map(|r| r.with_quality(Quality::Partial));
+    let ml = MlState { source: "p".into(), at: NOW, services: vec![service], ..MlState::default() };
+    latest.ml.insert("p".into(), Arc::new(ml));
+    let coverage = state(&workload, &latest, None, NOW).coverage;
+    assert_eq!(coverage.to_bits(), 0.0_f64.to_bits(), "a store did not answer: the load is more than this");
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Assembly {
     fn reading(&self, question: &Question, answer: &Answer, series: &Series) -> Option<Reading> {
         let (at, value) = series.last()?;
         let reading = Reading::new(value * question.scale, at, format!("{}: {}", self.origin, question.promql))?;
-        Some(if !answer.warnings.is_empty() {
+        Some(if answer.is_partial() {
             reading.with_quality(Quality::Partial)
         } else if question.promql.contains("histogram_quantile") {
             reading.with_quality(Quality::Estimated) // interpolated inside a bucket

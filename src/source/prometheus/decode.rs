@@ -33,6 +33,13 @@ pub struct Series {
     pub histograms: Vec<(Time, NativeHistogram)>,
 }
 
+impl Answer {
+    /// Whether something is missing from it. What PromQL itself warns of is about the query, not about what was read.
+    pub fn is_partial(&self) -> bool {
+        self.warnings.iter().any(|warning| !warning.as_str().starts_with("PromQL warning"))
+    }
+}
+
 impl Series {
     /// A label's value; an empty one counts as absent, as it does in Prometheus.
     pub fn label(&self, name: &str) -> Option<&Label> {
@@ -282,6 +289,9 @@ mod tests {
         assert_eq!(answer.series[2].points, []);
         assert_eq!(answer.series[2].histograms[0].1.buckets, [(0, 0.1, 0.2, 3.0)]);
         assert_eq!(answer.warnings, [Label::new("partial response")]);
+        assert!(answer.is_partial());
+        let warnings = vec!["PromQL warning: encountered a mix of histograms and floats".into()];
+        assert!(!Answer { warnings, ..Answer::default() }.is_partial());
     }
 
     #[test]

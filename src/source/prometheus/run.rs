@@ -397,7 +397,8 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((custom, result)) = answers.next().await {
         let what = format!("{} of {}", custom.key.role.name(), custom.key.entity.id);
-        match round.take(result)?.and_then(|answer| one_series(custom, &answer)) {
+        let answer = round.take(result)?.inspect(|answer| answer.warnings.iter().for_each(|w| assembly.warn(w.clone())));
+        match answer.and_then(|answer| one_series(custom, &answer)) {
             Ok(samples) if samples.is_empty() => {
                 assembly.warn(Label::new(&format!("{what}: no data ({})", custom.promql)));
             }
@@ -414,10 +415,13 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
     Ok(Answers { state, signals, failed })
 }
 
-/// A user-defined series must be one.
+/// A user-defined series must be one, and whole: there is no telling how much of it a part is.
 fn one_series(custom: &Custom, answer: &Answer) -> Result<Vec<Sample>, Failure> {
     match answer.series.as_slice() {
         [] => Ok(Vec::new()),
+        [_] if answer.is_partial() => {
+            Err(Failure::new(FailureKind::Execution, format!("{} is answered in part only", custom.promql), ""))
+        }
         [series] => Ok(series.last().map(|(at, value)| Sample { at, value }).into_iter().collect()),
         many => Err(Failure::new(
             FailureKind::BadQuery,

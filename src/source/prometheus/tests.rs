@@ -270,6 +270,45 @@ async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_w
 }
 
 #[tokio::test]
+async fn a_series_that_is_answered_in_part_is_not_taken_for_the_whole() {
+    let server = server(|request| {
+        if request.uri().path().ends_with("/values") {
+            return r#"{"status":"success","data":[]}"#.into_response();
+        }
+        let (kind, point) = if request.uri().path().ends_with("_range") {
+            ("matrix", r#""values":[[1,"2"]]"#)
+        } else {
+            ("vector", r#""value":[1,"2"]"#)
+        };
+        format!(
+            r#"{{"status":"success","data":{{"resultType":"{kind}","result":[{{"metric":{{}},{point}}}]}},"warnings":["store a:1 is out"]}}"#
+        )
+        .into_response()
+    })
+    .await;
+    let settings =
+        PrometheusSettings { refresh: 0.1, custom: vec![own(Role::Demand, "sum(x)")], ..server.settings.clone() };
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    let wait = async {
+        let mut untold = Vec::new();
+        while let Some(observation) = seen.recv().await {
+            match observation {
+                Observation::Ml(state) => untold.clone_from(&state.untold),
+                Observation::Health(status) if status.health == Health::Degraded => return (status, untold),
+                Observation::Health(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("the source ended");
+    };
+    let (status, untold) = tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+    task.abort();
+    assert_eq!(untold, [own(Role::Demand, "").key]);
+    assert!(status.detail.as_str().contains("in part only"), "{status:?}");
+}
+
+#[tokio::test]
 async fn a_sign_in_page_or_a_refusal_leads_on_to_the_next_url() {
     let sound = server(|request| {
         let names = r#"{"status":"success","data":[]}"#;
