@@ -281,11 +281,10 @@ impl Config {
         for workload in &self.workloads {
             let Some(whole) = self.joined(workload) else { continue };
             let answers = workload.prometheus.clone().or_else(|| self.prometheus.first().map(|p| p.name.clone()));
-            let select: Vec<String> = workload.select.iter().map(|(k, v)| format!("{k}={v:?}")).collect();
             for (role, query) in &workload.signals {
                 let key = SignalKey { entity: whole.entity.clone(), role: *role };
-                let query = query.replace("$sel", &select.join(","));
-                custom.push((answers.clone(), CustomSignal { key, query }));
+                let (query, select) = (query.clone(), workload.select.clone());
+                custom.push((answers.clone(), CustomSignal { key, query, select }));
             }
         }
         for prometheus in &mut self.prometheus {

@@ -245,6 +245,14 @@ fn workload(s: &Section<'_>, config: &Config) -> Option<WorkloadConfig> {
         signals: s.section("signals").map(|t| signals(&t)).unwrap_or_default(),
         name: name.clone().unwrap_or_default(),
     };
+    // The packs' expressions are the same for all workloads of a source.
+    if whole.select.keys().any(|label| label != "model_name") && !whole.signals.values().any(|q| q.contains("$sel")) {
+        s.wrong(
+            "select",
+            "only this workload's own signals know these labels, where they hold {$sel}, and none does: put it there, or \
+             write select under [prometheus.NAME] for all that is asked of it",
+        );
+    }
     // The service's name may be told by its label alone: select = { model_name = "fraud" }.
     let id = whole.id.clone().or_else(|| whole.select.get("model_name").map(|v| Label::new(v)));
     s.finish();

@@ -21,6 +21,21 @@ fn the_example_is_valid_and_means_what_it_says() {
     );
 }
 
+#[test]
+fn a_select_goes_into_the_signals_that_ask_for_it_or_is_refused() {
+    let text = |query: &str| {
+        format!(
+            "[prometheus.main]\nurl = \"http://p\"\nselect = {{ cluster = \"a\" }}\n[[workload]]\nname = \"chat\"\n\
+             kind = \"inference\"\nselect = {{ tier = \"x\" }}\nsignals.demand = '{query}'\n"
+        )
+    };
+    let config = Config::parse(&text("sum(rate(r{$sel}[$w]))"), "f.toml", true).unwrap();
+    let own = &config.prometheus[0].custom[0];
+    assert_eq!((own.query.as_str(), own.select["tier"].as_str()), ("sum(rate(r{$sel}[$w]))", "x"));
+    let told = problems(&text("sum(rate(r[$w]))"));
+    assert!(told.starts_with("f.toml:7: workload[1].select: only this workload's own signals"), "{told}");
+}
+
 fn problems(text: &str) -> String {
     Config::parse(text, "f.toml", false).unwrap_err().to_string()
 }

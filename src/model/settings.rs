@@ -163,6 +163,8 @@ pub struct CustomSignal {
     pub key: SignalKey,
     /// PromQL; `$w` and `$sel` are replaced.
     pub query: String,
+    /// Label matchers for its `$sel`, over those of the source.
+    pub select: BTreeMap<String, String>,
 }
 
 /// `[kubernetes]`.

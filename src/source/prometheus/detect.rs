@@ -8,7 +8,7 @@ use super::{
     slots::Slot,
     upstream::Upstream,
 };
-use crate::model::{Label, PrometheusSettings, SignalKey, Time};
+use crate::model::{CustomSignal, Label, PrometheusSettings, SignalKey, Time};
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 /// Seconds back that a series must have had a sample in, to count as present; also the span that scrapes are counted in.
@@ -77,12 +77,16 @@ pub(super) async fn detect(
         plan.questions.extend(pack.asks().filter_map(|ask| question(pack, &ask, &candidate.prefix, window, settings)));
     }
     let window = windows.values().copied().fold(least, f64::max);
-    plan.custom = settings
-        .custom
-        .iter()
-        .map(|c| Custom { key: c.key.clone(), promql: fill(&c.query, window, &settings.select) })
-        .collect();
+    let custom = |c: &CustomSignal| Custom { key: c.key.clone(), promql: own(c, window, settings) };
+    plan.custom = settings.custom.iter().map(custom).collect();
     Ok(plan)
+}
+
+/// What is asked for a workload's own series: its matchers go over the source's.
+pub(super) fn own(custom: &CustomSignal, window: f64, settings: &PrometheusSettings) -> String {
+    let mut select = settings.select.clone();
+    select.extend(custom.select.clone());
+    fill(&custom.query, window, &select)
 }
 
 /// A metric name that would tell of a pack.
@@ -156,5 +160,22 @@ fn question(
             None
         }
         (Ok(_), None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Entity, Role, WorkloadKind};
+
+    #[test]
+    fn a_series_of_ones_own_is_matched_by_the_source_and_by_its_workload() {
+        let select = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut settings = PrometheusSettings::new("main", "http://p");
+        settings.select = select(&[("cluster", "a"), ("tier", "all")]);
+        let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "chat".into() };
+        let key = SignalKey { entity, role: Role::Demand };
+        let custom = CustomSignal { key, query: "sum(r{$sel})".into(), select: select(&[("tier", "x\"y")]) };
+        assert_eq!(own(&custom, 60.0, &settings), r#"sum(r{cluster="a",tier="x\"y"})"#);
     }
 }

@@ -4,6 +4,7 @@
 use super::{
     client::{base, http, is_near, read},
     decode::{Answer, Series},
+    detect::own,
     exposition::{Line, lines},
     failure::{Failure, FailureKind},
     packs::Pack,
@@ -175,7 +176,7 @@ fn wanted(settings: &PrometheusSettings, packs: &[Arc<Pack>]) -> Option<BTreeSet
         }
     }
     for custom in &settings.custom {
-        all.extend(metrics(&super::packs::fill(&custom.query, WINDOW, &settings.select)).ok()??);
+        all.extend(metrics(&own(custom, WINDOW, settings)).ok()??);
     }
     Some(all)
 }

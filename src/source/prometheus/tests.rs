@@ -225,7 +225,7 @@ async fn an_outage_is_told_with_its_reason_and_ends_by_itself() {
 
 fn own(role: Role, query: &str) -> CustomSignal {
     let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "fraud".into() };
-    CustomSignal { key: SignalKey { entity, role }, query: query.into() }
+    CustomSignal { key: SignalKey { entity, role }, query: query.into(), select: std::collections::BTreeMap::new() }
 }
 
 #[tokio::test]
