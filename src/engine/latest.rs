@@ -25,7 +25,7 @@ pub(super) struct Latest {
     pub(super) sources: BTreeMap<(SourceKind, Label), SourceStatus>,
     pub(super) rates: BTreeMap<Label, Rates>,
     runs: Runs,
-    /// Series that a workload's own PromQL fills: what packs say about them is not recorded too.
+    /// Series that a workload's own PromQL fills: what packs and brokers say about them is not recorded too.
     own: BTreeSet<SignalKey>,
     /// Older samples of groups that no cluster has shown yet.
     unplaced: Vec<(SignalKey, Vec<Sample>)>,
@@ -54,7 +54,9 @@ impl Latest {
             Observation::Kafka(cluster) => {
                 let rates = self.rates.entry(cluster.name.clone()).or_default();
                 rates.update(&cluster);
+                let from = samples.new.len();
                 kafka_samples(&cluster, rates, &mut samples.new);
+                leave_own(&self.own, from, &mut samples.new);
                 let places = cluster.groups.iter().enumerate().map(|(i, g)| (g.group.clone(), i)).collect();
                 self.places.insert(cluster.name.clone(), places);
                 self.news.extend(news(self.clusters.get(&cluster.name).map(AsRef::as_ref), &cluster));
@@ -70,10 +72,7 @@ impl Latest {
                 for cluster in self.clusters.values() {
                     brokers::samples(cluster, &ml, self.clusters.len() == 1, &mut samples.new);
                 }
-                if !self.own.is_empty() {
-                    let found = samples.new.split_off(from);
-                    samples.new.extend(found.into_iter().filter(|(key, _)| !self.own.contains(key)));
-                }
+                leave_own(&self.own, from, &mut samples.new);
                 self.ml.insert(ml.source.clone(), ml);
             }
             Observation::Kubernetes(kube) => self.kube = Some(Objects::new(kube)),
@@ -84,6 +83,7 @@ impl Latest {
                 samples.new.extend(found.into_iter().map(|s| (key.clone(), s)));
             }
             Observation::Backfill { key, samples: found } => self.place(key, found, samples),
+            Observation::Past { key, .. } if self.own.contains(&key) => {}
             Observation::Past { key, samples: found } => {
                 samples.kept.extend(found.iter().map(|s| (key.clone(), *s)));
                 samples.older.push((key, found));
@@ -129,6 +129,14 @@ impl Latest {
     /// The cadence of a source, seconds; a guess of 5 s before it said so.
     pub(super) fn cadence(&self, kind: SourceKind, name: &Label) -> f64 {
         self.sources.get(&(kind, name.clone())).map_or(5.0, |s| s.cadence)
+    }
+}
+
+/// Takes out of what was added what a workload's own PromQL fills: two measures of one thing are never mixed.
+fn leave_own(own: &BTreeSet<SignalKey>, from: usize, samples: &mut Vec<(SignalKey, Sample)>) {
+    if !own.is_empty() {
+        let found = samples.split_off(from);
+        samples.extend(found.into_iter().filter(|(key, _)| !own.contains(key)));
     }
 }
 
@@ -185,5 +193,25 @@ fn ml_samples(ml: &MlState, out: &mut Vec<(SignalKey, Sample)>) {
         add(WorkloadKind::Batch, &q.name, Role::Backlog, q.waiting.as_ref());
         add(WorkloadKind::Batch, &q.name, Role::Queue, q.waiting.as_ref());
         add(WorkloadKind::Batch, &q.name, Role::Running, q.running.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_groups_own_promql_tells_the_brokers_do_not_tell_too() {
+        let entity = Entity { kind: WorkloadKind::ConsumerGroup, source: "k".into(), id: "orders".into() };
+        let key = |role| SignalKey { entity: entity.clone(), role };
+        let group = Group { group: "orders".into(), coverage: 1.0, lag: Some(5), time_lag: Some(2.0), ..Group::default() };
+        let cluster = Arc::new(KafkaCluster { name: "k".into(), groups: vec![group], ..KafkaCluster::default() });
+        let mut latest = Latest::new([key(Role::Backlog)].into());
+        let mut samples = Samples::default();
+        latest.apply(Observation::Kafka(cluster), &mut samples);
+        let found = vec![Sample { at: Time::default(), value: 1.0 }];
+        latest.apply(Observation::Past { key: key(Role::Backlog), samples: found }, &mut samples);
+        let recorded: Vec<_> = samples.new.iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!((recorded, samples.older.len()), (vec![key(Role::TimeLag)], 0));
     }
 }

@@ -51,7 +51,9 @@ pub(super) async fn backfill(
     let asks: Vec<_> = jobs.into_iter().map(|job| ask(client, job, span, widths.of(job.promql()))).collect();
     let mut asked = stream::iter(asks).buffered(IN_FLIGHT);
     let (mut filled, mut round) = (Filled::default(), Round::default());
-    let (mut owners, mut runs) = (Owners::default(), Runs::default());
+    // A workload's own series are nobody else's to fill, whether they answer now or not.
+    let owned = plan.custom.iter().map(|custom| (custom.key.clone(), custom.promql.clone()));
+    let (mut owners, mut runs) = (Owners(owned.collect()), Runs::default());
     while let Some(Asked { job, width, refused, result }) = asked.next().await {
         if let Some(failure) = refused {
             tracing::warn!("prometheus {source}: asked in steps {width} times as wide: {}: {failure}", job.promql());
@@ -188,7 +190,6 @@ impl<'p> Job<'p> {
 }
 
 /// The first query that fills a series owns it: two expressions of one role are never mixed.
-#[derive(Default)]
 struct Owners(HashMap<SignalKey, String>);
 
 impl Owners {
