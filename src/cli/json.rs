@@ -44,7 +44,7 @@ pub(super) fn snapshot(picture: &Picture) -> Value {
 
 fn source(s: &SourceStatus, now: Time) -> Value {
     let state = match s.health {
-        Health::Down => "down",
+        Health::Down | Health::Connecting => "down",
         _ if s.answered.is_none() => "down",
         _ if s.is_stale(now) => "stale",
         Health::Degraded => "degraded",

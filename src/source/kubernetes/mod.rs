@@ -131,7 +131,8 @@ impl Session {
                     due = None;
                     let unknown = store.missing_owners();
                     happenings.extend(unknown.into_iter().map(|of| look_up(client.clone(), of)));
-                    if self.send(&store).await.is_err() { return End::Closed; }
+                    let late = started.elapsed() > FIRST_LISTS;
+                    if self.send(&store, late).await.is_err() { return End::Closed; }
                     continue;
                 }
                 () = self.out.closed() => return End::Closed,
@@ -178,17 +179,17 @@ impl Session {
                 }
                 None => return End::Lost("the watches ended".to_owned()),
             }
-            if !store.is_complete() && started.elapsed() > FIRST_LISTS {
+            let late = started.elapsed() > FIRST_LISTS;
+            if late && !store.is_complete(late) {
                 return End::Lost(format!("no list of {} within {FIRST_LISTS:?}", store.waiting_for()));
             }
         }
     }
 
-    /// Sends what is known, once every first list was answered, and how it is.
-    async fn send(&mut self, store: &Store) -> Result<(), ()> {
-        if !store.is_complete() {
-            let (health, detail) = (self.status.health, self.status.detail.clone());
-            return self.health(health, detail.as_str()).await;
+    /// Sends what is known, once every first list was answered or is `late`, and how it is.
+    async fn send(&mut self, store: &Store, late: bool) -> Result<(), ()> {
+        if !store.is_complete(late) {
+            return self.health(self.status.health, &format!("waiting for the first list of {}", store.waiting_for())).await;
         }
         let state = Observation::Kubernetes(store.state().into());
         self.out.send(state).await.map_err(drop)?;

@@ -200,7 +200,8 @@ impl Store {
             }
             Err(error) => {
                 slot.condition = condition(&error);
-                if slot.condition == Condition::Absent {
+                // What is not there, or no longer ours to see, is not known: nobody would tell of its changes.
+                if matches!(slot.condition, Condition::Absent | Condition::Forbidden(_)) {
                     slot.known.clear();
                 }
                 false
@@ -220,16 +221,25 @@ impl Store {
         }
     }
 
-    /// Whether every kind was listed once, or is known not to be to be had.
-    pub(super) fn is_complete(&self) -> bool {
-        let waits = |s: &Slot| !s.listed && matches!(s.condition, Condition::Waiting | Condition::Broken(..));
-        !self.slots.iter().any(|s| waits(s) && !s.extra)
+    /// Whether every kind was listed once, or is known not to be to be had. `late`: one that is refused again and again
+    /// (a conversion webhook that is gone) does not keep the others from the screen any longer.
+    pub(super) fn is_complete(&self, late: bool) -> bool {
+        let some = self.slots.iter().any(|s| s.listed);
+        self.unlisted().all(|s| late && some && matches!(s.condition, Condition::Broken(..)))
     }
 
-    /// The kinds that no list has come of yet.
+    /// The kinds that no list has come of yet, each with the reason where there is one.
     pub(super) fn waiting_for(&self) -> String {
-        let waiting = self.slots.iter().filter(|s| !s.listed && !s.extra && s.condition == Condition::Waiting);
-        waiting.map(|s| s.kind.plural()).collect::<Vec<_>>().join(", ")
+        let said = |s: &Slot| match &s.condition {
+            Condition::Broken(why, _) => format!("{} ({why})", s.kind.plural()),
+            _ => s.kind.plural().to_owned(),
+        };
+        self.unlisted().map(said).collect::<Vec<_>>().join(", ")
+    }
+
+    fn unlisted(&self) -> impl Iterator<Item = &Slot> {
+        let waits = |s: &&Slot| !s.listed && matches!(s.condition, Condition::Waiting | Condition::Broken(..));
+        self.slots.iter().filter(waits).filter(|s| !s.extra)
     }
 
     /// The sentence, when the server no longer knows who we are.

@@ -120,9 +120,9 @@ fn a_kind_that_is_missing_or_forbidden_does_not_hide_the_others() {
     list(&mut store, 0, vec![web()]);
     store.take(1, Err(failed(403)), NOW);
     list(&mut store, 2, vec![]);
-    assert!(!store.is_complete());
+    assert!(!store.is_complete(false));
     store.take(3, Err(failed(404)), NOW);
-    assert!(store.is_complete(), "without KEDA nothing is missing");
+    assert!(store.is_complete(false), "without KEDA nothing is missing");
     let (health, detail) = store.health();
     assert_eq!(health, Health::Degraded);
     assert!(detail.contains("statefulsets in all namespaces cannot be read") && detail.contains("grant"), "{detail}");
@@ -136,14 +136,34 @@ fn a_kind_that_is_missing_or_forbidden_does_not_hide_the_others() {
     assert_eq!(store.state().workloads[0].at, NOW, "listed again, not changed");
     store.take(0, Ok(Event::Delete(web())), later);
     assert!(store.state().workloads.is_empty());
+    store.take(0, Ok(Event::Apply(web())), later);
+    store.take(0, Err(failed(403)), later);
+    assert!(store.state().workloads.is_empty(), "a count that may no longer be read is no count of now");
+    list(&mut store, 0, vec![]);
     // Nobody has to have a VPA, or the right to read it.
     for code in [404, 403] {
         store.take(5, Err(failed(code)), NOW);
-        assert!(store.is_complete() && !store.health().1.contains("verticalpodautoscalers"), "{:?}", store.health());
+        assert!(store.is_complete(false) && !store.health().1.contains("verticalpodautoscalers"), "{:?}", store.health());
     }
     assert!(store.state().notices.iter().any(|n| n.as_str().contains("verticalpodautoscalers")), "but it is said");
     list(&mut store, 1, vec![]);
     assert_eq!(store.health().0, Health::Ok, "a permission granted later is found");
+}
+
+#[test]
+fn a_kind_that_is_refused_again_and_again_hides_the_others_for_a_while_only() {
+    let mut store = Store::new("test".into(), &[], &[]);
+    for slot in 0..4 {
+        store.take(slot, Err(failed(500)), NOW);
+    }
+    assert!(!store.is_complete(true), "nothing is known at all: the connection is begun again");
+    for slot in 0..3 {
+        store.take(slot, Ok(Event::Init), NOW);
+        store.take(slot, Ok(Event::InitDone), NOW);
+    }
+    assert_eq!((store.is_complete(false), store.is_complete(true)), (false, true));
+    assert_eq!(store.waiting_for(), "scaledobjects (the server answered 500: said 500)");
+    assert!(store.health().1.contains("the watch of scaledobjects"), "{:?}", store.health());
 }
 
 /// A kubeconfig with this server and user in a directory of its own.
