@@ -56,7 +56,11 @@ impl Ring {
     }
 
     /// Adds a round of scrapes, all of one instant. Returns how many samples were refused because there are too many.
+    /// A clock that was set back begins anew: what was scraped before lies in the future now.
     pub(super) fn take(&mut self, at: Time, scrapes: Vec<Scrape<'_>>) -> usize {
+        if self.last.is_some_and(|last| at < last) {
+            *self = Self::new(self.wanted.take());
+        }
         let mut refused = 0;
         for scrape in scrapes {
             let own = [("job", scrape.job), ("instance", scrape.instance)];
@@ -223,6 +227,15 @@ mod tests {
             round(&mut ring, 1060.0 + 60.0 * f64::from(minute), Some("other 1\n"));
         }
         assert_eq!(ring.count, 2, "nothing but `other` and `up` is left");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_costs_the_rates_of_one_round() {
+        let mut ring = Ring::new(None);
+        for (at, value) in [(1000.0, 10), (1005.0, 20), (400.0, 30), (405.0, 40)] {
+            round(&mut ring, at, Some(&format!("r_total {value}\n")));
+        }
+        assert_eq!((ask(&ring, "r_total"), ask(&ring, "rate(r_total[5s])")), (vec![40.0], vec![2.0]));
     }
 
     #[test]
