@@ -12,7 +12,11 @@ use crate::{
     process::Clock,
 };
 use futures_util::{StreamExt, stream};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// Between two scrapes of exporters: a rate needs both.
+const BETWEEN: Duration = Duration::from_secs(2);
 
 /// Tries the source, its packs and every query; nothing is changed anywhere.
 pub async fn check(settings: &PrometheusSettings) -> Vec<CheckLine> {
@@ -32,6 +36,10 @@ pub async fn check(settings: &PrometheusSettings) -> Vec<CheckLine> {
                 first = first.or(said.then_some(way));
             }
             if let Some(way) = first {
+                if matches!(*way, Upstream::Exporters(_)) {
+                    sleep(BETWEEN).await;
+                    let _ = way.begin().await; // why one does not answer is said already
+                }
                 match detect(&way, &packs, settings, Time::now()).await {
                     Err(failure) => lines.push(refused(name("metric packs"), &failure)),
                     Ok(plan) => {

@@ -414,6 +414,7 @@ async fn exporters_are_read_directly_until_the_server_is_back() {
     let line =
         |what: &str| lines.iter().find(|l| l.what.as_str().contains(what)).unwrap_or_else(|| panic!("{lines:?}"));
     assert!(!line("main: answers").ok && line("exporter vllm").ok && line("metric packs").ok, "{lines:?}");
+    assert!(!line("queries").detail.as_str().contains("req_rate"), "rates are there: {:?}", line("queries"));
     up.store(true, Ordering::Relaxed);
     let well = health(&mut seen, Health::Ok).await;
     assert!(!well.detail.as_str().contains("directly"), "{well:?}");
