@@ -47,8 +47,9 @@ pub(super) async fn start(dir: Option<PathBuf>, now: Time) -> Kept {
     match opened.await {
         Ok(Ok((store, history, learned))) => {
             let (sender, receiver) = mpsc::channel(QUEUE);
+            let problem = store.notice().map(str::to_owned);
             tokio::task::spawn_blocking(move || write(store, receiver));
-            Kept { history, learned, store: Some(sender), problem: None }
+            Kept { history, learned, store: Some(sender), problem }
         }
         Ok(Err(why)) => none(why),
         Err(e) => none(e.to_string()),
@@ -105,5 +106,20 @@ fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>) {
             (Ok(()), false) | (Err(_), true) => continue,
         }
         failing = !failing;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_history_that_was_damaged_is_kept_anew_and_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("history.sqlite3"), "no database ".repeat(200)).unwrap();
+        let kept = start(Some(dir.path().to_owned()), Time::now()).await;
+        let said = kept.problem.unwrap();
+        assert!(said.contains("was damaged") && said.contains("damaged-1"), "{said}");
+        assert!(kept.store.is_some());
     }
 }
