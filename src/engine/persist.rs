@@ -15,6 +15,8 @@ const LOAD: f64 = 26.0 * 3600.0;
 const LOAD_DEMAND: f64 = 8.0 * 86_400.0;
 /// Batches that may wait for the disk.
 const QUEUE: usize = 64;
+/// Series whose last sample's time is remembered; what was forgotten is written a moment early.
+const REMEMBERED: usize = 200_000;
 
 /// What lies on the disk, and the way to it.
 #[derive(Default)]
@@ -82,6 +84,9 @@ fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>) {
         while let Ok(more) = receiver.try_recv() {
             batch.samples.extend(more.samples);
             batch.learned.extend(more.learned);
+        }
+        if last.len() > REMEMBERED {
+            last.clear(); // groups come and go
         }
         batch.samples.retain(|(key, sample)| {
             let due = last.get(key).is_none_or(|t| sample.at.since(*t) >= STEP || sample.at < *t);

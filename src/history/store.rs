@@ -15,7 +15,7 @@ use std::{
 
 /// Name of the file within the state directory.
 pub(super) const FILE: &str = "history.sqlite3";
-/// `PRAGMA user_version` of the tables below. A newer file is refused, an older one is moved aside.
+/// `PRAGMA user_version` of the tables below. A newer file is refused.
 const VERSION: i64 = 1;
 /// How long a writer waits for another process.
 const BUSY: Duration = Duration::from_secs(5);
@@ -25,6 +25,8 @@ const SLOT: f64 = 15.0;
 const COARSE: i64 = 20;
 /// Seconds that a row is kept: [`super::Bounds::span`] by default.
 const KEEP: f64 = 8.0 * 86_400.0;
+/// Seconds that a note is kept after it was written last: what a job of once a month taught is still of use.
+const KEEP_NOTES: f64 = 60.0 * 86_400.0;
 /// Rows kept at most; about 600 MB. Beyond it the oldest go first.
 const MOST_ROWS: i64 = 20_000_000;
 /// Appends between two prunings.
@@ -147,8 +149,11 @@ impl Store {
     }
 
     /// Deletes rows that are too old at `now`, those ahead of it by more than a day (a clock that jumped), and the
-    /// oldest beyond the limit on rows. Returns how many. `append` calls it now and then.
+    /// oldest beyond the limit on rows; old notes too. Returns how many rows. `append` calls it now and then.
     pub fn prune(&mut self, now: Time) -> Result<usize, String> {
+        self.ids.clear(); // groups come and go: those that are still written are looked up again
+        let notes = self.db.execute("DELETE FROM notes WHERE at < ?1", [now.plus(-KEEP_NOTES).millis()]);
+        notes.map_err(|e| sentence(&self.path, "prune", &e))?;
         let (oldest, newest) = (slot(now.plus(-KEEP)), slot(now.plus(86_400.0)));
         let pruned = self.db.execute("DELETE FROM samples WHERE slot < ?1 OR slot > ?2", params![oldest, newest]);
         let mut count = pruned.map_err(|e| sentence(&self.path, "prune", &e))?;

@@ -126,6 +126,10 @@ fn old_rows_are_pruned() {
     let mut store = Store::open(dir.path()).unwrap();
     let now = 20.0 * 86_400.0;
     store.append(&[(key("orders"), sample(now - KEEP - 60.0, 1.0)), (key("orders"), sample(now, 2.0))]).unwrap();
+    let note = |id: &str, at: f64| (key(id).entity, Time::from_secs(at), "word".to_owned());
+    store.note(&[note("gone", now - KEEP_NOTES - 60.0), note("orders", now - KEEP)]).unwrap();
     assert_eq!(store.prune(Time::from_secs(now)).unwrap(), 1);
     assert_eq!(loaded(&mut store), [sample(now, 2.0)]);
+    assert_eq!(store.notes().unwrap(), [note("orders", now - KEEP)], "its capacity is known for longer");
+    assert!(store.ids.is_empty(), "a group of a minute is not remembered for months");
 }
