@@ -369,6 +369,9 @@ pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Opt
         .map(|(_, c)| c)
 }
 
+/// A century, seconds: what is longer is a slip of the pen, and no clock counts so far.
+const LONGEST: f64 = 36_525.0 * 86_400.0;
+
 /// Seconds of `500ms`, `15s`, `5m`, `2h`, `7d`; `None` for anything else.
 ///
 /// ```
@@ -376,6 +379,7 @@ pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Opt
 /// assert_eq!(parse_duration("90s"), Some(90.0));
 /// assert_eq!(parse_duration("1.5h"), Some(5400.0));
 /// assert_eq!(parse_duration("15"), None);
+/// assert_eq!(parse_duration("999999999999999d"), None);
 /// ```
 pub fn parse_duration(text: &str) -> Option<f64> {
     let text = text.trim();
@@ -390,5 +394,5 @@ pub fn parse_duration(text: &str) -> Option<f64> {
         _ => return None,
     };
     let n: f64 = number.trim().parse().ok()?;
-    (n.is_finite() && n >= 0.0).then_some(n * scale)
+    Some(n * scale).filter(|seconds| (0.0..=LONGEST).contains(seconds))
 }
