@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 /// Headers that carry credentials; a tenant's name is none.
 pub(super) fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].iter().any(|w| name.contains(w))
+    let words = ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"];
+    name.ends_with("key") || words.iter().any(|w| name.contains(w))
 }
 
 pub(super) fn read(name: &str, s: &Section<'_>) -> PrometheusSettings {

@@ -60,6 +60,8 @@ fn syntax_errors_have_a_line() {
 #[test]
 fn plain_secrets_need_a_private_file() {
     let text = "[kafka.k]\n\"bootstrap.servers\" = \"k:9092\"\n\"sasl.password\" = \"hunter2\"\n";
+    let told = problems("[prometheus.p]\nurl = \"http://p\"\nheaders = { X-Auth-Key = \"hunter2\" }\n");
+    assert!(told.contains("f.toml:3: prometheus.p.headers.X-Auth-Key") && told.contains("chmod 600"), "{told}");
     let told = problems(text);
     assert!(told.contains("f.toml:3") && told.contains("chmod 600"), "{told}");
     assert!(!told.contains("hunter2"));
