@@ -215,7 +215,7 @@ impl<'de> Deserialize<'de> for Point {
 }
 
 /// A number in quotes (`"NaN"`, `"+Inf"`, `"5e-324"`), or a bare one.
-struct Number(f64);
+pub(super) struct Number(pub f64);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {

@@ -2,7 +2,7 @@
 
 use super::{
     client::{base, http, is_near, read},
-    decode,
+    decode::{self, Number},
     failure::Failure,
     sigv4::encode,
 };
@@ -25,7 +25,8 @@ pub(super) struct Token {
 #[derive(Deserialize)]
 struct Granted {
     access_token: String,
-    expires_in: Option<f64>,
+    /// Seconds; Azure's first endpoint, the one that its Prometheus is documented with, puts them into quotes.
+    expires_in: Option<Number>,
 }
 
 /// Asks for a token. The platform's authorities vouch for the service that gives it, whatever `tls` of the source says.
@@ -56,7 +57,7 @@ pub(super) async fn token(source: &PrometheusSettings, settings: &OAuth2Settings
         if status == StatusCode::OK {
             let granted: Granted = serde_json::from_slice(&body)
                 .map_err(|_| wrong(format!("{url} answers, but not with an access_token: check `token_url`")))?;
-            let expires = granted.expires_in.filter(|s| s.is_finite()).map(|seconds| now.plus(seconds));
+            let expires = granted.expires_in.filter(|s| s.0.is_finite()).map(|seconds| now.plus(seconds.0));
             return Ok(Token { secret: Secret::new(granted.access_token), expires });
         }
         said = format!("{url} gives no token: {}{}", status.as_u16(), reason(&body, &secret));
@@ -75,4 +76,17 @@ fn reason(body: &[u8], secret: &Secret) -> String {
     let text = refused.map(|r| r.error_description.unwrap_or(r.error));
     let line = decode::words(text.as_deref().map_or(body, str::as_bytes)).unwrap_or_default();
     if line.is_empty() || line.contains(secret.expose()) { String::new() } else { format!(" ({line})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_lasts_as_long_as_is_said_in_quotes_or_not() {
+        let lasts = |text: &str| serde_json::from_str::<Granted>(text).unwrap().expires_in.map(|seconds| seconds.0);
+        assert_eq!(lasts(r#"{"token_type":"Bearer","expires_in":"86399","access_token":"t"}"#), Some(86_399.0));
+        assert_eq!(lasts(r#"{"expires_in":3600,"access_token":"t"}"#), Some(3_600.0));
+        assert_eq!(lasts(r#"{"access_token":"t"}"#), None);
+    }
 }
