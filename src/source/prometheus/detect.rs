@@ -13,6 +13,9 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 /// Seconds back that a series must have had a sample in, to count as present; also the span that scrapes are counted in.
 const RECENT: f64 = 600.0;
+/// The same for what came up just now: in ten minutes it has few samples, and rates over that long would be a fraction of
+/// what they are. So many samples in so many seconds tell how often it is scraped.
+const LATELY: (f64, f64) = (120.0, 4.0);
 /// Bounds of `$w`, seconds: shorter windows hold fewer than four scrapes, longer ones react too late.
 const WINDOW: (f64, f64) = (60.0, 600.0);
 
@@ -49,7 +52,7 @@ pub(super) async fn server_time(upstream: &Upstream) -> Result<Option<Time>, Fai
     Ok(answer.series.first().and_then(Series::last).map(|(_, now)| Time::from_secs(now)))
 }
 
-/// Detects packs: the server's time, the names, the scrape intervals: three requests.
+/// Detects packs: the server's time, the names, the scrape intervals: four requests.
 pub(super) async fn detect(
     upstream: &Upstream,
     packs: &[Arc<Pack>],
@@ -123,18 +126,18 @@ async fn windows(
     if names.is_empty() {
         return Ok(windows);
     }
-    let query = format!("max by (__name__) (count_over_time({{__name__=~\"{names}\"}}[{RECENT}s]))");
-    match client.instant(&query).await {
-        Ok(answer) => {
-            for series in &answer.series {
-                if let (Some(name), Some((_, count))) = (series.label("__name__"), series.last()) {
-                    let window = (4.0 * RECENT / count.max(1.0)).clamp(WINDOW.0, WINDOW.1);
-                    windows.insert(name.as_str().to_owned(), window);
+    for (span, least) in [(RECENT, 1.0), LATELY] {
+        let query = format!("max by (__name__) (count_over_time({{__name__=~\"{names}\"}}[{span}s]))");
+        match client.instant(&query).await {
+            Ok(answer) => {
+                let counts = answer.series.iter().filter_map(|s| Some((s.label("__name__")?, s.last()?.1)));
+                for (name, count) in counts.filter(|(_, count)| *count >= least) {
+                    windows.insert(name.as_str().to_owned(), (4.0 * span / count).clamp(WINDOW.0, WINDOW.1));
                 }
             }
+            Err(failure) if failure.kind.is_fatal() => return Err(failure),
+            Err(failure) => tracing::debug!("scrape intervals stay unknown: {failure}"),
         }
-        Err(failure) if failure.kind.is_fatal() => return Err(failure),
-        Err(failure) => tracing::debug!("scrape intervals stay unknown: {failure}"),
     }
     Ok(windows)
 }

@@ -147,13 +147,18 @@ impl Reader {
         let life = (DETECT_EVERY.0 * 2_f64.powi(self.detections - 1)).min(DETECT_EVERY.1);
         // Exporters are detected anew every time: it costs no request, and the window of rates grows with what was seen.
         let lasts = matches!(upstream, Upstream::Server(_));
-        let old = self.plan.take().filter(|(_, made)| lasts && made.elapsed().as_secs_f64() < life);
+        let old = self.plan.take();
+        let before_packs = old.as_ref().map(|(plan, _)| plan.packs.clone());
+        let old = old.filter(|(_, made)| lasts && made.elapsed().as_secs_f64() < life);
         let (plan, made) = if let Some(plan) = old {
             plan
         } else {
             let packs = load_packs(&mut self.packs, &self.settings).await?;
-            self.detections += 1;
-            (detect(upstream, packs, &self.settings, self.clock.now()).await?, Instant::now())
+            let plan = detect(upstream, packs, &self.settings, self.clock.now()).await?;
+            // How often something new is scraped shows soon.
+            let new = before_packs.is_some_and(|before| before != plan.packs);
+            self.detections = if new { 1 } else { self.detections.saturating_add(1) };
+            (plan, Instant::now())
         };
         let now = self.clock.now().plus(if plan.ahead.abs() > CLOCK_SKEW { plan.ahead } else { 0.0 });
         let origin = format!("{} {}", upstream.origin(), self.settings.name);

@@ -274,6 +274,30 @@ async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_w
 }
 
 #[tokio::test]
+async fn what_came_up_two_minutes_ago_is_not_taken_for_scraped_rarely() {
+    let server = server(|request| match request.uri().query().unwrap_or_default() {
+        _ if request.uri().path().ends_with("/values") => {
+            r#"{"status":"success","data":["vllm:num_requests_running"]}"#.into_response()
+        }
+        query if query.contains("time%28%29") => NOTHING.into_response(),
+        _ => r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"__name__":"vllm:num_requests_running","model_name":"m"},"value":[1,"8"]}]}}"#
+            .into_response(),
+    })
+    .await;
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(server.settings.clone(), Clock::wall(), out));
+    let state = loop {
+        if let Observation::Ml(state) = seen.recv().await.unwrap() {
+            break state;
+        }
+    };
+    task.abort();
+    let origin = state.services[0].request_rate.as_ref().unwrap().origin.as_str();
+    assert!(origin.contains("[60s]"), "8 samples, all of the last two minutes: {origin}");
+}
+
+#[tokio::test]
 async fn a_series_that_is_answered_in_part_is_not_taken_for_the_whole() {
     let server = server(|request| {
         if request.uri().path().ends_with("/values") {
