@@ -19,7 +19,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -150,8 +150,9 @@ pub(super) struct Store {
 impl Store {
     /// One slot per kind and namespace, or per kind when all namespaces are watched.
     pub(super) fn new(context: Label, namespaces: &[String], named: &[ObjectKind]) -> Self {
+        let named_once: BTreeSet<&String> = namespaces.iter().collect();
         let scopes: Vec<Option<String>> =
-            if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+            if namespaces.is_empty() { vec![None] } else { named_once.into_iter().cloned().map(Some).collect() };
         let of = |kind| scopes.iter().map(move |s| Slot::new(kind, s.clone(), kind.is_extra()));
         let slots = Kind::all(named).flat_map(of).collect();
         Self { context, slots, owners: Owners::default(), scopes, at: Time::default() }

@@ -151,6 +151,12 @@ fn a_kind_that_is_missing_or_forbidden_does_not_hide_the_others() {
 }
 
 #[test]
+fn a_namespace_that_is_named_twice_is_watched_once() {
+    let twice = Store::new("test".into(), &["b".to_owned(), "a".to_owned(), "b".to_owned()], &[]);
+    assert_eq!(twice.slots().count(), Store::new("test".into(), &["a".to_owned(), "b".to_owned()], &[]).slots().count());
+}
+
+#[test]
 fn a_kind_that_is_refused_again_and_again_hides_the_others_for_a_while_only() {
     let mut store = Store::new("test".into(), &[], &[]);
     for slot in 0..4 {
