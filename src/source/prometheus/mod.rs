@@ -31,4 +31,6 @@ pub use failure::{Failure, FailureKind};
 pub use run::run;
 
 #[cfg(test)]
+mod round_tests;
+#[cfg(test)]
 mod tests;

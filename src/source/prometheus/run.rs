@@ -184,7 +184,8 @@ impl Reader {
         self.failures = 0;
         self.pace.good();
         self.status.answered = Some(self.clock.now());
-        self.status.cadence = self.pace.refresh(&self.settings) * self.clock.speed();
+        let took = begun.elapsed().as_secs_f64();
+        self.status.cadence = self.pace.refresh(&self.settings).max(took) * self.clock.speed();
         match self.pace.told(&self.settings) {
             Some(said) => self.set(Health::Degraded, Label::new(&format!("{said} · {detail}"))),
             None => self.set(health, detail),

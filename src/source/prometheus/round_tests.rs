@@ -1,0 +1,158 @@
+//! What one refresh makes of queries that fail, are answered in part, or take long, and of the history beside them.
+
+use super::{
+    run,
+    tests::{NOTHING, health, own, server},
+};
+use crate::{
+    model::{Health, Observation, PrometheusSettings, Role},
+    process::Clock,
+};
+use axum::{http::StatusCode, response::IntoResponse};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+#[tokio::test]
+async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_with_it() {
+    let server = server(|request| {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        let result = r#"[{"metric":{"model_name":"fraud"},"value":[1,"2"]}]"#;
+        let data = |kind: &str, result: &str| {
+            format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#).into_response()
+        };
+        match path.rsplit('/').next() {
+            _ if query.contains("heavy") => StatusCode::GATEWAY_TIMEOUT.into_response(),
+            _ if query.contains("time") => NOTHING.into_response(),
+            Some("values") => r#"{"status":"success","data":["vllm:num_requests_running"]}"#.into_response(),
+            Some("query_range") => data("matrix", &result.replace("value", "values").replace("[1,\"2\"]", "[[1,\"2\"]]")),
+            _ => data("vector", result),
+        }
+    })
+    .await;
+    let custom = vec![own(Role::Demand, "heavy"), own(Role::Backlog, "light")];
+    let settings = PrometheusSettings { refresh: 0.1, custom, ..server.settings.clone() };
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    let (mut live, mut past, mut untold) = (false, false, Vec::new());
+    let wait = async {
+        while let Some(observation) = seen.recv().await {
+            match observation {
+                Observation::Ml(state) => untold.clone_from(&state.untold),
+                Observation::Signal { key, .. } => live |= key.role == Role::Backlog,
+                Observation::Backfill { key, .. } => {
+                    assert_ne!(key.role, Role::Demand, "a pack's demand is not this workload's");
+                    past |= key.role == Role::Backlog;
+                }
+                Observation::Health(status) if live && past => return status,
+                _ => {}
+            }
+        }
+        panic!("the source ended");
+    };
+    let status = tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+    task.abort();
+    assert_eq!((status.health, untold.as_slice()), (Health::Degraded, &[own(Role::Demand, "").key][..]), "{status:?}");
+    let detail = status.detail.as_str();
+    assert!(detail.starts_with("1 of ") && detail.contains("the first: demand of fraud: "), "{detail}");
+    assert!(detail.contains("504"), "{detail}");
+}
+
+#[tokio::test]
+async fn what_came_up_two_minutes_ago_is_not_taken_for_scraped_rarely() {
+    let server = server(|request| match request.uri().query().unwrap_or_default() {
+        _ if request.uri().path().ends_with("/values") => {
+            r#"{"status":"success","data":["vllm:num_requests_running"]}"#.into_response()
+        }
+        query if query.contains("time%28%29") => NOTHING.into_response(),
+        _ => r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"__name__":"vllm:num_requests_running","model_name":"m"},"value":[1,"8"]}]}}"#
+            .into_response(),
+    })
+    .await;
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(server.settings.clone(), Clock::wall(), out));
+    let state = loop {
+        if let Observation::Ml(state) = seen.recv().await.unwrap() {
+            break state;
+        }
+    };
+    task.abort();
+    let origin = state.services[0].request_rate.as_ref().unwrap().origin.as_str();
+    assert!(origin.contains("[60s]"), "8 samples, all of the last two minutes: {origin}");
+}
+
+#[tokio::test]
+async fn a_series_that_is_answered_in_part_is_not_taken_for_the_whole() {
+    let server = server(|request| {
+        if request.uri().path().ends_with("/values") {
+            return r#"{"status":"success","data":[]}"#.into_response();
+        }
+        let (kind, point) = if request.uri().path().ends_with("_range") {
+            ("matrix", r#""values":[[1,"2"]]"#)
+        } else {
+            ("vector", r#""value":[1,"2"]"#)
+        };
+        format!(
+            r#"{{"status":"success","data":{{"resultType":"{kind}","result":[{{"metric":{{}},{point}}}]}},"warnings":["store a:1 is out"]}}"#
+        )
+        .into_response()
+    })
+    .await;
+    let settings =
+        PrometheusSettings { refresh: 0.1, custom: vec![own(Role::Demand, "sum(x)")], ..server.settings.clone() };
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    let wait = async {
+        let (mut untold, mut refreshes) = (Vec::new(), 0);
+        while let Some(observation) = seen.recv().await {
+            match observation {
+                Observation::Ml(state) => (untold, refreshes) = (state.untold.clone(), refreshes + 1),
+                // The history is filled after the first.
+                Observation::Health(status) if refreshes > 1 => return (status, untold),
+                Observation::Health(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("the source ended");
+    };
+    let (status, untold) = tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+    task.abort();
+    assert_eq!((status.health, untold), (Health::Degraded, vec![own(Role::Demand, "").key]));
+    assert!(status.detail.as_str().contains("in part only"), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_sign_in_page_or_a_refusal_leads_on_to_the_next_url() {
+    let sound = server(|request| {
+        let names = r#"{"status":"success","data":[]}"#;
+        if request.uri().path().ends_with("/values") { names.into_response() } else { NOTHING.into_response() }
+    })
+    .await;
+    let refusal = r#"{"status":"error","errorType":"execution","error":"not ready"}"#;
+    for (status, body, said) in [(200, "<html>Sign in</html>", "not as Prometheus"), (422, refusal, "not ready")] {
+        let first = server(move |_| (StatusCode::from_u16(status).unwrap(), body).into_response()).await;
+        let others = vec![sound.settings.url.clone()];
+        let settings = PrometheusSettings { refresh: 0.1, others, ..first.settings.clone() };
+        let (out, mut seen) = mpsc::channel(16);
+        let task = tokio::spawn(run(settings, Clock::wall(), out));
+        let status = health(&mut seen, Health::Degraded).await;
+        task.abort();
+        let detail = status.detail.as_str();
+        assert!(detail.starts_with("read from http://127.0.0.1") && detail.contains(said), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_source_is_refreshed_as_often_as_it_answers() {
+    let server = server(|request| {
+        std::thread::sleep(Duration::from_millis(100));
+        let names = r#"{"status":"success","data":[]}"#;
+        if request.uri().path().ends_with("/values") { names.into_response() } else { NOTHING.into_response() }
+    })
+    .await;
+    let (out, mut seen) = mpsc::channel(16);
+    let task = tokio::spawn(run(PrometheusSettings { refresh: 0.1, ..server.settings.clone() }, Clock::wall(), out));
+    let cadence = health(&mut seen, Health::Ok).await.cadence;
+    task.abort();
+    assert!(cadence >= 0.2, "what is read every {cadence} s is not old after 0.1 s");
+}
