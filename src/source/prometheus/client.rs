@@ -157,13 +157,9 @@ impl Client {
                 Err(failure) => failure,
             };
             match failure.kind {
-                FailureKind::Unauthorised if !renewed && Credentials::can_change(&self.settings) => {
-                    renewed = true;
-                    *self.credentials.lock().await = None;
-                }
-                // Amazon says 403 of keys that expired.
-                FailureKind::Forbidden
-                    if !renewed && self.settings.sigv4.is_some() && Credentials::can_change(&self.settings) =>
+                // Of what has expired Amazon says 403, and a proxy that signs people in sends them to its page.
+                FailureKind::Unauthorised | FailureKind::Forbidden | FailureKind::Redirect
+                    if !renewed && Credentials::can_change(&self.settings) =>
                 {
                     renewed = true;
                     *self.credentials.lock().await = None;

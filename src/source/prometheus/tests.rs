@@ -110,23 +110,25 @@ async fn a_silent_server_costs_its_deadline_and_a_flood_is_cut() {
 
 #[tokio::test]
 async fn an_expired_token_is_read_again_once() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "old\n").unwrap();
-    let path = file.path().to_owned();
-    let server = server(move |request| {
-        if request.headers().get("authorization").is_some_and(|v| v == "Bearer new") {
-            return NOTHING.into_response();
-        }
-        std::fs::write(&path, "new\n").unwrap(); // somebody renews it meanwhile
-        StatusCode::UNAUTHORIZED.into_response()
-    })
-    .await;
-    let bearer = Some(SecretSource::File(file.path().to_owned()));
-    let client = Client::new(&PrometheusSettings { bearer, ..server.settings.clone() }).await.unwrap();
-    assert_eq!(client.instant("up").await.unwrap().series, []);
-    assert_eq!(client.requests(), 2);
-    let (failure, asked) = failure(&server.settings).await;
-    assert_eq!((failure.kind, asked), (FailureKind::Unauthorised, 1), "no credentials: asking again is of no use");
+    for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::FOUND] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "old\n").unwrap();
+        let path = file.path().to_owned();
+        let server = server(move |request| {
+            if request.headers().get("authorization").is_some_and(|v| v == "Bearer new") {
+                return NOTHING.into_response();
+            }
+            std::fs::write(&path, "new\n").unwrap(); // somebody renews it meanwhile
+            status.into_response()
+        })
+        .await;
+        let bearer = Some(SecretSource::File(file.path().to_owned()));
+        let client = Client::new(&PrometheusSettings { bearer, ..server.settings.clone() }).await.unwrap();
+        assert_eq!(client.instant("up").await.unwrap().series, [], "{status}");
+        assert_eq!(client.requests(), 2, "{status}");
+        let (_, asked) = failure(&server.settings).await;
+        assert_eq!(asked, 1, "{status}: no credentials: asking again is of no use");
+    }
 }
 
 #[tokio::test]
