@@ -207,7 +207,7 @@ fn workloads(root: &Section<'_>, config: &mut Config) {
 }
 
 fn workload(s: &Section<'_>, config: &Config) -> Option<WorkloadConfig> {
-    let name = s.label("name");
+    let name = s.label("name").filter(|name| !name.is_empty());
     if name.is_none() {
         s.wrong("name", "is missing: every workload has a unique name");
     }

@@ -72,6 +72,7 @@ fn plain_secrets_need_a_private_file() {
 
 #[test]
 fn references_are_checked() {
+    assert!(problems("[[workload]]\nname = \"\"\n").contains("f.toml:2: workload[1].name: is missing"));
     let told = problems(
         "[kafka.prod]\n\"bootstrap.servers\" = \"k:1\"\n[[workload]]\nname = \"a\"\nkafka = \"prd\"\ntarget = \"command/x\"\n",
     );
