@@ -205,16 +205,19 @@ impl Reader {
             && let Some((from, to)) = self.missing.pop()
         {
             let span = (from, to, self.settings.step);
-            let (failure, widened) = match backfill(client, &self.settings.name, plan, span, self.pace.widths()).await {
+            let failure = match backfill(client, &self.settings.name, plan, span, self.pace.widths()).await {
                 Ok(filled) => {
+                    self.pace.filled(None, filled.widened);
                     for part in filled.observations {
                         send(out, part).await;
                     }
-                    (filled.lacking, filled.widened)
+                    filled.lacking
                 }
-                Err(failure) => (Some(failure), false),
+                Err(failure) => {
+                    self.pace.filled(Some(&failure), false);
+                    Some(failure)
+                }
             };
-            self.pace.filled(failure.as_ref(), widened);
             if let Some(failure) = failure {
                 tracing::warn!("prometheus {}: the history is not complete: {failure}", self.settings.name);
                 self.missing.push((from, to));
