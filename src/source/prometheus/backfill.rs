@@ -6,7 +6,7 @@ use super::{
     client::Client,
     decode::Answer,
     detect::{Custom, Plan, Question},
-    failure::{Failure, Round},
+    failure::{Failure, FailureKind, Round},
     pace::{WIDEST, Widths},
     slots::Slot,
 };
@@ -18,6 +18,9 @@ use std::collections::{BTreeMap, HashMap};
 const CHUNK: f64 = 2000.0;
 /// Range queries under way at once: the client's own limit is the same.
 const IN_FLIGHT: usize = 4;
+
+/// Seconds after which history that was answered in part is asked for again.
+const PART_AGAIN: f64 = 300.0;
 
 /// The field that a run's steps fill.
 const STEP: &str = "training.step";
@@ -31,7 +34,7 @@ pub(super) struct Filled {
     pub observations: Vec<Observation>,
     /// Whether a query was refused its amount and asked for less.
     pub widened: bool,
-    /// Why a query that took too long is to be asked again, for less: the span is not complete.
+    /// Why the span is to be asked for again: a query took too long, or was answered in part.
     pub lacking: Option<Failure>,
 }
 
@@ -62,6 +65,10 @@ pub(super) async fn backfill(
         }
         match round.take(result)? {
             Ok(answers) => {
+                if answers.iter().any(Answer::is_partial) {
+                    let failure = Failure::new(FailureKind::Execution, "it is answered in part only", "");
+                    filled.lacking = Some(Failure { retry_after: Some(PART_AGAIN), ..failure });
+                }
                 // What a part says of the past is never learned from: it looks like less load.
                 for answer in answers.iter().filter(|answer| !answer.is_partial()) {
                     if let Job::Pack(question) = job
