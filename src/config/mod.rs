@@ -281,7 +281,12 @@ impl Config {
         for workload in &self.workloads {
             let Some(whole) = self.joined(workload) else { continue };
             let answers = workload.prometheus.clone().or_else(|| self.prometheus.first().map(|p| p.name.clone()));
-            for (role, query) in &workload.signals {
+            // As in the packs, one rate is what a service is asked for and what it does: what a replica can do is learned in
+            // the unit of the demand.
+            let rate = workload.signals.get(&Role::Demand).filter(|_| workload.kind == WorkloadKind::Inference);
+            let rate = rate.filter(|_| !workload.signals.contains_key(&Role::Throughput));
+            let done = rate.map(|query| (&Role::Throughput, query));
+            for (role, query) in workload.signals.iter().chain(done) {
                 let key = SignalKey { entity: whole.entity.clone(), role: *role };
                 let (query, select) = (query.clone(), workload.select.clone());
                 custom.push((answers.clone(), CustomSignal { key, query, select }));

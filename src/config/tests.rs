@@ -14,7 +14,8 @@ fn the_example_is_valid_and_means_what_it_says() {
     assert_eq!(scorer.guard.confirm, Confirm::Yes);
     let model = config.workloads().into_iter().find(|w| w.name == "fraud-model").unwrap();
     assert_eq!(model.entity.id.as_str(), "fraud", "the service is told by its label");
-    assert_eq!(config.prometheus[0].custom.len(), 1);
+    let own: Vec<Role> = config.prometheus[0].custom.iter().map(|c| c.key.role).collect();
+    assert_eq!(own, [Role::Demand, Role::Throughput], "its demand is what its replicas do, in the same unit");
     assert_eq!(
         config.kafka[0].properties["sasl.password"],
         Property::Secret(SecretSource::Env("KAFKA_PASSWORD".into()))

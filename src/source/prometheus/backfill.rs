@@ -55,7 +55,7 @@ pub(super) async fn backfill(
     let mut asked = stream::iter(asks).buffered(IN_FLIGHT);
     let (mut filled, mut round) = (Filled::default(), Round::default());
     // A workload's own series are nobody else's to fill, whether they answer now or not.
-    let owned = plan.custom.iter().map(|custom| (custom.key.clone(), custom.promql.clone()));
+    let owned = plan.custom.iter().flat_map(|c| c.keys.iter().map(|key| (key.clone(), c.promql.clone())));
     let (mut owners, mut runs) = (Owners(owned.collect()), Runs::default());
     while let Some(Asked { job, width, refused, result }) = asked.next().await {
         if let Some(failure) = refused {
@@ -156,7 +156,7 @@ async fn whole(client: &Client, promql: &str, (from, to, step): Span, width: f64
 /// Makes observations of an answer.
 fn keep(source: &Label, job: Job<'_>, answer: &Answer, owners: &mut Owners, out: &mut Vec<Observation>) {
     let keys: Vec<Vec<SignalKey>> = match job {
-        Job::Custom(custom) if answer.series.len() <= 1 => vec![vec![custom.key.clone()]; answer.series.len()],
+        Job::Custom(custom) if answer.series.len() <= 1 => vec![custom.keys.clone(); answer.series.len()],
         Job::Custom(_) => return, // said as a warning by the refresh
         Job::Pack(q) => assemble::keys(source, q, answer)
             .iter()

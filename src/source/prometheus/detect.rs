@@ -29,11 +29,18 @@ pub(super) struct Question {
     pub promql: String,
 }
 
-/// A user's own series.
+/// A user's own query, with the series that it fills: it is asked once for all of them.
 #[derive(Clone)]
 pub(super) struct Custom {
-    pub key: SignalKey,
+    pub keys: Vec<SignalKey>,
     pub promql: String,
+}
+
+impl Custom {
+    /// What it is about, for a person.
+    pub(super) fn about(&self) -> String {
+        self.keys.first().map_or_else(String::new, |key| format!("{} of {}", key.role.name(), key.entity.id))
+    }
 }
 
 /// What to ask in every refresh until the next detection.
@@ -80,8 +87,13 @@ pub(super) async fn detect(
         plan.questions.extend(pack.asks().filter_map(|ask| question(pack, &ask, &candidate.prefix, window, settings)));
     }
     let window = windows.values().copied().fold(least, f64::max);
-    let custom = |c: &CustomSignal| Custom { key: c.key.clone(), promql: own(c, window, settings) };
-    plan.custom = settings.custom.iter().map(custom).collect();
+    for custom in &settings.custom {
+        let promql = own(custom, window, settings);
+        match plan.custom.iter_mut().find(|c| c.promql == promql) {
+            Some(same) => same.keys.push(custom.key.clone()),
+            None => plan.custom.push(Custom { keys: vec![custom.key.clone()], promql }),
+        }
+    }
     Ok(plan)
 }
 

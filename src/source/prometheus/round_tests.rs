@@ -29,7 +29,8 @@ async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_w
         }
     })
     .await;
-    let custom = vec![own(Role::Demand, "heavy"), own(Role::Backlog, "light")];
+    let custom =
+        vec![own(Role::Demand, "heavy"), own(Role::Throughput, "light"), own(Role::Backlog, "light")];
     let settings = PrometheusSettings { refresh: 0.1, custom, ..server.settings.clone() };
     let (out, mut seen) = mpsc::channel(64);
     let task = tokio::spawn(run(settings, Clock::wall(), out));
@@ -53,6 +54,7 @@ async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_w
     task.abort();
     assert_eq!((status.health, untold.as_slice()), (Health::Degraded, &[own(Role::Demand, "").key][..]), "{status:?}");
     let detail = status.detail.as_str();
+    // The packs ask 11, and one query fills two series.
     assert!(detail.contains("1 of 13 queries failed, the first: demand of fraud: "), "{detail}");
     assert!(detail.contains("history of 1 query in steps of 30 s instead of 15"), "{detail}");
 }

@@ -405,20 +405,23 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
     let asks: Vec<_> = plan.custom.iter().map(|c| upstream.instant_for(c, &c.promql)).collect();
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((custom, result)) = answers.next().await {
-        let what = format!("{} of {}", custom.key.role.name(), custom.key.entity.id);
+        let what = custom.about();
         let answer = round.take(result)?.inspect(|answer| answer.warnings.iter().for_each(|w| assembly.warn(w.clone())));
         match answer.and_then(|answer| one_series(custom, &answer)) {
             Ok(samples) if samples.is_empty() => {
                 assembly.warn(Label::new(&format!("{what}: no data ({})", custom.promql)));
             }
-            Ok(samples) => signals.push(Observation::Signal { key: custom.key.clone(), samples }),
+            Ok(samples) => {
+                let signal = |key: &SignalKey| Observation::Signal { key: key.clone(), samples: samples.clone() };
+                signals.extend(custom.keys.iter().map(signal));
+            }
             Err(failure) => failed.add(&mut assembly, &what, &failure),
         }
     }
     drop(answers);
     round.end()?;
     let told = |key: &SignalKey| signals.iter().any(|s| matches!(s, Observation::Signal { key: k, .. } if k == key));
-    let untold = plan.custom.iter().map(|c| &c.key).filter(|key| !told(key)).cloned().collect();
+    let untold = plan.custom.iter().flat_map(|c| &c.keys).filter(|key| !told(key)).cloned().collect();
     let mut state = MlState { untold, ..MlState::default() };
     assembly.finish(&mut state);
     Ok(Answers { state, signals, failed })
