@@ -204,7 +204,8 @@ mod tests {
     fn what_a_groups_own_promql_tells_the_brokers_do_not_tell_too() {
         let entity = Entity { kind: WorkloadKind::ConsumerGroup, source: "k".into(), id: "orders".into() };
         let key = |role| SignalKey { entity: entity.clone(), role };
-        let group = Group { group: "orders".into(), coverage: 1.0, lag: Some(5), time_lag: Some(2.0), ..Group::default() };
+        let group =
+            Group { group: "orders".into(), coverage: 1.0, lag: Some(5), time_lag: Some(2.0), ..Group::default() };
         let cluster = Arc::new(KafkaCluster { name: "k".into(), groups: vec![group], ..KafkaCluster::default() });
         let mut latest = Latest::new([key(Role::Backlog)].into());
         let mut samples = Samples::default();

@@ -7,8 +7,9 @@ mod tests;
 
 use super::{brokers, confirmed::Confirmed, latest::Latest, objects::Objects};
 use crate::model::{
-    Entity, Found, Group, GroupType, GuardSettings, Health, KubeState, Label, Limits, MlState, Pipeline, Price, Quality,
-    Queue, Reading, Replicas, Role, Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind, WorkloadState,
+    Entity, Found, Group, GroupType, GuardSettings, Health, KubeState, Label, Limits, MlState, Pipeline, Price,
+    Quality, Queue, Reading, Replicas, Role, Service, Slo, SourceKind, Target, Time, Vertical, Workload, WorkloadKind,
+    WorkloadState,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

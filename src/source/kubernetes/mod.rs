@@ -189,7 +189,8 @@ impl Session {
     /// Sends what is known, once every first list was answered or is `late`, and how it is.
     async fn send(&mut self, store: &Store, late: bool) -> Result<(), ()> {
         if !store.is_complete(late) {
-            return self.health(self.status.health, &format!("waiting for the first list of {}", store.waiting_for())).await;
+            let detail = format!("waiting for the first list of {}", store.waiting_for());
+            return self.health(self.status.health, &detail).await;
         }
         let state = Observation::Kubernetes(store.state().into());
         self.out.send(state).await.map_err(drop)?;

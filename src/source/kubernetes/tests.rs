@@ -143,7 +143,11 @@ fn a_kind_that_is_missing_or_forbidden_does_not_hide_the_others() {
     // Nobody has to have a VPA, or the right to read it.
     for code in [404, 403] {
         store.take(5, Err(failed(code)), NOW);
-        assert!(store.is_complete(false) && !store.health().1.contains("verticalpodautoscalers"), "{:?}", store.health());
+        assert!(
+            store.is_complete(false) && !store.health().1.contains("verticalpodautoscalers"),
+            "{:?}",
+            store.health()
+        );
     }
     assert!(store.state().notices.iter().any(|n| n.as_str().contains("verticalpodautoscalers")), "but it is said");
     list(&mut store, 1, vec![]);
@@ -153,7 +157,10 @@ fn a_kind_that_is_missing_or_forbidden_does_not_hide_the_others() {
 #[test]
 fn a_namespace_that_is_named_twice_is_watched_once() {
     let twice = Store::new("test".into(), &["b".to_owned(), "a".to_owned(), "b".to_owned()], &[]);
-    assert_eq!(twice.slots().count(), Store::new("test".into(), &["a".to_owned(), "b".to_owned()], &[]).slots().count());
+    assert_eq!(
+        twice.slots().count(),
+        Store::new("test".into(), &["a".to_owned(), "b".to_owned()], &[]).slots().count()
+    );
 }
 
 #[test]

@@ -24,13 +24,14 @@ async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_w
             _ if query.contains("heavy") => StatusCode::GATEWAY_TIMEOUT.into_response(),
             _ if query.contains("time") => NOTHING.into_response(),
             Some("values") => r#"{"status":"success","data":["vllm:num_requests_running"]}"#.into_response(),
-            Some("query_range") => data("matrix", &result.replace("value", "values").replace("[1,\"2\"]", "[[1,\"2\"]]")),
+            Some("query_range") => {
+                data("matrix", &result.replace("value", "values").replace("[1,\"2\"]", "[[1,\"2\"]]"))
+            }
             _ => data("vector", result),
         }
     })
     .await;
-    let custom =
-        vec![own(Role::Demand, "heavy"), own(Role::Throughput, "light"), own(Role::Backlog, "light")];
+    let custom = vec![own(Role::Demand, "heavy"), own(Role::Throughput, "light"), own(Role::Backlog, "light")];
     let settings = PrometheusSettings { refresh: 0.1, custom, ..server.settings.clone() };
     let (out, mut seen) = mpsc::channel(64);
     let task = tokio::spawn(run(settings, Clock::wall(), out));

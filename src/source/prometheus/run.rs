@@ -12,7 +12,9 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
-    model::{Health, Label, MlState, Observation, PrometheusSettings, Sample, SignalKey, SourceKind, SourceStatus, Time},
+    model::{
+        Health, Label, MlState, Observation, PrometheusSettings, Sample, SignalKey, SourceKind, SourceStatus, Time,
+    },
     process::Clock,
 };
 use futures_util::{StreamExt, stream};
@@ -398,7 +400,9 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
     while let Some((question, result)) = answers.next().await {
         match round.take(result)? {
             Ok(answer) => assembly.add(question, &answer),
-            Err(failure) => failed.add(&mut assembly, &format!("{} {}", question.pack.name, question.concept), &failure),
+            Err(failure) => {
+                failed.add(&mut assembly, &format!("{} {}", question.pack.name, question.concept), &failure)
+            }
         }
     }
     drop(answers);
@@ -406,7 +410,8 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
     let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
     while let Some((custom, result)) = answers.next().await {
         let what = custom.about();
-        let answer = round.take(result)?.inspect(|answer| answer.warnings.iter().for_each(|w| assembly.warn(w.clone())));
+        let answer =
+            round.take(result)?.inspect(|answer| answer.warnings.iter().for_each(|w| assembly.warn(w.clone())));
         match answer.and_then(|answer| one_series(custom, &answer)) {
             Ok(samples) if samples.is_empty() => {
                 assembly.warn(Label::new(&format!("{what}: no data ({})", custom.promql)));
