@@ -48,7 +48,7 @@ fn source(s: &SourceStatus, now: Time) -> Value {
         _ if s.answered.is_none() => "down",
         _ if s.is_stale(now) => "stale",
         Health::Degraded => "degraded",
-        _ => "ok",
+        Health::Ok => "ok",
     };
     json!({ "name": s.name, "kind": s.kind, "state": state, "since": s.since, "age": s.age(now), "detail": s.detail })
 }

@@ -401,7 +401,7 @@ async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers
         match round.take(result)? {
             Ok(answer) => assembly.add(question, &answer),
             Err(failure) => {
-                failed.add(&mut assembly, &format!("{} {}", question.pack.name, question.concept), &failure)
+                failed.add(&mut assembly, &format!("{} {}", question.pack.name, question.concept), &failure);
             }
         }
     }
