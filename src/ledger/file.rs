@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -73,6 +73,8 @@ pub enum LedgerError {
 pub struct Ledger {
     path: PathBuf,
     file: File,
+    /// Bytes that it must have: what was read and what was written since.
+    length: u64,
     /// Keeps the lock: closing the file gives it up.
     _lock: File,
     seq: u64,
@@ -108,6 +110,7 @@ impl Ledger {
         let mut ledger = Self {
             path: path.clone(),
             file,
+            length: bytes.len() as u64,
             _lock: lock,
             seq: report.entries,
             head: report.head.unwrap_or_else(|| ROOT.to_owned()),
@@ -298,15 +301,26 @@ impl Ledger {
     /// Writes and syncs; after a failure the ledger is closed for writing.
     fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
         tracing::trace!(target: BOUNDARY, "writing an entry");
-        let done = self.file.write_all(bytes).map_err(|e| ("write", e));
+        let done = self.unmoved().and_then(|()| self.file.write_all(bytes)).map_err(|e| ("write", e));
         tracing::trace!(target: BOUNDARY, "written, not synced");
         let done = done.and_then(|()| self.file.sync_data().map_err(|e| ("sync", e)));
         tracing::trace!(target: BOUNDARY, "synced");
+        self.length += bytes.len() as u64;
         done.map_err(|(what, error)| {
             self.broken =
                 Some(format!("could not {what} {}: {error}; start again once that is mended", self.path.display()));
             LedgerError::Io { what, path: self.path.clone(), error }
         })
+    }
+
+    /// Whether what is written to is still the ledger that the next run will read: a file that was moved, deleted, cut (by a
+    /// log rotation) or written by somebody else takes every entry and keeps none of the story.
+    fn unmoved(&self) -> io::Result<()> {
+        let (ours, there) = (self.file.metadata()?, fs::metadata(&self.path)?);
+        if (ours.dev(), ours.ino(), ours.len()) == (there.dev(), there.ino(), self.length) {
+            return Ok(());
+        }
+        Err(io::Error::other("somebody else moved it, replaced it, cut it or wrote to it since it was opened"))
     }
 
     /// Keeps the bytes of an unfinished line in a file of their own, cuts the ledger back and says so in it.
@@ -323,6 +337,7 @@ impl Ledger {
             sync_dir(dir)
         };
         keep().map_err(|e| fail(&aside, e))?;
+        self.length = at as u64;
         let text =
             format!("recovered: an unfinished line of {} bytes was moved to {}", bytes.len() - at, aside.display());
         self.note(&text, now)?;

@@ -177,11 +177,39 @@ fn a_full_disk_stops_everything_that_would_follow() {
     let mut ledger = open(&dir);
     tell(&mut ledger, "a", &[Approved]);
     ledger.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+    (ledger.path, ledger.length) = ("/dev/full".into(), 0);
     let full = ledger.record(&in_state(&proposed("a"), Applying, 2.0)).unwrap_err();
-    assert!(matches!(full, LedgerError::Io { .. }), "{full}");
+    assert!(matches!(&full, LedgerError::Io { error, .. } if error.kind() == io::ErrorKind::StorageFull), "{full}");
     assert_eq!(ledger.actions().values().next().unwrap().state, Approved, "what is not on disk did not happen");
     assert!(!ledger.health().writable);
     assert!(matches!(ledger.note("x", START), Err(LedgerError::ReadOnly(_))), "no second try on an unknown disk");
+}
+
+#[test]
+fn a_ledger_that_was_moved_cut_or_written_by_others_takes_no_entry() {
+    type Harm = fn(&Ledger);
+    let hands: [(&str, Harm); 5] = [
+        ("moved", |l| fs::rename(l.path(), l.path().with_extension("old")).unwrap()),
+        ("deleted", |l| fs::remove_file(l.path()).unwrap()),
+        ("cut", |l| drop(File::create(l.path()).unwrap())),
+        ("written by another", |l| {
+            OpenOptions::new().append(true).open(l.path()).unwrap().write_all(b"x\n").unwrap();
+        }),
+        ("replaced by a copy", |l| {
+            let bytes = fs::read(l.path()).unwrap();
+            fs::remove_file(l.path()).unwrap();
+            fs::write(l.path(), bytes).unwrap();
+        }),
+    ];
+    for (what, harm) in hands {
+        let dir = TempDir::new().unwrap();
+        let mut ledger = open(&dir);
+        tell(&mut ledger, "a", &[Approved]);
+        harm(&ledger);
+        let refused = ledger.record(&in_state(&proposed("a"), Applying, 2.0));
+        assert!(matches!(refused, Err(LedgerError::Io { .. })), "{what}: {refused:?}");
+        assert!(!ledger.health().writable, "{what}");
+    }
 }
 
 #[test]
