@@ -6,7 +6,7 @@ use super::{
     common, print,
 };
 use crate::{
-    ledger::{self, Entry, kafka::Whole},
+    ledger::{self, Contents, Entry, Problem, kafka::Whole},
     model::Label,
 };
 use std::{collections::BTreeSet, fmt::Write, path::Path};
@@ -24,14 +24,13 @@ pub(super) fn run(common: &Common, command: Ledger) -> Outcome {
         common::state_path().ok_or_else(|| Failure::failed("no home directory: set $XDG_STATE_HOME"))?.join("ledger");
     match command {
         Ledger::List { format: ListFormat::Json, .. } | Ledger::Export { format: ExportFormat::Json, .. } => {
-            print(&(export_json(&entries(&dir)?)? + "\n"))
+            print_all(&dir, |all| Ok(ledger::export::json(all).map_err(failed)? + "\n"))
         }
-        Ledger::List { format: ListFormat::Table, .. } => print(&table(&entries(&dir)?)),
+        Ledger::List { format: ListFormat::Table, .. } => print_all(&dir, |all| Ok(table(all))),
         Ledger::Export { format: ExportFormat::Csv, .. } => {
-            let csv = ledger::export::csv(&entries(&dir)?).map_err(|e| Failure::failed(e.to_string()))?;
-            print(&csv)
+            print_all(&dir, |all| ledger::export::csv(all).map_err(failed))
         }
-        Ledger::Show { id, .. } => show(&entries(&dir)?, &id),
+        Ledger::Show { id, .. } => print_all(&dir, |all| show(all, &id)),
         Ledger::Verify { .. } => verify(&dir),
     }
 }
@@ -44,17 +43,16 @@ fn run_shared(common: &Common, command: &Ledger) -> Outcome {
     }
     let read = common::runtime()?.block_on(ledger::kafka::read_whole(&config.ledger));
     let whole = read.map_err(Failure::unreachable)?;
-    let failed = |e: &dyn std::fmt::Display| Failure::failed(e.to_string());
     let all = || whole.entries.iter().map(|p| p.entry.clone()).collect::<Vec<_>>();
     match command {
         Ledger::List { format: ListFormat::Table, .. } => print(&table(&all())),
         Ledger::List { format: ListFormat::Json, .. } | Ledger::Export { format: ExportFormat::Json, .. } => {
-            print(&(ledger::export::shared_json(&whole.entries).map_err(|e| failed(&e))? + "\n"))
+            print(&(ledger::export::shared_json(&whole.entries).map_err(failed)? + "\n"))
         }
         Ledger::Export { format: ExportFormat::Csv, .. } => {
-            print(&ledger::export::shared_csv(&whole.entries).map_err(|e| failed(&e))?)
+            print(&ledger::export::shared_csv(&whole.entries).map_err(failed)?)
         }
-        Ledger::Show { id, .. } => show(&all(), id),
+        Ledger::Show { id, .. } => print(&show(&all(), id)?),
         Ledger::Verify { .. } => verify_shared(&whole),
     }
 }
@@ -70,15 +68,21 @@ fn verify_shared(whole: &Whole) -> Outcome {
     print(&format!("ok, {} entries of {} ledgers, {void} void\n", whole.entries.len(), ledgers.len()))
 }
 
-fn entries(dir: &Path) -> Result<Vec<Entry>, Failure> {
-    if !dir.join(ledger::FILE).exists() {
-        return Ok(Vec::new());
+/// What can be read of it is printed all the same; where its chain breaks that is no whole record, and the end says so.
+fn print_all(dir: &Path, how: impl FnOnce(&[Entry]) -> Result<String, Failure>) -> Outcome {
+    let Contents { entries, report } = ledger::read(dir).map_err(failed)?;
+    if !entries.is_empty() || report.problem.is_none() {
+        print(&how(&entries)?)?;
     }
-    Ok(ledger::read(dir).map_err(|e| Failure::failed(e.to_string()))?.entries)
+    report.problem.map_or(Ok(0), |p| Err(broken(&p)))
 }
 
-fn export_json(entries: &[Entry]) -> Result<String, Failure> {
-    ledger::export::json(entries).map_err(|e| Failure::failed(e.to_string()))
+fn broken(p: &Problem) -> Failure {
+    Failure::failed(format!("the chain of the ledger breaks at line {} (entry {}): {}", p.line, p.seq, p.what))
+}
+
+fn failed(why: impl std::fmt::Display) -> Failure {
+    Failure::failed(why.to_string())
 }
 
 fn table(entries: &[Entry]) -> String {
@@ -107,23 +111,28 @@ fn table(entries: &[Entry]) -> String {
     out
 }
 
-fn show(entries: &[Entry], id: &str) -> Outcome {
+fn show(entries: &[Entry], id: &str) -> Result<String, Failure> {
     let story: Vec<&Entry> =
         entries.iter().filter(|e| e.action.as_ref().is_some_and(|a| a.0.as_str().starts_with(id))).collect();
     if story.is_empty() {
         return Err(Failure::failed(format!("no action {id:?}: see highwater ledger list")));
     }
-    let text = serde_json::to_string_pretty(&story).map_err(|e| Failure::failed(e.to_string()))?;
-    print(&(text + "\n"))
+    Ok(serde_json::to_string_pretty(&story).map_err(failed)? + "\n")
 }
 
 fn verify(dir: &Path) -> Outcome {
-    if !dir.join(ledger::FILE).exists() {
-        return print("ok, no entries yet\n");
+    let report = ledger::verify(dir).map_err(failed)?;
+    if let Some(problem) = &report.problem {
+        return Err(broken(problem));
     }
-    let report = ledger::verify(dir).map_err(|e| Failure::failed(e.to_string()))?;
-    match report.problem {
-        None => print(&format!("ok, {} entries, head {}\n", report.entries, report.head.as_deref().unwrap_or("none"))),
-        Some(p) => Err(Failure::failed(format!("line {} (entry {}): {}", p.line, p.seq, p.what))),
+    let unfinished = match report.torn {
+        0 => String::new(),
+        bytes => format!(", and an unfinished line of {bytes} bytes: being written now, or left by a crash"),
+    };
+    match &report.head {
+        None if report.torn == 0 => print("ok, no entries yet\n"),
+        head => {
+            print(&format!("ok, {} entries, head {}{unfinished}\n", report.entries, head.as_deref().unwrap_or("none")))
+        }
     }
 }

@@ -140,4 +140,15 @@ fn a_written_ledger_is_listed_shown_verified_and_exported() {
     std::fs::write(&path, forged).unwrap();
     let ran = home.expect(1, &["ledger", "verify"]);
     assert!(ran.err.contains("line 1") && ran.out.is_empty(), "{ran:?}");
+    for command in [&["ledger", "list"][..], &["ledger", "show", "01HW"], &["ledger", "export", "--format", "csv"]] {
+        let ran = home.expect(1, command);
+        assert!(ran.err.contains("breaks at line 1") && ran.out.contains("99"), "what can be read is shown: {ran:?}");
+    }
+    // Where it cannot be looked at is not where there is none.
+    let ledger = home.ledger();
+    std::fs::remove_dir_all(&ledger).unwrap();
+    std::os::unix::fs::symlink(&ledger, &ledger).unwrap();
+    for command in ["list", "verify", "export"] {
+        assert!(home.expect(1, &["ledger", command]).err.contains("cannot read the ledger at"));
+    }
 }
