@@ -5,6 +5,7 @@
 
 use crate::model::{Label, Secret, SecretSource, Time};
 use std::{
+    pin::pin,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -12,6 +13,8 @@ use tokio::{io::AsyncReadExt, process::Command, time::timeout};
 
 /// Bytes kept of each output stream; the rest is read and dropped, so that the child is never blocked.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
+/// How long a child that has ended is read on, for the streams that something it left behind holds open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Time between SIGTERM and SIGKILL when a deadline passes.
 const GRACE: Duration = Duration::from_secs(5);
 /// Variables of our own environment that a child gets.
@@ -97,7 +100,8 @@ pub enum RunError {
     },
 }
 
-/// Runs `argv` (never a shell) with extra environment variables, until it ends or `deadline` passes.
+/// Runs `argv` (never a shell) with extra environment variables, until it ends or `deadline` passes. What it leaves in the
+/// background is not waited for and lives on: its own end says how it went.
 ///
 /// Cancelling the future kills the child and what it has started.
 pub async fn run(argv: &[String], env: &[(&str, String)], deadline: Duration) -> Result<Output, RunError> {
@@ -115,12 +119,22 @@ pub async fn run(argv: &[String], env: &[(&str, String)], deadline: Duration) ->
     let pid = child.id();
     let mut group = Group::of(pid);
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let all = async { tokio::join!(child.wait(), read_bounded(out), read_bounded(err)) };
-    let ended = timeout(deadline, all).await;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let ended = timeout(deadline, async {
+        let mut reading = pin!(async { tokio::join!(read_bounded(out, &mut stdout), read_bounded(err, &mut stderr)) });
+        tokio::select! {
+            status = child.wait() => {
+                let _ = timeout(LAST_WORDS, reading).await; // what came until then is what it said
+                status
+            }
+            _ = &mut reading => child.wait().await,
+        }
+    });
+    let ended = ended.await;
     group.forget(); // what is left of it is ended below, or may live on
     match ended {
-        Ok((Ok(status), stdout, stderr)) => Ok(Output { code: status.code(), stdout, stderr }),
-        Ok((Err(error), ..)) => Err(RunError::Lost { program, error }),
+        Ok(Ok(status)) => Ok(Output { code: status.code(), stdout, stderr }),
+        Ok(Err(error)) => Err(RunError::Lost { program, error }),
         Err(_) => {
             end_group(&mut child, pid).await;
             Err(RunError::Deadline { program, seconds: deadline.as_secs_f64() })
@@ -163,15 +177,13 @@ async fn end_group(child: &mut tokio::process::Child, pid: Option<u32>) {
     let _ = child.kill().await;
 }
 
-async fn read_bounded<R: tokio::io::AsyncRead + Unpin>(stream: Option<R>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut stream) = stream else { return kept };
+async fn read_bounded<R: tokio::io::AsyncRead + Unpin>(stream: Option<R>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
     let mut chunk = [0_u8; 4096];
     while let Ok(n @ 1..) = stream.read(&mut chunk).await {
         let room = OUTPUT_LIMIT.saturating_sub(kept.len());
         kept.extend_from_slice(&chunk[..n.min(room)]);
     }
-    kept
 }
 
 /// Reads a secret where it lives. The error names the place and the mend, never the secret.
@@ -217,6 +229,15 @@ mod tests {
         let words = argv(&["sh", "-c", "sleep 600 & wait"]);
         let error = run(&words, &[], Duration::from_millis(200)).await.unwrap_err();
         assert!(matches!(error, RunError::Deadline { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_leaves_something_behind_has_ended_all_the_same() {
+        let words = argv(&["sh", "-c", "echo done; sleep 20 & exit 3"]);
+        let began = Instant::now();
+        let out = run(&words, &[], Duration::from_secs(10)).await.unwrap();
+        assert_eq!((out.code, out.stdout.as_slice()), (Some(3), &b"done\n"[..]));
+        assert!(began.elapsed() < Duration::from_secs(8), "its streams are still open: {:?}", began.elapsed());
     }
 
     #[tokio::test]
