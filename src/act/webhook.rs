@@ -57,10 +57,12 @@ impl Webhooks {
             Ok(format!("not tried: dry_run is not set; {found}").into())
         };
         refused.extend(dry_run.as_ref().err().cloned());
+        // A query may hold a key, and what is shown here is recorded too.
+        let place = webhook.url.split_once('?').map_or(webhook.url.clone(), |(place, _)| format!("{place}?…"));
         let signed = if webhook.secret.is_some() { "signed (webhook-signature v1)" } else { "not signed" };
         Plan {
             request: vec![
-                format!("{} {}", webhook.method, webhook.url).into(),
+                format!("{} {place}", webhook.method).into(),
                 format!("webhook-id: {} · {signed}", change.action).into(),
                 body.into(),
             ],
@@ -141,9 +143,9 @@ async fn send(webhook: &WebhookSettings, change: &Change, dry_run: bool) -> Outc
             let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect();
             let wait = answer.retry_after.map_or(String::new(), |s| format!(" (ask again after {s})"));
             let words = format!("webhook {name} answered {}{wait}: {said}", answer.status);
-            // 3xx: redirects are not followed. 4xx: refused before anything was done, but for 408, a time-out.
-            let code = answer.status.as_u16();
-            if (300..500).contains(&code) && code != 408 {
+            // Redirects are not followed. 301, 307 and 308 ask for the message at another place; after any other (303 above
+            // all) it may have been taken. 4xx: refused before anything was done, but for 408, a time-out.
+            if matches!(answer.status.as_u16(), 301 | 307 | 308 | 400..=407 | 409..=499) {
                 Outcome::Refused(words.into())
             } else {
                 Outcome::Unknown(words.into())

@@ -101,8 +101,21 @@ async fn a_dry_run_says_that_it_is_one_and_has_another_id() {
 }
 
 #[tokio::test]
+async fn a_key_in_the_query_is_sent_and_not_shown() {
+    let (url, heard) = endpoint(200).await;
+    let hooks = hooks(WebhookSettings { url: format!("{url}/scale?key=canary"), ..settings(&url) });
+    let plan = hooks.plan(&"pool".into(), &change()).await;
+    assert_eq!(plan.request[0].as_str(), format!("POST {url}/scale?…"));
+    assert_eq!(hooks.apply(&"pool".into(), &change()).await, Outcome::Applied);
+    assert_eq!(heard.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn each_answer_is_certain_or_unknown_and_asked_for_once() {
     for (status, certain) in [
+        (301, true),
+        (302, false),
+        (303, false),
         (307, true),
         (400, true),
         (401, true),
