@@ -163,8 +163,10 @@ fn number(line: &str, key: &str) -> Option<(std::ops::Range<usize>, u32)> {
     Some((start..start + length, count))
 }
 
-/// Writes beside the file and moves it there, so that a reader sees the old or the new one, never a half.
+/// Writes beside the file and moves it there, so that a reader sees the old or the new one, never a half. A link is
+/// followed: what it leads to lies in the checkout.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let file = &fs::canonicalize(file)?;
     let dir = file.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut new = tempfile::Builder::new().prefix(".highwater-").tempfile_in(dir)?;
     new.as_file().set_permissions(fs::metadata(file)?.permissions())?;
@@ -211,6 +213,18 @@ mod tests {
         let again = files.apply(&name, &change(4, 10)).await;
         assert!(matches!(&again, Outcome::Refused(why) if why.as_str().contains("look again")), "{again:?}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[tokio::test]
+    async fn a_link_stays_and_what_it_leads_to_changes() {
+        let (dir, files) = with(MANIFEST);
+        let (link, checkout) = (dir.path().join("scorer.yaml"), tempfile::TempDir::new().unwrap());
+        let manifest = checkout.path().join("patch.yaml");
+        fs::rename(&link, &manifest).unwrap();
+        std::os::unix::fs::symlink(&manifest, &link).unwrap();
+        assert_eq!(files.apply(&"scorer".into(), &change(4, 9)).await, Outcome::Applied);
+        assert_eq!(fs::read_to_string(&manifest).unwrap(), MANIFEST.replace(": 4 ", ": 9 "));
+        assert_eq!(fs::read_link(&link).unwrap(), manifest);
     }
 
     #[tokio::test]
