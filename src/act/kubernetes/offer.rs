@@ -17,8 +17,10 @@ pub(super) struct Bounds {
     pub(super) default_floor: u32,
     pub(super) ceiling: Option<u32>,
     pub(super) default_ceiling: u32,
-    /// KEDA has a switch that only forbids to shrink; `None`: an HPA has not.
-    pub(super) paused_scale_in: Option<bool>,
+    /// A ScaledObject, not an HPA.
+    pub(super) keda: bool,
+    /// KEDA's switch that only forbids to shrink, as written; `None`: absent.
+    pub(super) paused_scale_in: Option<u32>,
 }
 
 impl Bounds {
@@ -57,8 +59,8 @@ impl Bounds {
                 let words = format!("its limit of {ceiling} is lifted to {to}, until both are put back");
                 offers.push(self.offer(to, set, &words));
             }
-            if self.paused_scale_in == Some(false) {
-                let set = vec![FieldChange { field: Field::PausedScaleIn, from: None, to: Some(1) }];
+            if self.keda && self.paused_scale_in != Some(1) {
+                let set = vec![FieldChange { field: Field::PausedScaleIn, from: self.paused_scale_in, to: Some(1) }];
                 let words = format!(
                     "keeps the {from} there are: no shrinking until the annotation goes, growing as ever (KEDA's paused-replicas \
                      sets a count once and keeps none, paused removes the HPA)"
@@ -82,7 +84,7 @@ impl Bounds {
                 )
             };
             // An HPA at zero stops scaling (ScalingDisabled), so nothing is offered that ends there.
-            if !set.is_empty() && (to > 0 || (self.paused_scale_in.is_some() && at_floor)) {
+            if !set.is_empty() && (to > 0 || (self.keda && at_floor)) {
                 offers.push(self.offer(to, set, &words));
             }
         }
@@ -102,7 +104,8 @@ mod tests {
             default_floor: u32::from(!keda),
             ceiling: Some(ceiling),
             default_ceiling: 100,
-            paused_scale_in: keda.then_some(false),
+            keda,
+            paused_scale_in: None,
         }
     }
 
@@ -128,8 +131,15 @@ mod tests {
         let two = ["scaledobject/a/b: floor 0 → 9", "scaledobject/a/b: paused-scale-in unset → true"];
         assert_eq!(offered(&keda, 4, 9), two);
         assert_eq!(offered(&bounds(3, 24, true), 3, 0), ["scaledobject/a/b: floor 3 → 0"]);
-        let absent = Bounds { floor: None, ..keda };
+        let absent = Bounds { floor: None, ..keda.clone() };
         assert_eq!(offered(&absent, 1, 2)[0], "scaledobject/a/b: floor unset → 2");
+        let switched = |to| offered(&Bounds { paused_scale_in: Some(to), ..keda.clone() }, 4, 9);
+        assert_eq!(
+            switched(0)[1],
+            "scaledobject/a/b: paused-scale-in false → true",
+            "what is written there is what is tested"
+        );
+        assert_eq!(switched(1).len(), 1);
     }
 
     proptest::proptest! {

@@ -170,7 +170,8 @@ fn bounds(found: &DynamicObject, kind: ObjectKind, namespace: &str) -> Bounds {
         default_floor: u32::from(!keda), // KEDA: 0; an HPA: 1
         ceiling: count(ceiling),
         default_ceiling: if keda { 100 } else { 1 },
-        paused_scale_in: keda.then(|| found.annotations().get(PAUSED_SCALE_IN).is_some_and(|v| !is_false(v))),
+        keda,
+        paused_scale_in: found.annotations().get(PAUSED_SCALE_IN).map(|v| u32::from(!is_false(v))),
     }
 }
 
