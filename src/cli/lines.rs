@@ -1,6 +1,6 @@
 //! `highwater watch --accessible`: what changes, as lines. For screen readers, logs and terminals that cannot be drawn on.
 
-use super::{Failure, Outcome, args::Common, common, print};
+use super::{Failure, Outcome, args::Common, common, is_read};
 use crate::{
     engine::{self, Options},
     model::{Picture, Severity},
@@ -21,7 +21,7 @@ pub(super) fn run(common: &Common) -> Outcome {
     outcome
 }
 
-/// Prints until somebody ends it.
+/// Prints until somebody ends it or nobody reads it any more.
 async fn follow(options: Options) -> Outcome {
     let cannot = |e: std::io::Error| Failure::failed(format!("cannot listen for signals: {e}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
@@ -50,7 +50,9 @@ async fn follow(options: Options) -> Outcome {
         if !picture.workloads.is_empty() || before.is_none() {
             before = Some(picture);
         }
-        print(&text)?;
+        if !text.is_empty() && !is_read(&text)? {
+            break 0; // `| head` has what it wanted
+        }
     };
     handle.stop().await;
     Ok(code)

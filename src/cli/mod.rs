@@ -120,11 +120,16 @@ fn run(args: Args) -> Outcome {
 
 /// Prints to stdout; a closed pipe (`| head`) is a wish to stop, not an error.
 pub(crate) fn print(text: &str) -> Outcome {
+    is_read(text).map(|_| 0)
+}
+
+/// Prints to stdout; whether somebody is still there to read it.
+fn is_read(text: &str) -> Result<bool, Failure> {
     use std::io::{ErrorKind, Write};
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(0),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(0),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Failure::failed(format!("cannot write to standard output: {e}"))),
     }
 }

@@ -11,7 +11,7 @@ use highwater::{
     model::{Action, ActionId, ActionState, Actor, PlanHash, Time},
 };
 use serde_json::json;
-use support::{Home, assert_shape};
+use support::{Home, assert_shape, closed_port};
 
 #[test]
 fn lists_need_no_system_and_no_file() {
@@ -92,6 +92,24 @@ fn a_dashboard_without_a_terminal_says_what_works_without_one() {
         let ran = home.expect(2, &[command]);
         assert!(ran.err.contains("nothing to look at") && ran.err.contains("highwater demo"), "{command}: {}", ran.err);
     }
+}
+
+#[test]
+fn lines_that_nobody_reads_any_more_come_to_an_end() {
+    let home = Home::new();
+    let broker = format!("127.0.0.1:{}", closed_port());
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["watch", "--accessible", "--kafka", &broker])
+        .envs([("HOME", home.path().to_owned()), ("XDG_STATE_HOME", home.path().join("state"))])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take()); // as `| head` does when it has enough
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        crate::support::wait_for("it ends", || child.try_wait().unwrap())
+    }));
+    let _ = child.kill(); // it has ended unless the test fails
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
 
 #[test]
