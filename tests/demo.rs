@@ -125,6 +125,13 @@ fn a_recording_plays_what_was_drawn() {
     let mut t = Terminal::start(&["play", path, "--speed", "20"], home.path(), (100, 30));
     t.wait_text("orders-etl");
     assert_eq!(t.code(), 0);
+    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
+        let mut t = Terminal::start(&["play", path, "--speed", "0.01"], home.path(), (100, 30));
+        t.wait("it plays", |_| t.is_alternate().then_some(()));
+        t.signal(signal);
+        assert_eq!(t.code(), code);
+        t.wait("the terminal is as it was", |_| (!t.is_alternate()).then_some(()));
+    }
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.starts_with('{') && text.lines().count() > 2 && text.contains("orders-etl"), "{text}");
 }

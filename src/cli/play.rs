@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// `play`.
 #[derive(Debug, Args)]
@@ -47,9 +48,14 @@ pub(super) fn play(args: &Play) -> Outcome {
     }
     let runtime = super::common::runtime()?;
     let code = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         tokio::select! {
             played = frames(&events, args) => played.map(|()| 0),
-            _ = tokio::signal::ctrl_c() => Ok(130),
+            _ = interrupt.recv() => Ok(130),
+            _ = terminate.recv() => Ok(143),
+            _ = hangup.recv() => Ok(129),
         }
     });
     let _ = send("\x1b[0m\x1b[?25h\x1b[?1049l"); // the terminal may be gone with the one who looked
