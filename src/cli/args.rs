@@ -94,7 +94,8 @@ pub enum Command {
     Record(Record),
     /// Plays a recording on this terminal.
     Play(Play),
-    /// Every source, permission, target and pack, one line each, with the mend; exit 0 all good, 1 something is not.
+    /// Every source, permission, target and pack, one line each, with the mend; exit 0 all good, 1 something is not, 3 a
+    /// source does not answer at all.
     Check {
         /// How to print it.
         #[arg(long, value_enum, default_value_t = ListFormat::Table)]

@@ -45,7 +45,10 @@ pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
     if !args.workloads.is_empty() {
         views.retain(|v| args.workloads.iter().any(|n| v.workload.name == n.as_str()));
     }
+    // Of names that nobody has there is nothing to say but that.
+    let asked_in_vain = views.is_empty() && !unknown.is_empty() && args.format == ListFormat::Table;
     let text = match args.format {
+        _ if asked_in_vain => String::new(),
         ListFormat::Json => format!("{:#}\n", json::recommendations(&picture, &views, args.day)),
         ListFormat::Table if args.day => table(&views) + &days(&views),
         ListFormat::Table => table(&views),

@@ -81,6 +81,10 @@ pub(super) fn run(common: &Common, args: &Snapshot) -> Outcome {
         past,
         once::Wait { settle: args.settle, days: view == View::Day },
     ))?;
+    if let Some(name) = args.workload.as_deref().filter(|name| picture.workload(name).is_none()) {
+        let not_seen = || Failure::failed(format!("no workload {name:?} was seen"));
+        return Err(once::unreachable(&picture).unwrap_or_else(not_seen));
+    }
     if args.format == SnapshotFormat::Json {
         print(&format!("{:#}\n", json::snapshot(&picture)))?;
     } else {
@@ -104,9 +108,6 @@ fn draw(
     state.view = view;
     state.size = (area.width, area.height);
     if let Some(name) = &args.workload {
-        if picture.workload(name).is_none() {
-            return Err(Failure::failed(format!("no workload {name:?} was seen")));
-        }
         state.selected.insert(Pane::Workloads, Label::new(name));
     }
     let mut buffer = Buffer::empty(area);

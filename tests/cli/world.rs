@@ -109,6 +109,7 @@ fn recommend(stage: &Stage) {
 
     let ran = stage.home.expect(1, &stage.brokers(&["recommend", "fraud-scorre"]));
     assert!(ran.err.contains("did you mean fraud-scorer?"), "{}", ran.err);
+    assert_eq!(ran.out, "", "nothing is said about what was not asked for");
     let table = stage.home.expect(0, &stage.brokers(&["recommend"])).out;
     assert!(table.starts_with("WORKLOAD") && table.contains("fraud-scorer"), "{table}");
 }
@@ -133,6 +134,10 @@ fn snapshot(stage: &Stage) {
             "workloads": [recommendation()],
         }),
     );
+    for format in ["text", "json"] {
+        let ran = stage.home.expect(1, &stage.brokers(&["snapshot", "--workload", "nobody", "--format", format]));
+        assert!(ran.err.contains("no workload \"nobody\" was seen") && ran.out.is_empty(), "{ran:?}");
+    }
     let kinds: Vec<&str> = json["sources"].as_array().unwrap().iter().filter_map(|s| s["kind"].as_str()).collect();
     assert_eq!(kinds, ["kafka", "prometheus", "kubernetes"]);
 }
