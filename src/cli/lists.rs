@@ -228,13 +228,14 @@ pub(super) fn info(common: &Common) -> Outcome {
     let path = |p: Option<std::path::PathBuf>| p.map_or_else(|| "none".to_owned(), |p| p.display().to_string());
     let state = common::state_path();
     print(&format!(
-        "highwater      {}\nconfiguration  {}\nstate          {}\nhistory        {}\nledger         {}\nlog            {}\n\
-         librdkafka     {}\n",
+        "highwater      {}\nconfiguration  {}\nstate          {}\nhistory        {}\nledger         {}\nconfirmed      {}\n\
+         log            {}\nlibrdkafka     {}\n",
         env!("CARGO_PKG_VERSION"),
         file,
         path(state.clone()),
-        path(state.clone().map(|s| s.join("history.db"))),
+        path(state.clone().map(|s| s.join(crate::history::store::FILE))),
         path(state.clone().map(|s| s.join("ledger").join(crate::ledger::FILE))),
+        path(state.clone().map(|s| s.join(crate::engine::CONFIRMED))),
         path(common.log_file.clone().or_else(|| state.map(|s| s.join("highwater.log")))),
         rdkafka::util::get_rdkafka_version().1,
     ))

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The file's name in the state directory.
-const FILE: &str = "confirmed.jsonl";
+pub const FILE: &str = "confirmed.jsonl";
 
 /// An operator's word that a workload runs on a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

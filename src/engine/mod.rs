@@ -29,6 +29,7 @@ mod view;
 mod watch;
 
 pub use approve::{BEGIN_WITHIN, Gate};
+pub use confirmed::FILE as CONFIRMED;
 pub use role::{Operating, Watching};
 pub use run::{Handle, operate, watch};
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Name of the file within the state directory.
-pub(super) const FILE: &str = "history.sqlite3";
+pub const FILE: &str = "history.sqlite3";
 /// `PRAGMA user_version` of the tables below. A newer file is refused.
 const VERSION: i64 = 1;
 /// How long a writer waits for another process.

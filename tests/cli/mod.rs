@@ -26,6 +26,7 @@ fn lists_need_no_system_and_no_file() {
         (&["config", "schema"], "\"$schema\""),
         (&["config", "show"], "theme = \"harbor-dark\""),
         (&["info"], "highwater.toml"),
+        (&["info"], "highwater/history.sqlite3"),
         (&["completions", "bash"], "complete -F"),
         (&["completions", "zsh"], "#compdef"),
         (&["man"], ".TH"),
