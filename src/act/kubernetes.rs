@@ -109,7 +109,8 @@ impl Scaler {
         let what = format!("{verb} {}{sub} of {} in {}", object.resource.plural, object.name, object.namespace);
         match self.within(api.create(&PostParams::default(), &ask)).await {
             Ok(review) if review.status.as_ref().is_some_and(|s| s.allowed) => Ok(()),
-            Ok(_) => Err(format!("not allowed to {what}: grant verb patch on it, by name, in a Role")),
+            Ok(_) if verb == "create" => Err(format!("not allowed to {what}: grant verb create on it in a Role")),
+            Ok(_) => Err(format!("not allowed to {what}: grant verb {verb} on it, by name, in a Role")),
             Err(fault) => Err(format!("cannot tell whether we may {what}: {}", fault.words())),
         }
     }

@@ -205,6 +205,23 @@ async fn each_fault_is_either_certain_or_unknown_and_sent_once() {
 }
 
 #[tokio::test]
+async fn what_is_not_allowed_names_the_verb_that_is_missing() {
+    for (target, verb, mend) in [
+        ("jobs/ml/tune", "create", "grant verb create on it in a Role"),
+        ("deploy/payments/web", "patch", "grant verb patch on it, by name, in a Role"),
+    ] {
+        let review = json!({
+            "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": {},
+            "status": {"allowed": false},
+        });
+        let (address, _) = server(http(201, &review.to_string())).await;
+        let target = target.parse().unwrap();
+        let why = scaler(client(address)).may(&Object::of(&target).unwrap(), verb).await.unwrap_err();
+        assert!(why.contains(mend), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_listening_is_certainly_not_done() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
