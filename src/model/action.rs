@@ -234,6 +234,16 @@ impl Action {
         self.terms.lever.is_some() && self.terms.undoes.is_some() && self.terms.begin_at.is_some()
     }
 
+    /// Whether what it wrote is there as far as is known, so that it can be taken back: also where it was not ready in time,
+    /// which is when one wants to most.
+    pub fn is_in_place(&self) -> bool {
+        match self.state {
+            ActionState::Applied | ActionState::Verified => true,
+            ActionState::Failed => self.verify_by.is_some() && self.terms.reverted_by.is_none(),
+            _ => false,
+        }
+    }
+
     /// Whether it waits for a second person.
     pub fn waits_for_second(&self) -> bool {
         self.state == ActionState::Proposed && self.terms.second == Some(Second::Asked)

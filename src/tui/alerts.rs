@@ -201,8 +201,12 @@ impl<'a> Spot<'a> {
             ),
             Of::Action(action) => {
                 let mend = match action.state {
-                    ActionState::Unknown => "its outcome is being observed: do not repeat it by hand",
-                    _ => "open it to see the request and the answer; undo is U",
+                    ActionState::Unknown => {
+                        "its outcome is being observed: do not repeat it by hand; where its target tells nothing, x on the \
+                         actions page gives up"
+                    }
+                    _ if action.is_in_place() => "open it to see the request and the answer; undo is U",
+                    _ => "open it to see the request and the answer",
                 };
                 let text = format!("{} to {} {}: {}", action.from, action.to, action.state.name(), action.reason);
                 let evidence = action.evidence.to_string();

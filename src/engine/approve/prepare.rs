@@ -35,7 +35,7 @@ impl Desk {
             self.notice(Severity::Look, format!("there is no action {id} to undo")).await;
             return;
         };
-        if !matches!(done.state, ActionState::Applied | ActionState::Verified) {
+        if !done.is_in_place() {
             let text = format!(
                 "{} {} → {} is {}: there is nothing to undo",
                 done.workload,

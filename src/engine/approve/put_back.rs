@@ -92,7 +92,7 @@ pub(super) fn lacking<'a, I>(actions: impl Fn() -> I) -> Vec<(Action, Option<Lev
 where
     I: Iterator<Item = &'a Action>,
 {
-    use ActionState::{Applied, Expired, Failed, Proposed, Rejected, Superseded, Verified};
+    use ActionState::{Expired, Failed, Proposed, Rejected, Superseded};
     let settles = |back: &Action| match back.state {
         Expired | Superseded => false,
         Proposed | Rejected => back.is_put_back(),
@@ -108,18 +108,12 @@ where
             way.1 = back.terms.lever.as_ref();
         }
     }
-    // One that was not ready in time moved the bound all the same.
-    let moved = |a: &&Action| match a.state {
-        Applied | Verified => true,
-        Failed => a.verify_by.is_some() && a.terms.reverted_by.is_none(),
-        _ => false,
-    };
     let has_expiry = |a: &&Action| a.terms.lever.as_ref().is_some_and(|l| l.restore_at.is_some());
     let lacks = |a: &Action| match ways.get(&a.id) {
         None => Some((a.clone(), None)),
         Some((settled, lever)) => (!settled).then(|| (a.clone(), lever.cloned())),
     };
-    actions().filter(moved).filter(has_expiry).filter_map(lacks).collect()
+    actions().filter(|a| a.is_in_place()).filter(has_expiry).filter_map(lacks).collect()
 }
 
 /// Lets `back` end where `waiting` would have ended, field by field, if it begins where that one ends.

@@ -162,7 +162,7 @@ fn decidable(action: Action, here: &Here<'_>) -> Result<(), String> {
 /// workload. The engine asks the target itself whether the count is still there.
 pub(super) fn undoable<'a>(here: &Here<'a>) -> Result<&'a Done, String> {
     let (state, picture) = (here.state, here.picture);
-    let is_done = |a: &&Done| matches!(a.state, ActionState::Applied | ActionState::Verified);
+    let is_done = |a: &&Done| a.is_in_place();
     if state.pane() == Pane::Actions {
         let action = selected_action(state, picture).ok_or("there is no action under the cursor")?;
         let not = || format!("{} is {}: there is nothing to undo", action.workload, action.state.name());
@@ -170,7 +170,7 @@ pub(super) fn undoable<'a>(here: &Here<'a>) -> Result<&'a Done, String> {
     }
     let view = here.workload().ok_or("there is no workload under the cursor")?;
     let name = &view.workload.name;
-    // Newest first: a change that failed or was taken back is passed over only when nothing newer was done.
+    // Newest first: what was refused or was taken back is passed over.
     let newest = picture.actions.iter().find(|a| a.workload == *name && is_done(a));
     newest.ok_or_else(|| format!("{name}: there is nothing to undo"))
 }
