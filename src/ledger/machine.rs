@@ -48,7 +48,7 @@ pub enum Event {
     },
     /// Time passed: refused while there is some left.
     Expire,
-    /// An operator says no.
+    /// An operator says no, or gives up looking for what became of a write.
     Reject {
         /// Who.
         actor: Actor,
@@ -286,6 +286,8 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
         }
         (Applying, Event::Lost { reason }) => Ok(step.to(Unknown, format!("outcome unknown: {reason}"))),
         // A look from before the state says nothing about it.
+        // Where the target tells nothing, only a person can: whoever gives up has looked by other means.
+        (Unknown, Event::Reject { actor, reason }) => Ok(step.by(actor, Failed, reason.clone())),
         (Unknown | Applied, Event::Observed(look)) if look.waited < 0.0 => Ok(Transition::Wait),
         (Unknown, Event::Observed(look)) => Ok(step.reconcile(look)),
         (Applied, Event::Observed(look)) => Ok(step.verify(look)),

@@ -219,6 +219,8 @@ fn a_lost_write_is_looked_for_and_never_repeated() {
     assert_eq!(lost.state, ActionState::Unknown);
     let now = START.plus(10.0);
     let wait = |event: &Event| next(&lost, event, now) == Ok(Transition::Wait);
+    let given_up = step(&lost, &Event::Reject { actor: person("bob@corp"), reason: "by hand".into() }, now);
+    assert_eq!((given_up.state, given_up.actor), (ActionState::Failed, person("bob@corp")));
     assert!(wait(&observed(10, 6, -1.0)), "seen before the write: says nothing");
     assert!(wait(&observed(6, 6, SETTLE - 1.0)), "the request may still land");
     let woken = next(&lost, &observed(6, 6, 5.0), now.plus(7200.0));

@@ -23,7 +23,7 @@ pub(super) struct Book {
     actor: Actor,
     ledger: Option<Ledger>,
     problem: String,
-    /// When each action got its present state, on a clock that nobody can set; those of an earlier run: at the start.
+    /// When each action got its present state, on a clock that nobody can set; those of an earlier run: when it was opened.
     since: HashMap<ActionId, Instant>,
     start: Instant,
     settings: LedgerSettings,
@@ -71,7 +71,12 @@ impl Book {
         let Some(dir) = self.dir.clone() else { return };
         let actor = self.actor.clone();
         match tokio::task::spawn_blocking(move || Ledger::open(&dir, actor, now)).await {
-            Ok(Ok(ledger)) => self.ledger = Some(ledger),
+            Ok(Ok(ledger)) => {
+                self.ledger = Some(ledger);
+                // What it tells of was begun up to now: another operator may have held it until a moment ago.
+                self.start = Instant::now();
+                self.since.clear();
+            }
             Ok(Err(e)) => self.problem = e.to_string(),
             Err(e) => self.problem = format!("opening the ledger broke: {e}"),
         }
@@ -262,6 +267,11 @@ impl Book {
             Some(later) => later.as_secs_f64(),
             None => -since.duration_since(then).as_secs_f64(),
         }
+    }
+
+    /// Whether an action got its present state in an earlier run.
+    pub(super) fn is_of_earlier_run(&self, id: &ActionId) -> bool {
+        !self.since.contains_key(id)
     }
 
     /// Those that this operator carries.

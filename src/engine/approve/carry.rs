@@ -8,8 +8,8 @@ use super::{
 use crate::{
     act::{Outcome, Seen},
     engine::run::Event,
-    ledger::machine::{self, Event as Step, Look, Transition, Window},
-    model::{Action, ActionId, ActionState, Label, PlanHash, Second, Severity, Time},
+    ledger::machine::{self, Event as Step, Look, SETTLE, Transition, Window},
+    model::{Action, ActionId, ActionState, Label, PlanHash, Second, Severity, Time, duration},
 };
 use std::time::{Duration, Instant};
 use tokio::{task::JoinError, time};
@@ -215,7 +215,7 @@ impl Desk {
             return;
         }
         match seen {
-            Err(why) => tracing::warn!("cannot look at {} of {id}: {why}", action.target),
+            Err(why) => self.not_seen(&action, why).await,
             Ok(seen) => {
                 let Seen { mut replicas, writer, lever } = seen;
                 // Of a bound it is not known who moved it: the writer is that of the count.
@@ -228,7 +228,7 @@ impl Desk {
                     replicas.ready = replicas.ready.min(r.ready);
                 }
                 let verify_by = self.verify_by(&action, now);
-                let waited = self.book.waited(&id, begun) * self.options.clock.speed();
+                let waited = self.waited(&action, begun);
                 let picture = self.picture();
                 let view = picture.workload(action.workload.as_str());
                 let expects = view.and_then(|v| effect::expected(&action, v, now));
@@ -238,6 +238,44 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// What cannot be looked at holds its target: the operator is told why, once for each reason.
+    async fn not_seen(&mut self, action: &Action, why: String) {
+        if self.unseen.get(&action.id) != Some(&why) {
+            let text = format!("{}: {} cannot be looked at: {why}", action.workload, action.target);
+            self.notice(Severity::Look, text).await;
+            self.unseen.insert(action.id.clone(), why);
+        }
+    }
+
+    /// Seconds from the record of an action's present state to `then`; negative when it came after. A command that an
+    /// earlier run began may go on without us for as long as it may take: that is no waiting.
+    fn waited(&self, action: &Action, then: Instant) -> f64 {
+        let waited = self.book.waited(&action.id, then) * self.options.clock.speed();
+        if action.state == ActionState::Unknown && self.book.is_of_earlier_run(&action.id) {
+            return (waited - self.longest_write(&action.target)).max(0.0);
+        }
+        waited
+    }
+
+    /// Ends an action whose outcome nobody can find out (a command that cannot be observed, an object that is gone), which
+    /// would hold its target for ever. Not before the write can no longer land.
+    pub(super) async fn give_up(&mut self, action: Action) {
+        let left = SETTLE - self.waited(&action, Instant::now());
+        if left > 0.0 {
+            let text = format!(
+                "{} {} → {}: its write may still land, so it is looked for {} more before one can give up",
+                action.workload,
+                action.from,
+                action.to,
+                duration(left.ceil())
+            );
+            return self.notice(Severity::Look, text).await;
+        }
+        let reason = "given up: its outcome could not be found out; look at the target before the next change";
+        let now = self.now();
+        self.step(action, &Step::Reject { actor: self.actor.clone(), reason: reason.into() }, now).await;
     }
 
     /// What a look that decided something leads to.

@@ -159,6 +159,8 @@ struct Desk {
     held_up: bool,
     /// Ways back that could not be gone: when that was found, and why.
     held_back: HashMap<ActionId, (Instant, String)>,
+    /// Targets of actions that could not be looked at, and why, as it was said last.
+    unseen: HashMap<ActionId, String>,
     /// Found targets that an operator confirmed.
     confirmed: Confirmed,
 }
@@ -192,6 +194,7 @@ impl Desk {
             link: None,
             held_up: false,
             held_back: HashMap::new(),
+            unseen: HashMap::new(),
             confirmed,
         }
     }
@@ -298,7 +301,7 @@ impl Desk {
         self.step(action, &reject, now).await;
     }
 
-    /// Takes an approval for later back before its time.
+    /// Takes an approval for later back before its time, or gives up on a write of unknown outcome.
     async fn cancel(&mut self, id: &ActionId) {
         match self.book.action(id) {
             Some(action) if action.state == ActionState::Approved => {
@@ -307,6 +310,9 @@ impl Desk {
                 self.notice(Severity::Ok, text).await;
             }
             Some(action) if action.waits_for_second() => self.refuse_second(action).await,
+            Some(action) if action.state == ActionState::Unknown && !self.book.is_others(id) => {
+                self.give_up(action).await;
+            }
             Some(action) => {
                 let text = format!("{} cannot be cancelled any more: it is {}", action.workload, action.state.name());
                 self.notice(Severity::Look, text).await;

@@ -292,7 +292,7 @@ impl Desk {
     }
 
     /// How long a command or a webhook may take, seconds; what a request to Kubernetes may is part of [`SETTLE`].
-    fn longest_write(&self, target: &Target) -> f64 {
+    pub(super) fn longest_write(&self, target: &Target) -> f64 {
         let config = &self.options.config;
         let timeout = match target {
             Target::Command(name) => config.commands.iter().find(|c| c.name == *name).map(|c| c.timeout),

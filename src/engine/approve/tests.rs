@@ -3,6 +3,7 @@
 mod guess;
 mod later;
 mod limits;
+mod lost;
 mod two;
 
 use super::*;
@@ -101,13 +102,18 @@ impl Bench {
 
     /// With a change to the configuration, which may put something into the bench's folder first.
     fn with(apply: &str, blocked: Vec<Blocked>, change: impl FnOnce(&mut Config, &Path)) -> Self {
+        Self::at_speed(1.0, apply, blocked, change)
+    }
+
+    /// On a clock that runs so many times as fast as the machine's.
+    fn at_speed(speed: f64, apply: &str, blocked: Vec<Blocked>, change: impl FnOnce(&mut Config, &Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let count = dir.path().join("count");
         std::fs::write(&count, "2\n").unwrap();
         let mut config = Config { commands: vec![command(&count, apply)], ..Config::default() };
         change(&mut config, dir.path());
-        let options =
-            Options { config, clock: Clock::wall(), state: Some(dir.path().to_owned()), past: None, days: false };
+        let clock = if speed > 1.0 { Clock::scaled(Time::now(), speed) } else { Clock::wall() };
+        let options = Options { config, clock, state: Some(dir.path().to_owned()), past: None, days: false };
         let (pictures, seen) = watch::channel(picture(recommendation(blocked), 2));
         let (intents, intents_in) = mpsc::channel(4);
         let (events_out, events) = mpsc::channel(64);
@@ -176,6 +182,10 @@ impl Bench {
         assert!(ledger::verify(&dir).unwrap().problem.is_none());
         ledger::read(&dir).unwrap().entries
     }
+}
+
+fn told(prepared: &Prepared) -> String {
+    prepared.refused.iter().map(Label::as_str).collect::<Vec<_>>().join("; ")
 }
 
 const SET: &str = "echo \"$1\" > FILE";

@@ -188,7 +188,8 @@ pub(super) fn secondable<'a>(state: &State, picture: &'a Picture) -> Result<&'a 
 pub(super) fn cancellable<'a>(state: &State, picture: &'a Picture) -> Result<&'a Done, String> {
     let action = selected_action(state, picture).ok_or("there is no action under the cursor")?;
     let later = action.state == ActionState::Approved && action.terms.begin_at.is_some();
-    let waits = later || action.waits_for_second();
+    // Whether it is time to give up looking for what became of a write, the engine says.
+    let waits = later || action.waits_for_second() || action.state == ActionState::Unknown;
     let not =
         || format!("{} is {}: only what waits for its time can be cancelled", action.workload, action.state.name());
     Some(action).filter(|_| waits).ok_or_else(not)

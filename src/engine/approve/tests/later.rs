@@ -15,7 +15,7 @@ impl Bench {
         self.state(ActionState::Applied).await
     }
 
-    async fn asked_back(&mut self, action: &ActionId) -> Arc<Prepared> {
+    pub(super) async fn asked_back(&mut self, action: &ActionId) -> Arc<Prepared> {
         self.intents.send(Intent::Undo { action: action.clone() }).await.unwrap();
         self.next(|e| if let Event::Prepared(Some(p)) = e { Some(p) } else { None }).await
     }

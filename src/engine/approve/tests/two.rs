@@ -114,10 +114,6 @@ impl Bench {
     }
 }
 
-fn told(prepared: &Prepared) -> String {
-    prepared.refused.iter().map(Label::as_str).collect::<Vec<_>>().join("; ")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_protected_target_is_changed_by_two_people_and_by_no_fewer() {
     let house = House::new(true);
