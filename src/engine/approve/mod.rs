@@ -127,6 +127,12 @@ impl DeskClock {
         self.forward.at(wall, uptime)
     }
 
+    /// A ledger was opened: what it tells of has been.
+    fn not_before(&mut self, last: Time) {
+        let uptime = self.uptime();
+        self.forward.at(last, uptime);
+    }
+
     fn behind(&self) -> Option<f64> {
         self.forward.behind(self.clock.now(), self.uptime())
     }
@@ -350,6 +356,8 @@ impl Desk {
     async fn tick(&mut self) {
         let now = self.now();
         if let Some(health) = self.book.reopen(now).await {
+            self.clock.not_before(self.book.last_at().unwrap_or(now));
+            self.expecting = self.book.expecting(now);
             self.send(Event::Ledger(health)).await;
             self.publish_book().await;
         }
@@ -359,10 +367,17 @@ impl Desk {
             self.not_ready(&expired.workload, "the plan in the dialog expired: ask again").await;
         }
         self.keep_deciding().await;
-        self.finish_silent(now).await;
         if !self.book.refresh(now).is_empty() {
             self.publish_book().await; // what others did not begin in time
         }
+        if self.book.health().writable {
+            self.go_on(now).await;
+        }
+    }
+
+    /// What time brings. All of it is written down, so without a ledger none of it can be done: that was said once.
+    async fn go_on(&mut self, now: Time) {
+        self.finish_silent(now).await;
         for action in self.book.due(now) {
             self.step(action, &Step::Expire, now).await;
         }
