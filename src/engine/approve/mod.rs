@@ -77,9 +77,11 @@ pub(super) async fn run(
             _ = look.tick() => desk.tick().await,
         }
     }
+    desk.leave_prepared("left undecided: the program ended").await;
     while let Some(done) = desk.writes.join_next().await {
         desk.written(done).await;
     }
+    desk.lease_given_up().await;
 }
 
 /// Waits for the task's end: an intent that is on disk should get its outcome beside it.
@@ -157,6 +159,8 @@ struct Desk {
     leases: Option<Leases>,
     /// The Lease that is held while a dialog is open.
     deciding: Option<share::Deciding>,
+    /// One that is being given up.
+    giving_up: Option<JoinHandle<()>>,
     /// It was said that there is no Lease.
     said_no_lease: bool,
     /// How the shared ledger was when it was last spoken of.
@@ -196,6 +200,7 @@ impl Desk {
             expecting,
             leases,
             deciding: None,
+            giving_up: None,
             said_no_lease: false,
             link: None,
             held_up: false,

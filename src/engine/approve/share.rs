@@ -151,6 +151,7 @@ impl Desk {
     /// Takes the lease for a dialog; answers with what stands against the change.
     pub(super) async fn decide_alone(&mut self, action: &Action) -> Option<Label> {
         let leases = self.leases_for(action)?;
+        self.lease_given_up().await; // or the last dialog would stand in the way of this one
         match leases.hold(&action.target, &holder(action)).await {
             Ok(()) => {
                 self.deciding = Some(Deciding { action: action.clone(), renewed: Instant::now() });
@@ -171,7 +172,15 @@ impl Desk {
     pub(super) fn stop_deciding(&mut self) {
         let Some(deciding) = self.deciding.take() else { return };
         if let Some(leases) = self.leases_for(&deciding.action) {
-            tokio::spawn(async move { leases.release(&deciding.action.target, &holder(&deciding.action)).await });
+            let release = async move { leases.release(&deciding.action.target, &holder(&deciding.action)).await };
+            self.giving_up = Some(tokio::spawn(release));
+        }
+    }
+
+    /// Waits until the lease that was held last is given up.
+    pub(super) async fn lease_given_up(&mut self) {
+        if let Some(release) = self.giving_up.take() {
+            let _ = release.await; // one that could not be given up lapses
         }
     }
 
