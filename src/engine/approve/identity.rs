@@ -12,6 +12,16 @@ impl Desk {
         self.book.set_actor(self.actor.clone());
     }
 
+    /// Asks the cluster who we are, as long as it has not said: at the start it may have been down, or we not logged in.
+    pub(super) async fn ask_who_we_are(&mut self) {
+        if self.actor.server_user.is_none()
+            && let Some(user) = self.actuator.identity().await
+        {
+            self.known_as(user, "kubernetes".into());
+            self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
+        }
+    }
+
     /// Where no cluster says who we are, the brokers do that let us in.
     pub(super) async fn learn_identity(&mut self) {
         if self.actor.server_user.is_none()

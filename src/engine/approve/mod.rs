@@ -227,9 +227,7 @@ impl Desk {
     }
 
     async fn introduce(&mut self) {
-        if let Some(user) = self.actuator.identity().await {
-            self.known_as(user, "kubernetes".into());
-        }
+        self.ask_who_we_are().await;
         self.book.set_actor(self.actor.clone());
         self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
         self.link = self.book.link();

@@ -16,7 +16,7 @@ const UNDO_PLAN: f64 = 300.0;
 
 impl Desk {
     pub(super) async fn prepare(&mut self, workload: &Label, to: u32, hash: &PlanHash, way: usize) {
-        self.leave_prepared("left undecided: another change was asked for").await;
+        self.begin_anew("left undecided: another change was asked for").await;
         let Some((view, advice)) = self.on_screen(workload, hash).await else { return };
         let Some(target) = advice.target.clone() else {
             let mend = "set target = \"deploy/NAMESPACE/NAME\" in its [[workload]] to be able to approve";
@@ -28,9 +28,15 @@ impl Desk {
         self.offer(&view, action, way, now).await;
     }
 
+    /// Leaves what was in the dialog for what is asked now.
+    pub(super) async fn begin_anew(&mut self, why: &str) {
+        self.leave_prepared(why).await;
+        self.ask_who_we_are().await;
+    }
+
     /// The way back to the count before: an action of its own, with its own condition, its own dialog and its own record.
     pub(super) async fn prepare_undo(&mut self, id: &ActionId) {
-        self.leave_prepared("left undecided: another change was asked for").await;
+        self.begin_anew("left undecided: another change was asked for").await;
         let Some(done) = self.book.action(id) else {
             self.notice(Severity::Look, format!("there is no action {id} to undo")).await;
             return;

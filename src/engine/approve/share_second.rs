@@ -30,7 +30,7 @@ impl Desk {
 
     /// Shows what another person asked for, checked here and now, for this person's word.
     pub(super) async fn prepare_second(&mut self, id: &ActionId) {
-        self.leave_prepared("left undecided: another change was looked at").await;
+        self.begin_anew("left undecided: another change was looked at").await;
         let Some(action) = self.book.action(id) else {
             return self.notice(Severity::Look, format!("there is no action {id} to approve")).await;
         };

@@ -2,6 +2,7 @@
 
 mod guess;
 mod later;
+mod leases;
 mod limits;
 mod lost;
 mod two;

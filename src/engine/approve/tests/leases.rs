@@ -1,0 +1,113 @@
+//! A desk and a server that is slow to take a lease back, and that does not know at first who asks.
+
+use super::*;
+use crate::model::KubernetesSettings;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{Method, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::any,
+};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+
+#[derive(Default)]
+struct Server {
+    lease: Option<Value>,
+    version: u32,
+    /// How often it was asked who asks.
+    reviews: u32,
+}
+
+type Shared = Arc<Mutex<Server>>;
+
+fn status(code: u16, name: &str) -> Response {
+    let body = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "details": {"name": name}, "metadata": {},
+    });
+    (StatusCode::from_u16(code).unwrap(), Json(body)).into_response()
+}
+
+/// Takes and gives leases as an API server does; to be given one back takes it a moment.
+async fn lease(State(server): State<Shared>, method: Method, body: String) -> Response {
+    if method == Method::GET {
+        let found = server.lock().unwrap().lease.clone();
+        return found.map_or_else(|| status(404, "highwater-deployment-web"), |l| Json(l).into_response());
+    }
+    let mut new: Value = serde_json::from_str(&body).unwrap();
+    if new["spec"]["holderIdentity"].is_null() {
+        time::sleep(Duration::from_millis(300)).await;
+    }
+    let mut server = server.lock().unwrap();
+    let before = server.lease.as_ref().map(|l| l["metadata"]["resourceVersion"].clone());
+    if before.unwrap_or_default() != new["metadata"]["resourceVersion"] {
+        return status(409, "highwater-deployment-web");
+    }
+    server.version += 1;
+    new["metadata"]["resourceVersion"] = server.version.to_string().into();
+    server.lease = Some(new.clone());
+    Json(new).into_response()
+}
+
+async fn review(State(server): State<Shared>) -> Response {
+    let mut server = server.lock().unwrap();
+    server.reviews += 1;
+    if server.reviews == 1 {
+        return status(503, "");
+    }
+    let user = json!({"userInfo": {"username": "alice@corp"}});
+    let kind = "SelfSubjectReview";
+    Json(json!({"apiVersion": "authentication.k8s.io/v1", "kind": kind, "metadata": {}, "status": user}))
+        .into_response()
+}
+
+async fn bench() -> (Bench, Shared) {
+    let shared = Shared::default();
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
+    let app = Router::new()
+        .route(leases, any(lease))
+        .route(&format!("{leases}/{{name}}"), any(lease))
+        .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", any(review))
+        .fallback(async || status(404, ""))
+        .with_state(shared.clone());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    });
+    let bench = Bench::with(SET, Vec::new(), |config, dir| {
+        let file = dir.join("kubeconfig");
+        std::fs::write(&file, kubeconfig.to_string()).unwrap();
+        let context = Some("c".into());
+        config.kubernetes =
+            Some(KubernetesSettings { context, kubeconfig: Some(file), ..KubernetesSettings::default() });
+    });
+    let target = Some("deploy/shop/web".parse().unwrap());
+    bench.pictures.send_replace(picture(Recommendation { target, ..recommendation(Vec::new()) }, 2));
+    (bench, shared)
+}
+
+#[tokio::test]
+async fn ones_own_last_dialog_does_not_stand_in_the_way_of_the_next_and_the_end_leaves_no_lease() {
+    let (mut bench, server) = bench().await;
+    for _ in 0..3 {
+        let prepared = bench.prepare(4).await;
+        assert!(!told(&prepared).contains("is deciding"), "{}", told(&prepared));
+    }
+    let holder = || server.lock().unwrap().lease.as_ref().unwrap()["spec"]["holderIdentity"].clone();
+    assert!(holder().as_str().is_some_and(|h| h.starts_with("alice@corp/")), "{}", holder());
+    bench.end().await;
+    assert_eq!(holder(), Value::Null);
+}
+
+#[tokio::test]
+async fn who_was_not_known_at_the_start_is_asked_for_again() {
+    let (mut bench, server) = bench().await;
+    bench.prepare(4).await;
+    assert_eq!(server.lock().unwrap().reviews, 2 + 1, "at the start, for the dialog, and by its plan");
+    let entries = bench.end().await;
+    assert!(entries.iter().all(|e| e.actor.server_user.as_ref().is_some_and(|u| *u == *"alice@corp")), "{entries:?}");
+}
