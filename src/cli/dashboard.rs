@@ -21,7 +21,10 @@ use crate::{
         view::overview,
     },
 };
-use std::{io::IsTerminal, sync::Arc};
+use std::{
+    io::{IsTerminal, Write as _},
+    sync::Arc,
+};
 
 pub(super) fn watch(common: &Common) -> Outcome {
     start(common, Mode::Watch)
@@ -116,6 +119,10 @@ impl Show {
     }
 }
 
+/// What is said to who leaves in the middle of a write.
+const LEFT: &str = "what was begun did not end in time: a write may be under way, or be cut off; look at its target, as the \
+                    next `highwater operate` does before anything else";
+
 /// Runs engine and screen until the operator leaves or a signal comes.
 pub(super) fn run(common: &Common, show: Show) -> Outcome {
     let Show { mode, settings, record, demo } = show;
@@ -146,7 +153,9 @@ pub(super) fn run(common: &Common, show: Show) -> Outcome {
             Mode::Operate => {
                 let handle = engine::operate(settings);
                 let exit = show(handle.pictures.clone(), Some(handle.intents())).await;
-                handle.stop().await;
+                if !handle.stop().await {
+                    let _ = writeln!(std::io::stderr(), "highwater: {LEFT}"); // the terminal may be gone
+                }
                 exit
             }
         }

@@ -50,17 +50,19 @@ pub struct Handle<R = Watching> {
     /// What the newest picture does not hold yet: observations not looked at, workloads whose advice waits for its turn.
     pub behind: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<bool>,
 }
 
 impl<R> Handle<R> {
-    /// Ends the engine; what was begun (an intent record, a batch of history) is finished first.
-    pub async fn stop(self) {
+    /// Ends the engine; what was begun (an intent record, a batch of history) is finished first. Whether it could be.
+    pub async fn stop(self) -> bool {
         drop(self.role);
         let _ = self.stop.send(()); // the engine may have ended already
-        if time::timeout(Duration::from_secs(5), self.task).await.is_err() {
+        let ended = time::timeout(Duration::from_secs(5), self.task).await;
+        if ended.is_err() {
             tracing::warn!("the engine did not end within 5 s");
         }
+        matches!(ended, Ok(Ok(true)))
     }
 }
 
@@ -110,8 +112,9 @@ fn launch<R>(options: Options, mode: Mode, role: R, intents: Option<mpsc::Receiv
         let approvals = intents.map(|i| tokio::spawn(approve::run(options.clone(), seen, i, events_out)));
         let engine = Engine::new(options, mode, publish, told).await;
         engine.run(stopped, events).await;
-        if let Some(task) = approvals {
-            approve::finish(task).await;
+        match approvals {
+            Some(task) => approve::finish(task).await,
+            None => true,
         }
     });
     Handle { pictures, role, behind, stop, task }

@@ -288,6 +288,7 @@ async fn hung_up_at_every_step_the_ledger_reconciles() {
         );
         t.signal("-HUP");
         assert_eq!(t.code(), 129);
+        t.wait_text("a write may be under way");
         assert_eq!(stage.states().last(), Some(&ActionState::Applying));
         drop(t);
 

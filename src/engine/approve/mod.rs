@@ -84,11 +84,13 @@ pub(super) async fn run(
     desk.lease_given_up().await;
 }
 
-/// Waits for the task's end: an intent that is on disk should get its outcome beside it.
-pub(super) async fn finish(task: JoinHandle<()>) {
-    if time::timeout(Duration::from_secs(4), task).await.is_err() {
+/// Waits for the task's end: an intent that is on disk should get its outcome beside it. Whether it did.
+pub(super) async fn finish(task: JoinHandle<()>) -> bool {
+    let ended = time::timeout(Duration::from_secs(4), task).await.is_ok();
+    if !ended {
         tracing::warn!("a write is still under way: its outcome will be looked for at the next start");
     }
+    ended
 }
 
 async fn actuator(options: &Options, events: &mpsc::Sender<Event>) -> Actuator {
