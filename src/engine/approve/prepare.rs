@@ -121,7 +121,8 @@ impl Desk {
         let mut prepared = Prepared { asked, ways, way, guess, ..prepared(view, &action, plan, refused, now) };
         if let Some(at) = action.terms.lever.as_ref().and_then(|l| l.restore_at) {
             prepared.after = Label::new(&format!(
-                "put back at {at} by an action of its own (or a minute after the next start, should nobody operate then); {}",
+                "put back at {at} (as much later as it is begun later), or a minute after the next start should nobody \
+                 operate then; {}",
                 prepared.after
             ));
         }

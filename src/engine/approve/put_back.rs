@@ -133,7 +133,10 @@ fn take_over(back: &mut Action, waiting: &Action) {
 /// The way back of a change, approved for its time; `earlier`: what an attempt before would have written.
 fn put_back(done: &Action, earlier: Option<Lever>, id: ActionId, now: Time) -> Option<Action> {
     let lever = done.terms.lever.as_ref()?;
-    let at = lever.restore_at.map(|at| if at > now { at } else { now.plus(LATE) })?;
+    // A surge that was approved for later lasts as long as one that begins at once.
+    let later = done.terms.begin_at.map_or(0.0, |begun| begun.since(done.created).max(0.0));
+    let at = lever.restore_at?.plus(later);
+    let at = if at > now { at } else { now.plus(LATE) };
     let back = earlier.unwrap_or_else(|| lever.back());
     Some(Action {
         id,
@@ -192,6 +195,11 @@ mod tests {
         assert_eq!(back.terms.begin_at, Some(NOW.plus(3600.0)));
         let late = put_back(&raised("a", (2, 10), -500.0), None, ActionId("b".into()), NOW).unwrap();
         assert_eq!(late.terms.begin_at, Some(NOW.plus(60.0)), "a minute to cancel it, however late it is");
+        let mut tonight = raised("a", (2, 10), 3600.0);
+        let begun = NOW.plus(6.0 * 3600.0);
+        tonight.terms.begin_at = Some(begun);
+        let back = put_back(&tonight, None, ActionId("b".into()), begun.plus(5.0)).unwrap();
+        assert_eq!(back.terms.begin_at, Some(begun.plus(3600.0)), "it lasts its hour from when it was begun");
         let mut stays = raised("a", (2, 10), 0.0);
         stays.terms.lever.as_mut().unwrap().restore_at = None;
         assert_eq!(put_back(&stays, None, ActionId("b".into()), NOW), None);
