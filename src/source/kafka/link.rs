@@ -1,16 +1,14 @@
-//! The circuit breaker of one broker: a task that keeps one connection standing, with back-off and full jitter.
+//! The circuit breaker of one broker: a task that keeps one connection standing, with back-off and jitter.
 
 use super::{dial::Dialer, wire::Connection};
 use crate::{model::Time, process::Clock};
 use std::{hash::BuildHasher, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
-/// Back-off after the first failure; it doubles up to [`CAP`].
-const BASE: Duration = Duration::from_millis(200);
-/// A broker that answers again is noticed within this.
-const CAP: Duration = Duration::from_secs(4);
-/// Likewise when the broker refused our credentials: gentle to account lockouts.
-const CREDENTIALS_CAP: Duration = Duration::from_secs(60);
+/// Back-off after the first failure, and what it doubles up to: a broker that answers again is noticed within that.
+const SILENT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(4));
+/// Likewise when our credentials were refused: every attempt counts towards an account lockout.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
 
 /// What a link is doing.
 #[derive(Clone)]
@@ -64,7 +62,7 @@ async fn keep(host: String, port: u16, dialer: Arc<Dialer>, clock: Clock, tell: 
     let mut failures = 0;
     let mut since = None;
     loop {
-        let (reason, cap) = match dialer.dial(&host, port).await {
+        let (reason, credentials) = match dialer.dial(&host, port).await {
             Ok(dialed) => {
                 failures = 0;
                 since = None;
@@ -73,19 +71,25 @@ async fn keep(host: String, port: u16, dialer: Arc<Dialer>, clock: Clock, tell: 
                 // KIP-368: renewed at 85 % of the session, while the old connection still answers.
                 let renewal = dialed.lifetime.map_or(Duration::from_secs(u32::MAX.into()), |l| l.mul_f64(0.85));
                 tokio::select! {
-                    reason = connection.closed() => (reason, CAP),
+                    reason = connection.closed() => (reason, false),
                     () = tokio::time::sleep(renewal) => continue,
                 }
             }
-            Err(refused) => (refused.reason, if refused.credentials { CREDENTIALS_CAP } else { CAP }),
+            Err(refused) => (refused.reason, refused.credentials),
         };
         tracing::debug!(host, port, reason, "broker down");
         let began = *since.get_or_insert_with(|| clock.now());
         tell.send_replace(LinkState::Down { since: began, reason });
-        let ceiling = (BASE * 2_u32.saturating_pow(failures)).min(cap);
-        failures = (failures + 1).min(16);
-        tokio::time::sleep(ceiling.mul_f64(jitter())).await;
+        let pause = backoff(failures, credentials);
+        failures += 1;
+        tokio::time::sleep(pause).await;
     }
+}
+
+/// How long to wait after so many failures in a row: half of it fixed, half of it chance.
+pub(super) fn backoff(failures: u32, credentials: bool) -> Duration {
+    let (first, most) = if credentials { REFUSED } else { SILENT };
+    (first * 2_u32.pow(failures.min(16))).min(most).mul_f64(0.5 + 0.5 * jitter())
 }
 
 /// Uniform in 0–1, from the hash keys that the standard library draws at random.

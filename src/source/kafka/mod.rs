@@ -1,16 +1,19 @@
 //! Reads brokers, topics and consumer groups over the Kafka wire protocol.
 //!
 //! From the outside in: [`run`] repeats [`Reader::refresh`] (`refresh.rs`: in which order; `plan.rs`: which requests;
-//! `rota.rs`: when); `state.rs`, `members.rs`, `details.rs` and `lag.rs` turn answers into what is known (pure); `timelag.rs` turns offsets
+//! `rota.rs`: when; `ask.rs`: sends them); `state.rs`, `members.rs`, `details.rs` and `lag.rs` turn answers into what is known (pure); `timelag.rs` turns offsets
 //! into seconds (pure); `link.rs` is one broker's circuit breaker, `dial.rs` TCP, TLS and SASL, `wire.rs` one connection,
 //! `shape.rs` what guards the codecs from garbage, `share.rs` the one answer that they do not know. Beside the refreshes
 //! `backfill.rs` asks for the days before, which `arrivals.rs` makes rates of (pure). Only [`sample()`] ever reads a record.
 
 mod anything;
 mod arrivals;
+mod ask;
 mod backfill;
 mod details;
 mod dial;
+#[cfg(test)]
+mod fake;
 mod lag;
 mod link;
 mod members;

@@ -13,35 +13,24 @@
 //! once when a leader or a coordinator is not where it was.
 
 use super::{
+    ask::{Said, Turn, ask, fetch, optional},
     backfill::{Backfill, Known},
     dial::Dialer,
     lag::Spec,
-    link::Link,
+    link::{Link, backoff},
     plan::{Asked, Plan, all_topics, offset_fetches},
     properties::{Access, access},
     rota::{Rota, in_turn},
-    shape,
-    share::{self, ShareOffsets},
-    state::{State, as_of_one_group},
-    wire::Connection,
+    state::State,
 };
 use crate::{
     alert::{DEAD_LETTER, Watch},
     model::{BrokerState, Grant, KafkaCluster, KafkaSettings, Label, Property, Time},
     process::Clock,
 };
-use futures_util::{
-    StreamExt,
-    future::{join, join_all, join3, join4, join5},
-    stream,
-};
+use futures_util::future::{join, join_all};
 use kafka_protocol::{
-    messages::{
-        ConsumerGroupDescribeResponse, DescribeConfigsResponse, DescribeGroupsResponse, DescribeLogDirsResponse,
-        DescribeProducersResponse, DescribeTransactionsResponse, ListGroupsRequest, ListOffsetsResponse,
-        ListTransactionsResponse, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse,
-        ShareGroupDescribeResponse,
-    },
+    messages::{ListGroupsRequest, ListOffsetsResponse, MetadataResponse},
     protocol::StrBytes,
 };
 use std::{
@@ -52,9 +41,6 @@ use std::{
 
 /// With more partitions than this Metadata is asked for every so many refreshes.
 const FEW_PARTITIONS: (usize, u64) = (2_000, 5);
-
-/// OffsetFetches under way at a broker that takes one group at a time: less than a connection's pipeline.
-const SINGLES: usize = 12;
 
 /// Reads one cluster, refresh by refresh.
 ///
@@ -70,30 +56,16 @@ pub struct Reader {
     watch: Watch,
     /// Why no broker could be asked for metadata, in the last refresh.
     trouble: Option<String>,
+    barred: Option<Barred>,
 }
 
-/// A broker in this refresh: its connection, and what became of it.
-struct Turn {
-    id: i32,
-    connection: Arc<Connection>,
-    /// First failure of this refresh.
-    failed: Option<String>,
-    rtt: Option<f64>,
-    /// Groups whose offsets were asked for already.
-    asked: Vec<StrBytes>,
-    used: usize,
-}
-
-impl Turn {
-    fn note<T>(&mut self, answer: Result<T, String>) -> Option<T> {
-        match answer {
-            Ok(answer) => Some(answer),
-            Err(reason) => {
-                self.failed.get_or_insert(reason);
-                None
-            }
-        }
-    }
+/// The bootstrap servers refused our credentials.
+struct Barred {
+    /// They are not asked before this.
+    until: Instant,
+    /// How often they did, in a row.
+    times: u32,
+    reason: String,
 }
 
 impl Reader {
@@ -114,6 +86,7 @@ impl Reader {
             rota: Rota::default(),
             watch: settings.dead_letter.as_ref().map_or_else(|| Watch::new(&DEAD_LETTER), |own| Watch::new(own)),
             trouble: None,
+            barred: None,
         })
     }
 
@@ -183,13 +156,27 @@ impl Reader {
         picture
     }
 
-    /// Asks the bootstrap servers in turn for the brokers. Returns the requests made.
+    /// Asks the bootstrap servers in turn for the brokers. Returns the requests made. Where one refuses our credentials,
+    /// the others are not asked: they would most likely refuse them too, and count it. The next attempt begins with another.
     async fn bootstrap(&mut self) -> u32 {
+        if let Some(barred) = self.barred.as_ref().filter(|b| Instant::now() < b.until) {
+            self.trouble = Some(barred.reason.clone());
+            return 0;
+        }
         let mut reasons = Vec::new();
         let mut requests = 0;
-        for (host, port) in &self.access.bootstrap {
+        let times = self.barred.take().map_or(0, |b| b.times);
+        let servers = &self.access.bootstrap;
+        for (host, port) in servers.iter().cycle().skip(times as usize % servers.len()).take(servers.len()) {
             match self.dialer.dial(host, *port).await {
-                Err(refused) => reasons.push(refused.reason),
+                Err(refused) => {
+                    reasons.push(refused.reason);
+                    if refused.credentials {
+                        let (until, reason) = (Instant::now() + backoff(times, true), reasons.join("; "));
+                        self.barred = Some(Barred { until, times: times + 1, reason });
+                        break;
+                    }
+                }
                 Ok(dialed) => {
                     let said = dialed.connection.call(&all_topics(), self.dialer.deadline).await;
                     requests += dialed.connection.take_sent();
@@ -402,97 +389,5 @@ impl Reader {
             }
         }
         requests
-    }
-}
-
-/// What one broker said in the second step.
-#[derive(Default)]
-struct Said {
-    fetched: Vec<OffsetFetchResponse>,
-    offsets: Vec<(Spec, ListOffsetsResponse)>,
-    classic: Option<DescribeGroupsResponse>,
-    consumer: Option<ConsumerGroupDescribeResponse>,
-    share: Option<ShareGroupDescribeResponse>,
-    shares: Option<Vec<ShareOffsets>>,
-    log_dirs: Option<DescribeLogDirsResponse>,
-    configs: Option<DescribeConfigsResponse>,
-    producers: Option<DescribeProducersResponse>,
-    transactions: Option<ListTransactionsResponse>,
-    began: Option<DescribeTransactionsResponse>,
-}
-
-/// Sends a broker all of its plan at once, but for the ends where committed offsets are still under way.
-async fn ask(turn: &mut Turn, plan: &Plan, ends_wait: bool, deadline: Duration) -> Said {
-    let c = turn.connection.clone();
-    let latest = plan.latest.as_ref().filter(|_| !ends_wait).map(|r| (Spec::Latest, r));
-    let specs = latest.into_iter().chain(plan.offsets.iter().map(|(spec, r)| (*spec, r)));
-    let c = &c;
-    let offsets = specs.map(|(spec, r)| async move { (spec, c.call(r, deadline).await) });
-    let shares = async {
-        let speaks = !plan.shares.is_empty() && c.speaks(share::KEY, share::VERSION);
-        if speaks { Some(c.share_offsets(&plan.shares, deadline).await) } else { None }
-    };
-    let ((fetched, offsets), (classic, consumer, share, shares), (log_dirs, configs, producers, transactions, began)) =
-        join3(
-            join(fetch(c, &plan.fetches, deadline), join_all(offsets)),
-            join4(
-                optional(c, plan.classic.as_ref(), deadline),
-                optional(c, plan.consumer.as_ref(), deadline),
-                optional(c, plan.share.as_ref(), deadline),
-                shares,
-            ),
-            join5(
-                optional(c, plan.log_dirs.as_ref(), deadline),
-                optional(c, plan.configs.as_ref(), deadline),
-                optional(c, plan.producers.as_ref(), deadline),
-                optional(c, plan.transactions.as_ref(), deadline),
-                optional(c, plan.began.as_ref(), deadline),
-            ),
-        )
-        .await;
-    Said {
-        fetched: fetched.into_iter().filter_map(|f| turn.note(f)).collect(),
-        offsets: offsets.into_iter().filter_map(|(spec, said)| Some((spec, turn.note(said)?))).collect(),
-        classic: classic.and_then(|s| turn.note(s)),
-        consumer: consumer.and_then(|s| turn.note(s)),
-        share: share.and_then(|s| turn.note(s)),
-        shares: shares.and_then(|s| turn.note(s)),
-        log_dirs: log_dirs.and_then(|s| turn.note(s)),
-        configs: configs.and_then(|s| turn.note(s)),
-        producers: producers.and_then(|s| turn.note(s)),
-        transactions: transactions.and_then(|s| turn.note(s)),
-        began: began.and_then(|s| turn.note(s)),
-    }
-}
-
-async fn fetch(
-    connection: &Connection,
-    requests: &[OffsetFetchRequest],
-    deadline: Duration,
-) -> Vec<Result<OffsetFetchResponse, String>> {
-    if connection.version::<OffsetFetchRequest>().is_none_or(|v| v >= 8) {
-        return join_all(requests.iter().map(|r| connection.call(r, deadline))).await;
-    }
-    // Before Kafka 3.0 a request takes one group (KIP-709).
-    let singles: Vec<_> = requests
-        .iter()
-        .flat_map(|r| &r.groups)
-        .map(|g| async move {
-            let request = OffsetFetchRequest::default().with_group_id(g.group_id.clone()).with_topics(None);
-            connection.call(&request, deadline).await.map(|said| as_of_one_group(g.group_id.clone(), said))
-        })
-        .collect();
-    stream::iter(singles).buffered(SINGLES).collect().await
-}
-
-/// Asks where there is something to ask and the broker knows the request at all: an older one leaves its part unknown.
-async fn optional<R: shape::Asked>(
-    connection: &Connection,
-    request: Option<&R>,
-    deadline: Duration,
-) -> Option<Result<R::Response, String>> {
-    match request {
-        Some(request) if connection.version::<R>().is_some() => Some(connection.call(request, deadline).await),
-        _ => None,
     }
 }

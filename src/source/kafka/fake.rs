@@ -1,0 +1,110 @@
+//! A broker that says what a test wants, on loopback.
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::{
+    messages::{self as m, ApiKey},
+    protocol::Encodable,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Asks for PLAIN, and lets in or refuses who comes.
+pub(super) struct Doorman {
+    pub(super) address: String,
+    /// Passwords that were tried.
+    pub(super) tried: Arc<AtomicU32>,
+}
+
+impl Doorman {
+    pub(super) async fn start(opens: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, tried) = (listener.local_addr().unwrap().to_string(), Arc::new(AtomicU32::new(0)));
+        let counter = tried.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, opens, counter.clone()));
+            }
+        });
+        Self { address, tried }
+    }
+}
+
+async fn converse(mut stream: TcpStream, opens: bool, tried: Arc<AtomicU32>) -> Option<()> {
+    loop {
+        let length = stream.read_i32().await.ok()?;
+        let mut frame = BytesMut::zeroed(usize::try_from(length).ok()?);
+        stream.read_exact(&mut frame).await.ok()?;
+        let key = ApiKey::try_from(i16::from_be_bytes([frame[0], frame[1]])).ok()?;
+        let body = match key {
+            ApiKey::ApiVersions => {
+                let one = |key: ApiKey, newest| {
+                    m::api_versions_response::ApiVersion::default().with_api_key(key as i16).with_max_version(newest)
+                };
+                let keys = vec![one(ApiKey::SaslHandshake, 1), one(ApiKey::SaslAuthenticate, 1)];
+                encoded(&m::ApiVersionsResponse::default().with_api_keys(keys), 0)
+            }
+            ApiKey::SaslHandshake => {
+                encoded(&m::SaslHandshakeResponse::default().with_mechanisms(vec!["PLAIN".into()]), 1)
+            }
+            ApiKey::SaslAuthenticate => {
+                tried.fetch_add(1, Relaxed);
+                let code = if opens { 0 } else { 58 }; // SASL_AUTHENTICATION_FAILED
+                encoded(&m::SaslAuthenticateResponse::default().with_error_code(code), 1)
+            }
+            _ => return None,
+        };
+        stream.write_i32(4 + i32::try_from(body.len()).ok()?).await.ok()?;
+        stream.write_all(&frame[4..8]).await.ok()?;
+        stream.write_all(&body).await.ok()?;
+    }
+}
+
+fn encoded(response: &impl Encodable, version: i16) -> Bytes {
+    let mut out = BytesMut::new();
+    response.encode(&mut out, version).unwrap();
+    out.freeze()
+}
+
+mod tests {
+    use super::*;
+    use crate::{
+        model::{KafkaSettings, Property, SecretSource},
+        process::Clock,
+        source::kafka::Reader,
+    };
+
+    fn settings(servers: &str, password: SecretSource) -> KafkaSettings {
+        let text = |t: &str| Property::Text(t.to_owned());
+        let all = [
+            ("bootstrap.servers", text(servers)),
+            ("security.protocol", text("SASL_PLAINTEXT")),
+            ("sasl.mechanism", text("PLAIN")),
+            ("sasl.username", text("viewer")),
+            ("sasl.password", Property::Secret(password)),
+            ("socket.timeout.ms", text("300")),
+        ];
+        KafkaSettings::new("x", all.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+    }
+
+    fn printed_by(script: &str) -> SecretSource {
+        SecretSource::Command(["sh", "-c", script].map(str::to_owned).to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_refused_password_is_not_tried_again_in_every_refresh_nor_on_every_server() {
+        let (one, two) = (Doorman::start(false).await, Doorman::start(false).await);
+        let servers = format!("{},{}", one.address, two.address);
+        let mut reader = Reader::connect(&settings(&servers, printed_by("echo wrong")), Clock::wall()).unwrap();
+        for _ in 0..5 {
+            reader.refresh().await;
+            assert!(reader.trouble().is_some_and(|t| t.contains("sasl.password")), "{:?}", reader.trouble());
+        }
+        assert_eq!(one.tried.load(Relaxed) + two.tried.load(Relaxed), 1, "an account may be locked after a few");
+    }
+}
