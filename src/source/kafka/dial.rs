@@ -77,15 +77,20 @@ impl Dialer {
         }
     }
 
-    /// Connects, negotiates, authenticates: all within two deadlines.
+    /// Connects, negotiates, authenticates: all within two deadlines. The secret is read before: a command that prints it
+    /// may take longer, and none of that time is the broker's.
     pub(super) async fn dial(&self, host: &str, port: u16) -> Result<Dialed, Refused> {
-        tokio::time::timeout(self.deadline * 2, self.open(host, port)).await.unwrap_or_else(|_| {
+        let secret = match &self.sasl {
+            None => None,
+            Some(sasl) => Some(read_secret(&sasl.secret).await.map_err(|e| format!("{}: {e}", sasl.secret_key()))?),
+        };
+        tokio::time::timeout(self.deadline * 2, self.open(host, port, secret)).await.unwrap_or_else(|_| {
             let seconds = (self.deadline * 2).as_secs_f64();
             Err(Refused::from(format!("{host}:{port} did not answer within {seconds} s")))
         })
     }
 
-    async fn open(&self, host: &str, port: u16) -> Result<Dialed, Refused> {
+    async fn open(&self, host: &str, port: u16, secret: Option<Secret>) -> Result<Dialed, Refused> {
         let at = |e: &dyn std::fmt::Display| format!("cannot connect to {host}:{port}: {e}");
         let tcp = TcpStream::connect((host, port)).await.map_err(|e| at(&e))?;
         tcp.set_nodelay(true).map_err(|e| at(&e))?;
@@ -114,9 +119,9 @@ impl Dialer {
             return Err(format!("{host}:{port} refused ApiVersions: {error}").into());
         }
         connection.set_versions(said.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect());
-        let lifetime = match &self.sasl {
+        let lifetime = match self.sasl.as_ref().zip(secret) {
             None => None,
-            Some(sasl) => self.authenticate(&connection, sasl).await.map_err(|mut refused| {
+            Some((sasl, secret)) => self.authenticate(&connection, sasl, secret).await.map_err(|mut refused| {
                 refused.reason = format!("{host}:{port}: {}", refused.reason);
                 refused
             })?,
@@ -124,10 +129,13 @@ impl Dialer {
         Ok(Dialed { connection, lifetime })
     }
 
-    async fn authenticate(&self, connection: &Connection, sasl: &Sasl) -> Result<Option<Duration>, Refused> {
+    async fn authenticate(
+        &self,
+        connection: &Connection,
+        sasl: &Sasl,
+        secret: Secret,
+    ) -> Result<Option<Duration>, Refused> {
         let bearer = sasl.mechanism == OAUTHBEARER;
-        let key = if bearer { "sasl.oauthbearer.token" } else { "sasl.password" };
-        let secret = read_secret(&sasl.secret).await.map_err(|e| format!("{key}: {e}"))?;
         let hello = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(sasl.mechanism));
         let said = connection.call(&hello, self.deadline).await?;
         if said.error_code != 0 {
@@ -167,7 +175,7 @@ impl Dialer {
             let said = connection.call(&request, self.deadline).await?;
             if said.error_code != 0 {
                 let why = said.error_message.map_or("the broker gave no reason".to_owned(), |m| m.to_string());
-                let keys = if bearer { key } else { "sasl.username and sasl.password" };
+                let keys = if bearer { sasl.secret_key() } else { "sasl.username and sasl.password" };
                 return Err(failed(&format!("{why}: check {keys}")));
             }
             lifetime = u64::try_from(said.session_lifetime_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);

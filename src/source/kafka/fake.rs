@@ -76,8 +76,9 @@ mod tests {
     use crate::{
         model::{KafkaSettings, Property, SecretSource},
         process::Clock,
-        source::kafka::Reader,
+        source::kafka::{Reader, dial::Dialer, properties::access},
     };
+    use std::time::Duration;
 
     fn settings(servers: &str, password: SecretSource) -> KafkaSettings {
         let text = |t: &str| Property::Text(t.to_owned());
@@ -106,5 +107,20 @@ mod tests {
             assert!(reader.trouble().is_some_and(|t| t.contains("sasl.password")), "{:?}", reader.trouble());
         }
         assert_eq!(one.tried.load(Relaxed) + two.tried.load(Relaxed), 1, "an account may be locked after a few");
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_slow_to_come_is_waited_for_and_no_fault_of_the_broker() {
+        let broker = Doorman::start(true).await;
+        let dial = |script| {
+            let access = access(&settings(&broker.address, printed_by(script)).properties).unwrap();
+            let dialer = Dialer::new(&access).unwrap();
+            let (host, port) = access.bootstrap[0].clone();
+            async move { dialer.dial(&host, port).await.map_err(|refused| refused.reason) }
+        };
+        let took = tokio::time::timeout(Duration::from_secs(20), dial("sleep 0.8; echo right")).await.unwrap();
+        assert_eq!(took.err(), None, "the command takes longer than the broker may");
+        let refused = dial("exit 3").await.err().unwrap();
+        assert!(refused.starts_with("sasl.password: sh exited"), "{refused}");
     }
 }

@@ -44,6 +44,13 @@ pub(super) struct Sasl {
     pub secret: SecretSource,
 }
 
+impl Sasl {
+    /// The property that holds its secret.
+    pub(super) fn secret_key(&self) -> &'static str {
+        if self.mechanism == OAUTHBEARER { TOKEN } else { "sasl.password" }
+    }
+}
+
 /// Deadline of one request when `socket.timeout.ms` does not say otherwise: a screen that refreshes every two seconds
 /// gains nothing from waiting longer, and a broker that is slower than this is a finding.
 const DEADLINE: Duration = Duration::from_millis(1500);
