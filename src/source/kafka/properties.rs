@@ -60,7 +60,7 @@ const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", OAUTHB
 /// The one that takes a token.
 pub(super) const OAUTHBEARER: &str = "OAUTHBEARER";
 /// Our own property: librdkafka has none for a token that something else fetches.
-const TOKEN: &str = "sasl.oauthbearer.token";
+pub(super) const TOKEN: &str = "sasl.oauthbearer.token";
 
 /// Known properties of clients in general that change nothing for a reader of offsets.
 const HARMLESS: [&str; 14] = [

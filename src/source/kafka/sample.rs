@@ -3,6 +3,7 @@
 //! The only place that reads records, so the only one that needs *Read* on the topic. librdkafka fetches and decompresses;
 //! nothing is committed, no group is joined, nothing is written to disk.
 
+use super::properties;
 use crate::{
     model::{KafkaSettings, Label, Property, Time},
     process::read_secret,
@@ -10,6 +11,7 @@ use crate::{
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
     message::{BorrowedMessage, Headers},
 };
 use serde::Serialize;
@@ -81,6 +83,12 @@ async fn client(settings: &KafkaSettings) -> Result<ClientConfig, String> {
                 read_secret(source).await.map_err(|e| format!("{key}: {e}"))?.expose().to_owned()
             }
         };
+        if key == properties::TOKEN {
+            return Err(format!(
+                "samples cannot use {key}: librdkafka has no such property; \
+                                kcat -C -t TOPIC -p PARTITION -o OFFSET -c 1 shows the record"
+            ));
+        }
         if key == "security.protocol" && text.to_ascii_uppercase().contains("SSL") {
             return Err("samples need a plain listener: librdkafka is built without TLS here; \
                         kcat -C -t TOPIC -p PARTITION -o OFFSET -c 1 shows the record"
@@ -95,8 +103,12 @@ async fn client(settings: &KafkaSettings) -> Result<ClientConfig, String> {
 
 fn fetch(config: &ClientConfig, topic: &str, partition: i32, offset: Option<i64>) -> Result<Record, String> {
     let place = format!("{}/{partition}", Label::new(topic));
-    let failed = |e: rdkafka::error::KafkaError| format!("{place}: {e}; reading a record needs Read on its topic");
-    let consumer: BaseConsumer = config.create().map_err(failed)?;
+    let failed = |e: KafkaError| format!("{place}: {e}; reading a record needs Read on its topic");
+    let consumer: BaseConsumer = config.create().map_err(|e| match e {
+        // Its own words end with the value, which may be a secret.
+        KafkaError::ClientConfig(_, what, key, _) => format!("{place}: the property {key}: {}", Label::new(&what)),
+        e => failed(e),
+    })?;
     let mut list = TopicPartitionList::new();
     let from = offset.map_or(Offset::OffsetTail(1), Offset::Offset);
     list.add_partition_offset(topic, partition, from).map_err(failed)?;
@@ -106,7 +118,7 @@ fn fetch(config: &ClientConfig, topic: &str, partition: i32, offset: Option<i64>
         match consumer.poll(Duration::from_millis(200)) {
             None => {}
             Some(Ok(message)) => return Ok(record(&message)),
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => {
+            Some(Err(KafkaError::PartitionEOF(_))) => {
                 return Err(format!("{place} has no record there: it is at its end"));
             }
             Some(Err(e)) => return Err(failed(e)),
@@ -166,6 +178,16 @@ fn scrub(line: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[tokio::test]
+    async fn a_refused_property_never_shows_its_value() {
+        for (key, names) in [("sasl.oauthbearer.token", "cannot use"), ("socket.timeout.ms", "the property socket")] {
+            let property = Property::Text("hunter2".to_owned());
+            let settings = KafkaSettings::new("x", [(key.to_owned(), property)].into());
+            let said = sample(&settings, "orders", 0, None).await.unwrap_err();
+            assert!(said.contains(names) && !said.contains("hunter2"), "{said}");
+        }
+    }
 
     #[test]
     fn json_text_and_bytes_are_told_apart_and_cut() {
