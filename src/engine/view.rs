@@ -114,7 +114,7 @@ fn reading(
     }
     if let Some(group) = discover::group(w, latest) {
         let origin = |how: &str| format!("kafka {}: {how}", w.entity.source);
-        let partial = |r: Reading| if group.coverage < 1.0 { r.with_quality(Quality::Partial) } else { r };
+        let partial = |r: Reading| if group.is_lower_bound() { r.with_quality(Quality::Partial) } else { r };
         return match role {
             Role::Backlog => group
                 .lag

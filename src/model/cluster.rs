@@ -35,7 +35,7 @@ pub struct KafkaCluster {
 /// Something that the brokers do not tell us for want of a permission.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Denied {
-    /// What cannot be told: `retention and min.insync.replicas of 12 topics`.
+    /// What cannot be told: `disks and sizes of logs`.
     pub what: Label,
     /// What to grant: `DescribeConfigs on topics`.
     pub grant: &'static str,
@@ -304,13 +304,14 @@ pub struct Group {
     pub error: Option<Label>,
     /// When state and committed offsets were read.
     pub at: Time,
-    /// Partitions whose lag is known from this refresh, over all partitions; 0–1. 1 for a group with no partitions.
+    /// Partitions that were read in this refresh, over all partitions; 0–1. Of a group without partitions: 1 when that
+    /// was read in this refresh.
     pub coverage: f64,
-    /// Sum of the partitions' lag; `None` when no partition is known. With `coverage < 1` it is a lower bound.
+    /// Sum of the partitions' lag; `None` when no partition is known. See [`Group::is_lower_bound`].
     pub lag: Option<u64>,
     /// Sum of the partitions' lost records.
     pub lost: Option<u64>,
-    /// Largest time lag of the partitions, seconds.
+    /// Largest time lag of the partitions, seconds; `None` while it is not known of one that has something to read.
     pub time_lag: Option<f64>,
     /// Seconds between its commits as they were seen, the median over its partitions: no finer than the refresh.
     pub commit_every: Option<f64>,
@@ -319,6 +320,12 @@ pub struct Group {
 }
 
 impl Group {
+    /// Whether there may be more lag than is known: partitions that were not read, that have records and no committed
+    /// offset, or whose log is shorter than what was committed.
+    pub fn is_lower_bound(&self) -> bool {
+        self.coverage < 1.0 || self.partitions.iter().any(|p| p.lag.is_none())
+    }
+
     /// Members that own at least one partition.
     pub fn active_members(&self) -> usize {
         self.members.iter().filter(|m| m.partitions > 0).count()
@@ -354,7 +361,8 @@ pub struct GroupPartition {
     pub log_start: Option<i64>,
     /// Log end offset.
     pub end: Option<i64>,
-    /// `max(0, end − max(committed, log_start))`; `None`: unknown.
+    /// `end − max(committed, log_start)`; 0 where nothing is kept. `None`: unknown, as it is without a committed offset and
+    /// with one beyond the end.
     pub lag: Option<u64>,
     /// `max(0, log_start − committed)`: records deleted before they were read; `None`: unknown.
     pub lost: Option<u64>,

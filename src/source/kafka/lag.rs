@@ -102,8 +102,11 @@ impl State {
                 continue;
             }
             let Some(commits) = group.commits.take() else {
+                // Its members may have been described anew all the same.
+                let owners: HashMap<_, _> = group.owned.iter().map(|(raw, p, member)| ((raw, *p), *member)).collect();
                 for (raw, row) in &mut group.rows {
                     row.fresh = false;
+                    row.owner = owners.get(&(&*raw, row.partition)).copied();
                     if let Some(p) = partition(topics, index, raw, row.partition) {
                         p.read = true;
                     }
@@ -243,7 +246,7 @@ impl State {
         };
         let known = partitions.iter().filter(|p| p.fresh).count();
         let coverage = match partitions.len() {
-            0 => 1.0,
+            0 => f64::from(u8::from(g.read == self.refresh)),
             n => known as f64 / n as f64,
         };
         let down = self.brokers.get(&g.coordinator).and_then(|b| match &b.state {
@@ -264,11 +267,30 @@ impl State {
             coverage,
             lag: sum(|p| p.lag),
             lost: sum(|p| p.lost),
-            time_lag: partitions.iter().filter_map(|p| p.time_lag).reduce(f64::max),
+            time_lag: time_lag(&partitions),
             partitions,
             ..Group::default()
         }
     }
+}
+
+/// `a`, `a and 3 more topics`.
+fn and_more(example: &dyn std::fmt::Display, count: usize, thing: &str) -> String {
+    match count.saturating_sub(1) {
+        0 => example.to_string(),
+        1 => format!("{example} and 1 more {thing}"),
+        more => format!("{example} and {more} more {thing}s"),
+    }
+}
+
+/// The largest time lag of a group's partitions. While it is not known of one that has something to read, it is not known
+/// of the group: the others, caught up perhaps, would speak for it.
+fn time_lag(rows: &[GroupPartition]) -> Option<f64> {
+    let unknown = |p: &GroupPartition| p.lag.is_some_and(|lag| lag > 0) && p.time_lag.is_none();
+    if rows.iter().any(unknown) {
+        return None;
+    }
+    rows.iter().filter_map(|p| p.time_lag).reduce(f64::max)
 }
 
 /// Rows of a share group: lag is the brokers' own figure, and where they know none it is unknown.
@@ -341,12 +363,23 @@ fn fill(row: &mut GroupPartition, p: &mut PartitionRow, refresh: u64, now: Time)
     row.end = p.end;
     row.fresh = p.end.is_some() && p.fresh == refresh;
     row.at = if p.end.is_some() && p.at < row.at { p.at } else { row.at };
-    let (Some(committed), Some(end)) = (row.committed, p.end) else { return };
-    let unread = committed.max(p.log_start.unwrap_or(committed));
+    let Some(end) = p.end else { return };
+    let unread = match (row.committed, p.log_start) {
+        // Where nothing is kept nothing is unread, wherever its reader would begin.
+        (None, Some(start)) if start >= end => end,
+        (None, _) => return,
+        (Some(committed), start) => {
+            row.lost = start.map(|start| u64::try_from(start - committed).unwrap_or(0));
+            // Committed was read first, so only a truncated or recreated log is shorter: where its reader goes on then
+            // (auto.offset.reset), and what it has to read, nobody knows. An old end was passed meanwhile, perhaps.
+            row.beyond_end = row.fresh && committed > end;
+            if committed > end {
+                return;
+            }
+            committed.max(start.unwrap_or(committed))
+        }
+    };
     row.lag = Some(u64::try_from(end - unread).unwrap_or(0));
-    row.lost = p.log_start.map(|start| u64::try_from(start - committed).unwrap_or(0));
-    // Committed was read first, so only a truncated or recreated log is shorter; with an old end nothing can be said.
-    row.beyond_end = row.fresh && committed > end;
     if row.lag == Some(0) {
         row.time_lag = Some(0.0);
         return;

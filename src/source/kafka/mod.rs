@@ -15,6 +15,8 @@ mod dial;
 #[cfg(test)]
 mod fake;
 mod lag;
+#[cfg(test)]
+mod lag_tests;
 mod link;
 mod members;
 mod plan;

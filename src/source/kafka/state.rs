@@ -111,6 +111,8 @@ pub(super) struct GroupRow {
     pub at: Time,
     /// The refresh in which a roster listed it last.
     pub listed: u64,
+    /// The refresh in which its offsets were read last; 0: never.
+    pub read: u64,
     missed: u8,
 }
 
@@ -318,6 +320,7 @@ impl State {
                 })
             });
             row.commits = Some(offsets.collect());
+            row.read = self.refresh;
             row.at = now;
         }
     }
@@ -329,6 +332,7 @@ impl State {
             row.error = sentence(g.error);
             if row.error.is_none() {
                 row.shares = Some(g.partitions);
+                row.read = self.refresh;
                 row.at = now;
             }
         }
@@ -418,6 +422,7 @@ impl GroupRow {
             error: None,
             at: now,
             listed: 0,
+            read: 0,
             missed: 0,
         }
     }

@@ -366,7 +366,7 @@ fn group(rows: &Rows<'_, '_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> 
     let view = workload(rows.cx, row);
     let partial = item.coverage < 1.0;
     let slot = if partial { Slot::Unknown } else { Slot::Text };
-    let at_least = if partial { g.at_least } else { "" };
+    let at_least = if item.is_lower_bound() { g.at_least } else { "" };
     let abandoned = item.state == GroupState::Empty && item.lag.is_some_and(|l| l > 0);
     let (glyph, state) = match () {
         () if item.error.is_some() => (g.act, Slot::Act),

@@ -1,0 +1,209 @@
+//! What is said of lag when something is missing: unknown is neither zero nor what was known of others.
+
+use super::{Known, Reader, judge, lag::Spec, run, state::State};
+use crate::{
+    model::{BrokerState, Group, Health, KafkaCluster, KafkaSettings, Label, Observation, Property, Time},
+    process::Clock,
+};
+use kafka_protocol::messages::{
+    self as m, BrokerId, GroupId, ListOffsetsResponse, MetadataResponse, OffsetFetchResponse, TopicName,
+    consumer_group_describe_response as describe, list_offsets_response as list, metadata_response as meta,
+    offset_fetch_response as fetched,
+};
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, channel};
+
+const HOUR: f64 = 3_600.0;
+
+fn at(seconds: f64) -> Time {
+    Time::from_millis(1_800_000_000_000).plus(seconds)
+}
+
+fn topic_name(name: &str) -> TopicName {
+    TopicName(name.to_owned().into())
+}
+
+/// One broker with one topic, `orders`, of so many partitions.
+fn metadata(partitions: i32) -> MetadataResponse {
+    let id = || BrokerId(1);
+    let partition = |p| {
+        meta::MetadataResponsePartition::default()
+            .with_partition_index(p)
+            .with_leader_id(id())
+            .with_replica_nodes(vec![id()])
+            .with_isr_nodes(vec![id()])
+    };
+    let topic = meta::MetadataResponseTopic::default()
+        .with_name(Some(topic_name("orders")))
+        .with_partitions((0..partitions).map(partition).collect());
+    let broker = meta::MetadataResponseBroker::default().with_node_id(id()).with_host("k".into()).with_port(9);
+    MetadataResponse::default().with_brokers(vec![broker]).with_topics(vec![topic])
+}
+
+fn offsets(all: &[(i32, i16, i64, i64)]) -> ListOffsetsResponse {
+    let partition = |&(p, error, offset, stamp): &(i32, i16, i64, i64)| {
+        list::ListOffsetsPartitionResponse::default()
+            .with_partition_index(p)
+            .with_error_code(error)
+            .with_offset(offset)
+            .with_timestamp(stamp)
+    };
+    let topic = list::ListOffsetsTopicResponse::default().with_name(topic_name("orders"));
+    ListOffsetsResponse::default().with_topics(vec![topic.with_partitions(all.iter().map(partition).collect())])
+}
+
+fn committed(topic: &str, all: &[(i32, i64)]) -> OffsetFetchResponse {
+    let partition = |&(p, offset): &(i32, i64)| {
+        fetched::OffsetFetchResponsePartitions::default().with_partition_index(p).with_committed_offset(offset)
+    };
+    let topic = fetched::OffsetFetchResponseTopics::default().with_name(topic_name(topic));
+    let group = fetched::OffsetFetchResponseGroup::default().with_group_id(GroupId("etl".into()));
+    let topics = vec![topic.with_partitions(all.iter().map(partition).collect())];
+    OffsetFetchResponse::default().with_groups(vec![group.with_topics(topics)])
+}
+
+/// Members that own these partitions of `orders`.
+fn described(owned: &[&[i32]]) -> m::ConsumerGroupDescribeResponse {
+    let member = |(i, partitions): (usize, &&[i32])| {
+        let held = describe::TopicPartitions::default()
+            .with_topic_name(topic_name("orders"))
+            .with_partitions(partitions.to_vec());
+        describe::Member::default()
+            .with_member_id(format!("m{i}").into())
+            .with_client_id(format!("c{i}").into())
+            .with_assignment(describe::Assignment::default().with_topic_partitions(vec![held]))
+    };
+    let group = describe::DescribedGroup::default()
+        .with_group_id(GroupId("etl".into()))
+        .with_group_state("Stable".into())
+        .with_members(owned.iter().enumerate().map(member).collect());
+    m::ConsumerGroupDescribeResponse::default().with_groups(vec![group])
+}
+
+fn roster(groups: &[&str]) -> m::ListGroupsResponse {
+    let group = |g: &&str| {
+        m::list_groups_response::ListedGroup::default()
+            .with_group_id(GroupId((*g).to_owned().into()))
+            .with_group_type("consumer".into())
+            .with_protocol_type("consumer".into())
+    };
+    m::ListGroupsResponse::default().with_groups(groups.iter().map(group).collect())
+}
+
+/// A reader's state from refresh to refresh.
+struct Seen {
+    state: State,
+    now: Time,
+}
+
+impl Seen {
+    /// A broker that lists one group, `etl`, and a topic of two partitions that begin at 100.
+    fn new() -> Self {
+        let mut seen = Self { state: State::default(), now: at(0.0) };
+        seen.begin();
+        seen.state.offsets(Spec::Earliest, offsets(&[(0, 0, 100, -1), (1, 0, 100, -1)]), seen.now);
+        seen
+    }
+
+    fn begin(&mut self) {
+        self.now = self.now.plus(2.0);
+        self.state.begin(self.now);
+        self.state.metadata(metadata(2), self.now);
+        self.state.roster(1, roster(&["etl"]), self.now);
+    }
+
+    /// The rest of a refresh.
+    fn end(&mut self, commits: Option<&[(i32, i64)]>, ends: [i64; 2]) -> KafkaCluster {
+        if let Some(commits) = commits {
+            self.state.committed(committed("orders", commits), self.now);
+        }
+        self.state.offsets(Spec::Latest, offsets(&[(0, 0, ends[0], -1), (1, 0, ends[1], -1)]), self.now);
+        self.picture()
+    }
+
+    fn picture(&mut self) -> KafkaCluster {
+        self.state.join(self.now);
+        self.state.picture(&"prod".into(), "User:viewer", self.now)
+    }
+}
+
+fn etl(cluster: &KafkaCluster) -> &Group {
+    &cluster.groups[0]
+}
+
+fn notices(cluster: &KafkaCluster) -> String {
+    cluster.notices.iter().map(Label::as_str).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_partition_that_has_caught_up_does_not_speak_for_one_whose_age_is_unknown() {
+    let mut seen = Seen::new();
+    let commits: &[(i32, i64)] = &[(0, 500), (1, 200)];
+    let first = seen.end(Some(commits), [500, 900]);
+    assert_eq!((etl(&first).lag, etl(&first).time_lag), (Some(700), None), "no second of it is known");
+    let (asked, _) = seen.state.topics[0].partitions[1].probe.unwrap();
+    seen.begin();
+    seen.state.offsets(Spec::Probe, offsets(&[(1, 0, 900, -1)]), seen.now);
+    for _ in 0..20 {
+        let last = seen.end(Some(commits), [500, 900]);
+        if let Some(seconds) = etl(&last).time_lag {
+            assert!(seconds > 50.0 * HOUR, "{seconds}");
+            return;
+        }
+        seen.begin();
+        // The only record that is unread was written three days ago.
+        let wrote = seen.now.plus(-72.0 * HOUR).millis();
+        let asked = seen.state.topics[0].partitions[1].probe.map_or(asked, |p| p.0);
+        let found = if asked <= wrote { (1, 0, 150, wrote) } else { (1, 0, 900, -1) };
+        seen.state.offsets(Spec::Probe, offsets(&[found]), seen.now);
+    }
+    panic!("never known");
+}
+
+#[test]
+fn a_group_whose_offsets_were_not_read_is_not_covered() {
+    let mut seen = Seen::new();
+    assert!(etl(&seen.picture()).coverage < 0.5, "never read");
+    seen.begin();
+    assert!(etl(&seen.end(Some(&[]), [500, 900])).coverage > 0.5, "read, and it has committed nothing");
+    seen.begin();
+    assert!(etl(&seen.end(None, [500, 900])).coverage < 0.5, "not read this time");
+}
+
+#[test]
+fn a_committed_offset_beyond_the_end_is_an_unknown_lag_and_not_none() {
+    let mut seen = Seen::new();
+    let cut = seen.end(Some(&[(0, 600), (1, 900)]), [500, 900]);
+    let [cut_off, fine] = &etl(&cut).partitions[..] else { panic!("{cut:?}") };
+    assert_eq!((cut_off.lag, cut_off.time_lag, cut_off.beyond_end), (None, None, true));
+    assert_eq!((fine.lag, fine.time_lag, fine.beyond_end), (Some(0), Some(0.0), false));
+    assert!(etl(&cut).is_lower_bound());
+    // The leader is silent, and the reader has gone past the end that was known.
+    seen.begin();
+    seen.state.committed(committed("orders", &[(0, 600), (1, 950)]), seen.now);
+    let silent = seen.picture();
+    let passed = &etl(&silent).partitions[1];
+    assert_eq!((passed.lag, passed.beyond_end, passed.fresh), (None, false, false));
+}
+
+#[test]
+fn without_a_commit_nothing_kept_is_nothing_unread_and_else_nobody_knows() {
+    let mut seen = Seen::new();
+    seen.state.consumer(described(&[&[0, 1]]));
+    let never = seen.end(Some(&[]), [100, 900]);
+    let lags: Vec<_> = etl(&never).partitions.iter().map(|p| (p.committed, p.lag)).collect();
+    assert_eq!(lags, [(None, Some(0)), (None, None)]);
+    assert!(etl(&never).is_lower_bound() && etl(&never).coverage > 0.99);
+}
+
+#[test]
+fn an_owner_is_a_member_of_today_though_the_offsets_are_of_yesterday() {
+    let mut seen = Seen::new();
+    seen.state.consumer(described(&[&[0], &[1]]));
+    let both = seen.end(Some(&[(0, 400), (1, 400)]), [500, 900]);
+    assert_eq!(etl(&both).partitions.iter().map(|p| p.owner).collect::<Vec<_>>(), [Some(0), Some(1)]);
+    seen.begin();
+    seen.state.consumer(described(&[&[1]]));
+    let one = seen.end(None, [500, 900]);
+    assert_eq!(etl(&one).partitions.iter().map(|p| p.owner).collect::<Vec<_>>(), [None, Some(0)]);
+}
