@@ -2,11 +2,11 @@
 
 use super::{
     share::SharePartition,
-    state::{GroupRow, PartitionRow, State, TopicRow},
+    state::{GroupRow, PartitionRow, State, TopicRow, sentence},
 };
 use crate::model::{Broker, BrokerState, Group, GroupPartition, KafkaCluster, Label, Partition, Sums, Time, Topic};
 use kafka_protocol::{messages::ListOffsetsResponse, protocol::StrBytes};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// What a ListOffsets request asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +59,14 @@ impl State {
             for p in t.partitions {
                 let found = topic.partitions.binary_search_by_key(&p.partition_index, |q| q.number);
                 let Some(row) = found.ok().and_then(|i| topic.partitions.get_mut(i)) else { continue };
-                if p.error_code != 0 {
+                // Only a question by time may find nothing. Else the leader moved, or we are not authorised.
+                if p.error_code != 0 || (p.offset < 0 && spec != Spec::Probe) {
                     self.doubt = true;
-                    continue; // the leader moved, or not authorised: the old value stands, with its age
+                    if spec == Spec::Latest {
+                        let example = || (0, format!("{}/{}", topic.label, row.number));
+                        self.mute.entry(p.error_code).or_insert_with(example).0 += 1;
+                    }
+                    continue; // the old value stands, with its age
                 }
                 match spec {
                     Spec::Latest => {
@@ -148,17 +153,26 @@ impl State {
         if !self.brokers.is_empty() && self.topics.is_empty() {
             notices.push(format!("0 topics visible to {principal}: none exist, or it lacks Describe on topics").into());
         }
-        let groups: Vec<Group> = self.groups.values().map(|g| self.group(g)).collect();
-        for group in &groups {
-            let beyond = group.partitions.iter().filter(|p| p.beyond_end).count();
-            if beyond > 0 {
-                let text = format!(
-                    "group {}: committed offset beyond the end on {beyond} partitions: topic made again or truncated?",
-                    group.group
-                );
-                notices.push(text.into());
-            }
+        let unlisted = self.brokers.iter().filter(|(id, b)| b.registered && self.lacks_roster(**id));
+        for (id, _) in unlisted.filter(|_| !self.groups.is_empty()) {
+            notices.push(
+                format!("broker {id} has not listed its groups yet: those that it coordinates are missing").into(),
+            );
         }
+        for (code, (count, example)) in &self.mute {
+            let why = sentence(*code).unwrap_or_else(|| "no offset and no error".into());
+            notices.push(format!("no log end of {}: {why}", and_more(example, *count as usize, "partition")).into());
+        }
+        let rows = self.groups.values().flat_map(|g| &g.rows).filter(|(_, row)| !row.fresh);
+        let hidden: BTreeSet<&Label> =
+            rows.filter(|(raw, _)| !self.index.contains_key(raw)).map(|(_, row)| &row.topic).collect();
+        if let Some(example) = hidden.first() {
+            let topics = and_more(example, hidden.len(), "topic");
+            notices.push(
+                format!("groups read {topics}: not visible to {principal}; deleted, or it lacks Describe").into(),
+            );
+        }
+        let groups: Vec<Group> = self.groups.values().map(|g| self.group(g)).collect();
         KafkaCluster {
             name: name.clone(),
             cluster_id: self.cluster_id.clone(),

@@ -1,6 +1,6 @@
 //! What is said of lag when something is missing: unknown is neither zero nor what was known of others.
 
-use super::{Known, Reader, judge, lag::Spec, run, state::State};
+use super::{Known, Reader, judge, lag::Spec, run, state::State, visible};
 use crate::{
     model::{BrokerState, Group, Health, KafkaCluster, KafkaSettings, Label, Observation, Property, Time},
     process::Clock,
@@ -194,6 +194,60 @@ fn without_a_commit_nothing_kept_is_nothing_unread_and_else_nobody_knows() {
     let lags: Vec<_> = etl(&never).partitions.iter().map(|p| (p.committed, p.lag)).collect();
     assert_eq!(lags, [(None, Some(0)), (None, None)]);
     assert!(etl(&never).is_lower_bound() && etl(&never).coverage > 0.99);
+}
+
+#[test]
+fn an_answer_without_an_offset_is_none_and_its_reason_is_told() {
+    let mut seen = Seen::new();
+    let commits: &[(i32, i64)] = &[(0, 400), (1, 400)];
+    assert!(etl(&seen.end(Some(commits), [500, 900])).coverage > 0.99);
+    seen.begin();
+    seen.state.committed(committed("orders", commits), seen.now);
+    seen.state.offsets(Spec::Latest, offsets(&[(0, 0, -1, -1), (1, 56, -1, -1)]), seen.now);
+    let mute = seen.picture();
+    assert_eq!((etl(&mute).coverage, etl(&mute).lag), (0.0, Some(600)), "the old ends stand");
+    let told = notices(&mute);
+    assert!(
+        told.contains("no log end of orders/0: no offset") && told.contains("no log end of orders/1: KafkaStorage"),
+        "{told}"
+    );
+    seen.begin();
+    assert!(!notices(&seen.end(Some(commits), [500, 900])).contains("log end"), "told as long as it holds");
+}
+
+#[test]
+fn topics_that_groups_read_and_we_may_not_see_are_named() {
+    let mut seen = Seen::new();
+    seen.state.committed(committed("secret", &[(0, 7)]), seen.now);
+    let hidden = seen.picture();
+    assert!(etl(&hidden).coverage < 0.5);
+    assert!(notices(&hidden).contains("groups read secret: not visible to User:viewer"), "{}", notices(&hidden));
+    let settings = KafkaSettings::new("x", [("bootstrap.servers".to_owned(), Property::Text("k:9".into()))].into());
+    let reader = Reader::connect(&settings, Clock::wall()).unwrap();
+    let lines = visible(&settings, &reader, &hidden);
+    let missing = lines.iter().find(|l| l.what == "kafka x: topic secret").unwrap();
+    assert!(!missing.ok && missing.grant.as_ref().unwrap().to_string().ends_with("--topic 'secret'"), "{missing:?}");
+}
+
+#[test]
+fn a_group_that_is_gone_is_told_and_so_is_a_broker_whose_groups_are_missing() {
+    let mut seen = Seen::new();
+    for _ in 0..3 {
+        seen.begin();
+        seen.state.roster(1, roster(&["etl", "new"]), seen.now);
+        seen.state.drop_deleted();
+    }
+    for _ in 0..3 {
+        seen.begin();
+        seen.state.drop_deleted();
+    }
+    let later = seen.picture();
+    assert!(notices(&later).contains("group new is gone"), "{}", notices(&later));
+    let other = meta::MetadataResponseBroker::default().with_node_id(BrokerId(2)).with_host("k".into()).with_port(9);
+    let mut both = metadata(2);
+    both.brokers.push(other);
+    seen.state.metadata(both, seen.now);
+    assert!(notices(&seen.picture()).contains("broker 2 has not listed its groups"), "{}", notices(&later));
 }
 
 #[test]

@@ -43,7 +43,7 @@ use crate::{
     },
     process::Clock,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 /// Reads one cluster every `settings.refresh` seconds until the receiver is gone.
@@ -132,23 +132,14 @@ const CHECKED: usize = 8;
 
 /// Tries everything that [`run`] needs, for `highwater check`.
 pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
-    let what = |thing: &str| Label::from(format!("kafka {}: {thing}", settings.name));
-    let line = |thing: &str, ok: bool, detail: String| CheckLine {
-        what: what(thing),
-        ok,
-        detail: detail.into(),
-        mend: None,
-        unreachable: false,
-        grant: None,
-    };
     let mut reader = match Reader::connect(settings, Clock::wall()) {
         Ok(reader) => reader,
-        Err(reason) => return vec![line("properties", false, reason)],
+        Err(reason) => return vec![line(settings, "properties", false, reason)],
     };
-    let mut lines = vec![line("properties", true, "understood".to_owned())];
+    let mut lines = vec![line(settings, "properties", true, "understood".to_owned())];
     let mut cluster = reader.refresh().await;
     let (health, detail) = judge(&cluster, reader.trouble());
-    let mut brokers = line("brokers", health == Health::Ok, detail.as_str().to_owned());
+    let mut brokers = line(settings, "brokers", health == Health::Ok, detail.as_str().to_owned());
     brokers.unreachable = health == Health::Down;
     if health != Health::Ok {
         brokers.mend =
@@ -161,6 +152,18 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
     for _ in 0..CHECKED {
         cluster = reader.refresh().await;
     }
+    lines.extend(visible(settings, &reader, &cluster));
+    lines
+}
+
+fn line(settings: &KafkaSettings, thing: &str, ok: bool, detail: String) -> CheckLine {
+    let what = Label::from(format!("kafka {}: {thing}", settings.name));
+    CheckLine { what, ok, detail: detail.into(), mend: None, unreachable: false, grant: None }
+}
+
+/// What a principal sees, and what it does not.
+fn visible(settings: &KafkaSettings, reader: &Reader, cluster: &KafkaCluster) -> Vec<CheckLine> {
+    let line = |thing: &str, ok, detail| line(settings, thing, ok, detail);
     let partitions: usize = cluster.topics.iter().map(|t| t.partitions.len()).sum();
     let offsets: usize = cluster.groups.iter().map(|g| g.partitions.len()).sum();
     let mut topics =
@@ -174,7 +177,14 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
             line.grant = line.mend.as_ref().map(|_| grant(resource, "*"));
         }
     }
-    lines.extend([topics, groups]);
+    let mut lines = vec![topics, groups];
+    let known: BTreeSet<&Label> = cluster.topics.iter().map(|t| &t.name).collect();
+    let read: BTreeSet<&Label> = cluster.groups.iter().flat_map(|g| &g.partitions).map(|p| &p.topic).collect();
+    for topic in read.difference(&known) {
+        let mut line = line(&format!("topic {topic}"), false, "a group reads it, and it is not visible to us".into());
+        line.grant = Some(grant("--topic", topic.as_str()));
+        lines.push(line);
+    }
     for group in cluster.groups.iter().filter(|g| g.error.is_some()) {
         let detail = group.error.as_ref().map_or("", Label::as_str).to_owned();
         let unauthorised = detail.contains("grant Describe");

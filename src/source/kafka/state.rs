@@ -23,8 +23,10 @@ use kafka_protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Events (a topic was made again) are told for this long, seconds.
+/// Events (a topic was made again) are told for this long, seconds …
 const EVENT_SECONDS: f64 = 600.0;
+/// … and so many of them at most, the newest.
+const EVENTS: usize = 200;
 /// With more groups than this, rosters and descriptions are asked for every so many refreshes.
 const FEW_GROUPS: (usize, u64) = (500, 3);
 /// A group must be missing from this many complete rosters: while a coordinator moves, nobody lists its groups for a moment.
@@ -133,6 +135,8 @@ pub(super) struct State {
     pub index: HashMap<StrBytes, usize>,
     pub groups: BTreeMap<StrBytes, GroupRow>,
     events: Vec<(Time, Label)>,
+    /// Partitions that did not tell their end in this refresh, by error code: how many, and an example.
+    pub mute: BTreeMap<i16, (u32, String)>,
     /// The refresh of each broker's last roster.
     rosters: HashMap<i32, u64>,
     pub offsets_retention: Option<f64>,
@@ -168,9 +172,9 @@ impl State {
                 old => {
                     let label = old.as_ref().map_or_else(|| Label::new(&name.0), |o| o.label.clone());
                     if old.is_some() {
-                        self.events.push((now, format!("topic {label} was made again: its offsets start anew").into()));
+                        self.event(now, format!("topic {label} was made again: its offsets start anew"));
                     } else if !first {
-                        self.events.push((now, format!("topic {label} is new").into()));
+                        self.event(now, format!("topic {label} is new"));
                     }
                     TopicRow {
                         raw: name,
@@ -200,12 +204,12 @@ impl State {
             row.partitions.sort_by_key(|p| p.number);
             if count != 0 && row.error.is_none() && count != row.partitions.len() {
                 let text = format!("topic {}: {count} partitions became {}", row.label, row.partitions.len());
-                self.events.push((now, text.into()));
+                self.event(now, text);
             }
             self.topics.push(row);
         }
         for gone in before.into_values() {
-            self.events.push((now, format!("topic {} is gone, or no longer visible to us", gone.label).into()));
+            self.event(now, format!("topic {} is gone, or no longer visible to us", gone.label));
         }
         self.topics.sort_by(|a, b| a.raw.cmp(&b.raw));
         self.index = self.topics.iter().enumerate().map(|(i, t)| (t.raw.0.clone(), i)).collect();
@@ -270,10 +274,17 @@ impl State {
         let now = self.refresh;
         let complete = !leaderless && self.brokers.keys().all(|id| self.rosters.get(id) == Some(&now));
         if complete {
+            let mut gone = Vec::new();
             self.groups.retain(|_, g| {
                 g.missed += u8::from(g.listed != now);
+                if g.missed >= MISSING_ROSTERS {
+                    gone.push(format!("group {} is gone: deleted, expired, or no longer visible to us", g.label));
+                }
                 g.missed < MISSING_ROSTERS
             });
+            for text in gone {
+                self.event(self.now, text);
+            }
         }
     }
 
@@ -301,6 +312,7 @@ impl State {
     pub(super) fn begin(&mut self, now: Time) {
         self.refresh += 1;
         self.now = now;
+        self.mute.clear();
         self.events.retain(|(at, _)| now.since(*at) < EVENT_SECONDS);
     }
 
@@ -351,6 +363,13 @@ impl State {
         if !self.events.iter().any(|(_, l)| *l == label) {
             self.events.push((now, label));
         }
+    }
+
+    fn event(&mut self, now: Time, text: String) {
+        if self.events.len() >= EVENTS {
+            self.events.remove(0);
+        }
+        self.events.push((now, text.into()));
     }
 
     /// The events that are still told, newest first.
