@@ -14,6 +14,10 @@ const NARROW: i64 = 2_000;
 /// … nor one that is this small a part of the time lag.
 const NARROW_SHARE: f64 = 0.1;
 
+/// Milliseconds since the epoch before which no record was written (Kafka's first release, 2011): an earlier time is none,
+/// as producers without a clock write it.
+const FIRST: i64 = 1_293_840_000_000;
+
 /// Records before this offset were written before this time (milliseconds), the others at it or later.
 type Boundary = (i64, i64);
 
@@ -28,6 +32,9 @@ impl Track {
     pub(super) fn live(&mut self, end: i64, now: i64) {
         if self.points.last().is_some_and(|(offset, _)| end < *offset) {
             self.points.clear(); // truncated or made again: nothing known holds
+        }
+        if self.points.last().is_some_and(|(_, at)| now < *at) {
+            self.points.retain(|(_, at)| *at <= now); // our clock was set back
         }
         let flat = |p: Option<&(i64, i64)>| p.is_some_and(|(offset, _)| *offset == end);
         let n = self.points.len();
@@ -91,10 +98,13 @@ impl Track {
         self.points.first().filter(|(_, t)| *t == 0).map_or(offset, |(first, _)| offset.max(*first))
     }
 
-    /// When the record at `offset` was written, milliseconds since the epoch; `None`: not bracketed yet.
+    /// When the record at `offset` was written, milliseconds since the epoch; `None`: not bracketed yet, or by no clock.
     pub(super) fn written(&self, offset: i64) -> Option<f64> {
         let offset = self.at_least_first(offset);
         let (Some((o1, t1)), Some((o2, t2))) = self.around(offset) else { return None };
+        if t1 < FIRST {
+            return None;
+        }
         let share = (offset - o1) as f64 / (o2 - o1) as f64;
         Some(t1 as f64 + share * (t2 - t1) as f64)
     }
@@ -160,14 +170,38 @@ mod tests {
     fn live_boundaries_alone_suffice_once_they_reach_back() {
         let mut track = Track::default();
         for k in 0..500_i64 {
-            track.live(k * 10, 1_000_000 + k * 2_000);
+            track.live(k * 10, FIRST + k * 2_000);
         }
-        let now = 1_000_000 + 499 * 2_000;
+        let now = FIRST + 499 * 2_000;
         assert!(track.points.len() <= KEPT);
         let written = track.written(4_000).unwrap();
-        assert!((written - (1_000_000.0 + 400.0 * 2_000.0)).abs() < 20_000.0, "{written}");
+        assert!((written - (FIRST as f64 + 400.0 * 2_000.0)).abs() < 20_000.0, "{written}");
         track.live(5, now);
         assert_eq!(track.points.len(), 1, "a log that was made again starts anew");
+    }
+
+    #[test]
+    fn a_producer_without_a_clock_makes_no_record_half_a_century_old() {
+        let now = 2_000_000_000_000;
+        // No stamp, seconds for milliseconds, and microseconds: a first record from the future.
+        for log in [[0, 0, 0], [2_000_000_000; 3], [now * 1_000; 3]] {
+            let mut track = Track::default();
+            track.live(3, now);
+            settle(&mut track, &log, 1, now);
+            assert!(track.written(1).is_none_or(|at| at >= FIRST as f64), "{log:?}: {track:?}");
+        }
+        let mut half = Track::default();
+        half.answered(0, Some((0, now * 1_000)), 100, now);
+        half.live(100, now);
+        assert_eq!(half.written(90), None, "between the beginning of time and now lies no time lag");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_stop_the_track() {
+        let mut track = Track::default();
+        (0..10).for_each(|k| track.live(k * 10, FIRST + 3_600_000 + k * 2_000));
+        (10..20).for_each(|k| track.live(k * 10, FIRST + k * 2_000));
+        assert!((track.written(150).unwrap() - (FIRST + 30_000) as f64).abs() < 5_000.0, "{track:?}");
     }
 
     proptest! {
