@@ -48,13 +48,19 @@ pub(super) struct Named {
 }
 
 impl State {
-    /// Notes whether something was refused; returns whether it was.
-    fn refused(&mut self, grant: Grant, code: i16) -> bool {
-        let refused = NOT_AUTHORISED.contains(&code);
+    /// Notes by the error codes of one answer whether something was refused, to whatever part of what was asked for, or
+    /// is told now.
+    fn refused(&mut self, grant: Grant, codes: impl Iterator<Item = i16>) {
+        let (mut refused, mut told) = (false, false);
+        codes.for_each(|code| {
+            refused |= NOT_AUTHORISED.contains(&code);
+            told |= code == 0;
+        });
         if refused {
             self.refusals.insert(grant);
+        } else if told {
+            self.refusals.remove(&grant);
         }
-        refused
     }
 
     /// What the brokers do not tell us.
@@ -101,12 +107,10 @@ impl State {
 
     /// Takes configurations of topics (resource type 2) and of brokers (4).
     pub(super) fn configs(&mut self, said: DescribeConfigsResponse, now: Time) {
-        for r in said.results {
-            let grant = if r.resource_type == 2 { Grant::TopicConfigs } else { Grant::BrokerConfig };
-            if self.refused(grant, r.error_code) || r.error_code != 0 {
-                continue;
-            }
-            self.refusals.remove(&grant);
+        for (kind, grant) in [(2, Grant::TopicConfigs), (4, Grant::BrokerConfig)] {
+            self.refused(grant, said.results.iter().filter(|r| r.resource_type == kind).map(|r| r.error_code));
+        }
+        for r in said.results.into_iter().filter(|r| r.error_code == 0) {
             if r.resource_type == 4 {
                 let minutes = number(&r.configs, "offsets.retention.minutes");
                 self.offsets_retention = minutes.map(|m| m as f64 * 60.0).or(self.offsets_retention);
@@ -118,7 +122,8 @@ impl State {
 
     /// Takes the log directories of a broker.
     pub(super) fn log_dirs(&mut self, broker: i32, said: DescribeLogDirsResponse, now: Time) {
-        if self.refused(Grant::LogDirs, said.error_code) {
+        self.refused(Grant::LogDirs, std::iter::once(said.error_code));
+        if said.error_code != 0 {
             return;
         }
         let bytes = |n: i64| u64::try_from(n).ok();
@@ -168,11 +173,9 @@ impl State {
 
     /// Takes the producers of hung partitions: the one with the oldest open transaction is to blame.
     pub(super) fn producers(&mut self, said: DescribeProducersResponse) {
+        self.refused(Grant::Producers, said.topics.iter().flat_map(|t| &t.partitions).map(|p| p.error_code));
         for t in said.topics {
-            for p in t.partitions {
-                if self.refused(Grant::Producers, p.error_code) || p.error_code != 0 {
-                    continue;
-                }
+            for p in t.partitions.into_iter().filter(|p| p.error_code == 0) {
                 let open = p.active_producers.iter().filter(|a| a.current_txn_start_offset >= 0);
                 let oldest = open.min_by_key(|a| a.current_txn_start_offset).map(|a| Open {
                     producer: a.producer_id.0,
@@ -217,10 +220,8 @@ impl State {
 
     /// Takes the descriptions of transactions.
     pub(super) fn began(&mut self, said: DescribeTransactionsResponse) {
-        for t in said.transaction_states {
-            if self.refused(Grant::Transactions, t.error_code) || t.error_code != 0 {
-                continue;
-            }
+        self.refused(Grant::Transactions, said.transaction_states.iter().map(|t| t.error_code));
+        for t in said.transaction_states.into_iter().filter(|t| t.error_code == 0) {
             if let Some(named) = self.named.get_mut(&t.producer_id.0) {
                 named.began = (t.transaction_start_time_ms > 0).then(|| Time::from_millis(t.transaction_start_time_ms));
                 named.timeout = Some(f64::from(t.transaction_timeout_ms) / 1000.0);

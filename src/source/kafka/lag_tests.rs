@@ -261,3 +261,23 @@ fn an_owner_is_a_member_of_today_though_the_offsets_are_of_yesterday() {
     let one = seen.end(None, [500, 900]);
     assert_eq!(etl(&one).partitions.iter().map(|p| p.owner).collect::<Vec<_>>(), [None, Some(0)]);
 }
+
+#[test]
+fn a_permission_that_was_given_is_no_longer_missed_and_one_topic_does_not_hide_another() {
+    let mut seen = Seen::new();
+    let dirs = |code| m::DescribeLogDirsResponse::default().with_error_code(code);
+    let configs = |codes: &[i16]| {
+        let result = |code: &i16| {
+            use m::describe_configs_response::DescribeConfigsResult as Result;
+            Result::default().with_resource_type(2).with_resource_name("orders".into()).with_error_code(*code)
+        };
+        m::DescribeConfigsResponse::default().with_results(codes.iter().map(result).collect())
+    };
+    let denied = |state: &State| state.denied().iter().map(|d| d.grant).collect::<Vec<_>>();
+    seen.state.log_dirs(1, dirs(31), seen.now);
+    seen.state.configs(configs(&[29, 0]), seen.now);
+    assert_eq!(denied(&seen.state), ["DescribeConfigs on topics", "Describe on the cluster"]);
+    seen.state.log_dirs(1, dirs(0), seen.now);
+    seen.state.configs(configs(&[0, 0]), seen.now);
+    assert_eq!(denied(&seen.state), [""; 0]);
+}
