@@ -281,3 +281,43 @@ fn a_permission_that_was_given_is_no_longer_missed_and_one_topic_does_not_hide_a
     seen.state.configs(configs(&[0, 0]), seen.now);
     assert_eq!(denied(&seen.state), [""; 0]);
 }
+
+#[test]
+fn brokers_that_are_all_silent_are_known_and_named() {
+    let mut cluster = Seen::new().picture();
+    let reason = "no answer to ListGroups within 1.5 s".into();
+    cluster.brokers[0].state = BrokerState::Down { since: at(0.0), reason };
+    let (health, detail) = judge(&cluster, None);
+    assert_eq!((health, detail.as_str()), (Health::Down, "broker 1: no answer to ListGroups within 1.5 s"));
+}
+
+async fn until_said(told: &mut Receiver<Observation>, word: &str) {
+    let saying = async {
+        loop {
+            let Some(Observation::Health(status)) = told.recv().await else { panic!("it ended") };
+            if status.detail.as_str().contains(word) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), saying).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_that_comes_late_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    let text = |t: &str| Property::Text(t.to_owned());
+    let properties = [
+        ("bootstrap.servers", text("127.0.0.1:1")),
+        ("security.protocol", text("SSL")),
+        ("ssl.ca.location", text(ca.to_str().unwrap())),
+    ];
+    let mut settings = KafkaSettings::new("x", properties.map(|(k, v)| (k.to_owned(), v)).into());
+    settings.refresh = 0.2;
+    let (out, mut told) = channel(4);
+    tokio::spawn(run(settings, Clock::wall(), Known::default(), out));
+    until_said(&mut told, "No such file").await;
+    std::fs::write(&ca, "not yet").unwrap();
+    until_said(&mut told, "no certificate in it").await;
+}

@@ -62,13 +62,16 @@ pub async fn run(settings: KafkaSettings, clock: Clock, known: Known, out: mpsc:
         cadence: settings.refresh * clock.speed(),
         detail: "connecting".into(),
     };
-    let mut reader = Reader::connect(&settings, clock);
-    let mut past = reader.as_ref().ok().map(|r| r.backfill(settings.backfill, known));
+    let mut reader = Err(String::new());
+    let mut past = None;
     if out.send(Observation::Health(status.clone())).await.is_err() {
         return;
     }
     loop {
         ticks.tick().await;
+        if reader.is_err() {
+            reader = Reader::connect(&settings, clock); // a certificate that was missing may be there now
+        }
         let (health, detail) = match &mut reader {
             Err(reason) => (Health::Down, Label::new(reason)),
             Ok(reader) => {
@@ -83,9 +86,8 @@ pub async fn run(settings: KafkaSettings, clock: Clock, known: Known, out: mpsc:
                 }
                 if health != Health::Down {
                     status.answered = Some(at);
-                    if let Some(past) = &mut past {
-                        past.step(reader.state(), at, &out);
-                    }
+                    let past = past.get_or_insert_with(|| reader.backfill(settings.backfill, known.clone()));
+                    past.step(reader.state(), at, &out);
                 }
                 (health, detail)
             }
@@ -115,7 +117,8 @@ fn judge(cluster: &KafkaCluster, trouble: Option<&str>) -> (Health, Label) {
     let up = all - silent.len();
     match (trouble, up) {
         (Some(trouble), _) if up == 0 => (Health::Down, Label::new(trouble)),
-        (None, 0) => (Health::Down, "no broker is known".into()),
+        (None, 0) if all == 0 => (Health::Down, "no broker is known".into()),
+        (None, 0) => (Health::Down, silent.join("; ").into()),
         (None, _) if silent.is_empty() => (Health::Ok, format!("{up}/{all} brokers").into()),
         (trouble, _) => {
             let mut text = format!("{up}/{all} brokers; {}", silent.join("; "));
