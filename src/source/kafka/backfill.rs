@@ -153,21 +153,16 @@ async fn fill(
     out: &mpsc::Sender<Observation>,
 ) -> Option<()> {
     let began = Instant::now();
-    let mut courses: Vec<Course> =
-        ground.logs.iter().map(|l| Course { start: l.start, offsets: vec![None; instants.len()] }).collect();
+    let mut courses: HashMap<usize, Course> = HashMap::new();
     let asked: Vec<_> = ground.brokers.iter().map(|(id, at)| one_broker(dialer, *id, at, ground, instants)).collect();
     let mut requests = 0;
     for (found, made) in join_all(asked).await {
         requests += made;
-        for (log, instant, offset) in found {
-            if let Some(place) = courses.get_mut(log).and_then(|c| c.offsets.get_mut(instant)) {
-                *place = Some(offset);
-            }
-        }
+        courses.extend(found);
     }
     for reading in &ground.readings {
-        let mine: Vec<&Course> = reading.logs.iter().filter_map(|i| courses.get(*i)).collect();
-        let samples = rates(instants, &mine);
+        let mine: Option<Vec<&Course>> = reading.logs.iter().map(|i| courses.get(i)).collect();
+        let samples = mine.map_or_else(Vec::new, |mine| rates(instants, &mine));
         if samples.is_empty() {
             continue;
         }
@@ -192,14 +187,15 @@ async fn one_broker(
     (host, port): &(String, u16),
     ground: &Ground,
     instants: &[Time],
-) -> (Vec<(usize, usize, i64)>, u32) {
-    let mut found = Vec::new();
+) -> (HashMap<usize, Course>, u32) {
     let mut active: Vec<usize> =
         ground.logs.iter().enumerate().filter(|(_, l)| l.leader == broker).map(|(i, _)| i).collect();
+    let unknown = |log: &usize| Course { start: ground.logs[*log].start, offsets: vec![None; instants.len()] };
+    let mut courses: HashMap<usize, Course> = active.iter().map(|log| (*log, unknown(log))).collect();
     if active.is_empty() || *port == 0 {
-        return (found, 0);
+        return (courses, 0);
     }
-    let Ok(dialed) = dialer.dial(host, *port).await else { return (found, 0) };
+    let Ok(dialed) = dialer.dial(host, *port).await else { return (courses, 0) };
     let connection = &dialed.connection;
     let all: Vec<(usize, Time)> = instants.iter().copied().enumerate().rev().collect();
     for window in all.chunks(WINDOW) {
@@ -212,45 +208,43 @@ async fn one_broker(
         let lookups: usize = jobs.iter().map(|(_, logs, _)| logs.len()).sum();
         let asks: Vec<_> = jobs.into_iter().map(|(i, logs, at)| ask(connection, ground, logs, i, at)).collect();
         let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
-        let mut oldest: HashMap<usize, i64> = HashMap::new();
         while let Some(answer) = answers.next().await {
             match answer {
                 Ok(offsets) => {
-                    oldest.extend(offsets.iter().map(|(log, _, offset)| (*log, *offset)));
-                    found.extend(offsets);
+                    for (log, instant, offset) in offsets {
+                        if let Some(course) = courses.get_mut(&log) {
+                            course.offsets[instant] = Some(offset);
+                        }
+                    }
                 }
                 Err(reason) => {
                     tracing::warn!("no more history from broker {broker}: {reason}");
-                    return (found, connection.take_sent());
+                    return (courses, connection.take_sent());
                 }
             }
         }
         drop(answers);
         // A log that has come to its first record says the same for every older instant.
-        active.retain(|log| oldest.get(log).is_none_or(|offset| *offset > ground.logs[*log].start));
+        active.retain(|log| {
+            let oldest = window.iter().rev().find_map(|(i, _)| courses[log].offsets[*i]);
+            oldest.is_none_or(|offset| offset > ground.logs[*log].start)
+        });
         if active.is_empty() {
             break;
         }
         let pace = Duration::from_secs_f64(lookups as f64 / LOOKUPS);
         tokio::time::sleep(pace.saturating_sub(began.elapsed())).await;
     }
-    complete(&mut found, ground, instants.len());
-    (found, connection.take_sent())
+    courses.values_mut().for_each(complete);
+    (courses, connection.take_sent())
 }
 
 /// Older instants than that at which a log had come to its beginning: it stood there all the time.
-fn complete(found: &mut Vec<(usize, usize, i64)>, ground: &Ground, instants: usize) {
-    let mut first: HashMap<usize, (usize, i64)> = HashMap::new();
-    for (log, instant, offset) in found.iter() {
-        let entry = first.entry(*log).or_insert((instants, 0));
-        if *instant < entry.0 {
-            *entry = (*instant, *offset);
-        }
-    }
-    for (log, (instant, offset)) in first {
-        if ground.logs.get(log).is_some_and(|l| offset <= l.start) {
-            found.extend((0..instant).map(|i| (log, i, offset)));
-        }
+fn complete(course: &mut Course) {
+    let Some(first) = course.offsets.iter().position(Option::is_some) else { return };
+    if course.offsets[first].is_some_and(|offset| offset <= course.start) {
+        let stood = course.offsets[first];
+        course.offsets[..first].fill(stood);
     }
 }
 
@@ -292,4 +286,25 @@ async fn ask(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_asked_back_to_its_beginning_stood_there_before() {
+        let after = |offsets: [Option<i64>; 4]| {
+            let mut course = Course { start: 10, offsets: offsets.to_vec() };
+            complete(&mut course);
+            course.offsets
+        };
+        assert_eq!(after([None, None, Some(10), Some(30)]), [Some(10), Some(10), Some(10), Some(30)]);
+        assert_eq!(
+            after([None, None, Some(11), Some(30)]),
+            [None, None, Some(11), Some(30)],
+            "there is more before it"
+        );
+        assert_eq!(after([None; 4]), [None; 4]);
+    }
 }
