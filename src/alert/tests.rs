@@ -333,6 +333,12 @@ fn a_transaction_that_hangs_names_its_producer() {
     assert!(told.sentence.as_str().contains("producer 4001 epoch 3, transactional id tx-7"), "{told:?}");
     assert!(told.mend.as_str().contains("--start-offset 900"));
     assert!(!rules(&hang(20.0)).contains(&"hanging-transaction"), "a transaction may take a while");
+    // Its leader has been silent for an hour: nobody knows whether it hangs still, so nobody is told to abort it.
+    let silent = watched(&mut Watch::new(&DEAD_LETTER), 2, 2.0, of, |_, c| {
+        let seen = c.at.plus(-HOUR);
+        c.topics[0].partitions[0].stable = Some(Stable { offset: 900, since: seen.plus(-20.0), at: seen });
+    });
+    assert!(!rules(&silent).contains(&"hanging-transaction"), "{:?}", silent.alerts);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Finding, Found, count, examples, memory::Memory};
 use crate::model::{Group, KafkaCluster, Label, Partition, Severity, Subject, Topic, duration, si};
+use std::collections::HashMap;
 
 /// The busiest partition's rate over the mean that is worth a look.
 const HOT: f64 = 3.0;
@@ -9,9 +10,6 @@ const HOT: f64 = 3.0;
 const QUIET: f64 = 10.0;
 /// Growth of a dead-letter topic within so many seconds counts as going on.
 const GROWING: f64 = 600.0;
-/// Milliseconds since the epoch before which no record was written (Kafka's first release, 2011): an earlier time is none,
-/// as producers without a clock write it.
-const FIRST: i64 = 1_293_840_000_000;
 /// A last stable offset that stands behind the end for so long, seconds, is worth a look; a transaction may take
 /// `transaction.timeout.ms` (a minute by default) …
 const HANGS: f64 = 90.0;
@@ -19,9 +17,10 @@ const HANGS: f64 = 90.0;
 const HANGS_FOR_EVER: f64 = 900.0;
 
 pub(super) fn rules(cluster: &KafkaCluster, dead: &[bool], memory: &Memory, found: &mut Found) {
+    let readers = Readers::new(&cluster.groups);
     for (topic, dead) in cluster.topics.iter().zip(dead) {
         if *dead {
-            dead_letter(topic, cluster, memory, found);
+            dead_letter(topic, &readers, memory, found);
         } else if !topic.internal {
             hot(topic, found);
         }
@@ -54,7 +53,7 @@ fn hot(topic: &Topic, found: &mut Found) {
 }
 
 /// Records that somebody could not process wait here.
-fn dead_letter(topic: &Topic, cluster: &KafkaCluster, memory: &Memory, found: &mut Found) {
+fn dead_letter(topic: &Topic, readers: &Readers<'_>, memory: &Memory, found: &mut Found) {
     let kept = |p: &Partition| p.end.zip(p.log_start).map_or(0, |(end, start)| (end - start).max(0));
     let records: i64 = topic.partitions.iter().map(kept).sum();
     if records == 0 {
@@ -62,25 +61,21 @@ fn dead_letter(topic: &Topic, cluster: &KafkaCluster, memory: &Memory, found: &m
     }
     let growth = memory.partitions(&topic.name);
     let grown: i64 = growth.iter().map(|m| m.grown).sum();
-    let growing = growth.iter().any(|m| m.grew.is_some_and(|at| cluster.at.since(at) < GROWING));
-    let readers: Vec<&Label> = cluster
-        .groups
-        .iter()
-        .filter(|g| g.partitions.iter().any(|p| p.topic == topic.name))
-        .map(|g| &g.group)
-        .collect();
+    let growing = growth.iter().any(|m| m.grew.is_some_and(|at| found.at.since(at) < GROWING));
+    let by = readers.of.get(&topic.name).map_or(&[][..], Vec::as_slice);
     let held = if records == 1 { "1 record".to_owned() } else { format!("{} records", si(records as f64)) };
     let grows = if growing { format!(" and grows ({} since we look)", si(grown as f64)) } else { String::new() };
-    let oldest = topic.partitions.iter().filter_map(|p| p.oldest).filter(|at| at.millis() >= FIRST).min();
-    let age = oldest.map_or(String::new(), |at| format!(", the oldest about {} old", duration(cluster.at.since(at))));
-    let read = match readers.as_slice() {
+    let oldest = topic.partitions.iter().filter_map(|p| p.oldest).min();
+    let age = oldest.map_or(String::new(), |at| format!(", the oldest about {} old", duration(found.at.since(at))));
+    let read = match by {
         [] => "nobody reads it".to_owned(),
         some => format!("read by {}", examples(some)),
     };
-    let from = feeder(topic, &cluster.groups).map_or(String::new(), |g| format!(" (a guess by its name: fed by {g})"));
+    let from =
+        readers.feeder(topic.name.as_str()).map_or(String::new(), |g| format!(" (a guess by its name: fed by {g})"));
     found.add(Finding {
         rule: "dead-letter",
-        severity: if growing && readers.is_empty() { Severity::Act } else { Severity::Look },
+        severity: if growing && by.is_empty() { Severity::Act } else { Severity::Look },
         subject: Subject::Topic(topic.name.clone()),
         sentence: format!("holds {held}{grows}{age}; {read}{from}"),
         mend: format!(
@@ -92,25 +87,40 @@ fn dead_letter(topic: &Topic, cluster: &KafkaCluster, memory: &Memory, found: &m
     });
 }
 
-/// The group whose name, or one of whose topics' names, the dead-letter topic's name begins with: the longest wins.
-fn feeder<'a>(topic: &Topic, groups: &'a [Group]) -> Option<&'a Label> {
-    let name = topic.name.as_str();
-    let begins = |stem: &Label| {
-        let rest = name.strip_prefix(stem.as_str())?;
-        rest.starts_with(['.', '-', '_']).then_some(stem.as_str().len())
-    };
-    let fit = |g: &Group| {
-        let by_topic = g.partitions.iter().filter(|p| p.topic != topic.name).filter_map(|p| begins(&p.topic)).max();
-        begins(&g.group).max(by_topic).filter(|n| *n >= 3)
-    };
-    groups.iter().filter_map(|g| Some((fit(g)?, &g.group))).max_by_key(|(fit, _)| *fit).map(|(_, g)| g)
+/// Who reads what, looked up once: there may be as many dead-letter topics as groups.
+struct Readers<'a> {
+    /// Groups by topic.
+    of: HashMap<&'a Label, Vec<&'a Label>>,
+    /// The group that a name belongs to: its own, else that of a topic which it reads.
+    named: HashMap<&'a str, &'a Label>,
+}
+
+impl<'a> Readers<'a> {
+    fn new(groups: &'a [Group]) -> Self {
+        let mut of: HashMap<&Label, Vec<&Label>> = HashMap::new();
+        for group in groups {
+            for rows in group.partitions.chunk_by(|a, b| a.topic == b.topic) {
+                of.entry(&rows[0].topic).or_default().push(&group.group);
+            }
+        }
+        let topics = of.iter().filter_map(|(topic, groups)| Some((topic.as_str(), *groups.last()?)));
+        let mut named: HashMap<&str, &Label> = topics.collect();
+        named.extend(groups.iter().map(|g| (g.group.as_str(), &g.group)));
+        Self { of, named }
+    }
+
+    /// The group whose name, or one of whose topics' names, a dead-letter topic's name begins with: the longest wins.
+    fn feeder(&self, name: &str) -> Option<&'a Label> {
+        let mut ends = name.rmatch_indices(['.', '-', '_']).map(|(at, _)| at).filter(|at| *at >= 3);
+        ends.find_map(|at| self.named.get(name.get(..at)?).copied())
+    }
 }
 
 /// A transaction that does not end keeps `read_committed` consumers from everything after it.
 fn hanging(topic: &Topic, cluster: &KafkaCluster, found: &mut Found) {
     for p in &topic.partitions {
         let (Some(stable), Some(end)) = (p.stable, p.end) else { continue };
-        let seconds = cluster.at.since(stable.since);
+        let seconds = stable.at.since(stable.since); // no longer than it was seen: its leader may be silent since
         if stable.offset >= end || seconds < HANGS {
             continue;
         }
