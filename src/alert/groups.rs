@@ -10,6 +10,8 @@ use crate::model::{Group, GroupPartition, GroupState, GroupType, KafkaCluster, S
 const STANDS: f64 = 60.0;
 /// … nor one that has stood for fewer of the group's own commit intervals.
 const INTERVALS: f64 = 10.0;
+/// A rebalance waits for the slowest member to poll, seconds: `max.poll.interval.ms` by default.
+const REBALANCE: f64 = 300.0;
 /// Lag of a reader that has caught up: transaction markers and the record just written.
 const CAUGHT_UP: u64 = 2;
 /// Commits rarer than this are worth a look, seconds.
@@ -19,7 +21,7 @@ pub(super) fn rules(cluster: &KafkaCluster, memory: &Memory, found: &mut Found) 
     for group in &cluster.groups {
         let Some(remembered) = memory.group(&group.group) else { continue };
         let offsets = !matches!(group.kind, GroupType::Share | GroupType::Connect);
-        if offsets && group.coverage >= 1.0 && !group.state.is_rebalancing() {
+        if offsets && group.coverage >= 1.0 {
             progress(group, remembered, cluster.at, found);
             slow_commits(group, found);
         }
@@ -34,19 +36,25 @@ struct Standing<'a> {
     row: &'a GroupPartition,
     known: &'a Row,
     seconds: f64,
+    /// Records that wait; where nothing was ever committed those that came since we look.
+    wait: u64,
 }
 
 /// `stale`: nothing of the group moves. `stuck`: some of it does, so what stands has a reason of its own.
 fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
-    let limit = STANDS.max(INTERVALS * group.commit_every.unwrap_or(0.0));
+    let rebalancing = group.state.is_rebalancing();
+    let limit =
+        STANDS.max(INTERVALS * group.commit_every.unwrap_or(0.0)).max(if rebalancing { REBALANCE } else { 0.0 });
     let mut standing = Vec::new();
     let mut moving = 0;
     for row in &group.partitions {
         let Some(known) = memory.row(&row.topic, row.partition) else { continue };
+        let arrived = row.end.map_or(0, |end| u64::try_from(end - known.end_then).unwrap_or(0));
+        let wait = row.lag.unwrap_or(arrived);
         if known.moved.is_some_and(|at| now.since(at) < limit) {
             moving += 1;
-        } else if row.lag.is_some_and(|lag| lag > CAUGHT_UP) && now.since(known.since) >= limit {
-            standing.push(Standing { row, known, seconds: now.since(known.since) });
+        } else if wait > CAUGHT_UP && now.since(known.since) >= limit {
+            standing.push(Standing { row, known, seconds: now.since(known.since), wait });
         }
     }
     let Some(longest) = standing.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds)) else { return };
@@ -55,10 +63,20 @@ fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
     let stood = format!("{}{ever}", duration(longest.seconds));
     let since = now.plus(-longest.seconds);
     if moving == 0 {
-        let (severity, who) = if group.members.is_empty() {
-            (Severity::Look, "and has no members")
-        } else {
-            (Severity::Act, "though it has members")
+        let (severity, who, mend) = match (rebalancing, group.members.is_empty()) {
+            (true, _) => (
+                Severity::Act,
+                "and does not come out of a rebalance",
+                "a member does not come back to it: look for one that hangs in processing or was cut off",
+            ),
+            (_, true) => {
+                (Severity::Look, "and has no members", "start its consumers, or delete the group if it is done with")
+            }
+            _ => (
+                Severity::Act,
+                "though it has members",
+                "look at its members' logs: stuck in processing, failing to commit, or reading without committing?",
+            ),
         };
         let added = found.add(Finding {
             rule: "stale",
@@ -66,14 +84,9 @@ fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
             subject: Subject::Group(group.group.clone()),
             sentence: format!(
                 "has committed nothing for {stood} {who}; {arrived} records arrived meanwhile, {} wait",
-                group.lag.unwrap_or(0)
+                standing.iter().fold(0_u64, |sum, s| sum.saturating_add(s.wait))
             ),
-            mend: if group.members.is_empty() {
-                "start its consumers, or delete the group if it is done with".into()
-            } else {
-                "look at its members' logs: stuck in processing, failing to commit, or reading without committing?"
-                    .into()
-            },
+            mend: mend.into(),
             evidence: "OffsetFetch and ListOffsets in successive refreshes, by our clock".into(),
         });
         if let Some(alert) = added {
@@ -82,7 +95,7 @@ fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
         return;
     }
     // Where most of a group stands it is not one record's fault; a slow group is told by its lag.
-    if standing.len() > moving || group.members.is_empty() {
+    if standing.len() > moving || group.members.is_empty() || rebalancing {
         return;
     }
     stuck(group, &standing, moving, (&stood, since), found);
@@ -122,15 +135,19 @@ fn stuck(group: &Group, standing: &[Standing<'_>], moving: usize, (stood, since)
             alert.since = since;
         }
     }
-    let alone: Vec<&Standing<'_>> = standing.iter().filter(|s| s.row.owner.is_some_and(|i| !told[i])).collect();
+    let untold = |i: usize| told.get(i) == Some(&false);
+    let alone: Vec<&Standing<'_>> = standing.iter().filter(|s| s.row.owner.is_some_and(untold)).collect();
     for s in alone.iter().take(super::EXAMPLES) {
         let (topic, partition) = (s.row.topic.clone(), s.row.partition);
-        let offset = s.row.committed.unwrap_or(0);
+        let (place, from) = match s.row.committed {
+            Some(offset) => (format!("stands at offset {offset}"), format!(" --offset {offset}")),
+            None => ("has no committed offset".to_owned(), String::new()),
+        };
         let added = found.add(Finding {
             rule: "stuck",
             severity: Severity::Act,
             sentence: format!(
-                "{topic}/{partition} of {} stands at offset {offset} for {} while {} move on: a record that it cannot \
+                "{topic}/{partition} of {} {place} for {} while {} move on: a record that it cannot \
                  process?",
                 group.group,
                 duration(s.seconds),
@@ -138,7 +155,7 @@ fn stuck(group: &Group, standing: &[Standing<'_>], moving: usize, (stood, since)
             ),
             subject: Subject::GroupPartition { group: group.group.clone(), topic, partition },
             mend: format!(
-                "look at that record (highwater sample {} {partition} --offset {offset}); more replicas do not help here",
+                "look at that record (highwater sample {} {partition}{from}); more replicas do not help here",
                 s.row.topic
             ),
             evidence: "OffsetFetch and ListOffsets in successive refreshes, by our clock".into(),
@@ -177,8 +194,10 @@ fn slow_commits(group: &Group, found: &mut Found) {
 fn expiring(group: &Group, memory: &GroupMemory, cluster: &KafkaCluster, found: &mut Found) {
     let Some(kept) = cluster.offsets_retention else { return };
     let gone = group.state == GroupState::Empty && group.lag.is_some_and(|lag| lag > CAUGHT_UP);
-    // It left when we saw it leave; else it would have read the oldest unread record soon after that was written.
-    let away = match (memory.inhabited, group.time_lag) {
+    // It left when we saw it leave, and who assigns partitions by hand is there when it commits; else it would have read
+    // the oldest unread record soon after that was written.
+    let seen = memory.inhabited.or(memory.moved());
+    let away = match (seen, group.time_lag) {
         (Some(at), _) => cluster.at.since(at),
         (None, Some(age)) => age,
         (None, None) => return,
@@ -198,7 +217,7 @@ fn expiring(group: &Group, memory: &GroupMemory, cluster: &KafkaCluster, found: 
             "offsets.retention.minutes is {}; gone for about {} ({})",
             duration(kept),
             duration(away),
-            if memory.inhabited.is_some() { "as seen" } else { "estimated from its oldest unread record" }
+            if seen.is_some() { "as seen" } else { "estimated from its oldest unread record" }
         ),
     });
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Finding, Found, count, examples,
-    memory::{Memory, ResetKind},
+    memory::{Memory, NONE, ResetKind},
 };
 use crate::model::{
     Deletion, Group, GroupPartition, GroupType, Holdback, KafkaCluster, Label, Partition, Severity, Subject, Topic,
@@ -78,7 +78,8 @@ pub(super) fn rules(cluster: &KafkaCluster, memory: &Memory, found: &mut Found) 
     for group in cluster.groups.iter().filter(|g| reads_by_offset(g)) {
         lost(group, &config, found);
         retention(group, &config, found);
-        reset(group, memory, found);
+        beyond(group, found);
+        reset(group, cluster, memory, found);
     }
 }
 
@@ -99,18 +100,25 @@ fn lost<'a>(group: &Group, config: &dyn Fn(&Label) -> Option<&'a TopicConfig>, f
             format!("{}/{}: committed {committed}, log starts at {start}", p.topic, p.partition)
         })
         .collect();
-    let sure = if rows.iter().all(|p| config(&p.topic).is_some()) {
-        ""
-    } else {
+    // A transaction ends with a marker that takes an offset, and readers that commit "the last record + 1" stand on it.
+    let markers = rows.iter().all(|p| p.lost == Some(1));
+    let sure = if !rows.iter().all(|p| config(&p.topic).is_some()) {
         " (no loss if the topic is compacted, which only DescribeConfigs tells)"
+    } else if markers {
+        " (no loss if its producers use transactions: the end of one takes an offset, too)"
+    } else {
+        ""
     };
     found.add(Finding {
         rule: "lost",
-        severity: Severity::Act,
+        severity: if markers { Severity::Look } else { Severity::Act },
         subject: Subject::Group(group.group.clone()),
         sentence: format!(
-            "{sum} records on {} were deleted before this group read them{sure}",
-            count(rows.len(), "partition")
+            "{} on {} {} deleted before this group read {}{sure}",
+            count(usize::try_from(sum).unwrap_or(usize::MAX), "record"),
+            count(rows.len(), "partition"),
+            if sum == 1 { "was" } else { "were" },
+            if sum == 1 { "it" } else { "them" }
         ),
         mend: "they are gone from Kafka: get them from their source, and give the topic more retention or the group \
                more speed"
@@ -155,8 +163,42 @@ fn retention<'a>(group: &Group, config: &dyn Fn(&Label) -> Option<&'a TopicConfi
     }
 }
 
+/// A log became shorter than what was read of it.
+fn beyond(group: &Group, found: &mut Found) {
+    let rows = group.partitions.iter().filter(|p| p.beyond_end);
+    let told: Vec<String> = rows
+        .map(|p| {
+            format!(
+                "{}/{} committed {}, ends at {}",
+                p.topic,
+                p.partition,
+                p.committed.unwrap_or(0),
+                p.end.unwrap_or(0)
+            )
+        })
+        .collect();
+    if told.is_empty() {
+        return;
+    }
+    found.add(Finding {
+        rule: "beyond-end",
+        severity: Severity::Act,
+        subject: Subject::Group(group.group.clone()),
+        sentence: format!(
+            "the committed offset lies beyond the end of the log on {}: {}",
+            count(told.len(), "partition"),
+            examples(&told)
+        ),
+        mend:
+            "the topic was made again, or cut by an unclean election: its reader goes on where auto.offset.reset says, \
+               or, if the log is longer again when it starts, skips what came meanwhile; set the offsets anew"
+                .into(),
+        evidence: "OffsetFetch, then ListOffsets".into(),
+    });
+}
+
 /// Somebody or something moved the committed offsets other than by reading.
-fn reset(group: &Group, memory: &Memory, found: &mut Found) {
+fn reset(group: &Group, cluster: &KafkaCluster, memory: &Memory, found: &mut Found) {
     let Some(memory) = memory.group(&group.group) else { return };
     for (kind, severity, what, mend) in [
         (ResetKind::Rewind, Severity::Look, "went back", "records are read again: expect duplicates and more lag"),
@@ -178,17 +220,28 @@ fn reset(group: &Group, memory: &Memory, found: &mut Found) {
             "leapt to the end of the log while nobody read",
             "what lies between is not read by this group: set the offsets back if that was not meant",
         ),
+        (
+            ResetKind::Gone,
+            Severity::Look,
+            "are gone: expired, or deleted",
+            "a reader begins there as auto.offset.reset says: commit the offsets again if it should go on where it was",
+        ),
     ] {
-        let all: Vec<_> = memory.resets.iter().filter(|r| r.kind == kind).collect();
+        // With a topic its offsets go, too.
+        let there = |topic: &Label| cluster.topics.binary_search_by(|t| t.name.cmp(topic)).is_ok();
+        let all: Vec<_> =
+            memory.resets.iter().filter(|r| r.kind == kind && (kind != ResetKind::Gone || there(&r.topic))).collect();
         let Some(last) = all.last() else { continue };
+        let to = |to: i64| if to == NONE { "none".to_owned() } else { to.to_string() };
         let told: Vec<String> =
-            all.iter().map(|r| format!("{}/{} from {} to {}", r.topic, r.partition, r.from, r.to)).collect();
+            all.iter().map(|r| format!("{}/{} from {} to {}", r.topic, r.partition, r.from, to(r.to))).collect();
         let added = found.add(Finding {
             rule: match kind {
                 ResetKind::Rewind => "rewind",
                 ResetKind::ToStart => "reset-to-start",
                 ResetKind::OverLost => "reset-over-lost",
                 ResetKind::ToEnd => "reset-to-end",
+                ResetKind::Gone => "offsets-gone",
             },
             severity,
             subject: Subject::Group(group.group.clone()),

@@ -15,6 +15,8 @@ const INTERVALS: usize = 8;
 pub(super) const TOLD: f64 = 1_800.0;
 /// Events kept per group.
 const EVENTS: usize = 64;
+/// Stands for a committed offset where there is none.
+pub(super) const NONE: i64 = -1;
 /// Changes of a group within so many seconds belong to one rebalance.
 const ONE_REBALANCE: f64 = 10.0;
 
@@ -58,6 +60,7 @@ pub(super) struct GroupMemory {
 pub(super) struct Row {
     topic: Label,
     partition: i32,
+    /// [`NONE`]: a member reads it and has committed nothing.
     committed: i64,
     /// Since when it stands there, by us.
     pub(super) since: Time,
@@ -99,6 +102,8 @@ pub(super) enum ResetKind {
     OverLost,
     /// Forward to the end after it had stood still: what lies between is not read.
     ToEnd,
+    /// There is none any more.
+    Gone,
 }
 
 impl Memory {
@@ -144,7 +149,7 @@ impl PartitionMemory {
     fn update(&mut self, p: &Partition) {
         if let Some(end) = p.end {
             match self.end {
-                Some((before, at)) if end >= before => {
+                Some((before, at)) if end >= before && p.at >= at => {
                     let seconds = p.at.since(at);
                     if seconds <= 0.0 {
                         return; // not read again
@@ -157,7 +162,7 @@ impl PartitionMemory {
                         self.grew = Some(p.at);
                     }
                 }
-                Some(_) => *self = Self { number: self.number, ..Self::default() }, // truncated or made again
+                Some(_) => *self = Self { number: self.number, ..Self::default() }, // truncated, made again, or our clock was set back
                 None => {}
             }
             self.end = Some((end, p.at));
@@ -188,13 +193,16 @@ impl GroupMemory {
         for p in &mut group.partitions {
             let here = (&p.topic, p.partition);
             // Both lists are in the order of names and numbers, but for raw names that were scrubbed: those begin anew.
-            while old.next_if(|r| (&r.topic, r.partition) < here).is_some() {}
+            while let Some(row) = old.next_if(|r| (&r.topic, r.partition) < here) {
+                self.resets.extend(row.gone(now));
+            }
             let known = old.next_if(|r| (&r.topic, r.partition) == here);
             if let Some(row) = Row::next(known, p, now, empty, &mut self.resets) {
                 p.moved = row.moved;
                 rows.push(row);
             }
         }
+        self.resets.extend(old.filter_map(|row| row.gone(now)));
         self.rows = rows;
         group.commit_every = self.commit_every();
         if group.error.is_none() {
@@ -241,6 +249,11 @@ impl GroupMemory {
         (all.len() >= 3).then(|| f64::from(*all.select_nth_unstable_by(middle, f32::total_cmp).1))
     }
 
+    /// When any of its offsets was last seen to move.
+    pub(super) fn moved(&self) -> Option<Time> {
+        self.rows.iter().filter_map(|r| r.moved).max()
+    }
+
     /// What is remembered of one of its partitions.
     pub(super) fn row(&self, topic: &Label, partition: i32) -> Option<&Row> {
         let found = self.rows.binary_search_by(|r| (&r.topic, r.partition).cmp(&(topic, partition)));
@@ -262,7 +275,8 @@ impl Row {
         empty: bool,
         resets: &mut VecDeque<Reset>,
     ) -> Option<Self> {
-        let (Some(committed), Some(end), true) = (p.committed, p.end, p.fresh) else { return known };
+        let (Some(end), true) = (p.end, p.fresh) else { return known };
+        let committed = p.committed.or(p.owner.map(|_| NONE))?;
         let lag = p.lag.unwrap_or(0);
         let fresh = |moved, intervals| Self {
             topic: p.topic.clone(),
@@ -296,8 +310,19 @@ impl Row {
         Some(fresh(Some(now), intervals))
     }
 
+    /// What is told when a group has no such partition any more.
+    fn gone(self, now: Time) -> Option<Reset> {
+        let Self { topic, partition, committed: from, .. } = self;
+        (from != NONE).then_some(Reset { at: now, topic, partition, from, to: NONE, kind: ResetKind::Gone })
+    }
+
     /// Whether going to `to` is not what reading does.
     fn reset(&self, to: i64, end: i64, start: Option<i64>, empty: bool, now: Time) -> Option<ResetKind> {
+        match (self.committed, to) {
+            (NONE, _) => return None,
+            (_, NONE) => return Some(ResetKind::Gone),
+            _ => {}
+        }
         if to < self.committed {
             return Some(if Some(to) == start { ResetKind::ToStart } else { ResetKind::Rewind });
         }

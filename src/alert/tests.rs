@@ -150,6 +150,14 @@ fn deleted_before_it_was_read_is_lost_unless_only_compaction_did_it() {
     untold.topics[0].config = None;
     watch.look(&mut untold);
     assert!(alert(&untold, "lost").sentence.as_str().contains("DescribeConfigs"));
+    let mut one = cluster(6.0, &[(100, 100, 99), (0, 100, 100)]);
+    watch.look(&mut one);
+    let marker = alert(&one, "lost");
+    assert!(
+        marker.sentence.as_str().starts_with("1 record on 1 partition was deleted")
+            && marker.severity == Severity::Look
+    );
+    assert!(marker.sentence.as_str().contains("if its producers use transactions"), "{marker:?}");
 }
 
 #[test]
@@ -222,6 +230,95 @@ fn a_static_member_that_is_gone_keeps_its_partitions() {
     });
     let gone = alert(&seen, "static-member");
     assert!(gone.sentence.as_str().contains("worker-7") && gone.sentence.as_str().contains("2 partitions"), "{gone:?}");
+}
+
+#[test]
+fn members_that_never_commit_are_told_once_records_came() {
+    let uncommitted = |every: i64, only: Option<usize>| {
+        let of = |i: i64| vec![(0, 1_000 + i * every, 990 + i * every); 4];
+        watched(&mut Watch::new(&DEAD_LETTER), 60, 2.0, of, |_, c| {
+            for (i, row) in c.groups[0].partitions.iter_mut().enumerate() {
+                if only.is_none_or(|o| o == i) {
+                    (row.committed, row.lag, row.lost, row.time_lag) = (None, None, None, None);
+                }
+            }
+        })
+    };
+    let told = uncommitted(10, None);
+    let stale = alert(&told, "stale");
+    assert!(stale.sentence.as_str().ends_with("2360 records arrived meanwhile, 2360 wait"), "{stale:?}");
+    let one = uncommitted(10, Some(2));
+    let stuck = alert(&one, "stuck");
+    assert!(stuck.sentence.as_str().starts_with("orders/2 of etl has no committed offset for"), "{stuck:?}");
+    assert!(!rules(&one).iter().any(|r| r.starts_with("re")), "nothing was reset: {:?}", one.alerts);
+    assert_eq!(rules(&uncommitted(0, None)), [""; 0], "nothing came: they may have begun at the end");
+}
+
+#[test]
+fn a_rebalance_that_does_not_end_is_told_and_one_that_takes_its_time_is_not() {
+    let rebalancing = |looks: u32| {
+        let of = |i: i64| vec![(0, 1_000 + i * 10, 500); 4];
+        let seen = watched(&mut Watch::new(&DEAD_LETTER), looks, 2.0, of, |_, c| {
+            c.groups[0].state = GroupState::PreparingRebalance;
+        });
+        seen.alerts.iter().find(|a| a.rule == "stale").map(|a| a.sentence.to_string())
+    };
+    assert_eq!(rebalancing(100), None);
+    assert!(rebalancing(160).unwrap().contains("does not come out of a rebalance"));
+}
+
+#[test]
+fn offsets_of_a_group_that_is_away_expire_but_not_those_of_one_that_commits_without_members() {
+    let expiring = |commits: i64| {
+        let of = |i: i64| vec![(0, 1_000 + i * 10, 500 + i * commits)];
+        let seen = watched(&mut Watch::new(&DEAD_LETTER), 20, 2.0, of, |_, c| {
+            c.offsets_retention = Some(7.0 * 24.0 * HOUR);
+            c.groups[0].members.clear();
+            (c.groups[0].state, c.groups[0].time_lag) = (GroupState::Empty, Some(6.5 * 24.0 * HOUR));
+        });
+        seen.alerts.iter().find(|a| a.rule == "expiring").map(|a| a.sentence.to_string())
+    };
+    assert!(expiring(0).unwrap().contains("are deleted in about 12"));
+    assert_eq!(expiring(10), None, "it is behind, and there");
+}
+
+#[test]
+fn offsets_that_are_gone_are_told_but_not_those_of_a_topic_that_is_gone() {
+    let gone = |topic_too: bool| {
+        let of = |i: i64| vec![(0, 1_000 + i * 10, 990 + i * 10); 3];
+        let seen = watched(&mut Watch::new(&DEAD_LETTER), 20, 2.0, of, |i, c| {
+            if i >= 10 {
+                c.groups[0].partitions.truncate(1);
+                c.groups[0].partitions[0].committed = Some(1_000 + i64::from(i) * 10);
+                if topic_too {
+                    c.topics.clear();
+                }
+            }
+        });
+        seen.alerts.iter().find(|a| a.rule == "offsets-gone").map(|a| a.sentence.to_string())
+    };
+    let told = gone(false).unwrap();
+    assert!(told.ends_with("orders/1 from 1080 to none, orders/2 from 1080 to none"), "{told}");
+    assert_eq!(gone(true), None);
+}
+
+#[test]
+fn a_log_that_is_shorter_than_what_was_committed_wants_action() {
+    let mut cut = cluster(0.0, &[(0, 900, 950), (0, 900, 900)]);
+    let row = &mut cut.groups[0].partitions[0];
+    (row.beyond_end, row.lag) = (true, None);
+    Watch::new(&DEAD_LETTER).look(&mut cut);
+    let told = alert(&cut, "beyond-end");
+    assert!(told.sentence.as_str().ends_with("on 1 partition: orders/0 committed 950, ends at 900"), "{told:?}");
+}
+
+#[test]
+fn arrivals_go_on_after_the_clock_was_set_back() {
+    let mut watch = Watch::new(&DEAD_LETTER);
+    watched(&mut watch, 20, 2.0, |i| vec![(0, i * 10, i * 10)], |_, _| {});
+    let set_back = |_: u32, c: &mut KafkaCluster| c.topics[0].partitions[0].at = c.at.plus(-HOUR);
+    let seen = watched(&mut watch, 20, 2.0, |i| vec![(0, 200 + i * 100, 0)], set_back);
+    assert!(seen.topics[0].partitions[0].arrivals.is_some_and(|r| (r - 50.0).abs() < 0.1), "{:?}", seen.topics);
 }
 
 #[test]
