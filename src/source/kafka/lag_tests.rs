@@ -1,6 +1,14 @@
 //! What is said of lag when something is missing: unknown is neither zero nor what was known of others.
 
-use super::{Known, Reader, judge, lag::Spec, run, state::State, visible};
+use super::{
+    Known, Reader, judge,
+    lag::Spec,
+    plan::{Asked, Plan},
+    rota::Rota,
+    run,
+    state::State,
+    visible,
+};
 use crate::{
     model::{BrokerState, Group, Health, KafkaCluster, KafkaSettings, Label, Observation, Property, Time},
     process::Clock,
@@ -10,7 +18,7 @@ use kafka_protocol::messages::{
     consumer_group_describe_response as describe, list_offsets_response as list, metadata_response as meta,
     offset_fetch_response as fetched,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, channel};
 
 const HOUR: f64 = 3_600.0;
@@ -168,6 +176,20 @@ fn a_group_whose_offsets_were_not_read_is_not_covered() {
     assert!(etl(&seen.end(Some(&[]), [500, 900])).coverage > 0.5, "read, and it has committed nothing");
     seen.begin();
     assert!(etl(&seen.end(None, [500, 900])).coverage < 0.5, "not read this time");
+}
+
+#[test]
+fn share_groups_tell_their_lag_in_refreshes_without_rosters_too() {
+    let mut seen = Seen::new();
+    let mut shared = roster(&["jobs"]);
+    shared.groups[0].group_type = "share".into();
+    seen.state.roster(1, shared, seen.now);
+    for described in [true, false] {
+        let asked = Asked { broker: 1, used: 0, groups: &[], first: true };
+        let plan = Plan::new(&mut seen.state, &mut Rota::default(), &asked, Instant::now());
+        assert_eq!((plan.share.is_some(), &plan.shares[..]), (described, &["jobs".into()][..]));
+        seen.state.begin(seen.now.plus(2.0));
+    }
 }
 
 #[test]

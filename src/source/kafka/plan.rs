@@ -123,7 +123,8 @@ impl Plan {
             fetches: offset_fetches(state, &new),
             classic: (!classic.is_empty()).then(|| DescribeGroupsRequest::default().with_groups(classic)),
             consumer: (!consumer.is_empty()).then(|| ConsumerGroupDescribeRequest::default().with_group_ids(consumer)),
-            shares: share.iter().map(|g| g.0.clone()).collect(),
+            // Their lag is told in every refresh, described or not.
+            shares: listed().filter(|(_, g)| g.protocol == Protocol::Share).map(|(raw, _)| raw.clone()).collect(),
             share: (!share.is_empty()).then(|| ShareGroupDescribeRequest::default().with_group_ids(share)),
             ..Self::default()
         }
