@@ -76,7 +76,7 @@ mod tests {
     use crate::{
         model::{KafkaSettings, Property, SecretSource},
         process::Clock,
-        source::kafka::{Reader, dial::Dialer, properties::access},
+        source::kafka::{Reader, check, dial::Dialer, properties::access},
     };
     use std::time::Duration;
 
@@ -106,7 +106,11 @@ mod tests {
             reader.refresh().await;
             assert!(reader.trouble().is_some_and(|t| t.contains("sasl.password")), "{:?}", reader.trouble());
         }
+        assert!(reader.is_barred());
         assert_eq!(one.tried.load(Relaxed) + two.tried.load(Relaxed), 1, "an account may be locked after a few");
+        let lines = check(&settings(&one.address, printed_by("echo wrong"))).await;
+        let refused = lines.iter().find(|l| l.unreachable).unwrap();
+        assert_eq!(refused.mend, None, "nothing is wrong with the network: {}", refused.detail);
     }
 
     #[tokio::test]

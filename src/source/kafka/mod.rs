@@ -144,7 +144,8 @@ pub async fn check(settings: &KafkaSettings) -> Vec<CheckLine> {
     let (health, detail) = judge(&cluster, reader.trouble());
     let mut brokers = line(settings, "brokers", health == Health::Ok, detail.as_str().to_owned());
     brokers.unreachable = health == Health::Down;
-    if health != Health::Ok {
+    // Where credentials were refused the way to the broker is right, and the detail says what to check.
+    if health != Health::Ok && !reader.is_barred() {
         brokers.mend =
             Some("check addresses, security.protocol and the network path to every advertised listener".into());
     }

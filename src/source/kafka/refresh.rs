@@ -105,6 +105,11 @@ impl Reader {
         self.trouble.as_deref()
     }
 
+    /// Whether the bootstrap servers refused our credentials.
+    pub(super) fn is_barred(&self) -> bool {
+        self.barred.is_some()
+    }
+
     /// The right to read what is there of `resource` (`--topic`, `--group`), as its administrator would give it.
     pub(super) fn describe(&self, settings: &KafkaSettings, resource: &'static str, name: &str) -> Grant {
         let bootstrap = match settings.properties.get("bootstrap.servers") {
