@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -142,20 +142,40 @@ impl Jobs {
 }
 
 fn save(folder: Option<PathBuf>, files: &[(String, String)]) -> Result<String, String> {
-    use std::{
-        fs::{DirBuilder, OpenOptions},
-        io::Write,
-        os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    };
+    use std::{fs::DirBuilder, io::ErrorKind, os::unix::fs::DirBuilderExt};
     let folder = folder.ok_or("nothing can be saved: there is no state directory; set $XDG_STATE_HOME")?;
     let cannot = |e: std::io::Error| format!("cannot save to {}: {e}", folder.display());
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(cannot)?;
-    for (name, text) in files {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        options.open(folder.join(name)).and_then(|mut f| f.write_all(text.as_bytes())).map_err(cannot)?;
+    let mut number = 1;
+    loop {
+        let files: Vec<_> = files.iter().map(|(name, text)| (numbered(name, number), text.clone())).collect();
+        match write_new(&folder, &files) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && number < MOST => number += 1,
+            written => {
+                return written.map_err(cannot).map(|()| format!("saved {} in {}", in_short(&files), folder.display()));
+            }
+        }
     }
-    Ok(format!("saved {} in {}", in_short(files), folder.display()))
+}
+
+/// Files of one name that are kept: what was saved within one second, by however many programs.
+const MOST: u32 = 99;
+
+/// `kafka-20260312T140732Z-2.svg`.
+fn numbered(name: &str, number: u32) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if number > 1 => format!("{stem}-{number}.{ending}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// Writes files that were not there; where the first is, another program has its name.
+fn write_new(folder: &Path, files: &[(String, String)]) -> std::io::Result<()> {
+    use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
+    files.iter().try_for_each(|(name, text)| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
+        file.write_all(text.as_bytes())
+    })
 }
 
 /// `kafka.svg, .ans, .txt`: what differs in its ending only is named once.
@@ -193,6 +213,11 @@ mod tests {
         let file = folder.join("a.md");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "text");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        // Another program that saves within the same second takes nothing away.
+        let said = save(Some(folder.clone()), &[("a.md".into(), "another".into())]).unwrap();
+        assert!(said.starts_with("saved a-2.md in "), "{said}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "text");
+        assert_eq!(std::fs::read_to_string(folder.join("a-2.md")).unwrap(), "another");
         let why = save(Some(file), &[("b".into(), String::new())]).unwrap_err();
         assert!(why.contains("cannot save to"), "{why}");
         assert!(save(None, &[]).unwrap_err().contains("XDG_STATE_HOME"));
