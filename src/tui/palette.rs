@@ -31,7 +31,7 @@ impl Item {
     pub fn doc(&self) -> &str {
         match self {
             Self::Action(action) => action.doc(),
-            Self::View(_) => "Go to this view.",
+            Self::View(view) => view.action().map_or("Go to this view.", Action::doc),
             Self::Command(command) => command.about.as_str(),
             Self::Workload(_) => "Open this workload.",
         }
@@ -58,7 +58,9 @@ pub fn matching(typed: &str, picture: &Picture, commands: &Commands) -> Vec<Item
         .chain(workloads)
         .filter_map(|item| Some((score(typed, item.name())?, item)))
         .collect();
-    found.sort_by_key(|(score, _)| std::cmp::Reverse(*score)); // stable: equals keep the order above
+    if !typed.trim().is_empty() {
+        found.sort_by_key(|(score, _)| std::cmp::Reverse(*score)); // stable: equals keep the order above
+    }
     found.into_iter().map(|(_, item)| item).collect()
 }
 
@@ -121,5 +123,6 @@ mod tests {
         assert_eq!(names("q", Mode::Watch)[0], "quit");
         assert!(score("ab", "xab-a").is_some(), "the start of a later word is no trap");
         assert!(names("xyzzy", Mode::Watch).is_empty());
+        assert_eq!(names("", Mode::Watch)[..2], ["overview", "kafka"], "nothing typed: in the order of the keys");
     }
 }

@@ -1,12 +1,14 @@
 //! The command palette: a line to type in and what matches it.
 
 use super::{
-    super::{Cx, input::Input, palette, rows::window, theme::Slot},
+    super::{Cx, input::Input, palette, rows::window, theme::Slot, widget},
     footer::field,
     text::{Line, popup, put, put_on},
 };
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
+/// Columns of a name.
+const NAME: usize = 24;
 /// Lines that the list has at most.
 const LIST: usize = 12;
 
@@ -27,8 +29,8 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, input: &Input, cur
         let mark = if i == cursor { cx.theme.glyphs().cursor } else { " " };
         let line = vec![
             (Slot::Accent, format!("{mark} ")),
-            (Slot::Text, format!("{:<24} ", item.name())),
-            (Slot::Dim, item.doc().to_owned()),
+            (Slot::Text, format!("{:<NAME$} ", item.name())),
+            (Slot::Dim, widget::fit(cx.theme, item.doc(), usize::from(inner.width).saturating_sub(NAME + 3))),
         ];
         buf.set_style(Rect { y, height: 1, ..inner }, over);
         put_on(buf, cx.theme, (inner.x, y), inner.width, &line, over);
