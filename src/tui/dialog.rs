@@ -178,6 +178,8 @@ pub struct Approve {
     pub typed: Input,
     /// Another dialog lies above it.
     pub covered: bool,
+    /// The first line below the head; the last one that can be shown is the end, which is where it begins.
+    pub scroll: usize,
 }
 
 /// A prepared change on screen.

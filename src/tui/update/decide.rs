@@ -88,5 +88,6 @@ pub(super) fn wait_for_answer(state: &mut State, plan: Plan, to: u32, press: Pre
         refused: None,
         typed: Input::default(),
         covered: false,
+        scroll: usize::MAX,
     })));
 }

@@ -10,7 +10,7 @@ use super::{
         state::State,
         view,
     },
-    DEAD_TIME, Effect, Moment, Press, act, at, choose, command, decide, distance, page, travel, visit,
+    DEAD_TIME, Effect, Moment, Press, act, at, choose, command, decide, distance, travel, visit,
 };
 use crate::{
     advise::what_if::Answer,
@@ -56,13 +56,18 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
                 state.dialogs.push(dialog); // saved with it
                 return act(state, Action::SaveScreen, press);
             }
-            let lines = action.map_or(0, |a| distance(a, page(state)));
-            scroll(state, dialog, lines, press.picture, press.at);
+            scroll_by(state, dialog, action, press);
             Vec::new()
         }
     };
     uncover(state, press.at.uptime);
     effects
+}
+
+/// Scrolls as a key says; PgUp and PgDn leave a line of what was seen.
+fn scroll_by(state: &mut State, dialog: Dialog, action: Option<Action>, press: Press<'_>) {
+    let page = isize::try_from(view::dialog_lines(state.size)).unwrap_or(1).saturating_sub(1).max(1);
+    scroll(state, dialog, action.map_or(0, |a| distance(a, page)), press.picture, press.at);
 }
 
 /// An approval that lay under another dialog is read anew: its dead time starts again.
@@ -188,7 +193,8 @@ fn snooze_key(state: &mut State, dialog: Dialog, action: Option<Action>, press: 
     vec![Effect::Send(Intent::Snooze { workload: plan.workload, plan_hash: plan.hash, until })]
 }
 
-/// Keys of the approval: confirm, another number, another way, leave. Everything else is ignored.
+/// Keys of the approval: confirm, another number, another way, scroll, leave. Any other key is no answer to what is
+/// asked: as after a change, what is asked must be read anew before it can be confirmed.
 fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, press: Press<'_>) -> Vec<Effect> {
     let confirm = approve.shown.as_ref().map(|s| s.prepared.confirm);
     let guessed = approve.shown.as_ref().is_some_and(|s| s.prepared.guess.is_some());
@@ -197,6 +203,12 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
     let wants = match (press.chord.code(), action) {
         (KeyCode::Esc, _) => return let_go(state, &approve),
         (KeyCode::Enter, _) => types_name || confirm == Some(Confirm::None),
+        (_, Some(Action::Up | Action::Down | Action::PageUp | Action::PageDown))
+            if !types_name || press.chord.typed().is_none() =>
+        {
+            scroll_by(state, Dialog::Approve(Box::new(approve)), action, press);
+            return Vec::new();
+        }
         _ if types_name => {
             approve.typed.key(press.chord);
             false
@@ -222,7 +234,12 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
         (_, Some(Action::OtherWay)) => return another_way(state, approve, press),
         (_, Some(Action::ConfirmAt)) => return at::open(state, approve, press),
         (_, Some(Action::Confirm)) => true,
-        _ => false,
+        _ => {
+            if let Some(shown) = &mut approve.shown {
+                shown.since = press.at.uptime;
+            }
+            false
+        }
     };
     if wants {
         match confirmable(&approve, press) {
@@ -413,6 +430,9 @@ pub(super) fn scroll(state: &mut State, mut dialog: Dialog, lines: isize, pictur
     | Dialog::Action { scroll: top, .. } = &mut dialog
     {
         *top = (*top).min(last).saturating_add_signed(lines).min(last);
+    }
+    if let Dialog::Approve(approve) = &mut dialog {
+        approve.scroll = approve.scroll.min(last).saturating_add_signed(lines).min(last);
     }
     state.dialogs.push(dialog);
 }

@@ -10,7 +10,7 @@ use super::{
     actions, approve, choose, command, explain,
     footer::field,
     help, palette,
-    text::{Line, lines, plain, popup, wrap},
+    text::{Line, lines as put_lines, plain, popup, wrap},
     what_if,
 };
 use crate::model::{Picture, Time};
@@ -24,10 +24,16 @@ fn text_columns(columns: u16) -> usize {
     usize::from(WIDE.min(columns.saturating_sub(2)).saturating_sub(4))
 }
 
-/// The text of a dialog that only shows something.
-fn text(dialog: &Dialog, state: &State, picture: &Picture, now: Time, columns: u16) -> Vec<Line> {
+/// Lines of text that the tallest dialog has on a screen.
+pub(crate) fn lines((_, height): (u16, u16)) -> usize {
+    usize::from(height.saturating_sub(4))
+}
+
+/// The text of a dialog that can be scrolled; `arrow` stands between two counts.
+fn text(dialog: &Dialog, state: &State, picture: &Picture, now: Time, (columns, arrow): (u16, &str)) -> Vec<Line> {
     let columns = text_columns(columns);
     match dialog {
+        Dialog::Approve(approve) => approve::lines(approve, state, picture, now, (columns, arrow)),
         Dialog::Help(_) => help::lines(state, picture, now, columns),
         Dialog::Explain { workload, .. } => match picture.workload(workload.as_str()) {
             Some(view) => explain::lines(view, now, columns),
@@ -45,8 +51,7 @@ fn text(dialog: &Dialog, state: &State, picture: &Picture, now: Time, columns: u
 
 /// The first line that can be scrolled to the top.
 pub(crate) fn last_line(dialog: &Dialog, state: &State, picture: &Picture, now: Time) -> usize {
-    let (columns, height) = state.size;
-    text(dialog, state, picture, now, columns).len().saturating_sub(usize::from(height.saturating_sub(4)))
+    text(dialog, state, picture, now, (state.size.0, "→")).len().saturating_sub(lines(state.size))
 }
 
 pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
@@ -64,7 +69,7 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
         Dialog::Palette { input, cursor } => palette::draw(cx, area, buf, input, *cursor),
         Dialog::Choose { choice, cursor } => choose::draw(cx, area, buf, choice, *cursor),
         Dialog::Filter { .. } => {} // it is the footer's line
-        Dialog::Approve(approve) => approve::draw(cx, area, buf, approve),
+        Dialog::Approve(approve) => scrolled(cx, dialog, area, buf, "Approve", approve.scroll),
         Dialog::Reject { plan, input } => {
             let mut reason = vec![(Slot::Dim, "why: ".to_owned())];
             reason.extend(field(input));
@@ -123,13 +128,13 @@ pub(super) fn draw(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer) {
 
 fn small(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, title: &str, text: &[Line]) {
     let inner = popup(cx, area, buf, title, 72, text.len());
-    lines(cx, inner, buf, text, 0);
+    put_lines(cx, inner, buf, text, 0);
 }
 
-/// A long text with how much of it is above and below.
+/// A long text with how much of it is above and below. What an approval is of stays above it.
 fn scrolled(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer, title: &str, top: usize) {
-    let text = text(dialog, cx.state, cx.picture, cx.now, area.width);
-    let height = usize::from(area.height.saturating_sub(4));
+    let mut text = text(dialog, cx.state, cx.picture, cx.now, (area.width, cx.theme.glyphs().arrow));
+    let height = lines((area.width, area.height));
     let top = top.min(text.len().saturating_sub(height));
     let title = if text.len() > height {
         format!("{title}  {}-{}/{}", top + 1, (top + height).min(text.len()), text.len())
@@ -137,5 +142,9 @@ fn scrolled(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer, title: &
         title.to_owned()
     };
     let inner = popup(cx, area, buf, &title, WIDE, text.len());
-    lines(cx, inner, buf, &text, top);
+    if matches!(dialog, Dialog::Approve(_)) {
+        let head: Vec<Line> = text.iter().take(approve::HEAD).cloned().collect();
+        text.iter_mut().skip(top).zip(head).for_each(|(line, kept)| *line = kept);
+    }
+    put_lines(cx, inner, buf, &text, top);
 }

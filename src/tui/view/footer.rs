@@ -11,6 +11,7 @@ use super::{
         update::{Here, possible},
     },
     text::{Line, put, width},
+    last_line,
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -136,6 +137,8 @@ fn filter_line(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, input: &Input) {
     line.extend(field(input));
     let filter = Filter::parse(&input.text());
     match filter.problem() {
+    } else if matches!(dialog, Dialog::Approve(_)) && last_line(dialog, cx.state, cx.picture, cx.now) > 0 {
+        line.extend(hints(cx, &[Action::PageDown, Action::PageUp]));
         Some(problem) => line.push((Slot::Look, format!("   {problem}"))),
         None => {
             line.push((Slot::Dim, "   words, kind:group, state:act, lag>10k, !not   enter keep   esc leave".into()));

@@ -29,7 +29,7 @@ mod training;
 mod what_if;
 pub mod workload;
 
-pub(super) use dialog::last_line;
+pub(super) use dialog::{last_line, lines as dialog_lines};
 
 use super::{Cx, View, theme::Slot};
 use crate::model::WorkloadView;

@@ -123,6 +123,27 @@ fn approval() {
 }
 
 #[test]
+fn an_approval_on_a_small_screen_keeps_its_head_and_is_scrolled() {
+    let mut desk = busy(Mode::Operate, (60, 15));
+    desk.press("a");
+    let request = (0..20).map(|i| Label::new(&format!("line {i} of the request"))).collect();
+    desk.answer(crate::model::Prepared { request, ..prepared("a3", "fraud", 10, Confirm::Yes) });
+    desk.wait(500);
+    desk.publish(|_| {}); // by now it listens
+    let head = |screen: &str| screen.contains("fraud   replicas  6  →  10") && screen.contains("deploy/");
+    let end = unicode(&desk);
+    assert!(head(&end) && end.contains("[y] do it") && end.contains("pgup page up"), "{end}");
+    desk.press("pgup pgup pgup pgup pgup");
+    let begin = unicode(&desk);
+    assert!(head(&begin) && begin.contains("line 0 of") && !begin.contains("[y]"), "{begin}");
+    assert_eq!(begin.matches("fraud   replicas").count(), 1, "{begin}");
+    desk.press("j j");
+    let on = unicode(&desk);
+    assert!(head(&on) && !on.contains("line 0 of") && on.contains("line 1 of"), "{on}");
+    assert!(matches!(&desk.press("y")[..], [crate::tui::Effect::Send(_)]), "it may be confirmed from there");
+}
+
+#[test]
 fn small_dialogs() {
     let mut shots = Vec::new();
     for keys in ["x n o", "c ctrl-u 9 9 enter", "z j", ": z o o", "/ l a g >", "? j"] {

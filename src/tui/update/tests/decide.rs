@@ -62,6 +62,20 @@ fn a_held_key_and_pasted_text_confirm_nothing() {
 }
 
 #[test]
+fn a_word_that_is_typed_into_an_approval_confirms_nothing() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    desk.wait(5_000);
+    for key in [":", "d", "a", "y"] {
+        desk.wait(180); // as a hand types
+        assert_eq!(desk.tap(key), [], "{key}");
+    }
+    assert!(desk.said().contains("too quick"), "{}", desk.said());
+    assert!(confirms(&desk.press("y")));
+}
+
+#[test]
 fn an_answer_that_changes_under_the_hand_must_be_read_anew() {
     let mut desk = Desk::new(Mode::Operate);
     desk.press("a");
