@@ -2,10 +2,10 @@
 
 use super::{
     alerts::{Place, Spot},
-    rows::{self, Row},
+    rows::{self, Named, Row},
     state::{Pane, State},
 };
-use crate::model::{Group, Picture, WorkloadView};
+use crate::model::{Group, Label, Picture, WorkloadKind, WorkloadView};
 use std::{cell::OnceCell, sync::Arc};
 
 /// What is under the eyes: a picture, where the operator is in it, and the tables that were asked for so far.
@@ -65,7 +65,8 @@ impl<'a> Frame<'a> {
         self.groups().get(self.group_at())
     }
 
-    /// The workload under the cursor: the selected one, else the first; of a stage or an alert the one that it is about.
+    /// The workload under the cursor: the selected one, else the first; of a stage or an alert the one that it is about,
+    /// of a group, its partitions, a service or a queue the one that it is.
     pub fn workload(&self) -> Option<&'a Arc<WorkloadView>> {
         *self.current.get_or_init(|| match self.state.pane() {
             Pane::Stages => {
@@ -77,8 +78,27 @@ impl<'a> Frame<'a> {
                 Place::Workload(name) => self.picture.workload(name.as_str()),
                 Place::Row(..) | Place::Here => None,
             },
+            Pane::Groups | Pane::Partitions => {
+                let row = self.group()?;
+                self.picture.workloads.entity(WorkloadKind::ConsumerGroup, row.source, &row.item.group)
+            }
+            Pane::Services => self.named(Pane::Services, WorkloadKind::Inference, rows::services, |s| &s.name),
+            Pane::Queues => self.named(Pane::Queues, WorkloadKind::Batch, rows::queues, |q| &q.name),
             _ => self.selected_workload(),
         })
+    }
+
+    /// The workload that the row under the cursor of a table is.
+    fn named<T: Named>(
+        &self,
+        pane: Pane,
+        kind: WorkloadKind,
+        rows: fn(&'a Picture, &State) -> Vec<Row<'a, T>>,
+        name: fn(&T) -> &Label,
+    ) -> Option<&'a Arc<WorkloadView>> {
+        let rows = rows(self.picture, self.state);
+        let row = rows.get(rows::cursor(pane, &rows, self.state))?;
+        self.picture.workloads.entity(kind, row.source, name(row.item))
     }
 
     fn selected_workload(&self) -> Option<&'a Arc<WorkloadView>> {

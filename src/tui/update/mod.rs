@@ -381,7 +381,7 @@ fn open(state: &mut State, picture: &Arc<Picture>) {
                 visit(state, place);
             }
         }
-        (_, Pane::Stages) => {
+        (_, Pane::Stages | Pane::Partitions | Pane::Services | Pane::Queues) => {
             if let Some(view) = rows::current_workload(state.shown(picture), state) {
                 let name = view.workload.name.clone();
                 visit(state, Place::Workload(name));

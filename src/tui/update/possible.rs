@@ -2,6 +2,7 @@
 
 use super::super::{
     action::{Action, Section},
+    alerts::{Place, Spot},
     frame::Frame,
     rows,
     state::{Pane, State, View},
@@ -33,6 +34,24 @@ impl<'a> Here<'a> {
         self.frame.workload()
     }
 
+    fn is_workload(&self) -> Result<(), String> {
+        match self.workload() {
+            Some(_) => Ok(()),
+            None if self.some_row().is_err() => Err(String::new()),
+            None => Err("what is under the cursor is no workload".into()),
+        }
+    }
+
+    /// What plays one needs a consumer group.
+    fn is_group(&self, who: &str) -> Result<(), String> {
+        match self.workload() {
+            Some(view) if view.workload.entity.kind != WorkloadKind::ConsumerGroup => {
+                Err(format!("{}: {who} plays consumer groups only", view.workload.name))
+            }
+            _ => self.is_workload(),
+        }
+    }
+
     fn some_row(&self) -> Result<(), String> {
         if self.frame.any(self.state.pane()) { Ok(()) } else { Err(String::new()) }
     }
@@ -46,8 +65,14 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
     match action {
         _ if action.section() == Section::Decide => decidable(action, here),
         Action::Open => match state.pane() {
-            Pane::Workloads if matches!(state.view, View::Overview | View::Backtest) => here.some_row(),
-            Pane::Groups | Pane::Actions | Pane::Alerts | Pane::Stages => here.some_row(),
+            Pane::Workloads if state.view == View::Overview => here.some_row(),
+            Pane::Workloads if state.view == View::Backtest => here.is_group("a backtest"),
+            Pane::Alerts => match here.frame.alerts().get(here.frame.alert_at()).map(Spot::place) {
+                Some(Place::Here) => Err("there is no page about it: what is known of it stands below".into()),
+                _ => here.some_row(),
+            },
+            Pane::Groups | Pane::Actions | Pane::Stages => here.some_row(),
+            Pane::Partitions | Pane::Services | Pane::Queues => here.is_workload(),
             _ => nothing(),
         },
         Action::Back
@@ -57,14 +82,11 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
         }
         Action::Explain if !on_workloads(state) => Err("explain works on a workload: go to the overview first".into()),
         Action::WhatIf if !on_workloads(state) => Err("what if works on a workload: go to the overview first".into()),
-        Action::WhatIf => match here.workload() {
-            Some(view) if view.workload.entity.kind == WorkloadKind::ConsumerGroup => Ok(()),
-            Some(view) => Err(format!("{}: what if plays consumer groups only", view.workload.name)),
-            None => nothing(),
-        },
+        Action::WhatIf => here.is_group("what if"),
         Action::Day if !on_workloads(state) => Err("a day is planned for a workload: go to the overview first".into()),
         Action::Day if state.view == View::Day => nothing(),
-        Action::Explain | Action::Day | Action::Copy => here.some_row(),
+        Action::Explain | Action::Day => here.is_workload(),
+        Action::Copy => here.some_row(),
         Action::Mark if !on_workloads(state) => Err("only workloads can be marked: go to the overview first".into()),
         Action::Note if !on_workloads(state) && state.marked.is_empty() => {
             Err("a note is of a workload: go to the overview first".into())
@@ -73,7 +95,7 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
         Action::Links if state.links.is_empty() => {
             Err("there are no links: write templates under [links] of the configuration".into())
         }
-        Action::Mark | Action::Note | Action::Links => here.workload().map(|_| ()).ok_or_else(String::new),
+        Action::Mark | Action::Note | Action::Links => here.is_workload(),
         Action::Heat if state.view != View::Kafka => Err("the map of partitions is on the Kafka page".into()),
         Action::Columns if state.view != View::Overview => nothing(),
         Action::Tour if !state.demo => Err("the tour is part of `highwater demo`".into()),
@@ -107,11 +129,14 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
 
 /// Whether the cursor of the page stands on a workload.
 fn on_workloads(state: &State) -> bool {
-    matches!(state.pane(), Pane::Workloads | Pane::Stages | Pane::Alerts)
+    matches!(
+        state.pane(),
+        Pane::Workloads | Pane::Stages | Pane::Alerts | Pane::Groups | Pane::Partitions | Pane::Services | Pane::Queues
+    )
 }
 
 fn charted(view: View) -> bool {
-    !matches!(view, View::Actions | View::Alerts | View::Log | View::Backtest)
+    !matches!(view, View::Actions | View::Alerts | View::Log)
 }
 
 /// The one place where the screen asks whether it may decide. (The engine asks again: in watch mode it has nobody who

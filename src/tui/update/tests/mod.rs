@@ -181,7 +181,7 @@ fn views_and_the_cursor() {
         ("4 1", View::Overview, "fraud"),
         ("2 esc", View::Overview, "-"),
         (": a u d i t enter", View::Workload, "audit"),
-        (": k a f enter", View::Kafka, "fraud"),
+        (": k a f enter", View::Kafka, "-"),
         ("/ o r d enter enter", View::Workload, "orders"),
     ] {
         let mut desk = Desk::new(Mode::Watch);
@@ -207,10 +207,23 @@ fn the_cursor_follows_the_workload_not_the_line() {
 fn what_is_not_possible_says_why() {
     type Spoil = fn(&mut Picture);
     let nothing: Spoil = |_| {};
-    let cases: [(&str, &str, Spoil); 6] = [
+    let cases: [(&str, &str, Spoil); 10] = [
         ("G a", "nothing to decide", nothing),
         ("space a", "frozen", nothing),
-        ("2 a", "go to the overview", nothing),
+        ("7 a", "go to the overview", nothing),
+        ("2 a", "no workload", nothing),
+        ("5 enter", "no page about it", |p| {
+            p.workloads.clear();
+            p.ledger.writable = false;
+        }),
+        ("5 e", "no workload", |p| {
+            p.workloads.clear();
+            p.ledger.writable = false;
+        }),
+        ("8 enter", "plays consumer groups only", |p| {
+            let view = Arc::make_mut(&mut p.workloads[0]);
+            Arc::make_mut(&mut view.workload).entity.kind = WorkloadKind::Inference;
+        }),
         ("a", "ledger cannot be written", |p| p.ledger.writable = false),
         ("a", "no workload", |p| p.workloads.clear()),
         ("a", "watch is read-only", |p| p.mode = Mode::Watch),
