@@ -1,6 +1,7 @@
 //! What is wrong, worst first, each with its mend and the place where it is seen: gathered from the whole picture.
 
 use super::{
+    format,
     id::Id,
     state::{Pane, View},
 };
@@ -76,6 +77,17 @@ pub fn word(severity: Severity) -> &'static str {
 /// Everything that is wrong in a picture, worst first.
 pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
     let mut all = Vec::with_capacity(picture.workloads.len());
+    all.extend(watched(picture));
+    all.extend(found(picture));
+    all.extend(workloads(picture));
+    // Within a severity the order above.
+    let of = |severity| all.iter().filter(move |spot| spot.severity == severity).copied();
+    [Severity::Act, Severity::Look, Severity::Unknown, Severity::Ok].into_iter().flat_map(of).collect()
+}
+
+/// What no rule has to find: what sources and their readers say, the ledger, actions.
+fn watched(picture: &Picture) -> Vec<Spot<'_>> {
+    let mut all = Vec::new();
     let mut add = |severity, of| all.push(Spot { severity, of });
     for source in &picture.sources {
         let severity = match source.health {
@@ -97,9 +109,17 @@ pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
         }
     }
     for cluster in &picture.clusters {
-        // What the rules found, and what the reader has to say.
-        cluster.alerts.iter().for_each(|alert| add(alert.severity, Of::Rule(cluster, alert)));
         (0..).zip(&cluster.notices).for_each(|(i, n)| add(Severity::Look, Of::Reader(cluster, n, i)));
+    }
+    all
+}
+
+/// What rules found on clusters, GPUs and training runs: no workload's state tells it.
+pub fn found(picture: &Picture) -> Vec<Spot<'_>> {
+    let mut all = Vec::new();
+    let mut add = |severity, of| all.push(Spot { severity, of });
+    for cluster in &picture.clusters {
+        cluster.alerts.iter().for_each(|alert| add(alert.severity, Of::Rule(cluster, alert)));
     }
     for (source, gpu) in picture.ml.iter().flat_map(|m| m.gpus.iter().map(move |g| (&m.source, g))) {
         if let Some(xid) = gpu.xid.as_ref().filter(|x| x.value > 0.0) {
@@ -109,6 +129,12 @@ pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
     for (source, run) in picture.ml.iter().flat_map(|m| m.trainings.iter().map(move |t| (&m.source, t))) {
         run.course.alerts.iter().for_each(|alert| add(alert.severity, Of::Run(source, run, alert)));
     }
+    all
+}
+
+fn workloads(picture: &Picture) -> Vec<Spot<'_>> {
+    let mut all = Vec::new();
+    let mut add = |severity, of| all.push(Spot { severity, of });
     for view in picture.workloads.iter().filter(|w| w.snoozed.is_none_or(|t| t <= picture.at)) {
         let notices = &view.state.notices;
         if matches!(view.severity, Severity::Act | Severity::Unknown)
@@ -118,9 +144,7 @@ pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
         }
         (0..).zip(notices).for_each(|(i, n)| add(Severity::Look, Of::Notice(view, n, i)));
     }
-    // Within a severity the order above.
-    let of = |severity| all.iter().filter(move |spot| spot.severity == severity).copied();
-    [Severity::Act, Severity::Look, Severity::Unknown, Severity::Ok].into_iter().flat_map(of).collect()
+    all
 }
 
 impl<'a> Spot<'a> {
@@ -140,6 +164,11 @@ impl<'a> Spot<'a> {
             Of::State(view) => Id::new(["workload", view.workload.name.as_str(), "state"]),
             Of::Notice(view, _, i) => Id::new(["workload", view.workload.name.as_str()]).numbered(i),
         }
+    }
+
+    /// The workload whose state it is.
+    pub fn state(&self) -> Option<&'a WorkloadView> {
+        if let Of::State(view) = self.of { Some(view) } else { None }
     }
 
     /// What it is about: `fraud-scorer`, `kafka prod`.
@@ -239,7 +268,15 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
     }
     match &view.advice.recommendation {
         Err(why) => format!("no advice: {why}"),
-        Ok(r) if !r.is_change() => format!("{} replicas are what it needs: look at what is slow", r.recommended),
+        Ok(r) if !r.is_change() => {
+            let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
+            format!("{} replicas are what it needs: {look}", r.recommended)
+        }
+        // To take some away is no answer to what is wrong.
+        Ok(r) if view.severity == Severity::Act && r.recommended < r.current.desired => {
+            let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
+            format!("more replicas would not help: {look}; {} would do", r.recommended)
+        }
         Ok(r) => {
             let change = format!("{} to {} replicas", r.current.desired, r.recommended);
             match (r.blocked_by.first(), &r.target) {
@@ -252,10 +289,25 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
     }
 }
 
+/// A partition with more than this share of what waits is the trouble itself.
+const CONCENTRATED: f64 = 0.5;
+
+/// That one partition has most of what waits, which no count of replicas mends.
+pub fn concentrated(view: &WorkloadView) -> Option<String> {
+    let lags = &view.state.partition_lags;
+    let all: u64 = lags.iter().flatten().fold(0, |sum, lag| sum.saturating_add(*lag));
+    let most = lags.iter().flatten().copied().max().unwrap_or(0);
+    (lags.len() > 2 && all > 0 && most as f64 > CONCENTRATED * all as f64).then(|| {
+        let share = format::percent(most as f64 / all as f64);
+        format!("one of {} partitions holds {share} of what waits", lags.len())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tui::fixture;
+    use std::sync::Arc;
 
     #[test]
     fn the_worst_comes_first_and_each_thing_once() {
@@ -270,6 +322,19 @@ mod tests {
             assert!(all.iter().any(|a| a.subject() == subject), "{subject}: {all:#?}");
         }
         assert!(!all.iter().any(|a| a.subject() == "payments-audit"), "what is well is no alert");
+    }
+
+    #[test]
+    fn fewer_replicas_are_no_mend_of_what_is_late() {
+        let mut picture = fixture::picture(Mode::Operate);
+        let view = Arc::make_mut(&mut picture.workloads[0]);
+        let state = Arc::make_mut(&mut view.state);
+        state.partition_lags = vec![Some(10), Some(990), Some(0), Some(0)];
+        if let Ok(r) = &mut Arc::make_mut(&mut view.advice).recommendation {
+            r.recommended = 4;
+        }
+        let said = mend(&picture.workloads[0], &picture);
+        assert_eq!(said, "more replicas would not help: one of 4 partitions holds 99% of what waits; 4 would do");
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! What changed from one picture to the next, as sentences: the log page, notices to the terminal and the accessible
 //! mode all tell the same.
 
-use super::format;
+use super::{
+    alerts::{self, Spot},
+    format,
+};
 use crate::model::{Action, Health, Label, Picture, Severity, SourceStatus, Time, WorkloadView};
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 /// Entries kept; older ones go first.
 const MOST: usize = 1_000;
-/// Workloads that may come or go at once before they are told as a number.
+/// Workloads and alerts that may come or go at once before they are told as a number.
 const FEW: usize = 5;
 
 /// One thing that changed.
@@ -24,12 +28,14 @@ pub struct Entry {
     pub severity: Severity,
     /// What, as a sentence that begins with what it is about.
     pub text: String,
+    /// The workload whose severity is another one since then.
+    turned: Option<Label>,
 }
 
 impl Entry {
     /// One that is not in a log yet.
     pub fn new(at: Time, severity: Severity, text: String) -> Self {
-        Self { number: 0, at, severity, text }
+        Self { number: 0, at, severity, text, turned: None }
     }
 
     /// The id for the cursor.
@@ -43,6 +49,8 @@ impl Entry {
 pub struct Log {
     entries: VecDeque<Entry>,
     numbered: u64,
+    /// The severity that each workload came to, and when; as long as the entry is kept.
+    turned: HashMap<Label, (Severity, Time)>,
 }
 
 impl Log {
@@ -51,11 +59,22 @@ impl Log {
         for mut entry in entries {
             self.numbered += 1;
             entry.number = self.numbered;
-            if self.entries.len() >= MOST {
-                self.entries.pop_front();
+            if self.entries.len() >= MOST
+                && let Some(Entry { turned: Some(name), at, .. }) = self.entries.pop_front()
+                && self.turned.get(&name).is_some_and(|(_, last)| *last == at)
+            {
+                self.turned.remove(&name);
+            }
+            if let Some(name) = &entry.turned {
+                self.turned.insert(name.clone(), (entry.severity, entry.at));
             }
             self.entries.push_back(entry);
         }
+    }
+
+    /// Since when a workload is as bad as it is, where that was seen to begin.
+    pub fn since(&self, view: &WorkloadView) -> Option<Time> {
+        self.turned.get(&view.workload.name).filter(|(severity, _)| *severity == view.severity).map(|(_, at)| *at)
     }
 
     /// Entries, the newest first.
@@ -83,8 +102,36 @@ pub fn changes(before: &Picture, after: &Picture) -> Vec<Entry> {
             out.push(of_action(action));
         }
     }
+    found(before, after, &mut out);
     workloads(before, after, &mut out);
     out
+}
+
+/// What was found on clusters, GPUs and training runs, and what is found no longer.
+fn found(before: &Picture, after: &Picture, out: &mut Vec<Entry>) {
+    let by_id =
+        |spots: Vec<Spot<'_>>| spots.iter().map(|s| (s.id().to_string(), s.severity)).collect::<HashMap<_, _>>();
+    let (old, new) = (alerts::found(before), alerts::found(after));
+    let (had, has) = (by_id(old.clone()), by_id(new.clone()));
+    let mut told = Vec::new();
+    for spot in &new {
+        if had.get(&spot.id().to_string()) != Some(&spot.severity) {
+            let text = format!("{}: {}", spot.subject(), spot.trouble(after).text);
+            told.push(Entry::new(after.at, spot.severity, text));
+        }
+    }
+    for spot in &old {
+        if !has.contains_key(&spot.id().to_string()) {
+            let text = format!("{}: no longer so: {}", spot.subject(), spot.trouble(before).text);
+            told.push(Entry::new(after.at, Severity::Ok, text));
+        }
+    }
+    told.sort_by_key(|e| Reverse(e.severity));
+    let more = told.split_off(told.len().min(FEW));
+    if let Some(worst) = more.first() {
+        told.push(Entry::new(after.at, worst.severity, format!("alerts: {} more came or went", more.len())));
+    }
+    out.extend(told);
 }
 
 fn health(health: Health) -> Severity {
@@ -161,7 +208,10 @@ fn of_workload(old: &WorkloadView, new: &WorkloadView, at: Time, out: &mut Vec<E
             _ if new.headline.is_empty() => format::severity(new.severity).to_owned(),
             _ => new.headline.clone(),
         };
-        out.push(Entry::new(at, new.severity, format!("{name}: {word} (was {})", format::severity(old.severity))));
+        let text = format!("{name}: {word} (was {})", format::severity(old.severity));
+        // Nobody saw since when, where it was not known before.
+        let turned = (old.severity != Severity::Unknown).then(|| name.clone());
+        out.push(Entry { turned, ..Entry::new(at, new.severity, text) });
     }
     let count = |v: &WorkloadView| v.state.replicas.as_ref().map(|r| r.desired);
     if let (Some(from), Some(to)) = (count(old), count(new))
@@ -223,6 +273,27 @@ mod tests {
         let before = Picture::empty(Mode::Watch, "x", fixture::NOW);
         let after = fixture::crowd(200);
         assert!(texts(&before, &after).contains(&"200 workloads: each appeared".to_owned()));
+    }
+
+    #[test]
+    fn since_when_is_known_where_it_was_seen_to_begin() {
+        let (before, mut log) = (fixture::picture(Mode::Operate), Log::default());
+        let turn = |picture: &Picture, i: usize, severity: Severity| {
+            let mut next = fixture::later(picture, 10.0);
+            Arc::make_mut(&mut next.workloads[i]).severity = severity;
+            next
+        };
+        let worse = turn(&before, 5, Severity::Act);
+        log.extend(changes(&before, &worse));
+        assert_eq!(log.since(&worse.workloads[5]), Some(worse.at));
+        assert_eq!(log.since(&worse.workloads[0]), None, "it was so before we looked");
+        let unknown = turn(&worse, 5, Severity::Unknown);
+        log.extend(changes(&worse, &unknown));
+        let look = turn(&unknown, 5, Severity::Look);
+        log.extend(changes(&unknown, &look));
+        assert_eq!(log.since(&look.workloads[5]), None, "nobody saw when it began");
+        log.extend((0..MOST).map(|i| Entry::new(fixture::NOW, Severity::Ok, i.to_string())));
+        assert!(log.turned.is_empty(), "it is kept as long as the entry is");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is wrong, worst first; below it the chosen one in full, with its mend.
 
 use super::text::{Line, lines, wrap};
+use crate::model::Time;
 use crate::tui::{
     Cx,
     alerts::{self, Spot},
@@ -65,6 +66,7 @@ fn nothing(cx: &Cx<'_>) -> String {
 
 fn cells(cx: &Cx<'_>, alert: &Spot<'_>) -> Vec<text::Line<'static>> {
     let (theme, trouble) = (cx.theme, alert.trouble(cx.picture));
+    let since = trouble.since.or_else(|| seen_since(cx, alert));
     let slot = value::slot(alert.severity);
     let cell = |slot: Slot, text: &str| text::Line::from(span(text, theme.style(slot)));
     let severity = text::Line::from(vec![
@@ -74,12 +76,15 @@ fn cells(cx: &Cx<'_>, alert: &Spot<'_>) -> Vec<text::Line<'static>> {
     vec![
         severity,
         cell(Slot::Text, &alert.subject()),
-        trouble
-            .since
-            .map_or_else(|| value::missing(theme), |t| cell(Slot::Dim, &format::age(cx.now.since(t).max(0.0)))),
+        since.map_or_else(|| value::missing(theme), |t| cell(Slot::Dim, &format::age(cx.now.since(t).max(0.0)))),
         cell(Slot::Text, &trouble.text),
         cell(Slot::Dim, &trouble.mend),
     ]
+}
+
+/// Of a workload's state: since when it is seen to be as bad.
+fn seen_since(cx: &Cx<'_>, alert: &Spot<'_>) -> Option<Time> {
+    alert.state().and_then(|view| cx.state.log.since(view))
 }
 
 fn in_full(cx: &Cx<'_>, alert: &Spot<'_>, columns: usize) -> Vec<Line> {
@@ -91,7 +96,7 @@ fn in_full(cx: &Cx<'_>, alert: &Spot<'_>, columns: usize) -> Vec<Line> {
     if !trouble.evidence.is_empty() {
         text.extend(wrap(" from   ", Slot::Dim, &trouble.evidence, columns));
     }
-    if let Some(since) = trouble.since {
+    if let Some(since) = trouble.since.or_else(|| seen_since(cx, alert)) {
         let (clock, age) = (cx.clock_seconds(since), format::age(cx.now.since(since).max(0.0)));
         text.extend(wrap(" since  ", Slot::Dim, &format!("{clock} {} ({age} ago)", cx.zone(since)), columns));
     }

@@ -4,7 +4,7 @@
 use crate::{
     model::{Advice, Alternative, Recommendation, Severity, WorkloadView, duration, si},
     tui::{
-        Cx, action, format,
+        Cx, action, alerts, format,
         theme::Slot,
         widget::{self, span},
     },
@@ -21,8 +21,6 @@ const NEAR: usize = 6;
 const MEMBERS: usize = 5;
 /// From so many lines on the prices are a table.
 const TALL: u16 = 18;
-/// A partition with more than this share of what waits is the trouble itself.
-const CONCENTRATED: f64 = 0.5;
 /// Cells of a bar in the small print.
 const BAR: usize = 10;
 
@@ -149,7 +147,8 @@ impl Card<'_, '_> {
         if r.is_change() {
             let (slot, when) = match view.severity {
                 _ if held => (Slot::Dim, "held"),
-                Severity::Act => (Slot::Act, "now"),
+                // Some fewer are no answer to what is wrong.
+                Severity::Act if r.recommended > r.current.desired => (Slot::Act, "now"),
                 _ => (Slot::Look, "now"),
             };
             self.heading(&format!("{} {} {} replicas, {when}", r.current.desired, g.arrow, r.recommended), slot);
@@ -161,7 +160,7 @@ impl Card<'_, '_> {
         }
         self.useless(view, r);
         for blocked in &r.blocked_by {
-            let until = blocked.until.map_or_else(String::new, |t| format!(", until {}", format::clock(t)));
+            let until = blocked.until.map_or_else(String::new, |t| format!(", until {}", self.cx.clock(t)));
             self.text(&format!("held by {}: {}{until}", blocked.guard, blocked.detail), Slot::Look);
         }
         // A low card is cut at its end: what the counts cost is asked for sooner than the third reason.
@@ -189,14 +188,10 @@ impl Card<'_, '_> {
         } else if !r.is_change() && r.recommended >= r.limits.max {
             self.text(&format!("{} is the most that its limits allow", r.limits.max), Slot::Look);
         }
-        let lags = &view.state.partition_lags;
-        let all: u64 = lags.iter().flatten().fold(0, |sum, lag| sum.saturating_add(*lag));
-        let most = lags.iter().flatten().copied().max().unwrap_or(0);
-        if lags.len() > 2 && all > 0 && most as f64 > CONCENTRATED * all as f64 {
-            let share = format::percent(most as f64 / all as f64);
+        if let Some(words) = alerts::concentrated(view) {
             let key = self.cx.state.keymap.hint(action::Action::Kafka);
             let look = key.map_or_else(String::new, |key| format!("; {key} shows which"));
-            self.text(&format!("one of {} partitions holds {share} of what waits{look}", lags.len()), Slot::Look);
+            self.text(&format!("{words}{look}"), Slot::Look);
         }
     }
 
@@ -322,7 +317,8 @@ impl Card<'_, '_> {
     }
 }
 
-fn over(a: &Alternative) -> String {
+/// How long a count is over the objective, in words.
+pub(super) fn over(a: &Alternative) -> String {
     if a.slo_minutes >= 0.05 {
         format!("{} over the objective", duration(a.slo_minutes * 60.0))
     } else {

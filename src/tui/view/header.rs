@@ -1,7 +1,7 @@
 //! The two lines at the top: what this is, whether it can be trusted, whether it can change anything.
 
 use super::{
-    super::{Cx, format, theme::Slot},
+    super::{Cx, alerts, format, theme::Slot},
     text::{Line, put, width},
 };
 use crate::model::{Health, Mode, Severity, SourceKind, SourceStatus, Time};
@@ -154,7 +154,7 @@ fn ledger(cx: &Cx<'_>) -> Line {
     }
 }
 
-/// How many need the operator and what is under way; then what is wrong with a source, which may be cut: the alerts have
+/// How many need the operator, what is critical beside them, and what is under way; then what is wrong with a source, which may be cut: the alerts have
 /// it whole. A count that has no room is not begun.
 fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
     let picture = cx.picture;
@@ -170,7 +170,9 @@ fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
         if left >= text.width() || !counts && left >= DETAIL {
             line.push((Slot::Dim, format!(" {dot} ")));
             line.push((slot, text));
+            return true;
         }
+        false
     };
     let (mut act, mut look, mut unknown) = (0, 0, 0);
     for glance in picture.workloads.glances().iter().filter(|g| g.snoozed.is_none()) {
@@ -183,9 +185,16 @@ fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
     }
     match act {
         0 if n > 0 => part(Slot::Good, "none needs you".into()),
-        0 => {}
+        0 => false,
         1 => part(Slot::Act, "1 needs you".into()),
         many => part(Slot::Act, format!("{many} need you")),
+    };
+    let critical = alerts::found(picture).iter().filter(|a| a.severity == Severity::Act).count();
+    if critical > 0 {
+        let s = if critical == 1 { "" } else { "s" };
+        if !part(Slot::Act, format!("{critical} critical alert{s}")) {
+            part(Slot::Act, format!("{critical} alert{s}"));
+        }
     }
     if look > 0 {
         part(Slot::Look, format!("{look} to look at"));

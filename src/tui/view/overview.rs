@@ -334,7 +334,8 @@ fn counts(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
             let held = !r.blocked_by.is_empty();
             let slot = match view.severity {
                 _ if held => Slot::Dim,
-                Severity::Act => Slot::Act,
+                // Some fewer are no answer to what is wrong.
+                Severity::Act if r.recommended > r.current.desired => Slot::Act,
                 _ => Slot::Look,
             };
             let mut spans =

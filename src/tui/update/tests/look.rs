@@ -105,6 +105,55 @@ fn an_alert_leads_to_where_it_is_seen_and_back() {
 }
 
 #[test]
+fn a_group_a_service_and_a_queue_are_decided_on_where_they_stand() {
+    for (keys, pane, id) in [
+        ("2", Pane::Groups, "prod/orders-etl"),
+        ("2 tab", Pane::Groups, "prod/orders-etl"),
+        ("3", Pane::Services, "main/search-ranker"),
+    ] {
+        let mut desk = desk();
+        desk.press(keys);
+        desk.state.selected.insert(pane, Label::new(id));
+        let name = &id[5..];
+        let workload = |desk: &Desk| rows::current_workload(&desk.picture, &desk.state).unwrap().workload.name.clone();
+        assert_eq!(workload(&desk), *name, "{keys}");
+        desk.press("e");
+        let Some(Dialog::Explain { workload: explained, .. }) = desk.state.dialogs.last() else { panic!("{keys}") };
+        assert_eq!(*explained, *name, "{keys}");
+        let view = desk.state.view;
+        desk.press("esc enter enter");
+        assert_eq!((desk.state.view, workload(&desk).as_str()), (View::Workload, name), "{keys}");
+        desk.press("esc");
+        assert_eq!(desk.state.view, view, "{keys}");
+    }
+    let mut desk = desk();
+    desk.press("j j j 2 c"); // from the workload to its group
+    assert!(matches!(desk.state.dialogs.last(), Some(Dialog::Count { plan, .. }) if plan.workload == *"orders-etl"));
+}
+
+#[test]
+fn what_a_rule_finds_raises_an_alarm_and_stands_in_the_log() {
+    let mut desk = desk();
+    let found = desk.picture.clusters[0].alerts.clone();
+    assert!(!found.is_empty());
+    let mut quiet = (*desk.picture).clone();
+    Arc::make_mut(&mut quiet.clusters[0]).alerts.clear();
+    desk.picture = Arc::new(quiet);
+    desk.publish(|_| {});
+    let effects = desk.publish(|p| {
+        let cluster = Arc::make_mut(&mut p.clusters[0]);
+        cluster.alerts = found[..1].to_vec();
+        cluster.alerts[0].severity = Severity::Act;
+    });
+    let text = format!("{}: {}", found[0].subject, found[0].sentence);
+    assert_eq!(effects, [Effect::Alarm(text.clone())]);
+    assert_eq!(desk.publish(|p| p.seq += 1), [], "once");
+    desk.publish(|p| Arc::make_mut(&mut p.clusters[0]).alerts.clear());
+    let said: Vec<&str> = desk.state.log.newest().map(|e| e.text.as_str()).collect();
+    assert_eq!(said, [format!("{}: no longer so: {}", found[0].subject, found[0].sentence), text]);
+}
+
+#[test]
 fn what_became_critical_raises_one_alarm_and_stands_in_the_log() {
     let mut desk = desk();
     desk.publish(|_| {});
