@@ -2,7 +2,7 @@
 
 use super::page_tests::{page, screen, state};
 use crate::{
-    model::{Label, Mode, Picture, Track},
+    model::{Label, Mode, Picture, Reading, Role, Severity, Track},
     tui::{self, State, Theme, View, export, fixture, rows, state::Pane},
 };
 use std::sync::Arc;
@@ -118,6 +118,48 @@ fn the_plan_stands_in_the_chart_at_its_times_and_rivals_on_demand() {
 }
 
 #[test]
+fn an_objective_is_judged_by_what_it_is_about() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let state = |view| {
+        let mut state = state(view);
+        state.selected.insert(Pane::Workloads, Label::new("fraud-model"));
+        state
+    };
+    let text = |picture: &Picture, view| page(picture, &state(view), &Theme::default(), (160, 50));
+    let own = text(&picture, View::Workload);
+    assert!(own.contains("fraud-model  ttft p95") && own.contains("objective 1.5 s"), "{own}");
+    // The first token is in time, the whole answer is what was promised.
+    let at = picture.workloads.iter().position(|w| w.workload.name == *"fraud-model").unwrap();
+    let view = Arc::make_mut(&mut picture.workloads[at]);
+    let slo = view.slo.as_mut().unwrap();
+    slo.objective = "latency_p95";
+    slo.value = Reading::new(4.2, fixture::NOW, "histogram_quantile(0.95, e2e)");
+    let other = text(&picture, View::Workload);
+    assert!(other.contains("fraud-model  latency p95") && !other.contains("objective 1.5 s"), "{other}");
+    assert!(text(&picture, View::Overview).contains("4.2 s"), "{}", text(&picture, View::Overview));
+    Arc::make_mut(&mut picture.workloads[at]).slo.as_mut().unwrap().value = None;
+    let unknown = text(&picture, View::Workload);
+    assert!(!unknown.contains("objective 1.5 s"), "{unknown}");
+    let row = text(&picture, View::Overview);
+    assert!(row.lines().any(|l| l.contains("fraud-model") && l.contains("–  1.5 s")), "{row}");
+}
+
+#[test]
+fn what_is_critical_beside_the_workloads_stands_in_the_header() {
+    let mut picture = fixture::picture(Mode::Watch);
+    picture.workloads.clear();
+    Arc::make_mut(&mut picture.clusters[0]).alerts.truncate(1);
+    Arc::make_mut(&mut picture.ml[0]).gpus.clear();
+    Arc::make_mut(&mut picture.ml[0]).trainings.clear();
+    let alert = &mut Arc::make_mut(&mut picture.clusters[0]).alerts[0];
+    alert.severity = Severity::Act;
+    let text = |picture: &Picture| export::text(&screen(picture, &state(View::Overview), &Theme::default(), (80, 24)));
+    assert!(text(&picture).contains("1 critical alert "), "{}", text(&picture));
+    Arc::make_mut(&mut picture.clusters[0]).alerts.clear();
+    assert!(!text(&picture).contains("critical"));
+}
+
+#[test]
 fn a_batch_has_two_different_charts() {
     let picture = fixture::picture(Mode::Watch);
     let mut state = state(View::Workload);
@@ -126,4 +168,22 @@ fn a_batch_has_two_different_charts() {
     for title in ["train-embeddings  queue, jobs", "train-embeddings  progress"] {
         assert_eq!(text.matches(title).count(), 1, "{title}\n{text}");
     }
+    let mut picture = picture;
+    let at = picture.workloads.iter().position(|w| w.workload.name == *"train-embeddings").unwrap();
+    let signals = &mut Arc::make_mut(&mut picture.workloads[at]).signals;
+    let progress = signals.iter_mut().find(|s| s.role == Role::Progress).unwrap();
+    (progress.now, progress.track) = (None, Arc::new(Track::default()));
+    let text = page(&picture, &state, &Theme::default(), (160, 50));
+    assert!(!text.contains("train-embeddings  progress") && !text.contains("no history yet"), "{text}");
+}
+
+#[test]
+fn a_line_has_its_name_in_a_narrow_chart_too() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let advice = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).advice);
+    if let Some(capacity) = &mut advice.capacity {
+        capacity.samples = 0;
+    }
+    let text = page(&picture, &state(View::Workload), &Theme::default(), (60, 15));
+    assert!(text.contains("10 tried with 13.7k/s"), "{text}");
 }

@@ -237,8 +237,10 @@ fn behind(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
         let text = format!("{unknown} of {} ?", view.state.partition_lags.len());
         return Line::from(span(text, cx.theme.style(Slot::Unknown)));
     }
-    let own = view.signal(Role::TimeLag).or_else(|| view.signal(Role::Latency)).and_then(|s| s.now.as_ref());
-    let now = own.or_else(|| view.slo.as_ref().and_then(|s| s.value.as_ref()));
+    // What the objective is about: of a service that may be another latency than the one that is charted.
+    let own = view.signal(Role::TimeLag).or_else(|| view.signal(Role::Latency));
+    let own = own.filter(|signal| view.slo.as_ref().is_none_or(|s| plot::is_of(view, s, signal)));
+    let now = own.and_then(|s| s.now.as_ref()).or_else(|| view.slo.as_ref().and_then(|s| s.value.as_ref()));
     let line = value::reading(cx.theme, now, cx.now, view.state.stale_after, lateness);
     match view.slo.as_ref().and_then(crate::model::SloState::is_met) {
         Some(false) if !view.state.is_stale() => value::restyle(line, cx.theme, Slot::Act),

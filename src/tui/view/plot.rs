@@ -3,8 +3,8 @@
 use crate::{
     advise,
     model::{
-        ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Recommendation, Role, SignalView, Time, WorkloadView,
-        duration, si,
+        ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Recommendation, Role, SignalView, SloState, Time,
+        WorkloadView, duration, si,
     },
     tui::{
         Cx, format,
@@ -64,14 +64,14 @@ pub(super) fn forecast(view: &WorkloadView, now: Time) -> Option<&Forecast> {
 pub(super) fn both(cx: &Cx<'_>, view: &WorkloadView, direction: Direction, area: Rect, buf: &mut Buffer) {
     let Some(signal) = second(view) else { return demand(cx, view, area, buf) };
     let timed = matches!(signal.role, Role::TimeLag | Role::Latency);
-    let limit = |s: &crate::model::SloState| Limit {
+    let limit = |s: &SloState| Limit {
         value: s.limit,
         label: format!("objective {}", duration(s.limit)),
         slot: Slot::Capacity,
         reach: Reach::Whole,
         always: true,
     };
-    let limits = view.slo.as_ref().filter(|_| timed).map(limit).into_iter().collect();
+    let limits = view.slo.as_ref().filter(|s| timed && is_of(view, s, signal)).map(limit).into_iter().collect();
     let share = if direction == Direction::Vertical { 3 } else { 2 };
     let [one, two] = Layout::new(direction, [Constraint::Fill(share), Constraint::Fill(2)]).areas(area);
     demand(cx, view, one, buf);
@@ -80,6 +80,17 @@ pub(super) fn both(cx: &Cx<'_>, view: &WorkloadView, direction: Direction, area:
 
 /// The signal of the first chart: what arrives, else what the workload has.
 fn first(view: &WorkloadView) -> Option<&SignalView> {
+/// Whether an objective is about what a chart shows: a service has several latencies, of which one is charted.
+pub(super) fn is_of(view: &WorkloadView, slo: &SloState, signal: &SignalView) -> bool {
+    match (&slo.value, &signal.now) {
+        _ if signal.role != Role::Latency => true,
+        (Some(of), Some(now)) => of.origin == now.origin,
+        // What it is about is not exported; a query of the user's own is what they mean by it.
+        (None, Some(_)) => view.workload.signals.contains_key(&signal.role),
+        (_, None) => true,
+    }
+}
+
     view.signal(Role::Demand).or(view.signals.first())
 }
 
@@ -89,7 +100,8 @@ fn second(view: &WorkloadView) -> Option<&SignalView> {
     let first = first(view)?.role;
     let roles = [Role::TimeLag, Role::Latency, Role::Backlog, Role::Progress, Role::Throughput];
     let differs = |role: &Role| *role != first && !(waits(*role) && waits(first));
-    roles.into_iter().filter(differs).find_map(|r| view.signal(r))
+    let measured = |s: &&SignalView| s.now.is_some() || s.track.first().is_some();
+    roles.into_iter().filter(differs).filter_map(|r| view.signal(r)).find(measured)
 }
 
 /// What the present count holds, what the recommended one would, and, when asked for, what other rules' counts would.
@@ -196,7 +208,10 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
     let ahead = view.advice.forecast.as_ref().map_or(AHEAD, Forecast::horizon).max(60.0);
     let what = match signal.role {
         Role::TimeLag => "seconds behind".to_owned(),
-        Role::Latency => "latency p95".to_owned(),
+        Role::Latency => match view.slo.as_ref().filter(|s| is_of(view, s, signal)) {
+            Some(slo) => slo.objective.replace('_', " "),
+            None => "latency p95".to_owned(),
+        },
         Role::Progress => "progress".to_owned(),
         role if signal.unit.is_empty() => format::role(view.workload.entity.kind, role),
         role => format!("{}, {}", format::role(view.workload.entity.kind, role), signal.unit),
