@@ -2,6 +2,7 @@
 
 use super::{
     super::{format, theme::Slot, widget::value},
+    card::over,
     text::{Line, wrap},
 };
 use crate::{
@@ -367,8 +368,8 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
         return;
     }
     let price = &view.workload.price;
-    let over = view.advice.forecast.as_ref().map_or_else(|| "horizon".to_owned(), |f| duration(f.horizon()));
-    page.head(&format!("Price of the next {over}, {}, by the count that is asked for now", format::price_unit(price)));
+    let next = view.advice.forecast.as_ref().map_or_else(|| "horizon".to_owned(), |f| duration(f.horizon()));
+    page.head(&format!("Price of the next {next}, {}, by the count that is asked for now", format::price_unit(price)));
     page.row("", "the recommended count as its plan goes on, any other as kept");
     let group = view.workload.entity.kind == WorkloadKind::ConsumerGroup;
     let worth = if group { format!(", each {WORTH} times") } else { String::new() };
@@ -388,8 +389,7 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
         };
         let other = chosen.filter(|c| c.replicas != a.replicas);
         let more = other.map_or_else(String::new, |c| format!(", {:+.1}", a.price - c.price));
-        let over = if a.slo_minutes > 0.0 && a.slo_minutes < 0.1 { "<0.1".to_owned() } else { si(a.slo_minutes) };
-        let words = format!("{}{more} ({over} min over the objective){mark}", format::price(a.price));
+        let words = format!("{}{more} ({}){mark}", format::price(a.price), over(a));
         page.row(&a.replicas.to_string(), &words);
     }
 }

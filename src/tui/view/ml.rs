@@ -301,7 +301,8 @@ fn gpu(cx: &Cx<'_>, row: &rows::Row<'_, Gpu>, several: bool) -> Vec<Line<'static
         Some(r) if r.value > 0.0 => {
             Line::from(span(format!("{} XID {}", theme.glyphs().act, si(r.value)), theme.style(Slot::Act)))
         }
-        _ => Line::default(),
+        Some(_) => Line::from(span("none", dim)),
+        None => value::missing(theme), // its exporter tells none, which is not the same
     };
     let words = |l: Option<&crate::model::Label>, free: &str| {
         Line::from(span(l.map_or_else(|| free.to_owned(), ToString::to_string), dim))

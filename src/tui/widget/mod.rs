@@ -57,7 +57,7 @@ pub fn put(line: &Line<'_>, x: u16, y: u16, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// Cuts text to a width, with a glyph that says so.
+/// Cuts text to a width, with a glyph that says so: between words where one ends not far from there.
 pub fn fit(theme: &Theme, text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -71,6 +71,11 @@ pub fn fit(theme: &Theme, text: &str, width: usize) -> String {
         }
         out.push(c);
     }
+    let whole = text[out.len()..].starts_with(' ');
+    if let Some(end) = out.trim_end().rfind(' ').filter(|end| !whole && out[*end..].width() <= width / 4) {
+        out.truncate(end);
+    }
+    out.truncate(out.trim_end().len());
     if width > 0 {
         out.push_str(theme.glyphs().cut);
     }
@@ -154,6 +159,9 @@ mod tests {
         let theme = Theme::default();
         assert_eq!(fit(&theme, "fraud-scorer", 12), "fraud-scorer");
         assert_eq!(fit(&theme, "fraud-scorer", 6), "fraud…");
+        assert_eq!(fit(&theme, "needs 5, has 3, unless they hold more", 32), "needs 5, has 3, unless they…");
+        assert_eq!(fit(&theme, "needs 5, has 3", 9), "needs 5,…", "a word that just fits stays");
+        assert_eq!(fit(&theme, "a verylongtopicname", 12), "a verylongt…", "a name is rather cut than lost");
         assert_eq!(fit(&theme, "数据数据", 5), "数据…", "a wide character never straddles the edge");
         let line = Line::from(vec![Span::raw("ab"), Span::raw("cd"), Span::raw("ef")]);
         assert_eq!(fit_line(&theme, line.clone(), 6).to_string(), "abcdef");

@@ -4,7 +4,7 @@ mod axis;
 mod band;
 mod steps;
 
-use super::{canvas::Canvas, put, span};
+use super::{canvas::Canvas, fit, put, span};
 use crate::{
     model::{Forecast, Grid, Time, Zone},
     tui::theme::{Slot, Theme},
@@ -301,7 +301,7 @@ impl Chart<'_> {
     /// Writes each limit's name where it hides nothing: on its line, else on a line beside it.
     fn limit_labels(&self, plot: &Plot, canvas: &Canvas, taken: &mut Vec<Taken>, buf: &mut Buffer) {
         for limit in &self.limits {
-            let text = format!(" {} ", limit.label);
+            let text = format!(" {} ", fit(self.theme, &limit.label, usize::from(plot.area.width.saturating_sub(2))));
             let width = text.width() as u16;
             let style = self.theme.style(limit.slot);
             let Some(line) = plot.line(limit.value) else {
@@ -318,10 +318,11 @@ impl Chart<'_> {
             };
             let below = line + 1;
             let above = line.wrapping_sub(1);
-            // Left first: there the past is, and the future is kept free for the band.
+            // Left: there the past is, and the future is kept free for the band, as far as the name is not longer.
             let place = [line, above, below].into_iter().filter(|l| *l < plot.area.height).find_map(|l| {
-                let end = (plot.time.now as u16).max(width).min(plot.area.width);
-                let start = (1..end.saturating_sub(width)).find(|x| {
+                let last = (plot.time.now as u16).max(width + 2).saturating_sub(width + 1);
+                let last = last.min(plot.area.width.saturating_sub(width));
+                let start = (last.min(1)..=last).find(|x| {
                     free(plot, canvas, *x, l, width)
                         && taken.iter().all(|t| t.0 != l || t.1 + t.2 <= *x || *x + width <= t.1)
                 })?;
