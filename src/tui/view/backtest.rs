@@ -1,7 +1,8 @@
 //! Who would have cost what on the demand that was seen.
 
+use super::{footer::others, plot};
 use crate::{
-    model::duration,
+    model::{WorkloadKind, duration},
     simulate::arena::Score,
     tui::{
         Cx,
@@ -17,7 +18,7 @@ use crate::{
 };
 use ratatui::{
     buffer::Buffer,
-    layout::{Constraint, Layout, Rect},
+    layout::{Constraint, Direction, Layout, Rect},
     text::Line,
 };
 
@@ -33,20 +34,37 @@ const COLUMNS: [Column; 8] = [
 ];
 /// Cells of the bar.
 const BAR: usize = 14;
+/// Lines of the results with six rules and what was assumed.
+const RESULTS: u16 = 17;
+/// Fewest lines of the charts below them.
+const CHART: u16 = 12;
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
-    let current = cx.frame.workload().map(|v| v.workload.name.to_string());
-    let Some(name) = current else {
+    let Some(view) = cx.frame.workload() else {
         let inner = widget::panel(cx.theme, "Backtest", "", false, area, buf);
         return widget::empty(cx.theme, "there is no workload to play: 1 goes to the overview", inner, buf);
     };
+    let name = &view.workload.name;
+    // What was asked for stands above what arrived, as far as both have room.
+    let [area, below] = match area.height.checked_sub(RESULTS).filter(|left| *left >= CHART) {
+        Some(_) => Layout::vertical([Constraint::Length(RESULTS), Constraint::Fill(1)]).areas(area),
+        None => [area, Rect::default()],
+    };
+    if !below.is_empty() {
+        plot::both(cx, view, Direction::Horizontal, below, buf);
+    }
     let inner = widget::panel(cx.theme, &format!("Backtest of {name}"), "", true, area, buf);
+    if view.workload.entity.kind != WorkloadKind::ConsumerGroup {
+        let text = format!("{name}: only consumer groups are played so far; {} choose another workload", others(cx));
+        return widget::empty(cx.theme, &text, inner, buf);
+    }
     let key = cx.state.keymap.hint(Action::Open).unwrap_or_else(|| ":open".into());
     let invite = format!(
         "{key} plays the hours on the chart of {name} under the planner, HPA, KEDA, a CPU rule and a fixed count, three \
-         times each, and prices them. j and k choose another workload."
+         times each, and prices them. {} choose another workload.",
+        others(cx)
     );
-    let mine = cx.state.backtest.as_ref().filter(|b| b.workload.as_str() == name);
+    let mine = cx.state.backtest.as_ref().filter(|b| b.workload == *name);
     match mine.map(|b| &b.answer) {
         None => widget::empty(cx.theme, &invite, inner, buf),
         Some(None) => playing(cx, mine.and_then(|b| b.played), inner, buf),

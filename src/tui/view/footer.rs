@@ -7,11 +7,12 @@ use super::{
         dialog::{Choice, Dialog},
         filter::Filter,
         input::Input,
+        state::View,
         theme::Slot,
         update::{Here, possible},
     },
-    text::{Line, put, width},
     last_line,
+    text::{Line, put, width},
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -76,13 +77,27 @@ fn page_hints(cx: &Cx<'_>, room: usize) -> Line {
     }
     let here = Here::new(cx.frame, cx.picture, cx.now);
     for action in OFFERED.into_iter().filter(|a| possible(*a, &here).is_ok()) {
-        let hint = hints(cx, &[action]);
+        let hint = match (action, cx.state.view) {
+            (Action::Open, View::Backtest) => cx.state.keymap.hint(action).map_or_else(Line::new, |k| hint(&k, "play")),
+            (Action::Overview, View::Workload | View::Day | View::Backtest) => {
+                let mut others = hint(&others(cx), "another workload");
+                others.extend(hints(cx, &[action]));
+                others
+            }
+            _ => hints(cx, &[action]),
+        };
         if width(&line) + width(&hint) > room {
             break;
         }
         line.extend(hint);
     }
     line
+}
+
+/// The keys that go to the other workloads, on the pages of one.
+pub(super) fn others(cx: &Cx<'_>) -> String {
+    let keys = [Action::Down, Action::Up].map(|action| cx.state.keymap.hint(action).unwrap_or_default());
+    keys.join(" ")
 }
 
 /// `key word` of each action that has a key.
@@ -122,6 +137,8 @@ fn dialog_hints(cx: &Cx<'_>, dialog: &Dialog) -> Line {
     let mut line: Line = keys.iter().flat_map(|(key, word)| hint(key, word)).collect();
     if dialog.is_text() {
         line.extend(hints(cx, &[Action::Down, Action::Up, Action::PageDown, Action::PageUp]));
+    } else if matches!(dialog, Dialog::Approve(_)) && last_line(dialog, cx.state, cx.picture, cx.now) > 0 {
+        line.extend(hints(cx, &[Action::PageDown, Action::PageUp]));
     }
     line
 }
@@ -137,8 +154,6 @@ fn filter_line(cx: &Cx<'_>, area: Rect, buf: &mut Buffer, input: &Input) {
     line.extend(field(input));
     let filter = Filter::parse(&input.text());
     match filter.problem() {
-    } else if matches!(dialog, Dialog::Approve(_)) && last_line(dialog, cx.state, cx.picture, cx.now) > 0 {
-        line.extend(hints(cx, &[Action::PageDown, Action::PageUp]));
         Some(problem) => line.push((Slot::Look, format!("   {problem}"))),
         None => {
             line.push((Slot::Dim, "   words, kind:group, state:act, lag>10k, !not   enter keep   esc leave".into()));

@@ -1,5 +1,6 @@
 //! The two charts of a workload: what arrives against what is held and planned, and how late it is.
 
+use super::footer;
 use crate::{
     advise,
     model::{
@@ -20,6 +21,7 @@ use ratatui::{
     layout::{Constraint, Direction, Layout, Rect},
 };
 use std::sync::Arc;
+use unicode_width::UnicodeWidthStr;
 
 /// Seconds ahead when there is no forecast to say so.
 const AHEAD: f64 = 1_800.0;
@@ -78,8 +80,6 @@ pub(super) fn both(cx: &Cx<'_>, view: &WorkloadView, direction: Direction, area:
     draw(cx, view, signal, Over { limits, ..Over::default() }, two, buf);
 }
 
-/// The signal of the first chart: what arrives, else what the workload has.
-fn first(view: &WorkloadView) -> Option<&SignalView> {
 /// Whether an objective is about what a chart shows: a service has several latencies, of which one is charted.
 pub(super) fn is_of(view: &WorkloadView, slo: &SloState, signal: &SignalView) -> bool {
     match (&slo.value, &signal.now) {
@@ -91,10 +91,13 @@ pub(super) fn is_of(view: &WorkloadView, slo: &SloState, signal: &SignalView) ->
     }
 }
 
+/// The signal of the first chart: what arrives, else what the workload has.
+fn first(view: &WorkloadView) -> Option<&SignalView> {
     view.signal(Role::Demand).or(view.signals.first())
 }
 
-/// The signal of the second chart: how late it is, else what waits, else how far it is; never the first one again.
+/// The signal of the second chart: how late it is, else what waits, else how far it is; never the first one again, and
+/// none that nobody measures.
 fn second(view: &WorkloadView) -> Option<&SignalView> {
     let waits = |role: Role| matches!(role, Role::Backlog | Role::Queue);
     let first = first(view)?.role;
@@ -170,8 +173,13 @@ fn levels(cx: &Cx<'_>, view: &WorkloadView, capacity: &Capacity, current: u32, s
 /// The next day: what is expected, what the present count holds, and the plan.
 pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     let age = format::age(cx.now.since(plan.at).max(0.0));
-    let title = format!("{}  the next 24 h", view.workload.name);
     let remark = format!("planned {} {}, {age} ago", cx.clock(plan.at), cx.zone(plan.at));
+    let mut title = format!("{}  the next 24 h", view.workload.name);
+    let others = format!(" {} {}: others", cx.theme.glyphs().dot, footer::others(cx));
+    // Where there is room for both: how old the plan is comes first.
+    if [&title, &others, &remark].iter().map(|t| t.width()).sum::<usize>() + 8 <= usize::from(area.width) {
+        title += &others;
+    }
     let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
     let current = plan.steps.first().map_or(0, |s| s.replicas);
     let steps = view.advice.capacity.as_ref().map_or_else(Vec::new, |c| levels(cx, view, c, current, &plan.steps));
