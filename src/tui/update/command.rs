@@ -48,7 +48,10 @@ pub(super) fn key(state: &mut State, mut ask: Ask, action: Option<Action>, press
             false
         }
         (_, Some(Action::Confirm)) => true,
-        _ => false,
+        _ => {
+            ask.since = press.at.uptime; // no answer to what is asked: it is read anew
+            false
+        }
     };
     if wants {
         match confirmed(&ask, press) {
