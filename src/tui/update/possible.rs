@@ -85,7 +85,6 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
         Action::WhatIf => here.is_group("what if"),
         Action::Day if !on_workloads(state) => Err("a day is planned for a workload: go to the overview first".into()),
         Action::Day if state.view == View::Day => nothing(),
-        Action::Explain | Action::Day => here.is_workload(),
         Action::Copy => here.some_row(),
         Action::Mark if !on_workloads(state) => Err("only workloads can be marked: go to the overview first".into()),
         Action::Note if !on_workloads(state) && state.marked.is_empty() => {
@@ -95,7 +94,7 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
         Action::Links if state.links.is_empty() => {
             Err("there are no links: write templates under [links] of the configuration".into())
         }
-        Action::Mark | Action::Note | Action::Links => here.is_workload(),
+        Action::Explain | Action::Day | Action::Mark | Action::Note | Action::Links => here.is_workload(),
         Action::Heat if state.view != View::Kafka => Err("the map of partitions is on the Kafka page".into()),
         Action::Columns if state.view != View::Overview => nothing(),
         Action::Tour if !state.demo => Err("the tour is part of `highwater demo`".into()),
