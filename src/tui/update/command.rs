@@ -9,7 +9,7 @@ use super::{
         log::Entry,
         state::State,
     },
-    Effect, Moment, Press,
+    Effect, Moment, Press, act,
     dialogs::meant,
 };
 use crate::model::{Confirm, Label, Severity, UserCommand};
@@ -47,6 +47,7 @@ pub(super) fn key(state: &mut State, mut ask: Ask, action: Option<Action>, press
             ask.typed.key(press.chord);
             false
         }
+        (_, Some(elsewhere @ (Action::Palette | Action::Filter))) => return act(state, elsewhere, press),
         (_, Some(Action::Confirm)) => true,
         _ => {
             ask.since = press.at.uptime; // no answer to what is asked: it is read anew

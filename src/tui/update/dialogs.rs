@@ -214,6 +214,12 @@ fn approve_key(state: &mut State, mut approve: Approve, action: Option<Action>, 
             false
         }
         (_, Some(Action::Back | Action::Quit)) => return let_go(state, &approve),
+        // Who begins to type a command does not answer with its letters.
+        (_, Some(elsewhere @ (Action::Palette | Action::Filter))) => {
+            let mut effects = let_go(state, &approve);
+            effects.extend(act(state, elsewhere, press));
+            return effects;
+        }
         (_, Some(Action::ChangeCount)) => return another_count(state, &approve, press.picture),
         (_, Some(Action::Help)) => {
             approve.covered = true;
