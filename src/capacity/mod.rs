@@ -81,11 +81,13 @@ const UNEVEN: f64 = 1.02;
 /// Seconds of history that are looked at first: what is older is kept by the minute, too coarse to tell a change from
 /// the flow around it.
 const FINE: f64 = 10_800.0;
-/// How far a new rate moves the one learned before. What is seen of a group is rarely more than its replicas can do and
-/// often less, so it is followed upwards faster than downwards.
-const FOLLOW: (f64, f64) = (0.05, 0.002);
 /// Fewest saturated slots for a new rate to count against the one learned before.
 const ENOUGH: usize = 20;
+/// A slot is no rate but a bad scrape (a counter that jumped, offsets that were set anew) when it is so many times the
+/// median of the slots around it, [`AROUND`] on each side, and so many times what nearly all slots stay below.
+const SPIKE: (f64, f64) = (3.0, 1.5);
+const AROUND: usize = 8;
+const NEARLY_ALL: f64 = 0.9;
 /// How assumptions begin that stand for something that was never seen.
 const NO_START_UP: &str = "no start-up seen";
 const NO_REBALANCE: &str = "fewer than 3 rebalances seen";
@@ -119,7 +121,7 @@ pub fn estimate(observed: &Observed<'_>) -> Option<Capacity> {
     let newest = rate::estimate(fine, observed.kind).filter(|r| r.samples > 0);
     let proven = || rate::estimate(&slots, observed.kind).map(|r| r.at_least(observed.heaviest));
     let rate = match (newest, observed.previous.filter(|p| p.samples > 0)) {
-        (Some(rate), Some(before)) => rate.after(before),
+        (Some(rate), Some(before)) => rate.beside(before),
         (None, Some(before)) => Rate::of(before),
         (newest, None) => newest.or_else(proven)?,
     };
@@ -207,9 +209,8 @@ fn slots(observed: &Observed<'_>) -> Vec<Slot> {
         let value = (grid.step > 0.0 && index >= 0.0).then(|| grid.values.get(index as usize).copied().flatten());
         value.flatten().filter(|v| v.is_finite() && *v >= 0.0)
     };
-    (0..base.values.len())
-        .map(|i| base.at(i))
-        .take_while(|at| *at <= observed.now)
+    let ats = (0..base.values.len()).map(|i| base.at(i)).take_while(|at| *at <= observed.now);
+    let mut slots: Vec<Slot> = ats
         .map(|at| Slot {
             throughput: value(base, at),
             demand: value(observed.demand, at),
@@ -218,7 +219,25 @@ fn slots(observed: &Observed<'_>) -> Vec<Slot> {
             replicas: value(observed.replicas, at),
             desired: value(observed.desired, at),
         })
-        .collect()
+        .collect();
+    drop_spikes(&mut slots);
+    slots
+}
+
+/// Forgets what flowed in slots that are bad scrapes: see [`SPIKE`]. A burst of some minutes is none: it is its own
+/// surroundings.
+fn drop_spikes(slots: &mut [Slot]) {
+    let rates: Vec<Option<f64>> = slots.iter().map(Slot::rate).collect();
+    let mut flows: Vec<f64> = rates.iter().flatten().copied().filter(|rate| *rate > 0.0).collect();
+    let Some(usual) = quantile(&mut flows, NEARLY_ALL) else { return };
+    for (i, rate) in rates.iter().enumerate() {
+        let Some(rate) = rate.filter(|rate| *rate > SPIKE.1 * usual) else { continue };
+        let near = &rates[i.saturating_sub(AROUND)..(i + AROUND + 1).min(rates.len())];
+        let mut near: Vec<f64> = near.iter().flatten().copied().collect();
+        if quantile(&mut near, 0.5).is_some_and(|middle| rate > SPIKE.0 * middle) {
+            slots[i].throughput = None;
+        }
+    }
 }
 
 /// The value at a share of a list, by the nearest rank; `None` when it is empty. Sorts the list.

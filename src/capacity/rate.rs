@@ -1,6 +1,6 @@
 //! The rate of one replica, from saturated slots.
 
-use super::{ENOUGH, FOLLOW, PROBE, Slot, quantile};
+use super::{ENOUGH, PROBE, Slot, quantile};
 use crate::model::{Capacity, WorkloadKind};
 use std::collections::BTreeMap;
 
@@ -63,22 +63,15 @@ impl Rate {
         Self { value: self.value * heaviest, low: self.low * heaviest, high: self.high * heaviest, ..self }
     }
 
-    /// This rate after one that was learned before.
-    pub(super) fn after(self, before: &Capacity) -> Self {
-        let (up, down) = FOLLOW;
-        let share = match self.value.total_cmp(&before.per_replica) {
-            std::cmp::Ordering::Less if self.samples < ENOUGH => 0.0,
-            std::cmp::Ordering::Less => down,
-            _ => up,
-        };
-        let follow = |before: f64, now: f64| before + share * (now - before);
-        Self {
-            value: follow(before.per_replica, self.value),
-            low: follow(before.low, self.low),
-            high: follow(before.high, self.high),
-            samples: self.samples.max(before.samples),
-            held_back: self.held_back,
+    /// This rate beside one that was learned before. What is seen of a group is rarely more than its replicas can do and
+    /// often less: more is believed at once, less only on half as many slots as the other rests on. However often it is
+    /// asked, the same slots say the same.
+    pub(super) fn beside(self, before: &Capacity) -> Self {
+        let needed = if self.value >= before.per_replica { ENOUGH } else { ENOUGH.max(before.samples / 2) };
+        if self.samples >= needed || self.low > before.high {
+            return self;
         }
+        Self { held_back: self.held_back, ..Self::of(before) }
     }
 }
 

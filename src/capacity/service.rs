@@ -6,7 +6,7 @@
 //! goes through the roof. Both are read off what was seen; a service that was never near either is only known by what
 //! it did without being late.
 
-use super::{Slot, changes, quantile};
+use super::{Slot, changes, drop_spikes, quantile};
 use crate::model::{Capacity, Grid, Time};
 
 /// What was seen of a service, every grid on one step.
@@ -159,7 +159,7 @@ fn slots(observed: &ServiceObserved<'_>) -> (Vec<Slot>, Vec<Seen>) {
         value.flatten().filter(|v| v.is_finite() && *v >= 0.0)
     };
     let ats = (0..base.values.len()).map(|i| base.at(i)).take_while(|at| *at <= observed.now);
-    let slots: Vec<Slot> = ats
+    let mut slots: Vec<Slot> = ats
         .map(|at| Slot {
             throughput: value(base, at),
             backlog: value(observed.waiting, at),
@@ -168,6 +168,8 @@ fn slots(observed: &ServiceObserved<'_>) -> (Vec<Slot>, Vec<Seen>) {
             ..Slot::default()
         })
         .collect();
+    // Bins reach to the highest load: one that was never there would leave the others in a single bin.
+    drop_spikes(&mut slots);
     let apart = (SETTLED / base.step.max(0.001)).ceil() as usize;
     let mut same = 0;
     let mut seen = Vec::new();

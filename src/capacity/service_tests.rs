@@ -51,6 +51,28 @@ fn slow_tokens_are_foreseen_before_they_are_slow() {
 }
 
 #[test]
+fn a_bad_scrape_changes_nothing_and_a_burst_counts() {
+    let (slo, none) = ((Some(2.0), Some(0.05)), (Some(2.0), None));
+    let clean = [estimate(&seen((1.0, 4.5), 20.0), slo), estimate(&seen((1.0, 9.0), 7.0), none)];
+    let [mut lines, mut breaks] = [seen((1.0, 4.5), 20.0), seen((1.0, 9.0), 7.0)];
+    for bad in [&mut lines, &mut breaks] {
+        // A counter that jumped stays within the window of a rate for a minute.
+        bad.throughput.values[500..504].fill(Some(4e6));
+    }
+    let spiked = [estimate(&lines, slo), estimate(&breaks, none)];
+    for (a, b) in clean.iter().flatten().zip(spiked.iter().flatten()) {
+        let off = (a.capacity.per_replica / b.capacity.per_replica - 1.0).abs();
+        assert!(a.limit == b.limit && off < 0.01, "{a:?} {b:?}");
+    }
+    // Ten minutes at four times the usual load are what tells where an objective breaks.
+    let mut burst = seen((1.0, 1.5), 20.0);
+    burst.throughput.values[500..540].fill(Some(4.0 * 6.0));
+    burst.ttft.values[500..540].fill(Some(8.0));
+    let found = estimate(&burst, none).unwrap();
+    assert_eq!(found.limit, Limit::FirstToken, "{found:?}");
+}
+
+#[test]
 fn waiting_for_the_first_token_is_where_batches_are_full() {
     let found = estimate(&seen((1.0, 9.0), 7.0), (Some(2.0), None)).unwrap();
     assert_eq!(found.limit, Limit::FirstToken);

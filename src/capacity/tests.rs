@@ -19,6 +19,10 @@ impl Seen {
     }
 
     fn estimate(&self, kind: WorkloadKind) -> Option<Capacity> {
+        self.after(kind, None)
+    }
+
+    fn after(&self, kind: WorkloadKind, previous: Option<&Capacity>) -> Option<Capacity> {
         let [throughput, demand, backlog, time_lag, replicas, desired] = &self.0;
         let now = throughput.end();
         estimate(&Observed {
@@ -30,11 +34,38 @@ impl Seen {
             replicas,
             desired,
             heaviest: 1.0,
-            previous: None,
+            previous,
             sticky: false,
             watch: None,
             now,
         })
+    }
+}
+
+#[test]
+fn a_bad_scrape_proves_nothing() {
+    let mut slots = vec![(1_240.0, 100.0, 4.0, 4.0); 50];
+    slots[30].0 = 4e9; // offsets were set to the end
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert_eq!((capacity.per_replica, capacity.samples), (310.0, 0));
+    let mut slots = vec![(3_600.0, 400_000.0, 4.0, 4.0); 30];
+    slots[15].0 = 4e9;
+    let capacity = Seen::new(&slots).estimate(WorkloadKind::ConsumerGroup).unwrap();
+    assert!((capacity.per_replica - 900.0).abs() < 1.0, "{capacity:?}");
+}
+
+#[test]
+fn what_was_learned_before_is_weighed_by_what_was_seen_and_not_by_how_often_it_is_asked() {
+    let kind = WorkloadKind::ConsumerGroup;
+    let at = |rate: f64, slots: usize| Seen::new(&vec![(4.0 * rate, 400_000.0, 4.0, 4.0); slots]);
+    let before = at(900.0, 200).estimate(kind).unwrap();
+    let ask = |seen: &Seen, times: usize| {
+        let again = |c: Capacity, _| seen.after(kind, Some(&c)).unwrap();
+        (0..times).fold(before.clone(), again).per_replica
+    };
+    for (rate, slots, believed) in [(700.0, 40, 900.0), (700.0, 200, 700.0), (1_000.0, 40, 1_000.0)] {
+        let seen = at(rate, slots);
+        assert_eq!((ask(&seen, 1), ask(&seen, 200)), (believed, believed), "{rate} on {slots} slots");
     }
 }
 
