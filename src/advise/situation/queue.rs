@@ -1,7 +1,7 @@
 //! Queues of jobs: what they showed of their jobs, and the plan that keeps their deadlines.
 //!
 //! A queue tells how many jobs wait and how many run, no more. Jobs that came, began and ended are read off the changes
-//! of the two: the fewest that explain them.
+//! of the two: the fewest that explain them. How many replicas a job takes shows while others wait: all are taken then.
 
 use super::{super::Signals, Input, Recent, recent};
 use crate::{
@@ -16,6 +16,10 @@ const RUN: f64 = 1_800.0;
 const LONG: f64 = 1.8;
 /// Jobs that must have ended for their mean run to be believed.
 const ENDED: f64 = 3.0;
+/// Looks further apart than this leave room for jobs that came and ended between them.
+const APART: f64 = 120.0;
+/// Looks while jobs wait that tell how many replicas a job takes.
+const TAKEN: u32 = 20;
 /// Seconds from asking for a worker to it being ready, before that was seen: a node is started, an image is pulled.
 const START_UP: f64 = 240.0;
 /// Seconds that a job may take when no objective is configured.
@@ -35,35 +39,47 @@ struct Jobs {
     ended: f64,
     /// Seconds that they ran, all together.
     ran: f64,
+    /// Looks at replicas while jobs waited, the replicas that were ready then and the jobs that ran on them.
+    taken: (u32, f64, f64),
 }
 
 impl Jobs {
-    fn of(waiting: &Grid, running: &Grid, now: Time) -> Self {
+    fn of([waiting, running, ready]: [&Grid; 3], now: Time) -> Self {
         let mut jobs = Self::default();
-        let mut before: Option<(f64, f64)> = None;
+        let mut before: Option<(Time, f64, f64)> = None;
         for i in 0..waiting.values.len().min(running.values.len()) {
             let at = waiting.at(i);
-            let known = |grid: &Grid| grid.values[i].filter(|v| v.is_finite() && *v >= 0.0);
-            let (Some(waits), true) = (known(waiting), at <= now) else {
-                before = None;
-                continue;
-            };
+            let known = |grid: &Grid| grid.values.get(i).copied().flatten().filter(|v| v.is_finite() && *v >= 0.0);
+            let (Some(waits), true) = (known(waiting), at <= now) else { continue };
             // A queue that does not say what runs still tells what waits.
             let runs = known(running).unwrap_or(0.0);
             jobs.since.get_or_insert(at);
-            if let Some((waited, ran)) = before {
+            if let Some((then, waited, ran)) = before {
+                let apart = at.since(then);
                 let began = (waited - waits).max(runs - ran).max(0.0);
                 let came = waits - waited + began;
                 if came > 0.0 {
-                    jobs.came.push((at, came));
+                    jobs.came.push((then.plus(apart / 2.0), came)); // some time between the looks
                 }
-                jobs.ended += began - (runs - ran);
-                jobs.ran += runs * waiting.step;
+                if apart <= APART {
+                    jobs.ended += began - (runs - ran);
+                    jobs.ran += runs * apart;
+                }
             }
-            before = Some((waits, runs));
+            if let Some(ready) = known(ready).filter(|_| waits > 0.0 && runs > 0.0) {
+                let (looks, held, ran) = jobs.taken;
+                jobs.taken = (looks + 1, held + ready, ran + runs);
+            }
+            before = Some((at, waits, runs));
             (jobs.waiting, jobs.running) = (waits, runs);
         }
         jobs
+    }
+
+    /// Replicas that a job takes on average, where one takes `most` at most: that many where it was not seen.
+    fn takes(&self, most: f64) -> f64 {
+        let (looks, held, ran) = self.taken;
+        if looks >= TAKEN { (held / ran).clamp(1.0, most.max(1.0)) } else { most }
     }
 
     /// Seconds that a job runs on average; `None`: too few were seen to end.
@@ -114,11 +130,15 @@ pub(in crate::advise) fn plan(
     let now = input.now;
     recent(signals, Role::Queue, now)
         .ok_or("what waits in the queue is not known: no metric pack or signals.queue tells it")?;
-    let jobs = Jobs::of(signals.track(Role::Queue), signals.track(Role::Running), now);
+    let jobs = Jobs::of([Role::Queue, Role::Running, Role::Replicas].map(|role| signals.track(role)), now);
     let mut notes = Vec::new();
     let shape = input.workload.shape;
     let run = run(&jobs, shape.run, &mut notes);
-    let work = run * f64::from(shape.gang);
+    let takes = jobs.takes(f64::from(shape.gang));
+    if takes < 0.95 * f64::from(shape.gang) {
+        notes.push(format!("a job takes {takes:.1} replicas on average, by what ran while others waited"));
+    }
+    let work = run * takes;
     let start_up = capacity::start_up(signals.track(Role::Desired), signals.track(Role::Replicas), now);
     let start_up = start_up.unwrap_or_else(|| {
         notes.push(format!("no start-up seen: {} from asking to ready assumed", duration(START_UP)));
@@ -131,7 +151,7 @@ pub(in crate::advise) fn plan(
         .map(|(came, n)| Waiting { due: promise.due(came).since(now), work: n * work })
         .collect();
     let within = promise.due(now).since(now);
-    let busy = (jobs.running * f64::from(shape.gang)).round().clamp(0.0, f64::from(u32::MAX)) as u32;
+    let busy = (jobs.running * takes).round().clamp(0.0, f64::from(u32::MAX)) as u32;
     let since_up = Recent::of(input, signals, &ready_after(start_up)).since_up;
     let problem = QueueProblem {
         waiting: &waiting,
@@ -243,15 +263,39 @@ mod tests {
         Grid { start: Time::from_secs(0.0), step: 15.0, values: values.iter().copied().map(Some).collect() }
     }
 
+    fn of(waiting: &Grid, running: &Grid, now: f64) -> Jobs {
+        Jobs::of([waiting, running, &Grid::default()], Time::from_secs(now))
+    }
+
     #[test]
     fn jobs_that_came_and_ended_are_read_off_the_two_counts() {
         // Two come, one begins; the other begins as the first ends; then it ends too.
         let (waiting, running) = (grid(&[0.0, 2.0, 1.0, 1.0, 0.0, 0.0]), grid(&[0.0, 0.0, 1.0, 1.0, 1.0, 0.0]));
-        let jobs = Jobs::of(&waiting, &running, Time::from_secs(75.0));
+        let jobs = of(&waiting, &running, 75.0);
         assert_eq!((jobs.ended, jobs.ran), (2.0, 45.0));
-        assert_eq!(jobs.came, [(Time::from_secs(15.0), 2.0)]);
-        let waits = Jobs::of(&waiting, &running, Time::from_secs(50.0));
-        assert_eq!(waits.ages(Time::from_secs(50.0)), [(Time::from_secs(15.0), 1.0)]);
+        assert_eq!(jobs.came, [(Time::from_secs(7.5), 2.0)]);
+        let waits = of(&waiting, &running, 50.0);
+        assert_eq!(waits.ages(Time::from_secs(50.0)), [(Time::from_secs(7.5), 1.0)]);
+    }
+
+    #[test]
+    fn what_came_while_nobody_looked_came_between_the_looks_and_not_before_all_of_them() {
+        let (mut waiting, mut running) = (grid(&[0.0; 400]), grid(&[0.0; 400]));
+        waiting.values[200..].fill(Some(80.0));
+        for hole in [&mut waiting, &mut running] {
+            hole.values[198..201].fill(None); // 200 is the one in which they came
+        }
+        let jobs = of(&waiting, &running, 6_000.0);
+        assert_eq!(jobs.ages(Time::from_secs(6_000.0)), [(Time::from_secs(2_985.0), 80.0)]);
+    }
+
+    #[test]
+    fn how_many_replicas_a_job_takes_shows_while_others_wait() {
+        let (waiting, running, ready) = (grid(&[5.0; 40]), grid(&[4.0; 40]), grid(&[9.0; 40]));
+        let takes = |waiting: &Grid, most| Jobs::of([waiting, &running, &ready], Time::from_secs(1e3)).takes(most);
+        assert_eq!((takes(&waiting, 4.0), takes(&waiting, 2.0), takes(&waiting, 1.0)), (2.25, 2.0, 1.0));
+        let none = grid(&[0.0; 40]);
+        assert_eq!((takes(&none, 4.0), takes(&none, 1.0)), (4.0, 1.0), "idle ones are no part of a job");
     }
 
     #[test]
@@ -280,7 +324,7 @@ mod tests {
         ) {
             let (w, r): (Vec<f64>, Vec<f64>) = counts.iter().map(|(w, r)| (f64::from(*w), f64::from(*r))).unzip();
             let now = Time::from_secs(15.0 * counts.len() as f64);
-            let jobs = Jobs::of(&grid(&w), &grid(&r), now);
+            let jobs = of(&grid(&w), &grid(&r), now.secs());
             let came: f64 = jobs.came.iter().map(|(_, n)| n).sum();
             // Those that were there and those that came are those that ended and those that are there.
             prop_assert!((w[0] + r[0] + came - jobs.ended - jobs.waiting - jobs.running).abs() < 1e-6);
