@@ -110,21 +110,20 @@ fn priced(problem: &QueueProblem<'_>, jobs: &[Waiting], n: u32) -> Alternative {
     // While a gang gathers, those that came first stand idle: half of it on average.
     let useful = if f64::from(n) >= gang { f64::from(n) - (gang - 1.0) / 2.0 } else { 0.0 };
     let from_start = f64::from(n.min(p.ready));
+    // Those that are ready work at once, the others after a start-up.
+    let early = from_start.min(useful) * p.start_up;
+    let begins = |before: f64| match before {
+        _ if useful <= 0.0 => f64::MAX,
+        work if work < early || work <= 0.0 && from_start >= gang => work / from_start.max(1.0),
+        work => p.start_up + (work - early) / useful,
+    };
     let mut done_work = p.running;
     let (mut minutes, mut severe) = (0.0, 0.0);
     // What comes later is due later: it does not hold up what waits.
-    for job in jobs {
+    for job in jobs.iter().filter(|job| job.work > 0.0) {
         done_work += job.work;
-        // Those that are ready work at once, the others after a start-up; the last one to start still has to run.
-        let early = from_start.min(useful) * p.start_up;
-        let finish = if done_work <= early {
-            done_work / from_start.max(1.0)
-        } else if useful > 0.0 {
-            p.start_up + (done_work - early) / useful
-        } else {
-            f64::MAX
-        };
-        let finish = if job.work > 0.0 { finish.max(p.run) } else { finish };
+        // The last one begins when the work before it is done, and then still has to run.
+        let finish = begins(done_work - job.work.min(p.run * gang)) + p.run;
         // Of a job whose deadline is over only what is still to come can be helped, by any count.
         let late = (finish - (job.due * DERATE).max(0.0)).clamp(0.0, 86_400.0);
         if late > minutes * 60.0 {
