@@ -1,10 +1,11 @@
 //! `highwater simulate`: a day of a workload under each policy, priced.
 
+mod queue;
 mod serving;
 
 use super::{Failure, Outcome, args::ListFormat, print, series};
 use crate::{
-    contest::{self, Played, Round, Scenario, Standing, is_bound},
+    contest::{self, Played, QueuePlayed, Round, Scenario, Standing, is_bound},
     model::{Sample, si},
     simulate::arena::{Game, Score},
 };
@@ -22,12 +23,14 @@ use std::{
 /// `simulate`.
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// The scenario: a TOML file. Its group's time lag is told and priced as that of the whole topic: records that wait, of all
-    /// partitions, over records that come.
+    /// The scenario: a TOML file of a consumer group, an inference service ([service]) or a queue of jobs ([queue]). A
+    /// group's time lag is told and priced as that of the whole topic: records that wait, of all partitions, over records
+    /// that come.
     #[arg(long, value_name = "FILE")]
     pub scenario: PathBuf,
     /// Who plays: planner, planner-cold, hpa, hpa-unstabilised, hpa-cpu, keda, keda-tuned, threshold, threshold-70-50,
-    /// fixed, oracle [default: planner,hpa,keda,threshold,fixed,oracle].
+    /// fixed, oracle [default: planner,hpa,keda,threshold,fixed,oracle]. Services and queues have rivals of their own: a
+    /// name that is not known is answered with those that are.
     #[arg(long, value_name = "NAME[,…]")]
     pub policy: Option<String>,
     /// Seeds to play, from the scenario's on; the table shows their means.
@@ -50,18 +53,16 @@ pub(super) fn run(args: &Simulate) -> Outcome {
     if args.seeds == 0 {
         return Err(Failure::usage("--seeds 0: at least one day must be played"));
     }
+    if let Some(played) = scenario.queue() {
+        return run_queue(args, &scenario, &played, points.as_deref());
+    }
     if let Some(played) = scenario.service() {
         return run_service(args, &scenario, &played, points.as_deref());
     }
-    let names: Vec<String> =
-        args.policy.as_deref().unwrap_or(DEFAULT).split(',').map(|n| n.trim().to_owned()).collect();
+    let names = names(args.policy.as_deref(), DEFAULT);
     let with_oracle = names.iter().any(|n| n == "oracle");
     let names: Vec<String> = names.into_iter().filter(|n| n != "oracle").collect();
-    let mut entrants = Vec::new();
-    for name in &names {
-        let unknown = || Failure::usage(format!("--policy: no policy {name:?}: there are {KNOWN}"));
-        entrants.push(scenario.entrant(name).ok_or_else(unknown)?);
-    }
+    let entrants = players(&names, "a group", KNOWN, |name| scenario.entrant(name))?;
     let game = scenario.game();
     let play = |seed: u64| -> Result<Round, String> {
         let season = scenario.season(seed, points.as_deref())?;
@@ -78,20 +79,37 @@ pub(super) fn run(args: &Simulate) -> Outcome {
 
 /// A scenario with an inference service.
 fn run_service(args: &Simulate, scenario: &Scenario, played: &Played, points: Option<&[Sample]>) -> Outcome {
-    let named = args.policy.as_deref().unwrap_or(serving::DEFAULT);
-    let names: Vec<String> = named.split(',').map(|n| n.trim().to_owned()).collect();
-    let mut players = Vec::new();
-    for name in &names {
-        let known = serving::KNOWN;
-        let unknown = || Failure::usage(format!("--policy: no policy {name:?} for a service: there are {known}"));
-        players.push(scenario.player(name).ok_or_else(unknown)?);
-    }
+    let names = names(args.policy.as_deref(), serving::DEFAULT);
+    let players = players(&names, "a service", serving::KNOWN, |name| scenario.player(name))?;
     let play = |seed: u64| serving::round(scenario, played, &players, seed, points);
     let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::usage)?;
     print(&match args.format {
         ListFormat::Json => format!("{:#}\n", serving::document(&scenario.name(), &names, &rounds)),
         ListFormat::Table => serving::table(&scenario.name(), &names, &rounds),
     })
+}
+
+/// A scenario with a queue of jobs.
+fn run_queue(args: &Simulate, scenario: &Scenario, played: &QueuePlayed, points: Option<&[Sample]>) -> Outcome {
+    let names = names(args.policy.as_deref(), queue::DEFAULT);
+    let players = players(&names, "a queue", queue::KNOWN, |name| scenario.queue_player(name))?;
+    let play = |seed: u64| queue::round(scenario, played, &players, seed, points);
+    let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::usage)?;
+    print(&match args.format {
+        ListFormat::Json => format!("{:#}\n", queue::document(&scenario.name(), &names, &rounds)),
+        ListFormat::Table => queue::table(&scenario.name(), &names, &rounds),
+    })
+}
+
+/// The names of who plays.
+fn names(asked: Option<&str>, default: &str) -> Vec<String> {
+    asked.unwrap_or(default).split(',').map(|n| n.trim().to_owned()).collect()
+}
+
+/// Those who have these names; `of` what, and which names there are, for who asks for another.
+fn players<T>(names: &[String], of: &str, known: &str, player: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Failure> {
+    let unknown = |name: &String| Failure::usage(format!("--policy: no policy {name:?} for {of}: there are {known}"));
+    names.iter().map(|name| player(name).ok_or_else(|| unknown(name))).collect()
 }
 
 /// Reads a scenario file; the error is a sentence with file, line and column.

@@ -16,7 +16,7 @@ pub use clairvoyant::{Clairvoyant, is_bound, redrawn, search};
 pub use monitor::Monitor;
 pub use planner::{Planner, PlannerSettings};
 pub use rivals::{Hpa, Metric, Threshold};
-pub use scenario::{Played, Player, Scenario};
+pub use scenario::{Played, Player, QueuePlayed, Scenario};
 
 use crate::{
     model::{Sample, Time},

@@ -3,20 +3,21 @@
 //!
 //! First come, first served, and a gang that does not fit holds up those behind it. A worker that runs a job leaves when
 //! the job is done, and is paid for until then. The pilot sees counts, every [`Game::scrape`] seconds: jobs waiting and
-//! running, jobs that ever came and ended, workers. It is never told how long a job runs.
+//! running, workers. It is never told how long a job runs.
 //!
 //! ```
 //! use highwater::simulate::queueing::{Game, Hold, Job, play};
-//! let jobs: Vec<Job> = (0..40).map(|i| Job { at: f64::from(i) * 10.0, gang: 1, run: 1_800.0 }).collect();
-//! let game = Game { within: 7_200.0, ..Game::default() };
-//! let short = play(&game, &jobs, 14_400, 1, &mut Hold(4));
-//! let ample = play(&game, &jobs, 14_400, 1, &mut Hold(14));
+//! let job = |i: u32| Job { at: f64::from(i) * 10.0, gang: 1, run: 1_800.0, within: 7_200.0 };
+//! let jobs: Vec<Job> = (0..40).map(job).collect();
+//! let short = play(&Game::default(), &jobs, 14_400, 1, &mut Hold(4));
+//! let ample = play(&Game::default(), &jobs, 14_400, 1, &mut Hold(14));
 //! assert!(ample.late_jobs == 0.0 && short.late_jobs > 10.0);
 //! ```
 
 use super::{Random, STEP};
 use crate::model::{Limits, Price};
 use serde::Serialize;
+use std::collections::VecDeque;
 
 /// A minute over a deadline is priced at most this many times.
 const WORST: f64 = 10.0;
@@ -32,6 +33,8 @@ pub struct Job {
     pub gang: u32,
     /// Seconds that it runs.
     pub run: f64,
+    /// It must be done so many seconds after it came.
+    pub within: f64,
 }
 
 /// The rules of one game. Seconds.
@@ -43,24 +46,31 @@ pub struct Game {
     pub start: u32,
     /// Bounds of the count: what a pilot asks beyond them is cut to them.
     pub limits: Limits,
-    /// A job must be done this long after it came.
-    pub within: f64,
+    /// GPUs of a worker.
+    pub gpus: u32,
     /// Between two looks.
     pub scrape: f64,
     /// Share of the looks that fail.
     pub lost_scrapes: f64,
-    /// Prices.
+    /// Prices; `pod_hour` is that of one GPU.
     pub price: Price,
 }
 
+impl Game {
+    /// Workers that a job holds: what asks for more than there can be gets all of them.
+    pub fn held_by(&self, job: &Job) -> u32 {
+        job.gang.clamp(1, self.limits.max.max(1))
+    }
+}
+
 impl Default for Game {
-    /// Up to 40 workers that take four minutes to start, jobs that must be done within four hours.
+    /// Up to 40 workers of a GPU each that take four minutes to start.
     fn default() -> Self {
         Self {
             start_up: (240.0, 30.0),
             start: 4,
             limits: Limits { min: 0, max: 40 },
-            within: 4.0 * 3_600.0,
+            gpus: 1,
             scrape: 15.0,
             lost_scrapes: 0.01,
             price: Price::default(),
@@ -68,7 +78,7 @@ impl Default for Game {
     }
 }
 
-/// One look of the monitor. The counters count from the beginning.
+/// One look of the monitor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Seen {
     /// Seconds since the game began.
@@ -77,18 +87,12 @@ pub struct Seen {
     pub desired: u32,
     /// Workers that take or run jobs.
     pub ready: u32,
-    /// Workers that run one.
-    pub busy: u32,
     /// Jobs waiting.
     pub waiting: u32,
     /// Jobs running.
     pub running: u32,
-    /// Jobs that ever came.
-    pub came: u64,
-    /// Jobs that ever ended.
-    pub ended: u64,
-    /// Workers that a waiting job needs at once, at most.
-    pub gang: u32,
+    /// Workers that the jobs waiting and running need, all together.
+    pub needed: u32,
 }
 
 /// Decides the count.
@@ -110,7 +114,7 @@ impl Pilot for Hold {
 /// What a game cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Score {
-    /// J: worker-hours + minutes with a job over its deadline × min(10, age / deadline) + changes, each at its price.
+    /// J: GPU-hours + minutes with a job over its deadline × min(10, age / what it may take) + changes, each at its price.
     pub price: f64,
     /// From the moment that a worker is asked for to its leaving.
     pub worker_hours: f64,
@@ -167,9 +171,8 @@ pub fn play(game: &Game, jobs: &[Job], seconds: u32, seed: u64, pilot: &mut dyn 
     for second in 0..seconds {
         let t = f64::from(second) * STEP;
         while let Some(job) = coming.next_if(|job| job.at <= t) {
-            pool.came += 1;
-            let job = Job { gang: job.gang.clamp(1, game.limits.max.max(1)), ..*job };
-            pool.waiting.push(Held { job, left: job.run, counted: false });
+            let job = Job { gang: game.held_by(job), ..*job };
+            pool.waiting.push_back(Held { job, left: job.run, counted: false });
         }
         pool.step(t);
         if (second + 1).is_multiple_of((game.scrape.round().max(1.0)) as u32) {
@@ -184,11 +187,9 @@ struct Pool<'a> {
     game: &'a Game,
     random: Random,
     workers: Vec<Worker>,
-    waiting: Vec<Held>,
+    waiting: VecDeque<Held>,
     running: Vec<Held>,
     desired: u32,
-    came: u64,
-    ended: u64,
     last_up: f64,
     severe: f64,
     sum: Score,
@@ -201,11 +202,9 @@ impl<'a> Pool<'a> {
             game,
             random: Random::new(seed),
             workers: vec![Worker { ready_in: 0.0, busy: false }; desired as usize],
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             running: Vec::new(),
             desired,
-            came: 0,
-            ended: 0,
             last_up: f64::NEG_INFINITY,
             severe: 0.0,
             sum: Score::default(),
@@ -227,45 +226,48 @@ impl<'a> Pool<'a> {
         for held in &mut self.running {
             held.left -= STEP;
         }
-        let within = self.game.within;
-        let (mut freed, mut ended, mut late) = (0, 0, 0);
+        let (mut freed, mut late) = (0, 0);
         self.running.retain(|held| {
             let runs = held.left > 0.0;
             if !runs {
                 freed += held.job.gang as usize;
-                ended += 1;
-                late += u32::from(!held.counted && t - held.job.at > within);
+                late += u32::from(!held.counted && t - held.job.at > held.job.within);
             }
             runs
         });
-        self.ended += ended;
         self.sum.late_jobs += f64::from(late);
         for worker in self.workers.iter_mut().filter(|w| w.busy).take(freed) {
             worker.busy = false;
         }
         self.leave();
-        while let Some(first) = self.waiting.first().copied().filter(|h| h.job.gang as usize <= self.idle()) {
+        while let Some(first) = self.waiting.front().copied().filter(|h| h.job.gang as usize <= self.idle()) {
+            self.waiting.pop_front();
             for worker in self.workers.iter_mut().filter(|w| w.ready_in <= 0.0 && !w.busy).take(first.job.gang as usize)
             {
                 worker.busy = true;
             }
-            self.running.push(self.waiting.remove(0));
+            self.running.push(first);
         }
-        let mut oldest = 0.0_f64;
-        for held in self.waiting.iter_mut().chain(&mut self.running) {
-            let age = t - held.job.at;
-            oldest = oldest.max(age);
-            if age > within && !held.counted {
-                held.counted = true;
-                self.sum.late_jobs += 1.0;
-            }
-        }
-        if oldest > within {
-            self.sum.slo_minutes += STEP / 60.0;
-            self.severe += STEP / 60.0 * (oldest / within.max(1.0)).min(WORST);
-        }
+        self.count_late(t);
         self.sum.worker_hours += self.workers.len() as f64 * STEP / 3600.0;
         self.sum.busy_hours += self.busy() as f64 * STEP / 3600.0;
+    }
+
+    /// Jobs over their deadlines, and how far the worst of them is.
+    fn count_late(&mut self, t: f64) {
+        let mut worst = 0.0_f64;
+        for held in self.waiting.iter_mut().chain(&mut self.running) {
+            let age = t - held.job.at;
+            if age > held.job.within {
+                worst = worst.max(age / held.job.within.max(1.0));
+                self.sum.late_jobs += f64::from(u8::from(!held.counted));
+                held.counted = true;
+            }
+        }
+        if worst > 0.0 {
+            self.sum.slo_minutes += STEP / 60.0;
+            self.severe += STEP / 60.0 * worst.clamp(1.0, WORST);
+        }
     }
 
     /// Workers beyond the count leave as soon as they run nothing, those that are not ready yet first.
@@ -289,12 +291,9 @@ impl<'a> Pool<'a> {
             t,
             desired: self.desired,
             ready: count(self.workers.iter().filter(|w| w.ready_in <= 0.0).count()),
-            busy: count(self.busy()),
             waiting: count(self.waiting.len()),
             running: count(self.running.len()),
-            came: self.came,
-            ended: self.ended,
-            gang: self.waiting.iter().map(|h| h.job.gang).max().unwrap_or(1),
+            needed: self.waiting.iter().chain(&self.running).map(|h| h.job.gang).sum(),
         };
         let limits = self.game.limits;
         let wanted = pilot.decide(&seen).unwrap_or(self.desired).max(limits.min).min(limits.max.max(limits.min));
@@ -318,10 +317,8 @@ impl<'a> Pool<'a> {
     fn score(self) -> Score {
         let price = self.game.price;
         let s = self.sum;
-        Score {
-            price: s.worker_hours * price.pod_hour + self.severe * price.slo_minute + s.actions * price.action,
-            ..s
-        }
+        let gpu_hours = s.worker_hours * f64::from(self.game.gpus);
+        Score { price: gpu_hours * price.pod_hour + self.severe * price.slo_minute + s.actions * price.action, ..s }
     }
 }
 
@@ -348,28 +345,38 @@ mod tests {
         ) {
             let game = Game::default();
             let mut pool = Pool::new(&game, seed);
-            let mut jobs: Vec<Job> = jobs.into_iter().map(|(at, gang, run)| Job { at, gang, run }).collect();
+            let mut jobs: Vec<Job> =
+                jobs.into_iter().map(|(at, gang, run)| Job { at, gang, run, within: 3_600.0 }).collect();
             jobs.sort_by(|a, b| a.at.total_cmp(&b.at));
-            let mut pilot = Script(counts);
+            let (mut pilot, mut came) = (Script(counts), 0);
             for second in 0..4_000_u32 {
                 let t = f64::from(second);
                 for job in jobs.iter().filter(|j| j.at > t - 1.0 && j.at <= t) {
-                    pool.came += 1;
-                    pool.waiting.push(Held { job: *job, left: job.run, counted: false });
+                    came += 1;
+                    pool.waiting.push_back(Held { job: *job, left: job.run, counted: false });
                 }
                 pool.step(t);
                 pool.look(t, &mut pilot);
                 let held: u32 = pool.running.iter().map(|h| h.job.gang).sum();
                 prop_assert_eq!(held as usize, pool.busy(), "every gang has all of its workers");
-                prop_assert_eq!(pool.came, pool.ended + (pool.waiting.len() + pool.running.len()) as u64);
+                prop_assert!(pool.waiting.len() + pool.running.len() <= came, "no job is made up");
                 prop_assert!(pool.desired <= 40);
             }
+            // With workers enough for each, what came is done, none of it lost: its work was all paid for.
+            let mut end = 4_000.0;
+            while pool.waiting.len() + pool.running.len() > 0 && end < 80_000.0 {
+                pool.step(end);
+                pool.look(end, &mut Hold(40));
+                end += 1.0;
+            }
+            let work: f64 = jobs.iter().filter(|j| j.at <= 3_999.0).map(|j| f64::from(j.gang) * j.run.ceil()).sum();
+            prop_assert!((pool.sum.busy_hours * 3600.0 - work).abs() < 1e-6 * (1.0 + work), "{:?} {work}", pool.sum);
         }
     }
 
     #[test]
     fn a_worker_that_runs_a_job_is_not_taken_away() {
-        let job = Job { at: 0.0, gang: 3, run: 1_000.0 };
+        let job = Job { at: 0.0, gang: 3, run: 1_000.0, within: 3_600.0 };
         let score = play(&Game { lost_scrapes: 0.0, ..Game::default() }, &[job], 2_000, 1, &mut Hold(0));
         assert!((score.busy_hours * 3600.0 - 3_000.0).abs() < 10.0, "{score:?}");
         assert!(score.worker_hours * 3600.0 < 3_100.0, "the others leave at once, these with their job: {score:?}");

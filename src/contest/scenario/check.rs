@@ -21,8 +21,9 @@ const GENERATORS: [&str; 7] = [
     "demand.weekend",
     "demand.history",
 ];
-/// Tables of a group, where clients call on the service.
+/// Tables of a group, where clients call on the service; and of both, where a queue is played.
 const GROUPS: [&str; 4] = ["group", "slo", "trouble", "policy"];
+const OTHERS: [&str; 5] = ["service", "group", "slo", "trouble", "policy"];
 /// Policies that nobody plays where a service stands behind the group.
 const ALONE: [&str; 3] = ["policy.threshold", "policy.fixed", "policy.oracle"];
 
@@ -34,6 +35,12 @@ impl Scenario {
         };
         if self.demand.csv.is_some() {
             idle(&GENERATORS, "demand.csv holds demand as it was")?;
+        }
+        if let Some(queue) = &self.queue {
+            idle(&OTHERS, "a queue of jobs is played")?;
+            queue.check()?;
+            let silent = self.demand.csv.is_none() && self.demand.mean.is_none();
+            refuse(silent, "demand.mean", "say how many jobs come per hour")?;
         }
         if let Some(service) = &self.service {
             service.check()?;

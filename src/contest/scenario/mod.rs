@@ -1,11 +1,14 @@
-//! Scenario files: one consumer group, its demand, what is observed, the SLO, the prices, and the policies' settings.
+//! Scenario files: one consumer group, inference service or queue of jobs, its demand, what is observed, the SLO, the
+//! prices, and the policies' settings.
 
 mod check;
 mod entrants;
+mod queue;
 mod season;
 mod service;
 mod tables;
 
+pub use queue::QueuePlayed;
 pub use service::{Played, Player};
 
 use crate::{
@@ -47,6 +50,7 @@ pub struct Scenario {
     #[serde(default)]
     policy: Policies,
     service: Option<service::ServiceTable>,
+    queue: Option<queue::QueueTable>,
     #[serde(default)]
     trouble: TroubleTable,
     /// Where it was read from: a series is looked for beside it.
