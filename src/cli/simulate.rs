@@ -79,7 +79,10 @@ pub(super) fn run(args: &Simulate) -> Outcome {
 
 /// A scenario with an inference service.
 fn run_service(args: &Simulate, scenario: &Scenario, played: &Played, points: Option<&[Sample]>) -> Outcome {
-    let names = names(args.policy.as_deref(), serving::DEFAULT);
+    let mut names = names(args.policy.as_deref(), serving::DEFAULT);
+    if args.policy.is_none() && matches!(played, Played::Service(_)) {
+        names.push("oracle".to_owned());
+    }
     let players = players(&names, "a service", serving::KNOWN, |name| scenario.player(name))?;
     let play = |seed: u64| serving::round(scenario, played, &players, seed, points);
     let rounds = rounds(scenario.seed(), args.seeds, &play).map_err(Failure::usage)?;

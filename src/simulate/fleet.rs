@@ -67,7 +67,17 @@ impl FleetSettings {
 
     /// Requests per second that one replica finishes with a full batch.
     pub fn capacity(&self) -> f64 {
-        let batch = self.largest_batch();
+        self.rate(self.largest_batch())
+    }
+
+    /// Requests per second that one replica finishes while its tokens come `per_token` seconds apart on average, or with
+    /// a full batch if they never come so slowly.
+    pub fn capacity_within(&self, per_token: f64) -> f64 {
+        let batch = (per_token - self.token).max(0.0) / self.token_batch;
+        self.rate(batch.min(self.largest_batch()))
+    }
+
+    fn rate(&self, batch: f64) -> f64 {
         let decode = batch / (self.answer * (self.token + self.token_batch * batch));
         decode.min(self.prefill / self.prompt)
     }

@@ -12,10 +12,11 @@ use crate::{
 use serde_json::json;
 use std::fmt::Write;
 
-/// Who plays when nobody is named.
+/// Who plays when nobody is named; and the clairvoyant, where clients call on the service.
 pub(super) const DEFAULT: &str = "planner,hpa,hpa-gpu,keda,knative,fixed";
 /// Names that are understood.
-pub(super) const KNOWN: &str = "planner, hpa, hpa-gpu, keda, keda-tuned, knative, fixed";
+pub(super) const KNOWN: &str =
+    "planner, hpa, hpa-gpu, keda, keda-tuned, knative, fixed, and oracle where clients call on the service";
 
 /// One seed's scores of one policy: the consumers' where there are any, and the service's.
 pub(super) type Paid = (Option<arena::Score>, Score);
@@ -81,19 +82,25 @@ fn rows(names: &[String], rounds: &[Vec<Paid>]) -> Vec<Row> {
     standings(names, &services).into_iter().enumerate().map(row).collect()
 }
 
+/// The price of the row of a name.
+fn price_of(rows: &[Row], name: &str) -> Option<f64> {
+    rows.iter().find(|r| r.name == name).map(|r| r.price)
+}
+
 pub(super) fn document(name: &str, names: &[String], rounds: &[Vec<Paid>]) -> serde_json::Value {
     let rows = rows(names, rounds);
-    let fixed = rows.iter().find(|r| r.name == "fixed").map(|r| r.price);
+    let (fixed, best) = (price_of(&rows, "fixed"), price_of(&rows, "oracle"));
     let policy = |r: &Row| {
         json!({
-            "policy": r.name, "price": r.price, "price_interval": r.interval,
+            "policy": r.name, "price": r.price, "price_interval": r.interval, "regret": best.map(|b| r.price / b - 1.0),
             "of_fixed": fixed.map(|f| r.price / f), "pod_hours": r.group.map(|g| g.pod_hours),
             "gpu_hours": r.service.gpu_hours, "average_replicas": r.service.average_replicas,
             "slo_minutes": r.slo_minutes(), "actions": r.actions(), "flaps": r.flaps(),
         })
     };
     let policies: Vec<serde_json::Value> = rows.iter().map(policy).collect();
-    json!({"version": 1, "scenario": name, "seeds": rounds.len(), "clairvoyant": null, "policies": policies})
+    let clairvoyant = best.map(|price| json!({"price": price, "lower_bound": null}));
+    json!({"version": 1, "scenario": name, "seeds": rounds.len(), "clairvoyant": clairvoyant, "policies": policies})
 }
 
 pub(super) fn table(name: &str, names: &[String], rounds: &[Vec<Paid>]) -> String {
@@ -102,20 +109,21 @@ pub(super) fn table(name: &str, names: &[String], rounds: &[Vec<Paid>]) -> Strin
     let mut out = format!("{name}: means over {seeds} {}\n\n", if seeds == 1 { "seed" } else { "seeds" });
     let _ = writeln!(
         out,
-        "{:<12} {:>17} {:>9} {:>8} {:>8} {:>8} {:>8} {:>6}",
-        "POLICY", "PRICE", "OF FIXED", "POD-H", "GPU-H", "SLO MIN", "ACTIONS", "FLAPS"
+        "{:<12} {:>17} {:>8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>6}",
+        "POLICY", "PRICE", "REGRET", "OF FIXED", "POD-H", "GPU-H", "SLO MIN", "ACTIONS", "FLAPS"
     );
-    let fixed = rows.iter().find(|r| r.name == "fixed").map(|r| r.price);
+    let (fixed, best) = (price_of(&rows, "fixed"), price_of(&rows, "oracle"));
     for r in &rows {
         let price = match r.interval {
             Some(half) => format!("{:.1} ± {half:.1}", r.price),
             None => format!("{:.1}", r.price),
         };
         let pods = r.group.map_or_else(|| "–".to_owned(), |g| format!("{:.1}", g.pod_hours));
+        let regret = best.map_or_else(|| "–".to_owned(), |b| format!("{:+.1} %", (r.price / b - 1.0) * 100.0));
         let of_fixed = fixed.map_or_else(|| "–".to_owned(), |f| format!("{:.0} %", r.price / f * 100.0));
         let _ = writeln!(
             out,
-            "{:<12} {price:>17} {of_fixed:>9} {pods:>8} {:>8.1} {:>8.1} {:>8.1} {:>6.1}",
+            "{:<12} {price:>17} {regret:>8} {of_fixed:>9} {pods:>8} {:>8.1} {:>8.1} {:>8.1} {:>6.1}",
             r.name,
             r.service.gpu_hours,
             r.slo_minutes(),
@@ -124,5 +132,11 @@ pub(super) fn table(name: &str, names: &[String], rounds: &[Vec<Paid>]) -> Strin
         );
     }
     out.push_str("\nfixed: the smallest counts that keep every objective on that very day, found by trying them.\n");
+    if best.is_some() {
+        out.push_str(
+            "REGRET is over the oracle: the cheapest timetable found by somebody who knows the day, as played. It is no\n\
+             bound: a better search may find a cheaper one.\n",
+        );
+    }
     out
 }

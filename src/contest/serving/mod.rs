@@ -1,5 +1,6 @@
 //! Policies for inference services as pilots, priced against each other. Pure.
 
+mod clairvoyant;
 mod monitor;
 mod planner;
 mod rivals;
@@ -53,6 +54,8 @@ pub enum Entrant {
     Peak,
     /// Fixed counts.
     Fixed(Vec<u32>),
+    /// Somebody who knows the day: the cheapest timetable that a search found.
+    Clairvoyant,
 }
 
 impl Entrant {
@@ -71,6 +74,7 @@ impl Entrant {
             }
             Self::Peak => play(game, demand, seed, &mut Hold(peak(game, demand, seed))),
             Self::Fixed(counts) => play(game, demand, seed, &mut Hold(counts.clone())),
+            Self::Clairvoyant => clairvoyant::clairvoyant(game, demand, seed),
         }
     }
 }

@@ -47,12 +47,14 @@ fn a_queue_says_too_late_what_latency_said_before() {
     let planner = quick().play(&game, &season, 3).score;
     let queue = Entrant::Hpa(Metric::Waiting(5.0)).play(&game, &season, 3).score;
     let gpu = Entrant::Hpa(Metric::Gpu(0.8)).play(&game, &season, 3).score;
+    let best = Entrant::Clairvoyant.play(&game, &season, 3).score;
     assert!(
         planner.price < 0.7 * queue.price && planner.slo_minutes < 0.1 * queue.slo_minutes,
         "{planner:?} {queue:?}"
     );
     assert!(planner.price < 0.8 * gpu.price, "{planner:?} {gpu:?}");
     assert!(planner.flaps < 1.0);
+    assert!(best.price < planner.price && best.slo_minutes < 20.0, "who knows the day pays less: {best:?} {planner:?}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use score::Score;
 
 use super::{
     Random, STEP,
-    fleet::{Fleet, FleetSettings},
+    fleet::{Fleet, FleetSettings, INTER_TOKEN_SPREAD},
 };
 use crate::model::{Limits, Price};
 use reading::Scraper;
@@ -55,6 +55,16 @@ pub struct Service {
     pub limits: Limits,
     /// What it promises.
     pub objective: Objective,
+}
+
+impl Service {
+    /// Requests per second of a replica beyond which an objective breaks, when they come evenly.
+    pub fn rate(&self) -> f64 {
+        match self.objective.inter_token {
+            Some(limit) => self.fleet.capacity_within(limit / score::p95_of_mean(INTER_TOKEN_SPREAD)),
+            None => self.fleet.capacity(),
+        }
+    }
 }
 
 impl Default for Service {

@@ -18,7 +18,7 @@ const MAY_BE_OVER: f64 = 0.05;
 /// An addition that is taken back within this many seconds is a flap.
 const FLAP: f64 = 600.0;
 /// What the 95th percentile is of the mean, of a log-normal: `exp(1.645 σ - σ²/2)`.
-fn p95_of_mean(sigma: f64) -> f64 {
+pub(super) fn p95_of_mean(sigma: f64) -> f64 {
     (1.645 * sigma - sigma * sigma / 2.0).exp()
 }
 
