@@ -197,9 +197,9 @@ fn where_each_does_less_the_more_they_are_more_are_asked_for() {
     let shared = Capacity { scaling: Scaling { exponent: 0.6, of: 8 }, ..linear.clone() };
     let asked = |capacity| plan(&problem(equal(40), &demand, capacity, 8)).unwrap().replicas;
     assert_eq!((asked(&linear), asked(&shared)), (20, 40), "20 hold 13.9k/s, 40 hold 21k/s");
-    let held = [20, 40].map(|n| capacity_of(&equal(40), &shared, n).round());
-    assert_eq!(held, [13_863.0, 21_012.0]);
-    assert_eq!(capacity_of(&Work::Jobs, &shared, 16).round(), (0.95 * 16_000.0 * 2.0_f64.powf(-0.4)).round());
+    let held = |work: &Work, n| capacity_of(work, &shared, n).round() as u32;
+    assert_eq!([20, 40].map(|n| held(&equal(40), n)), [13_863, 21_012]);
+    assert_eq!(held(&Work::Jobs, 16), (0.95 * 16_000.0 * 2.0_f64.powf(-0.4)).round() as u32);
 }
 
 #[test]
