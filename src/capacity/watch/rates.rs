@@ -131,31 +131,28 @@ impl Rates {
         if self.calm.len() >= FIRST_PROOF {
             proven = proven.max(self.proof());
         }
-        let of = |per_replica, low, high, samples, ceiling| Capacity {
-            per_replica,
-            low,
-            high,
-            samples,
-            ceiling,
-            ..Capacity::default()
-        };
         let mut by_count: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for took in &self.saturated {
             by_count.entry(took.members).or_default().push(took.rate);
         }
         let most = by_count.values().map(Vec::len).max().unwrap_or(0);
-        let medians: BTreeMap<u32, f64> = by_count
+        let seen: BTreeMap<u32, f64> = by_count
             .into_iter()
             .filter(|(_, rates)| rates.len() >= BUCKET.min(most))
             .map(|(n, mut rates)| (n, quantile(&mut rates, 0.5)))
             .collect();
         // From here on every rate is what each of as many would do as the power stands for.
-        let scaling = if most >= BUCKET { scaling::fit(&medians) } else { Scaling::default() };
+        let scaling = if most >= BUCKET { scaling::fit(&seen) } else { Scaling::default() };
         let of = |per_replica, low, high, samples, ceiling| Capacity {
+            per_replica,
+            low,
+            high,
+            samples,
             scaling,
-            ..of(per_replica, low, high, samples, ceiling)
+            ceiling,
+            ..Capacity::default()
         };
-        let medians: BTreeMap<u32, f64> = medians.into_iter().map(|(n, m)| (n, m / scaling.each(n))).collect();
+        let medians: BTreeMap<u32, f64> = seen.iter().map(|(n, m)| (*n, m / scaling.each(*n))).collect();
         let spans = || self.saturated.iter().map(|t| Took { rate: t.rate / scaling.each(t.members), ..*t });
         let best = medians.values().copied().fold(0.0, f64::max);
         if best <= 0.0 {
@@ -176,8 +173,8 @@ impl Rates {
         let ceiling = self.ceiling(mean, scaling);
         // Where even the fewest of the best rates brought no less than that, their rate is a lower bound. What fewer
         // did as well, who together stayed below it, nothing held back.
-        let best_rates = medians.iter().filter(|(_, m)| **m > POOL * best);
-        let brought = best_rates.map(|(n, m)| f64::from(*n) * m * scaling.each(*n)).fold(f64::INFINITY, f64::min);
+        let best_rates = seen.iter().filter(|(n, _)| in_pool(**n));
+        let brought = best_rates.map(|(n, m)| f64::from(*n) * m).fold(f64::INFINITY, f64::min);
         if let Some(total) = ceiling.filter(|total| brought >= AT_CEILING * total) {
             assumptions.push(format!(
                 "all together never did more than {}: what lies downstream held back even the fewest, at least {} each",

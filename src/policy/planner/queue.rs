@@ -7,7 +7,7 @@
 //! and a gang needs all its workers at once: the last start that keeps a deadline is one run before it, and a count below
 //! the largest gang runs nothing of it.
 
-use super::Plan;
+use super::{Plan, SETTLE};
 use crate::model::{Alternative, Limits, Price, duration};
 
 /// Share of the time to a deadline that is planned with: runs differ.
@@ -16,8 +16,6 @@ const DERATE: f64 = 0.8;
 const COUNTS: u32 = 512;
 /// A minute over a deadline is priced at most this many times.
 const WORST: f64 = 10.0;
-/// Seconds of no removal after an addition.
-const SETTLE: f64 = 600.0;
 
 /// Jobs that wait, of about the same age.
 #[derive(Clone, Copy, Debug, PartialEq)]

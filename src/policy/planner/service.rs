@@ -8,7 +8,7 @@
 //! The spread that counts is that of a look one start-up ahead, at every stage: by then there will have been a newer
 //! forecast, and a decision later can be made on it.
 
-use super::Plan;
+use super::{Plan, SETTLE};
 use crate::model::{Alternative, Limits, Price};
 
 /// Seconds of a stage.
@@ -17,8 +17,6 @@ const STAGE: f64 = 60.0;
 const STAGES: (usize, usize) = (20, 120);
 /// Share of the estimated rate that is planned with.
 const DERATE: f64 = 0.95;
-/// Seconds of no removal after an addition.
-const SETTLE: f64 = 600.0;
 /// Seconds that a replica is seen to work late: one scrape.
 const SEEN: f64 = 15.0;
 /// Longest start-up that is believed, seconds.

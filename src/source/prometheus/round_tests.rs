@@ -148,7 +148,7 @@ async fn a_sign_in_page_or_a_refusal_leads_on_to_the_next_url() {
 #[tokio::test]
 async fn a_slow_source_is_refreshed_as_often_as_it_answers() {
     let server = server(|request| {
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100)); // the fault: so slow is each answer, of two at least
         let names = r#"{"status":"success","data":[]}"#;
         if request.uri().path().ends_with("/values") { names.into_response() } else { NOTHING.into_response() }
     })
