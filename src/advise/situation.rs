@@ -53,6 +53,8 @@ pub(super) struct Situation {
     work: Work,
     paths: Paths,
     bursts: Option<Bursts>,
+    /// Whether the paths are the day's shape: those of a day without bursts.
+    shaped: bool,
     recent: Recent,
     backlog: f64,
     current: u32,
@@ -133,6 +135,7 @@ impl Situation {
             work,
             paths,
             bursts,
+            shaped: ahead.outlook.is_some(),
             recent,
             backlog,
             current: replicas.desired,

@@ -5,6 +5,7 @@ use crate::model::{
 use proptest::prelude::*;
 
 mod pools;
+mod services;
 mod words;
 
 const NOW: Time = Time::from_millis(1_700_000_040_000); // 22:14:00

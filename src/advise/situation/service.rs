@@ -11,6 +11,8 @@ use crate::{
 const PILE: f64 = 90.0;
 /// What arrives is believed to be at most this many times what finishes.
 const PILE_MOST: f64 = 3.0;
+/// Seconds by which what every day has may come earlier or later: what finishes tells of what came some time before.
+const EDGE: f64 = 60.0;
 
 impl Situation {
     /// The plan of a service; what it rests on is added to the notes. `None` when nothing can be planned on.
@@ -23,9 +25,13 @@ impl Situation {
         }
         let forecast = [&self.paths.p50, &self.paths.p80, &self.paths.p95];
         let raised = forecast.map(|p| p.iter().map(|v| v * more).collect::<Vec<f64>>());
-        let [p50, p80, p95] = match Profile::of(input, self.paths.step * self.paths.p50.len() as f64) {
-            Some(days) => days.raise([&raised[0], &raised[1], &raised[2]], self.paths.step),
-            None => raised,
+        let step = self.paths.step;
+        let [p50, p80, p95] = if self.shaped {
+            raised.map(|path| widened(&path, step))
+        } else if let Some(days) = Profile::of(input, step * self.paths.p50.len() as f64) {
+            days.raise([&raised[0], &raised[1], &raised[2]], step)
+        } else {
+            raised
         };
         let highest = p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         if let Some((i, peak)) = highest.filter(|(_, peak)| **peak > 1.05 * self.peak.1) {
@@ -35,6 +41,7 @@ impl Situation {
         plan_service(&ServiceProblem {
             paths: [&p50, &p80, &p95],
             step: self.paths.step,
+            bursts: self.bursts.as_ref().filter(|_| self.shaped),
             waiting: self.waiting.unwrap_or(0.0),
             current: self.current,
             ready: self.ready,
@@ -49,6 +56,13 @@ impl Situation {
             price: input.workload.price,
         })
     }
+}
+
+/// The highest within [`EDGE`] of each value: a rise is taken as early as it may come, a fall as late.
+fn widened(path: &[f64], step: f64) -> Vec<f64> {
+    let steps = (EDGE / step.max(1e-3)) as usize;
+    let around = |i: usize| &path[i.saturating_sub(steps)..(i + steps + 1).min(path.len())];
+    (0..path.len()).map(|i| around(i).iter().copied().fold(0.0, f64::max)).collect()
 }
 
 /// What arrives over what finishes, by how the pile grew lately; 1 where it did not.

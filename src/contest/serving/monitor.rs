@@ -1,6 +1,7 @@
 //! From looks at a simulated service to what the dashboard would have in its history and state.
 
 use crate::{
+    advise::Memory,
     history::{Bounds, History},
     model::{
         Entity, GuardSettings, Label, Price, Replicas, Role, Sample, SignalKey, Slo, Time, Workload, WorkloadKind,
@@ -23,6 +24,8 @@ pub struct Monitor {
     desired: Option<u32>,
     last: f64,
     changed: Option<(Time, u32)>,
+    entity: Entity,
+    memory: Memory,
 }
 
 impl Monitor {
@@ -40,6 +43,8 @@ impl Monitor {
             desired: None,
             last: 0.0,
             changed: None,
+            entity,
+            memory: Memory::default(),
         }
     }
 
@@ -53,6 +58,18 @@ impl Monitor {
     pub fn backfill(&mut self, rates: &[Sample]) {
         if let Some(key) = self.keys.get(&Role::Demand) {
             self.history.backfill(key, rates);
+        }
+    }
+
+    /// What looks have taught so far.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Works the day's shape out when that is due.
+    pub fn learn(&mut self, now: Time) {
+        if self.memory.is_due(now) {
+            self.memory.learn(&self.history, &self.entity, now);
         }
     }
 

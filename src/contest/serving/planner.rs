@@ -72,6 +72,11 @@ impl Desk {
     /// Makes a new forecast when the present one is old. Without enough history there is none, and advice says so.
     fn look_ahead(&mut self, t: f64, settings: &Settings) {
         let now = self.monitor.instant(t);
+        self.monitor.learn(now);
+        if self.monitor.memory().profile().is_some() {
+            self.forecast = None;
+            return;
+        }
         if self.forecast.as_ref().is_some_and(|f| now.since(f.at) < settings.forecast_life) {
             return;
         }
@@ -92,7 +97,7 @@ impl Desk {
             history: self.monitor.history(),
             forecast: self.forecast.as_ref(),
             previous: self.previous.as_ref(),
-            memory: None,
+            memory: Some(self.monitor.memory()),
             now: self.monitor.instant(t),
             horizon: settings.horizon,
             step: settings.step,

@@ -6,9 +6,10 @@
 //! replica asked for now can be ready; until then only the replicas that are there or on their way serve.
 //!
 //! The spread that counts is that of a look one start-up ahead, at every stage: by then there will have been a newer
-//! forecast, and a decision later can be made on it.
+//! forecast, and a decision later can be made on it. Where the paths are those of a day without bursts ([`Bursts`]), one
+//! that is on and one that may begin before help is ready are futures of their own.
 
-use super::{Plan, SETTLE};
+use super::{Bursts, Plan, SETTLE};
 use crate::model::{Alternative, Limits, Price};
 
 /// Seconds of a stage.
@@ -16,7 +17,7 @@ const STAGE: f64 = 60.0;
 /// Stages of a plan: at least, and at most.
 const STAGES: (usize, usize) = (20, 120);
 /// Share of the estimated rate that is planned with.
-const DERATE: f64 = 0.95;
+const DERATE: f64 = 0.98;
 /// Seconds that a replica is seen to work late: one scrape.
 const SEEN: f64 = 15.0;
 /// Longest start-up that is believed, seconds.
@@ -40,6 +41,9 @@ const SPREAD: [(f64, f64, f64); 8] = [
     (0.0025, 1.0, 3.6),
 ];
 
+/// Most weight that a burst which has not begun gets.
+const BURST_MOST: f64 = 0.5;
+
 /// One planning problem. Rates per second, times in seconds from now.
 #[derive(Clone, Debug)]
 pub struct ServiceProblem<'a> {
@@ -47,6 +51,8 @@ pub struct ServiceProblem<'a> {
     pub paths: [&'a [f64]; 3],
     /// Seconds between the values of the paths.
     pub step: f64,
+    /// Bursts on top of paths that are those of a day without any; `None`: the paths are of the demand as it will be.
+    pub bursts: Option<&'a Bursts>,
     /// Requests that wait.
     pub waiting: f64,
     /// Count asked for.
@@ -119,6 +125,14 @@ fn choose(problem: &ServiceProblem<'_>, alternatives: &[Alternative], lost: bool
     best.map_or_else(|| current.max(min).min(max), |a| a.replicas)
 }
 
+/// Demand in one stage, per second.
+struct Demand {
+    /// Weights, which sum to 1, and values.
+    points: Vec<(f64, f64)>,
+    /// The median of the paths, bursts as likely as they are.
+    middle: f64,
+}
+
 /// What every count is worth from each stage on: price, and minutes over the objective.
 type Values = Vec<Vec<(f64, f64)>>;
 
@@ -126,8 +140,7 @@ type Values = Vec<Vec<(f64, f64)>>;
 struct Course<'a> {
     problem: &'a ServiceProblem<'a>,
     counts: Vec<u32>,
-    /// Demand at each stage's points of the spread.
-    demand: Vec<[f64; SPREAD.len()]>,
+    demand: Vec<Demand>,
     /// The stage at which what is asked for now is ready.
     works: usize,
     start_up: f64,
@@ -145,7 +158,7 @@ impl<'a> Course<'a> {
         let stages = span.max(works + 10).clamp(STAGES.0, STAGES.1.max(works + 10));
         let demand = spread(problem, works, stages);
         let waits = clean(problem.waiting) / (DRAIN as f64 * STAGE);
-        let peak = demand.iter().flatten().copied().fold(0.0, f64::max) + waits;
+        let peak = demand.iter().flat_map(|d| &d.points).map(|p| p.1).fold(0.0, f64::max) + waits;
         let counts = counts(problem, peak);
         let mut course = Self { problem, counts, demand, works, start_up, late: Vec::new(), pile: 0.0 };
         course.pile = course.piled();
@@ -169,7 +182,7 @@ impl<'a> Course<'a> {
         let p = self.problem;
         (0..self.works.min(self.stages())).fold(clean(p.waiting), |pile, stage| {
             let serves = self.serving(stage, p.current) * p.most.max(p.rate);
-            (pile + (self.demand[stage][0] - serves) * STAGE).max(0.0)
+            (pile + (self.demand[stage].middle - serves) * STAGE).max(0.0)
         })
     }
 
@@ -194,7 +207,7 @@ impl<'a> Course<'a> {
         let holds = n * p.rate * DERATE;
         let full = n * p.most.max(p.rate);
         let mut sum = (0.0, 0.0);
-        for ((weight, ..), demand) in SPREAD.iter().zip(&self.demand[stage]) {
+        for (weight, demand) in &self.demand[stage].points {
             let demand = demand + extra;
             if demand <= holds || demand <= 0.0 {
                 continue;
@@ -314,8 +327,22 @@ impl<'a> Course<'a> {
     }
 }
 
+/// What demand is multiplied by in a stage, with weights that sum to 1: a burst that is on ends sooner or later; one that
+/// is not may have begun since the replicas that serve in that stage were asked for.
+fn factors(bursts: Option<&Bursts>, stage: usize, works: usize) -> Vec<(f64, f64)> {
+    let Some(bursts) = bursts else { return vec![(1.0, 1.0)] };
+    if let Some(now) = &bursts.now {
+        let middle = (stage as f64 + 0.5) * STAGE;
+        let factor = |left: f64, of: f64| if middle < left { clean(of).max(1.0) } else { 1.0 };
+        return now.ways.iter().map(|(weight, left, of)| (*weight, factor(*left, *of))).collect();
+    }
+    let within = ((stage.min(works) + 1) as f64 * STAGE).min(bursts.lasts);
+    let begun = (clean(bursts.per_second) * within).min(BURST_MOST);
+    vec![(1.0 - begun, 1.0), (begun, clean(bursts.factor).max(1.0))]
+}
+
 /// Demand at the points of the spread, by stage: as wide as the forecast is one start-up ahead, narrower before.
-fn spread(problem: &ServiceProblem<'_>, works: usize, stages: usize) -> Vec<[f64; SPREAD.len()]> {
+fn spread(problem: &ServiceProblem<'_>, works: usize, stages: usize) -> Vec<Demand> {
     let [p50, p80, p95] = problem.paths;
     let at = |path: &[f64], stage: usize| -> f64 {
         // The highest value within the stage: a stage must be held to its end.
@@ -336,7 +363,14 @@ fn spread(problem: &ServiceProblem<'_>, works: usize, stages: usize) -> Vec<[f64
             if let Some((a, b)) = wide.filter(|_| stage > works) {
                 (first, second) = (first.min(a * m), second.min(b * m));
             }
-            SPREAD.map(|(_, a, b)| m + a * first + b * second)
+            if problem.bursts.is_some() {
+                // Past errors have bursts in them, which are counted on their own: beyond p80 it is as of a normal.
+                second = second.min(first);
+            }
+            let factors = factors(problem.bursts, stage, works);
+            let calm = SPREAD.map(|(weight, a, b)| (weight, m + a * first + b * second));
+            let points = factors.iter().flat_map(|(w, f)| calm.map(|(weight, v)| (w * weight, f * v))).collect();
+            Demand { points, middle: m * factors.iter().map(|(w, f)| w * f).sum::<f64>() }
         })
         .collect()
 }

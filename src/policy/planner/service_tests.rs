@@ -1,10 +1,11 @@
-use super::*;
+use super::{super::Burst, *};
 use proptest::prelude::*;
 
 fn problem(paths: [&[f64]; 3], current: u32) -> ServiceProblem<'_> {
     ServiceProblem {
         paths,
         step: 60.0,
+        bursts: None,
         waiting: 0.0,
         current,
         ready: current,
@@ -78,6 +79,23 @@ fn a_wide_spread_or_a_dear_minute_asks_for_more() {
     };
     let narrow = plan_service(&problem([&p50, &p50, &p50], 9)).unwrap().replicas;
     assert!(narrow <= n(1.0) && n(1.0) < n(20.0), "{narrow} {} {}", n(1.0), n(20.0));
+}
+
+#[test]
+fn a_burst_that_is_on_counts_as_long_as_it_lasts_and_one_that_may_begin_as_it_is_likely() {
+    let path = [20.0; 30];
+    let n = |per_second: f64, now: Option<&[(f64, f64, f64)]>| {
+        let now = now.map(|ways| Burst { calm: None, ways: ways.to_vec() });
+        let bursts = Bursts { per_second, factor: 2.0, lasts: 600.0, now };
+        plan_service(&ServiceProblem { bursts: Some(&bursts), ..problem([&path; 3].map(|p| &p[..]), 5) })
+            .unwrap()
+            .replicas
+    };
+    assert_eq!((n(0.0, None), n(0.0, Some(&[(1.0, 60.0, 2.0)]))), (5, 5), "over before anybody could help");
+    assert!(n(0.0, Some(&[(1.0, 1_200.0, 2.0)])) >= 9);
+    assert!(n(0.0, Some(&[(0.5, 60.0, 2.0), (0.5, 1_200.0, 2.0)])) >= 9, "as likely as not is likely enough");
+    let often = 12.0 / 86_400.0;
+    assert!(n(often, None) > n(often / 24.0, None), "twice the demand twelve times a day is worth some room");
 }
 
 #[test]
