@@ -81,6 +81,19 @@ fn uncover(state: &mut State, uptime: Duration) {
     }
 }
 
+/// A screen of another size is read anew: the dead time of whatever asks to be confirmed starts again.
+pub(super) fn read_anew(state: &mut State) {
+    for dialog in &mut state.dialogs {
+        match dialog {
+            Dialog::Ask(ask) => ask.since = state.uptime,
+            Dialog::Approve(approve) => {
+                approve.shown.iter_mut().for_each(|shown| shown.since = state.uptime);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Whether a key leaves a dialog without doing anything: Esc always; in dialogs without a text also what means back or
 /// quit, and the key that opened it where it only shows something.
 fn leaves(dialog: &Dialog, action: Option<Action>, press: Press<'_>) -> bool {

@@ -30,6 +30,7 @@ use super::{
     log, rows,
     state::{Compare, Pane, State, View},
     tour,
+    view::is_too_small,
 };
 use crate::{
     advise::what_if::Answer,
@@ -176,6 +177,7 @@ pub fn update(state: &mut State, event: Event, picture: &Arc<Picture>, at: Momen
         }
         Event::Resize(columns, lines) => {
             state.size = (columns, lines);
+            dialogs::read_anew(state);
             Vec::new()
         }
         Event::Picture => on_picture(state, picture),
@@ -225,11 +227,14 @@ fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment)
     pin(state, picture);
     let approving = matches!(state.dialogs.last(), Some(Dialog::Approve(_) | Dialog::Ask(_)));
     let action = state.keymap.action(chord, approving);
-    // These three work above any dialog, as long as they are no letter that a text may want.
-    if chord.is_modified()
-        && let Some(action @ (Action::Quit | Action::Redraw | Action::Suspend)) = action
-    {
-        return act(state, action, press);
+    // These three work above any dialog, as long as they are no letter that a text may want; and where nothing is shown.
+    let small = is_too_small(state.size);
+    match action {
+        Some(action @ (Action::Quit | Action::Redraw | Action::Suspend)) if small || chord.is_modified() => {
+            return act(state, action, press);
+        }
+        _ if small => return Vec::new(), // what is not seen is not answered
+        _ => {}
     }
     match (state.dialogs.pop(), action) {
         (Some(dialog), action) => dialogs::key(state, dialog, action, press),

@@ -51,6 +51,13 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     put(buf, cx.theme, (x, area.y + 1), area.width, &ledger);
 }
 
+/// How many need the operator, where there is room for nothing else.
+pub(super) fn in_brief(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    if !area.is_empty() {
+        put(buf, cx.theme, (area.x, area.y), area.width, &counts(cx, true, usize::from(area.width)));
+    }
+}
+
 /// Who may do what, and the time. The words stand out by colour and by being words.
 fn mode(cx: &Cx<'_>, columns: u16) -> Line {
     let mut line = Line::new();

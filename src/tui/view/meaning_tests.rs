@@ -75,7 +75,7 @@ fn from_a_workload_one_key_leads_to_its_group_and_its_service() {
         ("orders-etl", '2', Pane::Groups, "prod/orders-etl"),
         ("search-ranker", '3', Pane::Services, "main/search-ranker"),
     ] {
-        let mut state = State::default();
+        let mut state = State { size: (120, 40), ..State::default() };
         state.selected.insert(Pane::Workloads, Label::new(workload));
         let event = tui::Event::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(key)));
         tui::update(&mut state, event, &picture, at);

@@ -41,15 +41,24 @@ use ratatui::{
 /// Below this nothing can be shown honestly: one line of text says so.
 pub const SMALLEST: (u16, u16) = (60, 15);
 
+/// Whether a terminal of this size shows nothing but that it is too small: then no key answers anything.
+pub fn is_too_small((columns, lines): (u16, u16)) -> bool {
+    columns < SMALLEST.0 || lines < SMALLEST.1
+}
+
 /// Header, the current view, footer, dialogs above them.
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     if area.is_empty() {
         return; // a terminal may say that it has no lines at all
     }
     buf.set_style(area, cx.theme.style(Slot::Background));
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+    if is_too_small((area.width, area.height)) {
         let text = format!("{}x{} is too small: 60x15 is needed", area.width, area.height);
         buf.set_stringn(area.x, area.y, text, usize::from(area.width), cx.theme.style(Slot::Look));
+        header::in_brief(cx, Rect { y: area.y + 1, height: area.height - 1, ..area }, buf);
+        if cx.theme.glyphs().is_ascii() {
+            to_ascii(area, buf);
+        }
         return;
     }
     let [head, body, foot] =

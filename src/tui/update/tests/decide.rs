@@ -188,6 +188,23 @@ fn help_above_an_approval_starts_its_dead_time_again() {
 }
 
 #[test]
+fn what_a_terminal_is_too_small_to_show_is_not_answered() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    desk.event(Event::Resize(40, 10));
+    assert_eq!(desk.press("y"), [], "nothing of it is on screen");
+    assert_eq!(desk.press("esc"), []);
+    desk.event(Event::Resize(120, 30));
+    desk.wait(100);
+    assert_eq!(desk.tap("y"), [], "it came on screen just now");
+    assert!(desk.said().contains("too quick"), "{}", desk.said());
+    assert!(confirms(&desk.press("y")));
+    desk.event(Event::Resize(20, 3));
+    assert_eq!(desk.press("q"), [Effect::Quit]);
+}
+
+#[test]
 fn another_count_is_checked_against_its_bounds() {
     for (keys, to) in [
         ("c ctrl-u 8 enter", Some(8)),
