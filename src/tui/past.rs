@@ -2,7 +2,7 @@
 //! measured and what was advised then.
 //!
 //! A picture's tracks are most of its weight and the newest picture has them all, so that kept pictures have none: they
-//! are cut out of the newest one. Before the first kept picture only what was measured can be shown, and that is said.
+//! are cut out of the newest one. Where no picture is kept only what was measured can be shown, and that is said.
 
 use crate::model::{Advice, Picture, Reading, Time, WorkloadState, WorkloadView};
 use std::{collections::VecDeque, sync::Arc};
@@ -50,6 +50,11 @@ impl Past {
         self.kept.front().map(|p| p.at)
     }
 
+    /// The instant of the first kept picture after `t`.
+    pub fn after(&self, t: Time) -> Option<Time> {
+        self.kept.iter().map(|p| p.at).find(|at| *at > t)
+    }
+
     /// What was on screen at `t`; without a kept picture, what was measured by then.
     pub fn at(&self, t: Time, live: &Picture) -> Picture {
         let kept = self.kept.iter().rev().find(|p| p.at <= t).filter(|p| t.since(p.at) <= NEAR);
@@ -67,8 +72,9 @@ impl Past {
 
     /// Only the tracks reach back that far: values are theirs, and nothing was advised that is still known.
     fn measured(&self, t: Time, live: &Picture) -> Picture {
-        let since = self.oldest().map_or_else(String::new, |o| format!(" ({} UTC)", super::format::clock(o)));
-        let why = format!("what was advised then is not known: it was before this screen was started{since}");
+        let oldest =
+            self.oldest().map_or_else(String::new, |o| format!(", the oldest is of {} UTC", super::format::clock(o)));
+        let why = format!("what was advised then is not known: no picture of then is kept{oldest}");
         let view = |w: &Arc<WorkloadView>| {
             let mut view = with_tracks(w, Some(w), t);
             for signal in &mut view.signals {
@@ -146,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_start_only_what_was_measured_is_told() {
+    fn where_no_picture_is_kept_only_what_was_measured_is_told() {
         let mut past = Past::default();
         let live = fixture::picture(Mode::Operate);
         past.keep(&live);
@@ -154,7 +160,8 @@ mod tests {
         let view = &then.workloads[0];
         let demand = view.signal(Role::Demand).and_then(|s| s.now.as_ref()).unwrap();
         assert!(demand.at <= then.at && demand.value < 12_400.0, "{demand:?}");
-        assert!(view.advice.recommendation.as_ref().unwrap_err().contains("before this screen was started"));
+        let why = view.advice.recommendation.as_ref().unwrap_err();
+        assert!(why.ends_with("no picture of then is kept, the oldest is of 14:07 UTC"), "{why}");
     }
 
     #[test]

@@ -424,7 +424,7 @@ pub(super) fn played(state: &mut State, question: u64, said: Result<Arc<Answer>,
 pub(super) fn paste(state: &mut State, text: &str, picture: &Picture) {
     match state.dialogs.last_mut() {
         Some(Dialog::Reject { input, .. } | Dialog::Palette { input, .. }) => input.paste(text),
-        Some(Dialog::Count { input, problem, .. }) => {
+        Some(Dialog::Count { input, problem, .. } | Dialog::Travel { input, problem }) => {
             input.paste(text);
             *problem = None;
         }

@@ -23,9 +23,13 @@ const STALE: f64 = 300.0;
 /// Seconds ahead of the present that a comparison reaches: what came then.
 const AHEAD: f64 = 3_600.0;
 
-/// Goes back or forth in time from what is on screen.
+/// Goes back or forth in time from what is on screen. Kept pictures are a minute apart or some more: forth goes to the
+/// next one, and after the last one the screen goes on.
 pub(super) fn step(state: &mut State, press: Press<'_>, seconds: f64) {
-    let to = state.shown(press.picture).at.plus(seconds);
+    let at = state.shown(press.picture).at;
+    let to = at.plus(seconds);
+    let among_kept = seconds > 0.0 && state.past.oldest().is_some_and(|oldest| to >= oldest);
+    let to = if among_kept { state.past.after(at).unwrap_or(press.picture.at) } else { to };
     show(state, press.picture, to);
 }
 
