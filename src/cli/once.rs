@@ -8,6 +8,7 @@ use crate::{
     history::History,
     model::{Health, Picture, SourceStatus, WorkloadView},
     process::Clock,
+    tui::format,
 };
 use std::{
     path::PathBuf,
@@ -74,6 +75,6 @@ fn is_decided(source: &SourceStatus) -> bool {
 /// The sources that gave no answer at all, as a sentence; `None` when each gave one.
 pub(super) fn unreachable(picture: &Picture) -> Option<Failure> {
     let silent = picture.sources.iter().filter(|s| s.answered.is_none());
-    let told: Vec<String> = silent.map(|s| format!("{} {}: {}", s.kind.name(), s.name, s.detail)).collect();
+    let told: Vec<String> = silent.map(|s| format!("{}: {}", format::source(s), s.detail)).collect();
     (!told.is_empty()).then(|| Failure::unreachable(told.join("\n  ")))
 }

@@ -174,7 +174,7 @@ impl<'a> Spot<'a> {
     /// What it is about: `fraud-scorer`, `kafka prod`.
     pub fn subject(&self) -> Cow<'a, str> {
         match self.of {
-            Of::Source(source) => format!("{} {}", source.kind.name(), source.name).into(),
+            Of::Source(source) => format::source(source).into(),
             Of::Ledger => "ledger".into(),
             Of::Action(action) => action.workload.as_str().into(),
             Of::Rule(_, alert) if alert.subject != Subject::Cluster => alert.subject.to_string().into(),

@@ -2,7 +2,9 @@
 
 pub use crate::model::bytes;
 
-use crate::model::{Price, Recommendation, Role, Severity, Time, WorkloadKind, WorkloadState, Zone, lateness, si};
+use crate::model::{
+    Price, Recommendation, Role, Severity, SourceStatus, Time, WorkloadKind, WorkloadState, Zone, lateness, si,
+};
 
 /// A value with its unit; without one the bare number.
 pub fn with_unit(value: f64, unit: &str) -> String {
@@ -11,6 +13,14 @@ pub fn with_unit(value: f64, unit: &str) -> String {
         "" => si(value),
         unit if unit.starts_with("bytes") => format!("{}{}", bytes(value), &unit["bytes".len()..]),
         unit => format!("{} {unit}", si(value)),
+    }
+}
+
+/// A source by kind and name: `kafka prod`; one that is named after its kind is said once.
+pub fn source(status: &SourceStatus) -> String {
+    match status.kind.name() {
+        kind if status.name == *kind => kind.to_owned(),
+        kind => format!("{kind} {}", status.name),
     }
 }
 

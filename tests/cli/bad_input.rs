@@ -106,7 +106,7 @@ fn each_refuses_in_its_own_words(flag: &str, source: &str, addresses: &[(String,
                     let (detail, mend) = refusal(&ran, source);
                     let ran = home.expect(3, &["recommend", "--format", "json", "--settle", "1s", flag, address]);
                     assert_eq!(ran.json()["recommendations"].as_array().map(Vec::len), Some(0));
-                    assert!(ran.err.starts_with(&format!("highwater: {source} ")), "{}", ran.err);
+                    assert!(ran.err.starts_with(&format!("highwater: {source}: ")), "{}", ran.err);
                     // The address is no part of what tells two refusals apart.
                     let port = address.rsplit(':').next().unwrap_or_default();
                     (detail.replace(port, "PORT"), mend)

@@ -218,7 +218,7 @@ fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
     if let Some(source) = worst {
         let (_, slot, word) = health(cx, source);
         let since = cx.clock(source.since);
-        part(slot, format!("{} {} {word} since {since}: {}", source.kind.name(), source.name, source.detail));
+        part(slot, format!("{} {word} since {since}: {}", format::source(source), source.detail));
     }
     line
 }

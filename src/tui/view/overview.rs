@@ -139,7 +139,7 @@ fn nothing(cx: &Cx<'_>) -> String {
     if cx.picture.sources.is_empty() {
         return "no source is configured: `highwater config example` prints a file to start from, `highwater demo` shows a simulated world".to_owned();
     }
-    let sources = cx.picture.sources.iter().map(|s| format!("{} {}: {}", s.kind.name(), s.name, s.detail));
+    let sources = cx.picture.sources.iter().map(|s| format!("{}: {}", format::source(s), s.detail));
     let groups: usize = cx.picture.clusters.iter().map(|c| c.groups.len()).sum();
     let services: usize = cx.picture.ml.iter().map(|m| m.services.len() + m.queues.len()).sum();
     format!(
