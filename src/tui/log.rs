@@ -16,6 +16,8 @@ use std::{
 const MOST: usize = 1_000;
 /// Workloads and alerts that may come or go at once before they are told as a number.
 const FEW: usize = 5;
+/// Changes of workloads at once that are told one by one: more come from one cause, and would push all else out.
+const MANY: usize = 20;
 
 /// One thing that changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,14 +30,16 @@ pub struct Entry {
     pub severity: Severity,
     /// What, as a sentence that begins with what it is about.
     pub text: String,
-    /// The workload whose severity is another one since then.
-    turned: Option<Label>,
+    /// The workload that it is about.
+    pub about: Option<Label>,
+    /// The workloads whose severity is another one since then, with that.
+    turned: Vec<(Label, Severity)>,
 }
 
 impl Entry {
     /// One that is not in a log yet.
     pub fn new(at: Time, severity: Severity, text: String) -> Self {
-        Self { number: 0, at, severity, text, turned: None }
+        Self { number: 0, at, severity, text, about: None, turned: Vec::new() }
     }
 
     /// The id for the cursor.
@@ -60,13 +64,17 @@ impl Log {
             self.numbered += 1;
             entry.number = self.numbered;
             if self.entries.len() >= MOST
-                && let Some(Entry { turned: Some(name), at, .. }) = self.entries.pop_front()
-                && self.turned.get(&name).is_some_and(|(_, last)| *last == at)
+                && let Some(Entry { turned, at, .. }) = self.entries.pop_front()
             {
-                self.turned.remove(&name);
+                let here = |(_, last): &(Severity, Time)| *last == at; // since then it may have turned again
+                for (name, _) in turned {
+                    if self.turned.get(&name).is_some_and(here) {
+                        self.turned.remove(&name);
+                    }
+                }
             }
-            if let Some(name) = &entry.turned {
-                self.turned.insert(name.clone(), (entry.severity, entry.at));
+            for (name, severity) in &entry.turned {
+                self.turned.insert(name.clone(), (*severity, entry.at));
             }
             self.entries.push_back(entry);
         }
@@ -127,11 +135,20 @@ fn found(before: &Picture, after: &Picture, out: &mut Vec<Entry>) {
         }
     }
     told.sort_by_key(|e| Reverse(e.severity));
-    let more = told.split_off(told.len().min(FEW));
-    if let Some(worst) = more.first() {
-        told.push(Entry::new(after.at, worst.severity, format!("alerts: {} more came or went", more.len())));
+    out.extend(shortened(told, FEW, "alerts", "more came or went"));
+}
+
+/// Of more than `most` that came at once the worst, and how many more.
+fn shortened(mut told: Vec<Entry>, most: usize, whose: &str, words: &str) -> Vec<Entry> {
+    if told.len() > most {
+        told.sort_by_key(|e| Reverse(e.severity));
     }
-    out.extend(told);
+    let more = told.split_off(told.len().min(most));
+    if let Some(worst) = more.first() {
+        let entry = Entry::new(worst.at, worst.severity, format!("{whose}: {} {words}", more.len()));
+        told.push(Entry { turned: more.into_iter().flat_map(|e| e.turned).collect(), ..entry });
+    }
+    told
 }
 
 fn health(health: Health) -> Severity {
@@ -150,8 +167,9 @@ fn of_source(source: &SourceStatus) -> String {
         Health::Degraded => "answers in part",
         Health::Down => "does not answer",
     };
-    let detail = if source.detail.is_empty() { String::new() } else { format!(": {}", source.detail) };
-    format!("{} {} {word}{detail}", source.kind.name(), source.name)
+    let says_more = !source.detail.is_empty() && source.detail != *word;
+    let detail = if says_more { format!(": {}", source.detail) } else { String::new() };
+    format!("{} {word}{detail}", format::source(source))
 }
 
 fn of_action(action: &Action) -> Entry {
@@ -169,21 +187,23 @@ fn of_action(action: &Action) -> Entry {
         Expired | Superseded => String::new(),
         _ => format!(" by {}", action.actor),
     };
-    Entry::new(action.updated, severity, format!("{}: {from} to {to} {state}{by}{why}", action.workload))
+    let text = format!("{}: {from} to {to} {state}{by}{why}", action.workload);
+    Entry { about: Some(action.workload.clone()), ..Entry::new(action.updated, severity, text) }
 }
 
 /// Severity, count and recommendation of each workload; those that came and went.
 fn workloads(before: &Picture, after: &Picture, out: &mut Vec<Entry>) {
     let known: HashMap<&str, &Arc<WorkloadView>> =
         before.workloads.iter().map(|w| (w.workload.name.as_str(), w)).collect();
-    let mut new = Vec::new();
+    let (mut new, mut told) = (Vec::new(), Vec::new());
     for view in &after.workloads {
         match known.get(view.workload.name.as_str()) {
             None => new.push(view.workload.name.as_str()),
             Some(old) if Arc::ptr_eq(old, view) => {}
-            Some(old) => of_workload(old, view, after.at, out),
+            Some(old) => of_workload(old, view, after.at, &mut told),
         }
     }
+    out.extend(shortened(told, MANY, "workloads", "more changes, none of them worse"));
     let gone: Vec<&str> = if known.len() + new.len() == after.workloads.len() {
         Vec::new()
     } else {
@@ -202,6 +222,7 @@ fn workloads(before: &Picture, after: &Picture, out: &mut Vec<Entry>) {
 
 fn of_workload(old: &WorkloadView, new: &WorkloadView, at: Time, out: &mut Vec<Entry>) {
     let name = &new.workload.name;
+    let entry = |severity, text| Entry { about: Some(name.clone()), ..Entry::new(at, severity, text) };
     if old.severity != new.severity {
         let word = match new.severity {
             Severity::Ok => "as it should be".to_owned(),
@@ -210,14 +231,14 @@ fn of_workload(old: &WorkloadView, new: &WorkloadView, at: Time, out: &mut Vec<E
         };
         let text = format!("{name}: {word} (was {})", format::severity(old.severity));
         // Nobody saw since when, where it was not known before.
-        let turned = (old.severity != Severity::Unknown).then(|| name.clone());
-        out.push(Entry { turned, ..Entry::new(at, new.severity, text) });
+        let turned = (old.severity != Severity::Unknown).then(|| (name.clone(), new.severity));
+        out.push(Entry { turned: turned.into_iter().collect(), ..entry(new.severity, text) });
     }
     let count = |v: &WorkloadView| v.state.replicas.as_ref().map(|r| r.desired);
     if let (Some(from), Some(to)) = (count(old), count(new))
         && from != to
     {
-        out.push(Entry::new(at, Severity::Ok, format!("{name}: replicas {from} to {to}")));
+        out.push(entry(Severity::Ok, format!("{name}: replicas {from} to {to}")));
     }
     let wanted = |v: &WorkloadView| {
         let change = v.advice.recommendation.as_ref().ok().filter(|r| r.is_change());
@@ -227,11 +248,8 @@ fn of_workload(old: &WorkloadView, new: &WorkloadView, at: Time, out: &mut Vec<E
         && let (Some(to), Ok(r)) = (wanted(new), &new.advice.recommendation)
     {
         let why = r.reasons.first().map_or(String::new(), |why| format!(": {why}"));
-        out.push(Entry::new(
-            at,
-            new.severity,
-            format!("{name}: {to} replicas recommended instead of {}{why}", r.current.desired),
-        ));
+        let instead = format!("{to} replicas recommended instead of {}", r.current.desired);
+        out.push(entry(new.severity, format!("{name}: {instead}{why}")));
     }
 }
 
@@ -273,6 +291,24 @@ mod tests {
         let before = Picture::empty(Mode::Watch, "x", fixture::NOW);
         let after = fixture::crowd(200);
         assert!(texts(&before, &after).contains(&"200 workloads: each appeared".to_owned()));
+    }
+
+    #[test]
+    fn one_cause_that_changes_hundreds_leaves_room_for_what_was_before() {
+        let before = fixture::crowd(500);
+        let mut after = before.clone();
+        for (i, view) in after.workloads.iter_mut().enumerate() {
+            Arc::make_mut(view).severity = if i == 405 { Severity::Act } else { Severity::Unknown };
+        }
+        let entries = changes(&before, &after);
+        assert_eq!(entries.len(), MANY + 1);
+        assert_eq!(entries[0].about.as_ref(), Some(&after.workloads[405].workload.name), "the worst is told");
+        assert!(entries[MANY].text.ends_with(" more changes, none of them worse"), "{}", entries[MANY].text);
+        let mut log = Log::default();
+        log.extend(entries);
+        let turned = |i: usize| before.workloads[i].severity != after.workloads[i].severity;
+        let seen = |i: &usize| before.workloads[*i].severity != Severity::Unknown && turned(*i);
+        assert!((0..500).filter(seen).all(|i| log.since(&after.workloads[i]) == Some(after.at)), "told or not");
     }
 
     #[test]
