@@ -41,21 +41,23 @@ async fn follow(options: Options) -> Outcome {
             }
         }
         let picture = handle.pictures.borrow_and_update().clone();
-        let text = match &before {
-            // Before anything was seen there is nothing to compare with.
-            None if picture.workloads.is_empty() => changes(&Picture::empty(picture.mode, "", picture.at), &picture),
-            None => summary(&picture),
-            Some(before) => changes(before, &picture),
-        };
-        if !picture.workloads.is_empty() || before.is_none() {
-            before = Some(picture);
-        }
+        let text = told(&mut before, &picture);
         if !text.is_empty() && !is_read(&text)? {
             break 0; // `| head` has what it wanted
         }
     };
     handle.stop().await;
     Ok(code)
+}
+
+/// What is new in a picture, which the next one is compared with.
+fn told(before: &mut Option<Arc<Picture>>, picture: &Arc<Picture>) -> String {
+    match before.replace(picture.clone()) {
+        // Before anything was seen there is nothing to compare with.
+        None if picture.workloads.is_empty() => changes(&Picture::empty(picture.mode, "", picture.at), picture),
+        None => summary(picture),
+        Some(before) => changes(&before, picture),
+    }
 }
 
 /// Everything once, the worst first.
@@ -96,5 +98,18 @@ mod tests {
         assert!(text.lines().all(|l| l.ends_with('.') && l.starts_with("14:07:32 ")), "{text}");
         assert!(text.contains("critical: fraud-scorer: 34 s behind"), "{text}");
         assert_eq!(changes(&picture, &picture), "");
+    }
+
+    #[test]
+    fn what_does_not_answer_is_said_once_whether_or_not_anything_was_seen() {
+        let mut silent = fixture::picture(Mode::Watch);
+        silent.workloads.clear();
+        let (silent, seen) = (Arc::new(silent), Arc::new(fixture::picture(Mode::Watch)));
+        for first in [&silent, &seen] {
+            let mut before = None;
+            told(&mut before, first);
+            told(&mut before, &silent);
+            assert_eq!(told(&mut before, &silent), "");
+        }
     }
 }
