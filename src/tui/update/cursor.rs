@@ -22,9 +22,9 @@ pub(super) fn turn(state: &mut State, by: isize) {
     state.focus.insert(state.view, panes[next.cast_unsigned()]);
 }
 
-/// Lines that PgUp and PgDn move: about what a table shows.
+/// Lines that PgUp and PgDn move: no more than a table has beside a chart, so that no row is passed over unseen.
 pub(super) fn page(state: &State) -> isize {
-    isize::from((state.size.1 / 2).cast_signed()).max(1)
+    isize::from((state.size.1 / 3).cast_signed()).max(1)
 }
 
 /// Lines that an action moves downward; the ends are farther than any table is long.
