@@ -67,11 +67,14 @@ impl<T> Sheet<'_, T> {
         }
         let taken = above.len() as u16;
         let inner = Rect { y: inner.y + taken, height: inner.height - taken, ..inner };
-        let cursor = focus.then_some(at);
         if let Some(hits) = cx.hits {
-            hits.rows(self.pane, self.rows.len(), cursor, inner);
+            hits.rows(self.pane, self.rows.len(), Some(at), inner);
         }
-        table::draw(cx.theme, self.columns, self.rows.len(), cursor, inner, buf, |i| cells(&self.rows[i]));
+        // Without the focus the cursor is not shown, but the rows around it are: other tables are about its row.
+        let shown = table::visible(self.rows.len(), Some(at), inner);
+        let cursor = focus.then(|| at.saturating_sub(shown.start));
+        let rows = &self.rows[shown];
+        table::draw(cx.theme, self.columns, rows.len(), cursor, inner, buf, |i| cells(&rows[i]));
     }
 }
 
