@@ -42,7 +42,7 @@ pub struct Glance {
     pub demand: Option<f64>,
     /// Records or requests that wait.
     pub backlog: Option<f64>,
-    /// Seconds behind.
+    /// Seconds behind; of what has none, its latency.
     pub behind: Option<f64>,
 }
 
@@ -56,8 +56,8 @@ impl Glance {
             severity: view.severity,
             snoozed: view.snoozed,
             demand: now(Role::Demand),
-            backlog: now(Role::Backlog),
-            behind: now(Role::TimeLag),
+            backlog: now(Role::Backlog).or_else(|| now(Role::Queue)),
+            behind: now(Role::TimeLag).or_else(|| now(Role::Latency)),
         }
     }
 }

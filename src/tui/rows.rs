@@ -86,7 +86,8 @@ pub fn workloads<'a>(picture: &'a Picture, state: &State) -> Vec<&'a Arc<Workloa
         _ => (0..all.len()).filter(wanted).collect(),
     };
     let most = |value: fn(&Glance) -> Option<f64>| {
-        move |i: &usize| std::cmp::Reverse(value(&glances[*i]).map_or(-1, |v| v as i64))
+        // Thousandths: latencies are less than a second.
+        move |i: &usize| std::cmp::Reverse(value(&glances[*i]).map_or(-1, |v| (v * 1e3) as i64))
     };
     match state.sort {
         Sort::Worst | Sort::Name => {}
