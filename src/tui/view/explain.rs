@@ -49,7 +49,8 @@ impl Page {
 pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line> {
     let mut page = Page { lines: Vec::new(), columns };
     page.head("State");
-    page.coloured("severity", value::slot(view.severity), &view.headline);
+    let headline = if view.headline.is_empty() { format::severity(view.severity) } else { &view.headline };
+    page.coloured("severity", value::slot(view.severity), headline);
     counts(&mut page, view, now);
     slo(&mut page, view, now);
     let Advice { forecast, capacity, recommendation } = &*view.advice;

@@ -71,6 +71,10 @@ pub fn fit(theme: &Theme, text: &str, width: usize) -> String {
         }
         out.push(c);
     }
+    // A sequence of characters may be wider than each of them: an emoji with its variation selector.
+    while !out.is_empty() && out.width() >= width {
+        out.pop();
+    }
     let whole = text[out.len()..].starts_with(' ');
     if let Some(end) = out.trim_end().rfind(' ').filter(|end| !whole && out[*end..].width() <= width / 4) {
         out.truncate(end);
@@ -163,6 +167,10 @@ mod tests {
         assert_eq!(fit(&theme, "needs 5, has 3", 9), "needs 5,…", "a word that just fits stays");
         assert_eq!(fit(&theme, "a verylongtopicname", 12), "a verylongt…", "a name is rather cut than lost");
         assert_eq!(fit(&theme, "数据数据", 5), "数据…", "a wide character never straddles the edge");
+        assert!(
+            fit(&theme, &"❤\u{fe0f}".repeat(9), 6).width() <= 6,
+            "each is two columns wide, its characters are one"
+        );
         let line = Line::from(vec![Span::raw("ab"), Span::raw("cd"), Span::raw("ef")]);
         assert_eq!(fit_line(&theme, line.clone(), 6).to_string(), "abcdef");
         assert_eq!(fit_line(&theme, line, 4).to_string(), "abc…");
