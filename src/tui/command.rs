@@ -103,7 +103,7 @@ pub fn names(picture: &Picture, state: &State) -> Names {
             };
             services.get(at).map_or_else(Names::default, of)
         }
-        Pane::Workloads | Pane::Stages | Pane::Alerts => {
+        Pane::Workloads | Pane::Stages | Pane::Alerts | Pane::Actions => {
             rows::current_workload(picture, state).map_or_else(Names::default, |view| of_workload(view))
         }
         _ => Names::default(),

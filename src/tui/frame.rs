@@ -65,8 +65,8 @@ impl<'a> Frame<'a> {
         self.groups().get(self.group_at())
     }
 
-    /// The workload under the cursor: the selected one, else the first; of a stage or an alert the one that it is about,
-    /// of a group, its partitions, a service or a queue the one that it is.
+    /// The workload under the cursor: the selected one, else the first; of a stage, an alert, an action or a line of the
+    /// log the one that it is about, of a group, its partitions, a service or a queue the one that it is.
     pub fn workload(&self) -> Option<&'a Arc<WorkloadView>> {
         *self.current.get_or_init(|| match self.state.pane() {
             Pane::Stages => {
@@ -81,6 +81,15 @@ impl<'a> Frame<'a> {
             Pane::Groups | Pane::Partitions => {
                 let row = self.group()?;
                 self.picture.workloads.entity(WorkloadKind::ConsumerGroup, row.source, &row.item.group)
+            }
+            Pane::Actions => {
+                let rows = rows::actions(self.picture, self.state);
+                let at = rows::position(rows.iter().map(|a| &a.id.0), self.state.selected(Pane::Actions));
+                self.picture.workload(rows.get(at)?.workload.as_str())
+            }
+            Pane::Log => {
+                let rows = rows::log(self.state);
+                self.picture.workload(rows.get(rows::log_at(&rows, self.state))?.about.as_ref()?.as_str())
             }
             Pane::Services => self.named(Pane::Services, WorkloadKind::Inference, rows::services, |s| &s.name),
             Pane::Queues => self.named(Pane::Queues, WorkloadKind::Batch, rows::queues, |q| &q.name),

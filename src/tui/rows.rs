@@ -234,6 +234,12 @@ pub fn log(state: &State) -> Vec<&Entry> {
     rows.filter(|e| filter.matches(&Facts { severity: Some(e.severity), ..Facts::named(&e.text) })).collect()
 }
 
+/// The line of the cursor among those.
+pub fn log_at(rows: &[&Entry], state: &State) -> usize {
+    let number = state.selected(Pane::Log).and_then(|id| id.as_str().parse().ok());
+    rows.iter().position(|e| Some(e.number) == number).unwrap_or(0)
+}
+
 /// The ids of a table's rows, in order.
 pub fn ids(pane: Pane, picture: &Picture, state: &State) -> Vec<Label> {
     fn of<T: Named>(rows: &[Row<'_, T>]) -> Vec<Label> {

@@ -386,7 +386,7 @@ fn open(state: &mut State, picture: &Arc<Picture>) {
                 visit(state, place);
             }
         }
-        (_, Pane::Stages | Pane::Partitions | Pane::Services | Pane::Queues) => {
+        (_, Pane::Stages | Pane::Partitions | Pane::Services | Pane::Queues | Pane::Log) => {
             if let Some(view) = rows::current_workload(state.shown(picture), state) {
                 let name = view.workload.name.clone();
                 visit(state, Place::Workload(name));

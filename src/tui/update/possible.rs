@@ -72,7 +72,7 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
                 _ => here.some_row(),
             },
             Pane::Groups | Pane::Actions | Pane::Stages => here.some_row(),
-            Pane::Partitions | Pane::Services | Pane::Queues => here.is_workload(),
+            Pane::Partitions | Pane::Services | Pane::Queues | Pane::Log => here.is_workload(),
             _ => nothing(),
         },
         Action::Back
@@ -130,7 +130,14 @@ pub fn possible(action: Action, here: &Here<'_>) -> Result<(), String> {
 fn on_workloads(state: &State) -> bool {
     matches!(
         state.pane(),
-        Pane::Workloads | Pane::Stages | Pane::Alerts | Pane::Groups | Pane::Partitions | Pane::Services | Pane::Queues
+        Pane::Workloads
+            | Pane::Stages
+            | Pane::Alerts
+            | Pane::Groups
+            | Pane::Partitions
+            | Pane::Services
+            | Pane::Queues
+            | Pane::Actions
     )
 }
 
@@ -149,15 +156,16 @@ fn decidable(action: Action, here: &Here<'_>) -> Result<(), String> {
         return Err(String::new()); // they belong to the approval dialog
     }
     if state.frozen.is_some() {
-        return Err("the screen is frozen: go on before you decide, so that you decide on what is true now".into());
+        let key = state.keymap.hint(Action::Freeze).unwrap_or_else(|| ":freeze".into());
+        return Err(format!("the screen is frozen: {key} goes on, so that you decide on what is true now"));
     }
     match action {
-        Action::Undo => return undoable(here).map(|_| ()),
+        Action::Undo if on_workloads(state) => return undoable(here).map(|_| ()),
         Action::Reject if state.pane() == Pane::Actions => return cancellable(state, picture).map(|_| ()),
         Action::Approve if state.pane() == Pane::Actions => return secondable(state, picture).map(|_| ()),
         _ => {}
     }
-    if !on_workloads(state) {
+    if !on_workloads(state) || state.pane() == Pane::Actions {
         return Err("decisions are made on a workload: go to the overview first".into());
     }
     let view = here.workload().ok_or("there is no workload under the cursor")?; // not frozen: the live one

@@ -28,8 +28,7 @@ const WHOLE: u16 = 4;
 
 pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let entries = rows::log(cx.state);
-    let ids: Vec<_> = entries.iter().map(|e| e.id()).collect();
-    let cursor = rows::position(ids.iter(), cx.state.selected(Pane::Log));
+    let cursor = rows::log_at(&entries, cx.state);
     // Where sentences are cut the chosen one stands in full below the table, always in the same room.
     let cut = entries.iter().any(|e| e.text.len() > usize::from(area.width.saturating_sub(BESIDE)));
     let whole = if cut && area.height >= 3 * WHOLE { WHOLE } else { 0 };

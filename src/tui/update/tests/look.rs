@@ -190,6 +190,101 @@ fn an_earlier_screen_cannot_be_decided_on() {
 }
 
 #[test]
+fn stepping_forth_goes_on_where_pictures_are_kept_somewhat_more_than_a_minute_apart() {
+    let mut desk = desk();
+    desk.publish(|_| {});
+    for _ in 0..4 {
+        let next = fixture::later(&desk.picture, 60.7);
+        desk.publish(|p| *p = next);
+    }
+    let at = |desk: &Desk| desk.state.frozen.as_ref().map(|f| f.at);
+    desk.press(", ,");
+    let second = at(&desk);
+    desk.press(",");
+    assert!(at(&desk) < second);
+    desk.press(".");
+    assert_eq!(at(&desk), second);
+    desk.press(". .");
+    assert_eq!(at(&desk), None, "after the last one the screen goes on");
+    desk.press("@");
+    desk.event(Event::Paste("-3\n".into()));
+    desk.press("enter");
+    assert!(at(&desk).is_some(), "an instant may be pasted");
+}
+
+#[test]
+fn what_changed_and_what_was_done_lead_to_the_workload() {
+    let mut desk = desk();
+    desk.publish(|_| {});
+    desk.publish(|p| {
+        Arc::make_mut(&mut p.workloads[5]).severity = Severity::Act;
+        p.sources[1].health = crate::model::Health::Down;
+    });
+    let name = desk.picture.workloads[5].workload.name.clone();
+    desk.press("7 enter");
+    assert_eq!((desk.state.view, desk.state.selected(Pane::Workloads)), (View::Workload, Some(&name)));
+    desk.press("esc");
+    assert_eq!(desk.state.view, View::Log);
+    desk.press("G enter");
+    assert!(desk.state.view == View::Log && desk.said().contains("no workload"), "{}", desk.said());
+    desk.press("U");
+    assert!(desk.said().contains("go to the overview"), "nobody sees what it would be about: {}", desk.said());
+    desk.press("4 e");
+    let first = desk.picture.actions[0].workload.clone();
+    assert!(matches!(desk.state.dialogs.last(), Some(Dialog::Explain { workload, .. }) if *workload == first));
+}
+
+#[test]
+fn no_row_is_passed_over_by_the_page_key() {
+    for size in [(60, 15), (80, 24), (120, 30), (200, 60), (300, 100)] {
+        let mut desk = Desk::new(Mode::Watch);
+        desk.state.size = size;
+        desk.publish(|p| {
+            *p = fixture::crowd(130);
+            for (i, view) in p.workloads.iter_mut().enumerate() {
+                Arc::make_mut(&mut Arc::make_mut(view).workload).name = Label::new(&format!("w-{i:03}"));
+            }
+        });
+        let mut seen = screen(&desk);
+        for _ in 0..30 {
+            desk.press("pgdn");
+            seen += &screen(&desk);
+        }
+        for i in 0..130 {
+            assert!(seen.contains(&format!("w-{i:03} ")), "{i} at {size:?}");
+        }
+    }
+}
+
+#[test]
+fn the_group_whose_partitions_are_looked_at_stays_in_sight() {
+    let mut desk = Desk::new(Mode::Watch);
+    desk.state.size = (200, 60);
+    desk.publish(|p| *p = fixture::platform(300, 1_200));
+    desk.press("2 G");
+    let last = rows::groups(&desk.picture, &desk.state).pop().map(|row| row.item.group.to_string()).unwrap();
+    desk.press("enter");
+    assert_eq!(desk.state.pane(), Pane::Partitions);
+    let rows = screen(&desk).lines().filter(|l| l.starts_with("│") && l.contains(&format!("{last} "))).count();
+    assert_eq!(rows, 1, "{last}: {}", screen(&desk));
+}
+
+#[test]
+fn latencies_below_a_second_are_in_order() {
+    let mut picture = fixture::crowd(3);
+    for (view, seconds) in picture.workloads.iter_mut().zip([0.084, 0.9, 0.25]) {
+        let view = Arc::make_mut(view);
+        let reading = crate::model::Reading::new(seconds, fixture::NOW, "test");
+        view.signals.retain(|s| s.role != crate::model::Role::TimeLag);
+        view.signals[0].role = crate::model::Role::Latency;
+        view.signals[0].now = reading;
+    }
+    let state = State { sort: crate::tui::state::Sort::Behind, ..State::default() };
+    let names = rows::workloads(&picture, &state).into_iter().map(|w| w.workload.name.clone()).collect::<Vec<_>>();
+    assert!([1, 2, 0].iter().zip(&names).all(|(i, name)| name.as_str().ends_with(&format!("{i}"))), "{names:?}");
+}
+
+#[test]
 fn another_day_is_looked_up_once_for_what_is_on_screen() {
     let mut desk = desk();
     let effects = desk.press("=");
