@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo build test monkey fuzz lint soak bench screenshots
+.PHONY: demo build test monkey fuzz lint soak bench screenshots cast
 
 demo: ## the dashboard on the simulated world
 	$(CARGO) run --release --locked -- demo
@@ -33,3 +33,6 @@ bench: ## figures of the README
 screenshots: ## the pictures of the README anew, drawn by the program's own exporter; PNG too where rsvg-convert is there
 	HIGHWATER_SCREENSHOTS=write $(CARGO) test --locked --lib screenshots_are_what
 	if command -v rsvg-convert >/dev/null; then for f in screenshots/*.svg; do rsvg-convert $$f -o $${f%.svg}.png; done; fi
+
+cast: build ## the recording of the README anew: a walk through the demo
+	screenshots/cast.sh $${CARGO_TARGET_DIR:-target}/release/highwater
