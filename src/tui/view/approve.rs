@@ -8,11 +8,13 @@ use super::{
         state::State,
         theme::Slot,
         update::DEAD_TIME,
+        widget::chop,
     },
     footer::field,
-    text::{Line, plain, wrap},
+    text::{Line, plain, width, wrap},
 };
 use crate::model::{Confirm, Picture, Prepared, Second, Time};
+use unicode_width::UnicodeWidthStr;
 
 /// After so long without an answer the dialog says so.
 const SLOW: f64 = 10.0;
@@ -65,13 +67,20 @@ struct Page<'a> {
 impl Page<'_> {
     fn write(&self, picture: &Picture, arrow: &str) -> Vec<Line> {
         let (room, p): (usize, &Prepared) = (self.columns, &self.shown.prepared);
+        let counts: Line = vec![
+            (Slot::Title, "   replicas  ".to_owned()),
+            (Slot::Text, p.from.to_string()),
+            (Slot::Dim, format!("  {arrow}  ")),
+            (Slot::Accent, p.to.to_string()),
+        ];
+        // The counts are never cut, a long name is: the request says which object it is.
+        let mut name = p.workload.to_string();
+        let left = room.saturating_sub(width(&counts));
+        if name.width() > left {
+            name = chop(&name, left.saturating_sub(1)).swap_remove(0) + "…";
+        }
         let mut text = vec![
-            vec![
-                (Slot::Title, format!("{}   replicas  ", p.workload)),
-                (Slot::Text, p.from.to_string()),
-                (Slot::Dim, format!("  {arrow}  ")),
-                (Slot::Accent, p.to.to_string()),
-            ],
+            [vec![(Slot::Title, name)], counts].concat(),
             vec![(Slot::Text, p.target.to_string()), (Slot::Dim, format!("  on {}", picture.title))],
             Line::new(),
         ];

@@ -144,6 +144,21 @@ fn an_approval_on_a_small_screen_keeps_its_head_and_is_scrolled() {
 }
 
 #[test]
+fn an_approval_tells_both_counts_however_long_the_name_is() {
+    for name in ["fraud-scorer-".repeat(19), "欺诈检测".repeat(30)] {
+        let mut desk = busy(Mode::Operate, (80, 24));
+        desk.publish(|p| {
+            let mut view = (*p.workloads[0]).clone();
+            Arc::make_mut(&mut view.workload).name = Label::new(&name);
+            p.workloads = vec![Arc::new(view)].into();
+        });
+        desk.press("a");
+        desk.answer(prepared("a3", &name, 10, Confirm::Yes));
+        assert!(unicode(&desk).contains("…   replicas  6  →  10 "), "{}", unicode(&desk));
+    }
+}
+
+#[test]
 fn small_dialogs() {
     let mut shots = Vec::new();
     for keys in ["x n o", "c ctrl-u 9 9 enter", "z j", ": z o o", "/ l a g >", "? j"] {
