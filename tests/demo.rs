@@ -49,6 +49,16 @@ fn watch_shows_it_all_and_can_do_nothing() {
 }
 
 #[test]
+fn yesterday_is_drawn_beside_today() {
+    let (_home, mut t) = demo(&["--watch"]);
+    t.wait("there is advice", |s| s.lines().any(|l| l.contains("fraud-scorer") && l.contains("→")).then_some(()));
+    t.press("=");
+    t.wait_text("beside yesterday");
+    t.press("q");
+    assert_eq!(t.code(), 0);
+}
+
+#[test]
 fn whatever_is_pasted_is_read_to_its_end() {
     let (_home, mut t) = demo(&["--watch", "--scenario", "quiet"]);
     t.wait_text("WATCH");

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::{Config, Overrides},
     engine::Options,
-    history::History,
+    history::{History, store::Store},
     model::{Entity, Label, Mode, Role, SignalKey, Time, WorkloadKind},
     tui::cast::Cast,
     world::{self, World},
@@ -35,6 +35,12 @@ pub(super) fn run(common: &Common, args: &Demo, record: Option<&Path>) -> Outcom
     let runtime = common::runtime()?;
     let stage = runtime.block_on(Stage::build(common, &args.scenario, args.seed, args.speed, Time::now()))?;
     let (config, clock) = (stage.config.clone(), stage.world.clock());
+    let (past, folder) = (stage.past.clone(), scratch.path().to_owned());
+    runtime.spawn_blocking(move || {
+        if let Err(why) = store(&past, &folder) {
+            tracing::error!("yesterday cannot be compared with: {why}");
+        }
+    });
     let settings =
         Options { config, clock, state: Some(scratch.path().to_owned()), past: Some(stage.past.clone()), days: false };
     let outcome =
@@ -80,6 +86,15 @@ impl Stage {
         let past = Arc::new(past(&world, &config));
         Ok(Self { world, config, past, _faces: (kafka, prometheus, kubernetes) })
     }
+}
+
+/// Puts the week before into the demo's history file, where a comparison with yesterday looks for it.
+fn store(past: &History, folder: &Path) -> Result<(), String> {
+    let mut samples = Vec::new();
+    for key in past.keys() {
+        samples.extend(past.samples(key, Time::from_millis(i64::MIN)).into_iter().map(|s| (key.clone(), s)));
+    }
+    Store::open(folder)?.append(&samples)
 }
 
 /// The demand of the week before, as the history of earlier runs.
