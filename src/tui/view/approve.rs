@@ -20,7 +20,9 @@ use unicode_width::UnicodeWidthStr;
 const SLOW: f64 = 10.0;
 
 /// Lines at the top that stay while the rest is scrolled: what is approved, from which count to which, and where.
-pub(super) const HEAD: usize = 2;
+pub(super) fn head(text: &[Line]) -> usize {
+    text.iter().take_while(|line| !line.is_empty()).count()
+}
 
 /// The text as lines of so many columns.
 pub(super) fn lines(
@@ -79,11 +81,15 @@ impl Page<'_> {
         if name.width() > left {
             name = chop(&name, left.saturating_sub(1)).swap_remove(0) + "…";
         }
-        let mut text = vec![
-            [vec![(Slot::Title, name)], counts].concat(),
-            vec![(Slot::Text, p.target.to_string()), (Slot::Dim, format!("  on {}", picture.title))],
-            Line::new(),
-        ];
+        let mut text = vec![[vec![(Slot::Title, name)], counts].concat()];
+        // On which cluster is never cut either: contexts of one's cloud differ in their last word.
+        let place = vec![(Slot::Text, p.target.to_string()), (Slot::Dim, format!("  on {}", picture.title))];
+        if width(&place) <= room {
+            text.push(place);
+        } else {
+            text.extend(wrap("", Slot::Text, &format!("{} on {}", p.target, picture.title), room));
+        }
+        text.push(Line::new());
         for request in &p.request {
             text.extend(wrap("", Slot::Text, request.as_str(), room));
         }

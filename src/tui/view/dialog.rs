@@ -143,7 +143,7 @@ fn scrolled(cx: &Cx<'_>, dialog: &Dialog, area: Rect, buf: &mut Buffer, title: &
     };
     let inner = popup(cx, area, buf, &title, WIDE, text.len());
     if matches!(dialog, Dialog::Approve(_)) {
-        let head: Vec<Line> = text.iter().take(approve::HEAD).cloned().collect();
+        let head: Vec<Line> = text.iter().take(approve::head(&text).min(height / 2)).cloned().collect();
         text.iter_mut().skip(top).zip(head).for_each(|(line, kept)| *line = kept);
     }
     put_lines(cx, inner, buf, &text, top);

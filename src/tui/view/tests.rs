@@ -144,17 +144,19 @@ fn an_approval_on_a_small_screen_keeps_its_head_and_is_scrolled() {
 }
 
 #[test]
-fn an_approval_tells_both_counts_however_long_the_name_is() {
+fn an_approval_tells_both_counts_and_the_cluster_however_long_names_are() {
     for name in ["fraud-scorer-".repeat(19), "欺诈检测".repeat(30)] {
         let mut desk = busy(Mode::Operate, (80, 24));
         desk.publish(|p| {
             let mut view = (*p.workloads[0]).clone();
             Arc::make_mut(&mut view.workload).name = Label::new(&name);
+            p.title = Label::new("arn:aws:eks:eu-west-1:123456789012:cluster/payments-prod");
             p.workloads = vec![Arc::new(view)].into();
         });
         desk.press("a");
         desk.answer(prepared("a3", &name, 10, Confirm::Yes));
-        assert!(unicode(&desk).contains("…   replicas  6  →  10 "), "{}", unicode(&desk));
+        let screen = unicode(&desk);
+        assert!(screen.contains("…   replicas  6  →  10 ") && screen.contains("cluster/payments-prod"), "{screen}");
     }
 }
 
