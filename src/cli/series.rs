@@ -32,6 +32,9 @@ impl Row {
 /// The columns that are understood; the first two are required.
 const COLUMNS: [&str; 8] = ["ts", "value", "replicas", "status", "ready", "value2", "value3", "value4"];
 
+/// The end of year 9999, seconds: what lies beyond has no RFC 3339 instant.
+const FURTHEST: f64 = 253_402_300_799.0;
+
 /// Reads a file; the error is a usage error.
 pub(super) fn read(path: &Path) -> Result<Vec<Row>, Failure> {
     Ok(read_metrics(path)?.0)
@@ -65,6 +68,11 @@ fn parse(text: &str) -> Result<(Vec<Row>, usize), String> {
     for record in reader.records() {
         let record = record.map_err(|e| e.position().map_or(format!("{e}"), |p| format!("{}: {e}", p.line())))?;
         let line = record.position().map_or(0, csv::Position::line);
+        // A comma within a number would be cut there, and read as another number.
+        if record.iter().skip(header.len()).any(|field| !field.is_empty()) {
+            let (place, named) = (header.len() + 1, header.len());
+            return Err(format!("{line}:{place}: {} values where the header names {named}", record.len()));
+        }
         let row = Line { fields: &record, number: line, place }.row()?;
         if let Some(last) = rows.last() {
             let column = place[0].map_or(1, |p| p + 1);
@@ -94,8 +102,16 @@ struct Line<'a> {
 impl Line<'_> {
     fn row(&self) -> Result<Row, String> {
         let ts = self.field(0).ok_or_else(|| self.wrong(0, "", "an instant belongs here"))?;
-        let seconds = ts.parse::<f64>().ok().filter(|s| s.is_finite() && s.abs() < 1e13).map(Time::from_secs);
+        let seconds = ts.parse::<f64>().ok().filter(|s| s.is_finite());
+        if seconds.is_some_and(|s| s.abs() > FURTHEST) {
+            return Err(self.wrong(
+                0,
+                ts,
+                "is no year of four digits: seconds since the epoch belong here, not milliseconds",
+            ));
+        }
         let at = seconds
+            .map(Time::from_secs)
             .or_else(|| Time::parse(ts))
             .ok_or_else(|| self.wrong(0, ts, "is neither seconds since the epoch nor an RFC 3339 instant"))?;
         let others = [self.value(5)?, self.value(6)?, self.value(7)?];
@@ -177,6 +193,9 @@ mod tests {
         assert!(said("ts,value\n0,1\n0,2\n").starts_with("3:1: column ts: 1970-01-01T00:00:00.000Z stands twice"));
         assert!(said("ts,value\n15,1\n0,2\n").starts_with("3:1: column ts: 1970-01-01T00:00:00.000Z comes after"));
         assert!(said("t,v\n0,1\n").starts_with("1: no column ts"));
+        assert_eq!(said("ts,value\n0,1\n15,2,5\n"), "3:3: 3 values where the header names 2");
+        assert!(parse("ts,value\n0,1,\n15,2,\n").is_ok());
+        assert!(said("ts,value\n1700000000000,1\n").ends_with("seconds since the epoch belong here, not milliseconds"));
         assert!(said("ts,value\n0,NaN\n").starts_with("2:2: column value: \"NaN\" is not finite"));
         assert!(said("ts,value,replicas\n0,1,-3\n").starts_with("2:3: column replicas: \"-3\" is not a count"));
         assert_eq!(said("ts,value\n"), "2: no rows below the header");
