@@ -36,6 +36,17 @@ fn too_little_history_is_said_in_a_sentence() {
 }
 
 #[test]
+fn values_that_no_demand_has_are_named() {
+    let below = grid(15.0, vec![Some(-5.0); 500]);
+    let error = forecast(&below, below.at(499), 600.0).unwrap_err();
+    assert!(error.starts_with("0 s of history") && error.contains("500 values are below zero"), "{error}");
+    let mut values: Vec<Option<f64>> = noise(300).iter().map(|n| Some(100.0 + n)).collect();
+    values[40] = Some(-1.0);
+    let f = forecast(&grid(15.0, values.clone()), Time::from_secs(299.0 * 15.0), 600.0).unwrap();
+    assert_eq!(f.warnings, ["one value is below zero, beyond 1e100 or no number: it counts as a gap"]);
+}
+
+#[test]
 fn a_trend_is_followed_and_a_daily_peak_is_seen_coming() {
     // Three and a half days at 5 min with a peak at noon; now is an hour before a peak.
     let day = |i: usize| 100.0 + 80.0 * (i as f64 / 288.0 * std::f64::consts::TAU).sin();

@@ -21,6 +21,17 @@ pub(super) fn valid(value: Option<f64>) -> Option<f64> {
     value.filter(|v| (0.0..=NONSENSE).contains(v))
 }
 
+/// What is said of values that were seen and do not count.
+fn passed_over(values: &[Option<f64>]) -> Option<String> {
+    let count = values.iter().filter(|v| v.is_some() && valid(**v).is_none()).count();
+    let what = "below zero, beyond 1e100 or no number";
+    match count {
+        0 => None,
+        1 => Some(format!("one value is {what}: it counts as a gap")),
+        n => Some(format!("{n} values are {what}: they count as gaps")),
+    }
+}
+
 /// A cleaned window. All values are divided by [`Window::scale`].
 #[derive(Clone, Debug)]
 pub(super) struct Window {
@@ -58,7 +69,12 @@ impl Window {
         let past: Vec<Option<f64>> = history.values[..upto].iter().map(|v| valid(*v)).collect();
         let seen = past.iter().flatten().count();
         if seen < FEWEST {
-            return Err(format!("{} of history; {} are needed", span(seen as f64 * step), span(FEWEST as f64 * step)));
+            let (have, need) = (span(seen as f64 * step), span(FEWEST as f64 * step));
+            let mut what = format!("{have} of history; {need} are needed");
+            if let Some(odd) = passed_over(&history.values[..upto]) {
+                what = format!("{what}: {odd}");
+            }
+            return Err(what);
         }
         let newest = past.iter().rposition(Option::is_some).unwrap_or(0);
         // Counted to `now` itself: the grid may end before it.
@@ -72,7 +88,9 @@ impl Window {
         }
         let first = past.iter().position(Option::is_some).unwrap_or(0).max((newest + 1).saturating_sub(LONGEST));
         let slot = (history.at(first).secs() / step).round().max(0.0) as usize;
-        Ok(Self::clean(&past[first..=newest], step, age, slot))
+        let mut window = Self::clean(&past[first..=newest], step, age, slot);
+        window.warnings.splice(0..0, passed_over(&history.values[first..upto]));
+        Ok(window)
     }
 
     fn clean(past: &[Option<f64>], step: f64, age: usize, slot: usize) -> Self {
