@@ -7,6 +7,8 @@ const FOLLOW: f64 = 0.01;
 const FOLLOW_BAND: f64 = 0.02;
 /// Scores that must be known before a level is followed.
 const FEW: usize = 20;
+/// What quantiles of fewer errors than that are stretched by, over their number.
+const STRETCH: f64 = 4.0;
 /// The present volatility counts at most this many times the usual one: in a burst the errors that are known would
 /// otherwise be stretched beyond anything that was seen.
 const WILDEST: f64 = 3.0;
@@ -199,13 +201,17 @@ impl Scores {
         for (_, [value, point, volatility]) in told.filter(|_| known.len() >= FEW) {
             sides.add(*value, *point, volatility.min(self.wildest), &moved, &known);
         }
-        let values = moved.iter().map(|level| self.scale * at_level(&known, *level).unwrap_or(0.0)).collect();
+        let stretched = self.scale * stretch(known.len());
+        let values = moved.iter().map(|level| stretched * at_level(&known, *level).unwrap_or(0.0)).collect();
         (values, sides)
     }
 
     /// Takes scores from a horizon `times` shorter, made larger, where there are too few at this one; of its own
     /// `independent` are worth counting.
     pub(super) fn borrow(&mut self, shorter: &Self, times: f64, independent: f64) {
+        if shorter.errors.is_empty() {
+            return;
+        }
         let guess = times.powf(GROWTH).ln();
         let size = |s: &Self| median(s.errors.iter().map(|v| v.abs())).unwrap_or(1.0);
         let seen = (size(self) / size(shorter)).ln();
@@ -221,6 +227,12 @@ impl Scores {
 /// fewer there are (`each` is one over their number).
 fn outward(level: f64, each: f64) -> f64 {
     (0.5 + (level - 0.5) * (1.0 + each)).clamp(0.0, 1.0)
+}
+
+/// How much further out quantiles lie than those of so few errors, the worst of which was not seen yet.
+fn stretch(count: usize) -> f64 {
+    let over = |n: usize| 1.0 / n.max(1) as f64;
+    1.0 + STRETCH * (over(count) - over(FEW)).max(0.0)
 }
 
 /// The value at a level of a sorted list, between its neighbours; `None` when it is empty.

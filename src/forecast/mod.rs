@@ -181,9 +181,10 @@ fn outlooks<'a>(window: &'a Window, ahead: &[usize], settings: Settings) -> Outl
             }
             let mut pool = Pooled::new(window, &origins, &tracks, &volatility);
             let independent = origins.independent(pool.scores.len() as f64);
-            if independent >= FEW_SCORES.0 && pool.scores.len() >= FEW_SCORES.1 {
+            if *k == 1 || (independent >= FEW_SCORES.0 && pool.scores.len() >= FEW_SCORES.1) {
                 lender = Some((*k, pool.scores.clone()));
-            } else if let Some((shorter, scores)) = &lender {
+            } else {
+                let (shorter, scores) = lender.get_or_insert_with(|| (1, one_step(window, &members, &volatility)));
                 pool.scores.borrow(scores, *k as f64 / *shorter as f64, independent);
             }
             let alike = pool.opinions.iter().find(|o| o.name == ALIKE).copied();
@@ -202,6 +203,12 @@ fn outlooks<'a>(window: &'a Window, ahead: &[usize], settings: Settings) -> Outl
         })
         .collect();
     Outlooks { each, members }
+}
+
+/// Errors of one step ahead. Where a horizon has hardly any of its own, no other is seen more often.
+fn one_step(window: &Window, members: &Members<'_>, volatility: &[f64]) -> Scores {
+    let origins = Origins::new(window.len(), 1);
+    Pooled::new(window, &origins, &members.tracks(&origins), volatility).scores
 }
 
 impl Outlook {

@@ -46,6 +46,23 @@ fn values_that_no_demand_has_are_named() {
     assert_eq!(f.warnings, ["one value is below zero, beyond 1e100 or no number: it counts as a gap"]);
 }
 
+/// A band without width says that nothing else can come.
+#[test]
+fn a_few_minutes_of_history_have_a_band_at_every_horizon() {
+    let history = noise(500);
+    let (mut within, mut all) = (0.0, 0.0);
+    for (n, from) in [11, 14, 20, 30, 45].iter().flat_map(|n| (0..20).map(move |from| (*n, 17 * from))) {
+        let part = history[from..from + n].iter().map(|v| Some(100.0 + 50.0 * v)).collect();
+        let part = grid(15.0, part);
+        let f = forecast(&part, part.at(n - 1), 900.0).unwrap();
+        assert!(f.points.iter().all(|q| q.p95 - q.p10 > 5.0), "{n} from {from}: {:?}", f.points.last());
+        let far = f.points[39];
+        let came = 100.0 + 50.0 * history[from + n + 39];
+        (within, all) = (within + f64::from(u8::from(far.p10 <= came && came <= far.p95)), all + 1.0);
+    }
+    assert!(within / all > 0.75, "85 % are told: {within} of {all}");
+}
+
 #[test]
 fn a_trend_is_followed_and_a_daily_peak_is_seen_coming() {
     // Three and a half days at 5 min with a peak at noon; now is an hour before a peak.
