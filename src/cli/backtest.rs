@@ -82,7 +82,10 @@ pub(super) fn run(args: &Backtest) -> Outcome {
     out.push_str("\nMASE and PINBALL are relative to \"last value\" on the same origins: below 1 is better.\n");
     let mut weights: Vec<(&String, &f64)> = result.weights.iter().collect();
     weights.sort_by(|a, b| b.1.total_cmp(a.1));
-    let middle = result.horizons.get(result.horizons.len() / 2).map_or(0.0, |h| h.horizon);
+    let mut each: Vec<f64> = result.horizons.iter().map(|h| h.horizon).collect();
+    each.sort_by(f64::total_cmp);
+    each.dedup();
+    let middle = each.get(each.len() / 2).copied().unwrap_or(0.0);
     let _ = writeln!(out, "\n{:<12} {:>7} {:>7}   at {}", "MEMBER", "WEIGHT", "MASE", crate::model::duration(middle));
     for (name, weight) in weights {
         let alone = ratio(result.members.get(name).copied());

@@ -37,7 +37,7 @@ pub struct Backtest {
 /// How good one horizon was. `None`: there was nothing to compare (no target, or "last value" was never wrong).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HorizonScore {
-    /// Seconds ahead.
+    /// Seconds ahead: whole steps, at least one.
     pub horizon: f64,
     /// Targets that were compared: what the shares below are shares of.
     pub targets: usize,
@@ -114,8 +114,9 @@ pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
             *weights.entry(opinion.name.to_owned()).or_default() += opinion.weight;
             if let Some(target) = target_at(order[middle]) {
                 let errors = members.entry(opinion.name.to_owned()).or_default();
-                errors.0 += (target - opinion.value * window.scale).abs();
-                errors.1 += (target - last * window.scale).abs();
+                let off = |value: f64| window.scale * real((target / window.scale - value).abs());
+                errors.0 += off(opinion.value);
+                errors.1 += off(last);
             }
         }
         for (i, k) in order.iter().enumerate() {
@@ -130,8 +131,9 @@ pub fn backtest(history: &Grid, horizons: &[f64]) -> Result<Backtest, String> {
     for weight in weights.values_mut() {
         *weight /= f64::from(used);
     }
-    let score = |(k, horizon): (&usize, &f64)| sums[order.binary_search(k).unwrap_or(0)].score(*horizon);
-    let scores = ahead.iter().zip(horizons).map(score).collect();
+    // Told is the horizon that was scored: whole steps of the series.
+    let score = |k: &usize| sums[order.binary_search(k).unwrap_or(0)].score(*k as f64 * history.step);
+    let scores = ahead.iter().map(score).collect();
     let relative = |(name, (own, naive)): (String, (f64, f64))| (naive > 0.0).then(|| (name, own / naive));
     let members = members.into_iter().filter_map(relative).collect();
     Ok(Backtest { step: history.step, origins: used as usize, horizons: scores, weights, members })
@@ -159,10 +161,12 @@ impl Sums {
         };
         let below = |i: usize| f64::from(u8::from(target <= own[i] + SLACK));
         self.count += 1.0;
-        self.error += (target - own[0]).abs() * scale;
-        self.naive_error += (target - last).abs() * scale;
-        self.pinball += [0, 2, 4].iter().map(|i| pinball(target, own[*i], SCORED[*i])).sum::<f64>() * scale;
-        self.naive_pinball += [0, 2, 4].iter().map(|i| pinball(target, theirs[*i], SCORED[*i])).sum::<f64>() * scale;
+        self.error += real((target - own[0]).abs()) * scale;
+        self.naive_error += real((target - last).abs()) * scale;
+        let loss =
+            |of: &[f64]| [0, 2, 4].iter().map(|i| real(pinball(target, of[*i], SCORED[*i]))).sum::<f64>() * scale;
+        self.pinball += loss(&own);
+        self.naive_pinball += loss(&theirs);
         self.within = [self.within[0] + within(0.8), self.within[1] + within(0.95)];
         self.below = [self.below[0] + below(1), self.below[1] + below(3)];
     }
@@ -180,6 +184,11 @@ impl Sums {
             upper_coverage: coverage(self.below),
         }
     }
+}
+
+/// An error in the window's units; rounding is none.
+fn real(error: f64) -> f64 {
+    if error > SLACK { error } else { 0.0 }
 }
 
 /// The loss whose expectation is least at the quantile.

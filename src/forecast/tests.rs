@@ -64,6 +64,18 @@ fn a_few_minutes_of_history_have_a_band_at_every_horizon() {
 }
 
 #[test]
+fn rounding_is_no_error_to_be_compared_with() {
+    let line = grid(60.0, (0..400).map(|i| Some(100.0 + f64::from(i))).collect());
+    let score = &backtest(&line, &[60.0]).unwrap().horizons[0];
+    assert_eq!(score.relative_pinball, None, "the last value's own errors are all the same: {score:?}");
+    let flat = grid(60.0, vec![Some(100.0); 400]);
+    assert!(backtest(&flat, &[60.0]).unwrap().members.is_empty());
+    let asked = backtest(&grid(60.0, noise(200).into_iter().map(Some).collect()), &[20.0, 200.0]).unwrap();
+    let scored: Vec<f64> = asked.horizons.iter().map(|h| h.horizon).collect();
+    assert_eq!(scored, [60.0, 180.0], "what is scored is told");
+}
+
+#[test]
 fn a_trend_is_followed_and_a_daily_peak_is_seen_coming() {
     // Three and a half days at 5 min with a peak at noon; now is an hour before a peak.
     let day = |i: usize| 100.0 + 80.0 * (i as f64 / 288.0 * std::f64::consts::TAU).sin();
