@@ -51,29 +51,55 @@ const LINES: usize = 20;
 const STEPS: [f64; 4] = [15.0, 30.0, 60.0, 300.0];
 const AHEAD: f64 = 240.0;
 const BACK: f64 = 4_032.0;
+/// Values that a file's series keeps at least when several become one.
+const FEWEST: usize = 240;
 /// Columns and rows of the picture.
 const PICTURE: (u16, u16) = (120, 30);
 
 pub(super) fn run(common: &Common, args: &Forecast) -> Outcome {
-    let (name, grid, now) = match (&args.csv, &args.query) {
+    let (name, step, grid, now) = match (&args.csv, &args.query) {
         (Some(csv), _) => {
             let rows = series::read(csv)?;
             let grid = series::grid(&rows).map_err(|e| Failure::usage(format!("{}: {e}", csv.display())))?;
+            let step = grid.step;
+            let grid = coarser(&grid, args.horizon);
             let now = grid.at(grid.values.len().saturating_sub(1));
-            (csv.display().to_string(), grid, now)
+            (csv.display().to_string(), step, grid, now)
         }
         (None, Some(query)) => {
             let (grid, now) = ask(common, query, args.horizon)?;
-            (query.clone(), grid, now)
+            (query.clone(), grid.step, grid, now)
         }
         (None, None) => return Err(Failure::usage("name a series: --csv FILE or --query PROMQL")),
     };
-    let result = forecast::forecast(&grid, now, args.horizon).map_err(|e| Failure::failed(format!("{name}: {e}")))?;
+    let mut result =
+        forecast::forecast(&grid, now, args.horizon).map_err(|e| Failure::failed(format!("{name}: {e}")))?;
+    if grid.step > step {
+        let (wide, ahead) = (duration(grid.step), duration(args.horizon));
+        result
+            .warnings
+            .push(format!("values are means of {wide}: steps of {} tell nothing {ahead} ahead", duration(step)));
+    }
     match args.format {
         ForecastFormat::Json => print(&format!("{:#}\n", document(&result))),
         ForecastFormat::Table => print(&table(&result)),
         ForecastFormat::Svg => print(&picture(common, &name, &grid, &result)?),
     }
+}
+
+/// The means of so many steps that the horizon has [`AHEAD`] of them or fewer, as far as there is history for it. Seconds
+/// say nothing of tomorrow, and of a series of seconds only hours are looked at.
+fn coarser(grid: &Grid, horizon: f64) -> Grid {
+    let wanted = (horizon / grid.step / AHEAD).ceil() as usize;
+    let times = wanted.min(grid.values.len() / FEWEST).max(1);
+    let lead = grid.values.len() % times;
+    let mean = |part: &[Option<f64>]| {
+        let known = part.iter().flatten().count();
+        (known > 0).then(|| part.iter().flatten().sum::<f64>() / known as f64)
+    };
+    // The last value of a part tells its time, so that the newest stays the newest.
+    let start = grid.at(lead + times - 1);
+    Grid { start, step: grid.step * times as f64, values: grid.values[lead..].chunks(times).map(mean).collect() }
 }
 
 /// The series that a query answers, and its last instant.
@@ -189,6 +215,19 @@ fn table(result: &Paths) -> String {
 mod tests {
     use super::*;
     use crate::source::prometheus::Series;
+
+    #[test]
+    fn a_far_horizon_is_looked_at_in_means_that_end_with_the_newest_value() {
+        let from = Time::from_secs(60_000.0);
+        let values: Vec<Option<f64>> = (0..1_001).map(|i| (i % 7 != 0).then_some(f64::from(i))).collect();
+        let fine = Grid { start: from, step: 15.0, values };
+        assert_eq!(coarser(&fine, 3_600.0), fine, "240 steps ahead");
+        let wide = coarser(&fine, 10_800.0);
+        assert_eq!((wide.step, wide.values.len()), (45.0, 333));
+        assert_eq!(wide.at(332), fine.at(1_000));
+        assert_eq!(wide.values[332], Some(999.0), "998, 999 and 1000 without a gap");
+        assert_eq!(coarser(&fine, 1e9).values.len(), 250, "history is not thrown away for it");
+    }
 
     #[test]
     fn an_answer_of_one_series_is_a_grid_with_its_gaps() {
