@@ -52,6 +52,20 @@ fn the_24_partition_object_is_judged_priced_and_mended() {
     assert_eq!(again.code, Some(0));
 }
 
+#[test]
+fn a_scenario_of_something_else_prices_nothing() {
+    let home = Home::new();
+    let object = fixture("orders.yaml");
+    for (table, text) in [
+        ("[queue]", "[demand]\ngenerator = \"diurnal\"\nmean = 20\n[queue]\nwithin = \"1h\"\n"),
+        ("[service]", "[demand]\ngenerator = \"diurnal\"\n[service]\nttft_p95 = 1\n"),
+    ] {
+        let scenario = home.file("other.toml", text);
+        let ran = home.expect(2, &["lint", &object, "--scenario", &scenario]);
+        assert!(ran.err.contains(&format!("other.toml: it has a {table}, and HPAs")), "{}", ran.err);
+    }
+}
+
 /// The object with what `write instead` says, by hand as an operator would: keys of its spec replaced or added.
 fn mend(object: &str, yaml: &str) -> String {
     use highwater::manifest::{documents, manifests};

@@ -46,6 +46,14 @@ impl Arena {
     pub(super) fn new(args: &Lint) -> Result<Self, Failure> {
         if let Some(path) = &args.scenario {
             let scenario = simulate::read(path).map_err(Failure::usage)?;
+            let other = scenario.queue().map(|_| "[queue]").or_else(|| scenario.service().map(|_| "[service]"));
+            if let Some(table) = other {
+                return Err(Failure::usage(format!(
+                    "{}: it has a {table}, and HPAs and ScaledObjects are priced on a consumer group alone: name a \
+                     scenario with nothing but a [group]",
+                    path.display()
+                )));
+            }
             return Ok(Self::Scenario(Box::new(scenario), args.seeds));
         }
         let Some(path) = &args.history else { return Ok(Self::None) };
