@@ -66,6 +66,21 @@ fn a_scenario_of_something_else_prices_nothing() {
     }
 }
 
+#[test]
+fn mends_that_cost_more_than_they_save_are_called_so() {
+    let home = Home::new();
+    let object = home.file(
+        "quiet.yaml",
+        "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: quiet}\nspec:\n  scaleTargetRef: {name: quiet}\n  \
+         minReplicaCount: 2\n  maxReplicaCount: 30\n  triggers:\n    - type: kafka\n      metadata: {bootstrapServers: \
+         \"k:9092\", consumerGroup: g, topic: t, lagThreshold: \"500\"}\n",
+    );
+    let scenario = home.file("quiet.toml", "[demand]\ngenerator = \"diurnal\"\nmean = 100\nscored = \"2h\"\n");
+    let ran = home.expect(1, &["lint", &object, "--scenario", &scenario, "--seeds", "1"]);
+    assert!(ran.out.contains("On these days the mends cost more than they save"), "{}", ran.out);
+    assert!(!ran.out.contains("so only with the others"), "{}", ran.out);
+}
+
 /// The object with what `write instead` says, by hand as an operator would: keys of its spec replaced or added.
 fn mend(object: &str, yaml: &str) -> String {
     use highwater::manifest::{documents, manifests};

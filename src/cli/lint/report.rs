@@ -10,6 +10,9 @@ use crate::{
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 
+/// Prices that differ by less than this are the same.
+const SAME: f64 = 0.05;
+
 /// Line and column of a finding; the cluster's objects have none.
 fn place(linted: &Linted, documents: &[Vec<Document>], pointer: &str) -> Option<Place> {
     linted.manifest.place(documents.get(linted.documents)?, pointer)
@@ -145,10 +148,15 @@ fn one(linted: &Linted, documents: &[Vec<Document>], out: &mut String) {
 fn difference(prices: &Prices, mended: &Score) -> String {
     let (from, to) = (prices.written.price, mended.price);
     let span = duration(prices.seconds);
-    if (to - from).abs() < 0.05 {
+    if (to - from).abs() < SAME {
         return format!("price of {span}: {from:.1} with this mend as without it");
     }
-    let word = if to < from { "" } else { ": more alone, so only with the others" };
+    let together = prices.all.as_ref().is_some_and(|(_, all)| all.price < from);
+    let word = match (to < from, together) {
+        (true, _) => "",
+        (false, true) => ": more alone, so only with the others",
+        (false, false) => ": more",
+    };
     format!("price of {span}: {from:.1} as written, {to:.1} with this mend{word}")
 }
 
@@ -180,6 +188,11 @@ fn table(linted: &Linted, prices: &Prices, out: &mut String) {
     }
     if let Some(score) = &prices.planner {
         row("planner", score);
+    }
+    if prices.all.as_ref().is_some_and(|(_, all)| all.price > prices.written.price + SAME) {
+        out.push_str(
+            "\n    On these days the mends cost more than they save: price other days before you write them.\n",
+        );
     }
 }
 
