@@ -9,7 +9,6 @@ use crate::model::{
 use std::collections::BTreeMap;
 
 pub(super) fn read(object: &Cursor<'_>) -> Hpa {
-    let v1 = is_v1(object);
     annotations(object);
     let mut hpa = Hpa {
         namespace: namespace(object),
@@ -19,6 +18,7 @@ pub(super) fn read(object: &Cursor<'_>) -> Hpa {
     };
     let managed = object.at(&["metadata", "labels"]).and_then(|l| l.text("app.kubernetes.io/managed-by"));
     hpa.keda = managed == Some("keda-operator");
+    let Some(v1) = is_v1(object) else { return hpa };
     let Some(spec) = object.map("spec") else {
         object.unreadable("the HorizontalPodAutoscaler has no spec");
         return hpa;
@@ -48,13 +48,13 @@ pub(super) fn read(object: &Cursor<'_>) -> Hpa {
 /// Why a refused object comes to nothing.
 const REFUSED: &str = "the API server refuses the object";
 
-/// Whether it is of `autoscaling/v1`. Older and other versions are not read; nor are metrics of v2 that the API server
-/// hides in an annotation when it is asked for v1.
-fn is_v1(object: &Cursor<'_>) -> bool {
+/// Whether it is of `autoscaling/v1`, and not v2. Older and other versions are not read (`None`): their fields mean other
+/// things; nor are metrics of v2 that the API server hides in an annotation when it is asked for v1.
+fn is_v1(object: &Cursor<'_>) -> Option<bool> {
     let mend = "kubectl get hpa.v2.autoscaling -o yaml writes it";
     match object.text("apiVersion") {
         // Absent in items of a typed list.
-        None | Some("autoscaling/v2") => false,
+        None | Some("autoscaling/v2") => Some(false),
         Some("autoscaling/v1") => {
             let annotations = object.at(&["metadata", "annotations"]);
             for name in ["metrics", "behavior"] {
@@ -63,12 +63,12 @@ fn is_v1(object: &Cursor<'_>) -> bool {
                     hidden.unreadable(&format!("{name} of autoscaling/v2 as an annotation of v1 are not read: {mend}"));
                 }
             }
-            true
+            Some(true)
         }
         Some(other) => {
             let what = format!("apiVersion {other}: only autoscaling/v2 and v1 are read ({mend})");
             object.field("apiVersion").unreadable(&what);
-            false
+            None
         }
     }
 }

@@ -101,16 +101,20 @@ fn collect(value: &Value, root: String, document: usize, found: &mut Vec<Manifes
     let kind = value.get("kind").and_then(Value::as_str).unwrap_or("");
     let Some(items) = value.get("items").and_then(Value::as_array).filter(|_| kind.ends_with("List")) else { return };
     for (i, item) in items.iter().enumerate() {
-        let typed = typed(item, kind);
+        let typed = typed(item, kind, value.get("apiVersion"));
         collect(typed.as_ref().unwrap_or(item), format!("{root}/items/{i}"), document, found);
     }
 }
 
-/// Items of a typed list need not repeat their kind.
-fn typed(item: &Value, list: &str) -> Option<Value> {
+/// Items of a typed list need not repeat their kind and version.
+fn typed(item: &Value, list: &str, version: Option<&Value>) -> Option<Value> {
     let kind = list.strip_suffix("List").filter(|k| !k.is_empty())?;
     let mut item = item.clone();
-    item.as_object_mut()?.entry("kind").or_insert_with(|| kind.into());
+    let map = item.as_object_mut()?;
+    if let Some(version) = version {
+        map.entry("apiVersion").or_insert_with(|| version.clone());
+    }
+    map.entry("kind").or_insert_with(|| kind.into());
     Some(item)
 }
 

@@ -9,6 +9,9 @@ use super::{
 use crate::model::{Fallback, FallbackBehavior, Holds, Label, Quantity, ScaledObject, ScalingModifiers, Trigger};
 use std::collections::BTreeSet;
 
+/// Characters of a label's value.
+const LONGEST_NAME: usize = 63;
+
 /// Why a refused object comes to nothing.
 const REFUSED: &str = "KEDA refuses the object";
 
@@ -54,17 +57,31 @@ pub(super) fn read(object: &Cursor<'_>) -> ScaledObject {
     scaled.cooldown = spec.seconds("cooldownPeriod").unwrap_or(300.0);
     scaled.initial_cooldown = spec.seconds("initialCooldownPeriod").unwrap_or(0.0);
     triggers(&spec, &mut scaled);
+    let mut own_name = None;
     if let Some(advanced) = spec.map("advanced") {
         let known = ["horizontalPodAutoscalerConfig", "restoreToOriginalReplicaCount", "scalingModifiers"];
         advanced.known(&known, "advanced");
         if let Some(config) = advanced.map("horizontalPodAutoscalerConfig") {
             config.known(&["behavior", "name"], "horizontalPodAutoscalerConfig");
+            own_name = config.text("name").map(str::to_owned);
             scaled.behavior = config.map("behavior").map(|b| behavior(&b));
         }
         scaled.modifiers = advanced.map("scalingModifiers").and_then(|m| modifiers(&m));
     }
     scaled.fallback = spec.map("fallback").map(|f| fallback(&f, &scaled));
+    name_of_hpa(object, &scaled, own_name);
     scaled
+}
+
+/// Both names are label values, and the HPA's is made of the object's where nobody names it (`verifyName`).
+fn name_of_hpa(object: &Cursor<'_>, scaled: &ScaledObject, own: Option<String>) {
+    let hpa = own.filter(|n| !n.is_empty()).unwrap_or_else(|| format!("keda-hpa-{}", scaled.name));
+    for name in [scaled.name.as_str(), &hpa] {
+        if name.len() > LONGEST_NAME {
+            let what = format!("the name {name} has {} characters, {LONGEST_NAME} are the most: {REFUSED}", name.len());
+            object.field("metadata").refused(&what);
+        }
+    }
 }
 
 /// The bounds, and what KEDA's validation says of them (`CheckReplicaCountBoundsAreValid`).
@@ -160,11 +177,16 @@ fn modifiers(part: &Cursor<'_>) -> Option<ScalingModifiers> {
     Some(ScalingModifiers { formula, target })
 }
 
-/// `CheckFallbackValid`: CPU and memory triggers have none.
+/// `CheckFallbackValid` and `verifyScaledObjects`: CPU and memory triggers have none, and a formula must be there to
+/// stand in.
 fn fallback(part: &Cursor<'_>, scaled: &ScaledObject) -> Fallback {
     part.known(&["failureThreshold", "replicas", "behavior"], "fallback");
     if scaled.modifiers.is_none() && !scaled.triggers.is_empty() && scaled.triggers.iter().all(is_resource) {
         part.refused("a fallback needs a trigger other than cpu and memory: KEDA refuses the object");
+    }
+    if scaled.modifiers.is_none() && part.text("behavior") == Some("scalingModifiers") {
+        let what = format!("behavior scalingModifiers needs advanced.scalingModifiers.formula: {REFUSED}");
+        part.field("behavior").refused(&what);
     }
     let behavior = match part.text("behavior") {
         None | Some("static") => FallbackBehavior::Static,

@@ -85,6 +85,15 @@ fn broken_yaml_has_a_place() {
         let wrong = documents(text).unwrap_err();
         assert!(wrong.place.line >= 1 && wrong.place.line <= line + 1, "{text:?}: {wrong:?}");
     }
+    let template = documents("kind: ScaledObject\nmetadata:\n  name: {{ .Values.name }}\n").unwrap_err();
+    assert!(template.what.ends_with("what they come to is read, as of helm template"), "{template:?}");
+    assert!(!template.what.contains(" at line "), "the place is told once: {template:?}");
+    let many = "---\nkind: ScaledObject\nspec: {minReplicaCount: 1}\n".repeat(3_000);
+    assert_eq!(documents(&many).unwrap().len(), 3_000);
+    let nested = (1..9)
+        .fold("- &a0 [x]\n".to_owned(), |t, i| format!("{t}- &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")));
+    let laughs = documents(&nested).unwrap_err();
+    assert!(laughs.what.starts_with("more than is read lies before it"), "{laughs:?}");
     assert!(documents("").unwrap().is_empty());
     assert!(documents("---\n---\n").unwrap().is_empty());
 }
@@ -116,6 +125,7 @@ fn what_keda_refuses_is_said() {
         of_kafka("activationLagThreshold: '-5'", "activationLagThreshold"),
         of_kafka("offsetResetPolicy: Earliest", "offsetResetPolicy"),
         of_kafka("sasl: SCRAM-SHA-512", "sasl"),
+        of_kafka("sasl: scram_sha512", "sasl"),
         of_kafka("fullMetadata: 'false'", "fullMetadata"),
         of_kafka("topic: t, allowIdleConsumers: 'true', limitToPartitionsWithLag: 'true'", "allowIdleConsumers"),
         of_kafka("ensureEvenDistributionOfPartitions: 'true'", "ensureEvenDistributionOfPartitions"),
@@ -135,6 +145,7 @@ fn what_keda_refuses_is_said() {
         spec("pollingInterval: 0", "/spec/pollingInterval"),
         spec("scaleTargetRef: {kind: Deployment}", "/spec/scaleTargetRef"),
         spec("advanced: {scalingModifiers: {formula: a, target: '0'}}", "/spec/advanced/scalingModifiers/target"),
+        spec("fallback: {failureThreshold: 3, replicas: 4, behavior: scalingModifiers}", "/spec/fallback/behavior"),
         ("triggers: [{type: cpu, metricType: Utilization, metadata: {value: '70'}}]".to_owned(), "/spec".to_owned()),
     ] {
         assert_eq!(said_of(&text), [(Grade::Refused, pointer)], "{text}");
@@ -144,6 +155,17 @@ fn what_keda_refuses_is_said() {
     let said: Vec<_> = scaled_object(&object).1.into_iter().map(|c| (c.grade, c.pointer)).collect();
     let refused = |pointer: &str| (Grade::Refused, pointer.to_owned());
     assert_eq!(said[..2], [refused("/apiVersion"), refused("/metadata/annotations/a")]);
+    let long = "o".repeat(55);
+    let named = |config: Value| {
+        let spec = json!({
+            "scaleTargetRef": {"name": "x"}, "triggers": [{"type": "cron", "metadata": {}}],
+            "advanced": {"horizontalPodAutoscalerConfig": config},
+        });
+        let object = json!({"kind": "ScaledObject", "metadata": {"name": long}, "spec": spec});
+        scaled_object(&object).1.into_iter().map(|c| c.what).collect::<Vec<_>>()
+    };
+    assert_eq!(named(json!({"name": "short"})), [""; 0]);
+    assert!(named(json!({}))[0].starts_with("the name keda-hpa-ooo"), "of its HPA: {:?}", named(json!({})));
     let names = "triggers: [{name: a, type: cron, metadata: {}}, {name: a, type: cron, metadata: {}}]";
     assert_eq!(said_of(names), [(Grade::Refused, "/spec/triggers/1/name".to_owned())]);
     let only = "minReplicaCount: 1, fallback: {failureThreshold: 3, replicas: 4}, triggers: [{type: cpu, metricType: \
@@ -155,7 +177,14 @@ fn what_keda_refuses_is_said() {
 fn what_keda_takes_is_not_complained_of() {
     for text in [
         kafka("partitionLimitation: ''"),
-        kafka("topic: t, lagThreshold: '5', offsetResetPolicy: earliest, tls: enable, sasl: scram_sha256"),
+        kafka("topic: t, lagThreshold: '5', offsetResetPolicy: earliest, tls: enable, sasl: none"),
+        trigger(
+            "type: kafka, authenticationRef: {name: a}, metadata: {bootstrapServers: k, consumerGroup: g, sasl: scram_sha256}",
+        ),
+        trigger(
+            "type: apache-kafka, metadata: {bootstrapServers: k, consumerGroup: g, sasl: aws_msk_iam, identityOwner: operator}",
+        ),
+        trigger("type: prometheus, metadata: {serverAddress: s, query: q, threshold: '1', authModes: apiKey, apiKey: a}"),
         format!("minReplicaCount: 0, idleReplicaCount: 0, {}", kafka("topic: t")),
         trigger("type: kafka, metadata: {bootstrapServersFromEnv: B, consumerGroupFromEnv: G, topicFromEnv: T}"),
         trigger("type: apache-kafka, metadata: {bootstrapServers: k, consumerGroup: g, sasl: aws_msk_iam}"),
@@ -247,6 +276,24 @@ fn a_scalar_or_a_list_where_a_map_belongs_is_said() {
         let said = said_of_hpa(&spec);
         assert_eq!(said.first(), Some(&(Grade::Unreadable, pointer.to_owned())), "{spec}: {said:?}");
     }
+}
+
+#[test]
+fn of_another_version_only_the_version_is_said() {
+    let object = json!({"apiVersion": "autoscaling/v2beta2", "kind": "HorizontalPodAutoscaler", "spec": {
+        "maxReplicas": 5, "metrics": [{"type": "Resource", "resource": {"name": "cpu", "targetAverageUtilization": 5}}],
+    }});
+    let pointers: Vec<String> = hpa(&object).1.into_iter().map(|c| c.pointer).collect();
+    assert_eq!(pointers, ["/apiVersion"]);
+}
+
+#[test]
+fn items_of_a_typed_list_are_of_its_version() {
+    let (found, _) = read(
+        "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscalerList\nitems:\n- metadata: {name: x}\n  spec: \
+         {scaleTargetRef: {kind: Deployment, name: x}, maxReplicas: 5, targetCPUUtilizationPercentage: 70}\n",
+    );
+    assert_eq!((found.len(), &found[0].complaints), (1, &vec![]));
 }
 
 #[test]

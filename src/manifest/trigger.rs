@@ -6,7 +6,7 @@ use crate::model::{KafkaTrigger, Label, Quantity, Trigger, TriggerMetric, Trigge
 use serde::de::DeserializeOwned;
 
 /// Metadata that the Kafka scalers read; `…FromEnv` is allowed for the first three.
-const KAFKA: [&str; 19] = [
+const KAFKA: [&str; 23] = [
     "bootstrapServers",
     "consumerGroup",
     "topic",
@@ -26,12 +26,16 @@ const KAFKA: [&str; 19] = [
     "sasl",
     "saslTokenProvider",
     "awsRegion",
+    "identityOwner",
+    "awsAccessKeyID",
+    "awsAccessKeyIDFromEnv",
+    "awsSecretAccessKeyFromEnv",
 ];
 /// Of these the apache-kafka scaler reads none.
 const SARAMA_ONLY: [&str; 4] = ["fullMetadata", "version", "unsafeSsl", "saslTokenProvider"];
 
 /// Metadata that the Prometheus scaler and its ways to authenticate read.
-const PROMETHEUS: [&str; 23] = [
+const PROMETHEUS: [&str; 24] = [
     "serverAddress",
     "query",
     "queryParameters",
@@ -46,6 +50,7 @@ const PROMETHEUS: [&str; 23] = [
     "identityOwner",
     "authModes",
     "authMode",
+    "apiKey",
     "method",
     "keyParamName",
     "cloud",
@@ -204,6 +209,11 @@ fn refused_kafka(metadata: &Metadata<'_>, trigger: &KafkaTrigger, kind: &str, na
     let last = if sarama { "oauthbearer" } else { "aws_msk_iam" };
     metadata.one_of("sasl", &["none", "plaintext", "scram_sha256", "scram_sha512", "gssapi", last]);
     let refuse = |key: &str, what: &str| metadata.refused(key, &format!("{what}: {REFUSED}"));
+    let sasl = metadata.text("sasl").unwrap_or_default();
+    let named_users = if sarama { &["plaintext", "scram_sha256", "scram_sha512"][..] } else { &["plaintext"] };
+    if named_users.contains(&sasl.as_str()) && metadata.part.get("authenticationRef").is_none() {
+        refuse("sasl", &format!("sasl {sasl} needs the username and the password of an authenticationRef"));
+    }
     if trigger.activation < 0.0 {
         refuse("activationLagThreshold", "activationLagThreshold must not be below zero");
     }

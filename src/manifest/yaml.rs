@@ -54,17 +54,18 @@ impl Document {
     }
 }
 
+/// Documents and values of a file at most: all the autoscalers of a large cluster. What aliases repeat counts as well.
+const MOST: (usize, usize) = (100_000, 4_000_000);
+
 /// Reads every document of a file.
 pub fn documents(text: &str) -> Result<Vec<Document>, Wrong> {
-    let read: Vec<Spanned<Node>> = serde_saphyr::from_multiple(text).map_err(|e| {
+    let budget = serde_saphyr::budget! {
+        max_documents: MOST.0, max_nodes: MOST.1, max_events: 4 * MOST.1,
+    };
+    let options = serde_saphyr::options! { budget: budget };
+    let read: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
         let place = e.location().map_or(Place { line: 1, column: 1 }, place);
-        let what = match e.without_snippet() {
-            serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
-                format!("the key {} stands here for the second time", key.as_deref().unwrap_or("?"))
-            }
-            other => other.to_string().lines().next().unwrap_or("not YAML").to_owned(),
-        };
-        Wrong { place, what }
+        Wrong { place, what: sentence(&e, text) }
     })?;
     let document = |node: Spanned<Node>| {
         let mut places = BTreeMap::new();
@@ -72,6 +73,30 @@ pub fn documents(text: &str) -> Result<Vec<Document>, Wrong> {
         Document { value: node.value.flatten("", &mut places), places }
     };
     Ok(read.into_iter().map(document).filter(|d| !d.value.is_null()).collect())
+}
+
+/// What is wrong, without the place.
+fn sentence(error: &serde_saphyr::Error, text: &str) -> String {
+    let what = match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+            format!("the key {} stands here for the second time", key.as_deref().unwrap_or("?"))
+        }
+        other => {
+            let said = other.to_string();
+            let line = said.lines().next().unwrap_or("not YAML");
+            if line.starts_with("budget breached") {
+                return format!(
+                    "more than is read lies before it: {} documents and {} values at the most",
+                    MOST.0, MOST.1
+                );
+            }
+            line.split(" at line ").next().unwrap_or(line).to_owned()
+        }
+    };
+    if text.contains("{{") {
+        return format!("{what}. There are templates in it: what they come to is read, as of helm template");
+    }
+    what
 }
 
 fn place(at: Location) -> Place {
