@@ -86,6 +86,11 @@ fn cases() -> Vec<(&'static str, String, String)> {
         let annotations = format!("annotations: {{autoscaling.keda.sh/paused: \"{value}\"}}, namespace: payments");
         sound().replace("namespace: payments", &annotations)
     };
+    let at_zero = |more: &str| {
+        let fallback = "spec:\n  fallback: {failureThreshold: 3, replicas: 4, behavior: currentReplicasIfHigher}\n";
+        let object = to_zero("activationLagThreshold: \"100\"").replace("spec:\n", fallback);
+        object.replace("    - type: kafka\n", &format!("    - type: kafka\n{more}"))
+    };
     let fallback = |behavior: &str| spec(&format!("  fallback: {{failureThreshold: 3, replicas: 4{behavior}}}\n"));
     vec![
         ("lag-target-under-floor", lag("1000"), lag("16000")),
@@ -130,11 +135,7 @@ fn cases() -> Vec<(&'static str, String, String)> {
         ("tolerance-stops-short", with("lagThreshold: \"16000\""), sound()),
         ("gpu-busy-is-no-load", gpu("DCGM_FI_DEV_GPU_UTIL"), gpu("vllm:num_requests_waiting")),
         ("fallback-lowers", fallback(""), fallback(", behavior: currentReplicasIfHigher")),
-        (
-            "fallback-has-no-count",
-            fallback(", behavior: scalingModifiers"),
-            fallback(", behavior: currentReplicasIfHigher"),
-        ),
+        ("fallback-has-no-count", at_zero("      metricType: Value\n"), at_zero("")),
         (
             "formula-not-evaluated",
             sound()
@@ -382,6 +383,40 @@ fn what_v1_cannot_say_is_no_mend_of_it() {
 }
 
 proptest! {
+    /// What is written instead silences what asked for it, whatever the numbers.
+    #[test]
+    fn any_mend_silences_its_rule(
+        bounds in (0_u32..50, 1_u32..200), lag in 1_u64..200_000, partitions in 1_u32..400, rate in 100.0..1e6_f64,
+        one in 10.0..10_000_f64, commit in 1_u32..120, slo in 5_u32..300, polling in 1_u32..120,
+        eager in any::<bool>(), cached in any::<bool>(), even in any::<bool>(), keda_only in any::<bool>(),
+    ) {
+        let (min, max) = (bounds.0.min(bounds.1), bounds.1);
+        let spec = format!("  minReplicaCount: {min}\n  maxReplicaCount: {max}\n  pollingInterval: {polling}\n  cooldownPeriod: 300\n");
+        let more = format!("lagThreshold: \"{lag}\", ensureEvenDistributionOfPartitions: \"{even}\"");
+        let cache = format!("    - type: kafka\n      useCachedMetrics: {cached}\n");
+        let text = keda(&spec, &more).replace("    - type: kafka\n", &cache);
+        let query = "    - {type: prometheus, metadata: {serverAddress: s, query: sum(kafka_consumergroup_lag), threshold: \"500\"}}\n";
+        let text = if keda_only { text } else { text.replace("  triggers:\n", &format!("  triggers:\n{query}")) };
+        let facts = Facts {
+            partitions: Some(Known::told(partitions, "test")),
+            rate: Some(Known::told(rate, "test")),
+            range: Some(Known::told((rate / 2.0, rate * 2.0), "test")),
+            consumer_rate: Some(Known::told(one, "test")),
+            commit: Known::told(f64::from(commit), "test"),
+            slo: Known::told(f64::from(slo), "test"),
+            protocol: Known::told(if eager { Protocol::Eager } else { Protocol::Consumer }, "test"),
+            ..Facts::default()
+        };
+        let manifest = read(&text).remove(0);
+        for finding in judge(&manifest, &facts).iter().filter(|f| !f.mend.is_empty()) {
+            let mended = Manifest::read(&apply(&manifest.value, &finding.mend)).unwrap();
+            let same = |f: &Finding| (f.rule, &f.pointer) == (finding.rule, &finding.pointer);
+            let still = judge(&mended, &facts).into_iter().find(same);
+            let done = still.as_ref().is_none_or(|f| f.rule == "max-under-demand" && f.mend.is_empty());
+            prop_assert!(done, "{finding:?}\nand after its mend\n{still:?}");
+        }
+    }
+
     /// Whatever stands in a trigger, nothing panics, and nothing is judged that cannot be read.
     #[test]
     fn any_numbers_are_judged_without_panic(

@@ -125,10 +125,9 @@ fn bounds_between(subject: &Subject<'_>) -> Option<Finding> {
 fn between(subject: &Subject<'_>) -> Option<Finding> {
     let partitions = subject.partitions()?;
     let (p, (min, _)) = (partitions.value, subject.bounds());
-    let lag = subject.lags().into_iter().next()?;
-    if lag.kafka.is_some_and(|k| k.ensure_even) {
-        return None;
-    }
+    // Of those that may ask for any count the one that can be told otherwise.
+    let uneven = subject.lags().into_iter().filter(|l| !l.kafka.is_some_and(|k| k.ensure_even));
+    let lag = uneven.min_by_key(|l| l.kafka.is_none())?;
     let top = subject.reach().min(p);
     let counts: Vec<u32> = useful(p).into_iter().filter(|n| (min..=top).contains(n)).collect();
     let useless = (top + 1).saturating_sub(min).saturating_sub(u32::try_from(counts.len()).unwrap_or(u32::MAX));
@@ -158,8 +157,11 @@ pub(super) fn even_edit(subject: &Subject<'_>, partitions: u32, min: u32) -> Res
     let Object::ScaledObject(scaled) = subject.object else {
         return Err(" An HPA cannot be kept from them; KEDA's ensureEvenDistributionOfPartitions can.".to_owned());
     };
-    let found = scaled.triggers.iter().position(|t| matches!(t.kind.as_str(), "kafka" | "apache-kafka"));
-    let (Some(index), Some(kafka)) = (found, scaled.kafka().next()) else {
+    let uneven = scaled.triggers.iter().enumerate().find_map(|(i, t)| match &t.source {
+        TriggerSource::Kafka(kafka) if !kafka.ensure_even => Some((i, kafka)),
+        _ => None,
+    });
+    let Some((index, kafka)) = uneven else {
         return Err(" KEDA's kafka trigger could keep to the divisors; this one cannot.".to_owned());
     };
     if kafka.topic.is_none() || kafka.limit_to_partitions_with_lag {
@@ -238,32 +240,35 @@ fn max_under_demand(subject: &Subject<'_>) -> Option<Finding> {
     let one = facts.consumer_rate.as_ref()?;
     let (reach, pointer) = (subject.reach(), subject.max_pointer());
     let partitions = subject.partitions();
-    // What the highest count does: the busiest consumer holds it up.
-    let carries = match &partitions {
+    // What a count does: the busiest consumer holds it up.
+    let carries = |count: u32| match &partitions {
         Some(p) if p.value > 0 => {
-            let n = reach.min(p.value).max(1);
+            let n = count.min(p.value).max(1);
             one.value * f64::from(p.value) / f64::from(p.value.div_ceil(n))
         }
-        _ => one.value * f64::from(reach),
+        _ => one.value * f64::from(count),
     };
-    if carries >= demand.rate {
+    if carries(reach) >= demand.rate {
         return None;
     }
     let all = partitions.as_ref().is_some_and(|p| reach >= p.value);
     let needs = facts.needs(demand.rate)?;
-    let possible = partitions.as_ref().map_or(needs, |p| up_to_useful(p.value, needs));
+    let enough = |n: &u32| *n >= needs && carries(*n) >= demand.rate;
+    let possible = partitions.as_ref().map_or(needs, |p| useful(p.value).into_iter().find(enough).unwrap_or(p.value));
     let what = format!("{reach} replicas, the highest that can come, do not carry {}", demand.name);
     let mut why = format!(
         "Demand {} {} records/s {}; {reach} replicas do {} at {} records/s a consumer {}.",
         demand.verb,
         si(demand.rate),
         demand.source,
-        si(carries),
+        si(carries(reach)),
         si(one.value),
         one.source()
     );
     if all {
         why.push_str(" Every partition has a consumer by then: only more partitions or faster consumers help.");
+    } else if carries(possible) < demand.rate {
+        why.push_str(" A consumer for every partition does not do it either: more partitions or faster consumers do.");
     }
     let mend = if all || possible <= reach { Vec::new() } else { vec![Edit::set(pointer, possible)] };
     Some(finding("max-under-demand", Severity::Error, pointer, what, why, mend))

@@ -63,9 +63,10 @@ fn under_floor(subject: &Subject<'_>, target: &LagTarget<'_>) -> Option<Finding>
     let (floor, rate) = (facts.visible_floor()?, facts.rate.as_ref()?);
     let asked = (floor / target.target).ceil();
     let (min, reach) = (subject.bounds().0, subject.reach());
-    let needs = facts.needs(rate.value).map(|n| n.max(min).min(reach));
+    let needs = facts.needs(rate.value).map(|n| n.max(min));
     // Within the HPA's tolerance of what is needed anyway, or at the lowest count, the floor does no harm.
-    let harmless = needs.map_or(asked < f64::from(reach), |n| asked <= f64::from(n) * 1.1) || asked <= f64::from(min);
+    let most = f64::from(reach);
+    let harmless = needs.map_or(asked < most, |n| asked.min(most) <= f64::from(n) * 1.1) || asked <= f64::from(min);
     if harmless {
         return None;
     }
@@ -112,7 +113,7 @@ fn over_slo(facts: &Facts, target: &LagTarget<'_>) -> Option<Finding> {
         si(target.target),
         facts.slo.value
     );
-    let why = format!(
+    let mut why = format!(
         "The HPA rests where the lag is the target times the replicas, and it can rest only where these do what is \
          demanded: {} records at {} records/s a consumer {} are {rests:.0} s. SLO {} s {}.",
         si(target.target),
@@ -121,8 +122,12 @@ fn over_slo(facts: &Facts, target: &LagTarget<'_>) -> Option<Finding> {
         facts.slo.value,
         facts.slo.source(),
     );
-    let better = good(facts).map(|b| Edit::set(&target.pointer, LagTarget::value(b)));
-    let mend = better.into_iter().collect();
+    let (floor, ceiling) = (one.value * facts.commit.value / 2.0, (one.value * facts.slo.value).floor());
+    let better = good(facts).filter(|b| *b <= ceiling).or(Some(ceiling).filter(|c| *c > floor));
+    if better.is_none() {
+        why = format!("{why} No target is both below it and above what commits alone show: commit more often.");
+    }
+    let mend = better.into_iter().map(|b| Edit::set(&target.pointer, LagTarget::value(b))).collect();
     Some(finding("lag-target-over-slo", Severity::Warning, &target.pointer, what, why, mend))
 }
 

@@ -141,16 +141,9 @@ fn fallback_lowers(subject: &Subject<'_>) -> Option<Finding> {
 
 fn fallback_without(subject: &Subject<'_>) -> Option<Finding> {
     let Object::ScaledObject(scaled) = subject.object else { return None };
-    let fallback = scaled.fallback?;
+    scaled.fallback?;
     let resource = scaled.triggers.iter().position(|t| matches!(t.kind.as_str(), "cpu" | "memory"));
     let pointer = "/spec/fallback";
-    if fallback.behavior == FallbackBehavior::ScalingModifiers && scaled.modifiers.is_none() {
-        let what = "fallback.behavior scalingModifiers without scalingModifiers: nothing stands in".to_owned();
-        let why =
-            "KEDA hands the failure to the formula, and there is none: the HPA sees no metric and holds.".to_owned();
-        let mend = vec![Edit::set("/spec/fallback/behavior", "currentReplicasIfHigher")];
-        return Some(finding("fallback-has-no-count", Severity::Error, pointer, what, why, mend));
-    }
     let whole = scaled.triggers.iter().any(|t| t.metric_type == crate::model::TriggerMetric::Value);
     if whole && scaled.min == 0 {
         let what = "a fallback for a metric of type Value needs ready pods, and at zero there are none".to_owned();

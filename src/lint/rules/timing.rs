@@ -175,7 +175,8 @@ fn polling(subject: &Subject<'_>, scaled: &ScaledObject) -> Option<Finding> {
         let mend = vec![Edit::remove(pointer)];
         return Some(finding("polling-does-nothing", Severity::Note, pointer, what, why, mend));
     }
-    if seconds >= commit.value || scaled.kafka().next().is_none() {
+    // What is shown from a cache cannot be looked at too often: see `cached`.
+    if cached || seconds >= commit.value || scaled.kafka().next().is_none() {
         return None;
     }
     let what = format!("pollingInterval {seconds} is shorter than the commit interval of {} s", commit.value);
@@ -236,16 +237,17 @@ fn activation(subject: &Subject<'_>, scaled: &ScaledObject) -> Option<Finding> {
     let pointer = format!("/spec/triggers/{}/metadata/activationLagThreshold", lag.index);
     let what = "activationLagThreshold is 0: a single record wakes the workload, and keeps it awake".to_owned();
     let mut why = format!(
-        "Active means a lag above it. Control records of transactions leave a lag of one that is never committed, and \
-         between two commits ({} s {}) the last records count as well.",
+        "Active means a lag above it. Control records of transactions leave a lag of one a partition that is never \
+         committed, and between two commits ({} s {}) the last records count as well.",
         subject.facts.commit.value,
         subject.facts.commit.source()
     );
     if !kafka.zero_on_invalid_offset && !kafka.earliest {
         why.push_str(" A partition that the group never committed counts as one record behind, for ever.");
     }
-    let quiet = round((kafka.lag_threshold / 100.0).max(1.0));
-    why = format!("{why} Up to {quiet} records then wait until there are more: choose what may wait.");
+    let partitions = subject.partitions().map_or(1.0, |p| f64::from(p.value));
+    let quiet = round(kafka.lag_threshold / 100.0).max(partitions);
+    why = format!("{why} With {quiet}, as many may wait until there is one more: choose what may wait.");
     let mend = vec![Edit::set(&pointer, LagTarget::value(quiet))];
     Some(finding("activation-at-zero", Severity::Note, &pointer, what, why, mend))
 }
