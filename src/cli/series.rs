@@ -144,6 +144,12 @@ impl Line<'_> {
     }
 }
 
+/// Steps that people set, seconds. What lies within a share of one was meant to be it: who sleeps between two looks is late
+/// each time, and days and weeks are found by whole steps only.
+const USUAL: [f64; 16] =
+    [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_200.0, 1_800.0, 3_600.0, 86_400.0];
+const LATE: f64 = 0.02;
+
 /// The rows on a regular grid: its step is the usual distance of the rows, what is missing is a gap, several values in
 /// one slot are averaged.
 pub(super) fn grid(rows: &[Row]) -> Result<Grid, String> {
@@ -151,6 +157,7 @@ pub(super) fn grid(rows: &[Row]) -> Result<Grid, String> {
     let mut distances: Vec<f64> = rows.windows(2).map(|w| w[1].at.since(w[0].at)).collect();
     distances.sort_by(f64::total_cmp);
     let step = distances.get(distances.len() / 2).copied().ok_or("a single row is no series")?;
+    let step = USUAL.into_iter().find(|usual| (step / usual - 1.0).abs() < LATE).unwrap_or(step);
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Err("no rows".to_owned()) };
     let slots = (last.at.since(first.at) / step).round() + 1.0;
     if slots > LONGEST {
@@ -212,6 +219,19 @@ mod tests {
         let (rows, _) = parse("ts,value\n0,1\n15,2\n30,\n60,5\n75,6\n").unwrap();
         let grid = grid(&rows).unwrap();
         assert_eq!(grid.values, [Some(1.0), Some(2.0), None, None, Some(5.0), Some(6.0)]);
+    }
+
+    #[test]
+    fn rows_that_come_a_little_late_each_time_are_on_the_step_that_was_meant() {
+        let text = |every: f64| -> String {
+            let row = |i: u32| format!("{},{i}\n", f64::from(i) * every);
+            std::iter::once("ts,value\n".to_owned()).chain((0..2_001).map(row)).collect()
+        };
+        let of = |every: f64| grid(&parse(&text(every)).unwrap().0).unwrap();
+        let late = of(303.0);
+        assert_eq!((late.step, late.values.len()), (300.0, 2_021), "a day has 288 of them");
+        assert_eq!(late.values.iter().flatten().count(), 2_001, "and nothing is lost");
+        assert_eq!((of(15.0).step, of(45.0).step, of(45.0).values.len()), (15.0, 45.0, 2_001));
     }
 
     #[test]
