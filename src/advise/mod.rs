@@ -245,17 +245,20 @@ fn judge(input: &Input<'_>, wanted: u32) -> Judgement {
     guard::judge(&Case { workload: input.workload, state: input.state, wanted, now: input.now })
 }
 
-/// The plan's count, or the one on screen while keeping that is about as cheap as following the plan. A plan that is
-/// followed mostly costs less than its count kept, so the one on screen is let go rather too soon than too late.
+/// The plan's count, or the change on screen while keeping that is about as cheap as following the plan. A plan that is
+/// followed mostly costs less than its count kept, so what is on screen is let go rather too soon than too late.
 fn settled(input: &Input<'_>, plan: &Plan) -> u32 {
     let price = |n: u32| plan.alternatives.iter().find(|a| a.replicas == n).map(|a| a.price);
     let current = input.state.replicas.as_ref().map(|r| r.desired);
     let shown = input.previous.filter(|p| Some(p.current.desired) == current && p.workload == input.workload.name);
     // Only a change is kept: staying has no such bonus, since that would be a threshold on acting.
-    let shown = shown.map(|p| p.wanted).filter(|n| Some(*n) != current && Some(plan.replicas) != current);
+    let shown = shown.map(|p| p.wanted).filter(|n| Some(*n) != current);
+    // Never below what the plan found to hold. A group's removal that is worth little comes and goes with the noise
+    // otherwise, once a minute, and nobody can read it.
+    let is_group = input.workload.entity.kind == WorkloadKind::ConsumerGroup;
+    let barely = is_group && Some(plan.replicas) == current && plan.held_by_p95.is_none();
     match shown.and_then(|n| Some((n, price(n)?, price(plan.replicas)?))) {
-        // Never below what the plan found to hold the p95 path.
-        Some((n, old, new)) if n >= plan.replicas && old <= new * (1.0 + SETTLED) => n,
+        Some((n, old, new)) if (n > plan.replicas || barely) && old <= new * (1.0 + SETTLED) => n,
         _ => plan.replicas,
     }
 }

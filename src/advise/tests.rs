@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{
-    Entity, GuardSettings, KafkaTrigger, Label, Limits, Price, Role, Sample, ScaledObject, SignalKey, Slo,
+    Alternative, Entity, GuardSettings, KafkaTrigger, Label, Limits, Price, Role, Sample, ScaledObject, SignalKey, Slo,
 };
 use proptest::prelude::*;
 
@@ -243,6 +243,30 @@ fn the_same_advice_keeps_its_identity_until_its_lifetime_nears_its_end() {
     let mut again = state.clone();
     again.replicas = again.replicas.map(|r| Replicas { uid: Some(Label::new("other")), ..r });
     assert_ne!(later(2.0, &again).plan_hash, first.plan_hash, "the object was made again");
+}
+
+#[test]
+fn a_removal_on_screen_that_is_worth_little_does_not_come_and_go() {
+    let (workload, state) = (workload(WorkloadKind::ConsumerGroup), state(12));
+    let history = falling_behind(&workload, 12.0, 0.5);
+    let first = recommended(&input(&workload, &state, &history));
+    let shown = |wanted| Recommendation { wanted, ..first.clone() };
+    let counts = |eleven: f64, held_by_p95| Plan {
+        replicas: 12,
+        steps: vec![(0.0, 12)],
+        alternatives: [(11, eleven), (12, 6.0)]
+            .map(|(replicas, price)| Alternative { replicas, price, slo_minutes: 0.0 })
+            .into(),
+        held_by_p95,
+        hot: None,
+    };
+    let stays = |shown: &Recommendation, plan: &Plan| {
+        settled(&Input { previous: Some(shown), ..input(&workload, &state, &history) }, plan)
+    };
+    assert_eq!(stays(&shown(11), &counts(6.1, None)), 11, "keeping is hardly cheaper");
+    assert_eq!(stays(&shown(11), &counts(6.2, None)), 12, "it is by now");
+    assert_eq!(stays(&shown(11), &counts(6.1, Some(11))), 12, "late by itself");
+    assert_eq!(stays(&shown(12), &counts(6.1, None)), 12, "nothing was shown");
 }
 
 #[test]
