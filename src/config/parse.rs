@@ -202,6 +202,18 @@ fn workloads(root: &Section<'_>, config: &mut Config) {
                 ),
             );
         }
+        // Each would be approved for its own demand, and take back what the other was given.
+        if let Some(other) = config.workloads.iter().find(|o| o.target.is_some() && o.target == w.target) {
+            let target = w.target.as_ref().map_or_else(String::new, ToString::to_string);
+            s.wrong(
+                "target",
+                format!(
+                    "{target} is what workload {} changes too, and one count cannot follow two: leave target out of one, \
+                     which is then recommended for only",
+                    other.name
+                ),
+            );
+        }
         config.workloads.push(w);
     }
 }

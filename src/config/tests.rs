@@ -72,6 +72,17 @@ fn plain_secrets_need_a_private_file() {
 }
 
 #[test]
+fn two_workloads_do_not_change_one_count() {
+    let workload = |name: &str, target: &str| format!("[[workload]]\nname = \"{name}\"\ntarget = \"{target}\"\n");
+    let kafka = "[kafka.k]\n\"bootstrap.servers\" = \"k:1\"\n";
+    let told = problems(&format!("{kafka}{}{}", workload("a", "deploy/x/y"), workload("b", "deployment/x/y")));
+    let said = "f.toml:8: workload[2].target: deploy/x/y is what workload a changes too";
+    assert!(told.starts_with(said), "{told}");
+    let two = format!("{kafka}{}{}", workload("a", "deploy/x/y"), workload("b", "deploy/x/z"));
+    assert!(Config::parse(&two, "f.toml", true).is_ok());
+}
+
+#[test]
 fn references_are_checked() {
     assert!(problems("[[workload]]\nname = \"\"\n").contains("f.toml:2: workload[1].name: is missing"));
     let told = problems(
