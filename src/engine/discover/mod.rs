@@ -27,6 +27,8 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest, confirmed
     let mut found = found(latest);
     let mut all = configured.to_vec();
     let taken: BTreeSet<Entity> = configured.iter().map(|w| w.entity.clone()).collect();
+    found.retain(|entity, _| !taken.contains(entity));
+    doubt_shared(&mut found, configured);
     let mut names: BTreeSet<Label> = configured.iter().map(|w| w.name.clone()).collect();
     for entity in entities(latest) {
         if taken.contains(&entity) {
@@ -60,6 +62,25 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest, confirmed
         }));
     }
     all
+}
+
+/// One count cannot follow two: what runs several workloads is a guess until an operator says which of them it follows.
+fn doubt_shared(found: &mut HashMap<Entity, (Target, Found)>, configured: &[Arc<Workload>]) {
+    let mut runs: BTreeMap<Target, BTreeSet<Label>> = BTreeMap::new();
+    for (entity, (target, _)) in found.iter() {
+        runs.entry(target.clone()).or_default().insert(entity.id.clone());
+    }
+    for (target, name) in configured.iter().filter_map(|w| Some((w.target.clone()?, w.name.clone()))) {
+        runs.entry(target).or_default().insert(name);
+    }
+    for (entity, (target, found)) in found {
+        let others = runs.get(target).into_iter().flatten().filter(|id| **id != entity.id);
+        let others: Vec<&str> = others.map(Label::as_str).take(3).collect();
+        if !others.is_empty() {
+            found.certain = false;
+            found.because.insert(0, Label::new(&format!("it runs {} too, and has one count", others.join(", "))));
+        }
+    }
 }
 
 /// What was found to run the groups and services.

@@ -228,6 +228,39 @@ fn a_pipeline_is_proposed_from_what_pods_are_told_and_each_link_is_a_guess() {
     assert!(pipelines(&all, &workloads, &latest).len() == 2, "what is configured is not proposed too");
 }
 
+#[test]
+fn an_object_that_runs_two_workloads_is_a_guess_for_each_of_them() {
+    let pods = vec![pod(WEB, "web-1", "10.0.0.1", false), pod(WEB, "web-2", "10.0.0.2", false)];
+    let members = [("/10.0.0.1", "c"), ("/10.0.0.2", "c")];
+    let mut latest = Latest::default();
+    latest.kube = Some(Objects::new(Arc::new(kube(vec![object(WEB, &[])], pods))));
+    let certain = |latest: &Latest, configured: &[Arc<Workload>]| -> Vec<(String, bool)> {
+        let all = workloads(configured, latest, &Confirmed::default());
+        all.iter().filter_map(|w| Some((w.found.as_ref()?.why().to_owned(), w.found.as_ref()?.certain))).collect()
+    };
+    latest.clusters.insert("k".into(), Arc::new(cluster("k", vec![group("orders", "t", &members)])));
+    let alone = certain(&latest, &[]);
+    assert!(matches!(alone.as_slice(), [(_, true)]), "{alone:?}");
+    let configured = Arc::new(Workload {
+        name: "billing".into(),
+        target: Some(WEB.parse().unwrap()),
+        found: None,
+        configured: true,
+        ..Workload::clone(&workloads(&[], &latest, &Confirmed::default())[0])
+    });
+    let mut other = Workload::clone(&configured);
+    other.entity.id = "billing".into();
+    let beside = certain(&latest, &[Arc::new(other)]);
+    assert!(matches!(beside.as_slice(), [(why, false)] if why.contains("it runs billing too")), "{beside:?}");
+    let both = vec![group("audit", "t", &members), group("orders", "t", &members)];
+    latest.clusters.insert("k".into(), Arc::new(cluster("k", both)));
+    let both = certain(&latest, &[]);
+    assert!(
+        matches!(both.as_slice(), [(a, false), (b, false)] if a.contains("runs orders too") && b.contains("runs audit too")),
+        "{both:?}"
+    );
+}
+
 const NOW: Time = Time::from_millis(1_700_000_000_000);
 
 /// A configured service on four ready pods of [`WEB`], which have been so for `calm` seconds; `exporting` of them are in
