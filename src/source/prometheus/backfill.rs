@@ -6,7 +6,7 @@ use super::{
     client::Client,
     decode::Answer,
     detect::{Custom, Plan, Question},
-    failure::{Failure, FailureKind, Round},
+    failure::{Failure, Round},
     pace::{WIDEST, Widths},
     slots::Slot,
 };
@@ -18,9 +18,6 @@ use std::collections::{BTreeMap, HashMap};
 const CHUNK: f64 = 2000.0;
 /// Range queries under way at once: the client's own limit is the same.
 const IN_FLIGHT: usize = 4;
-
-/// Seconds after which history that was answered in part is asked for again.
-const PART_AGAIN: f64 = 300.0;
 
 /// The field that a run's steps fill.
 const STEP: &str = "training.step";
@@ -34,8 +31,10 @@ pub(super) struct Filled {
     pub observations: Vec<Observation>,
     /// Whether a query was refused its amount and asked for less.
     pub widened: bool,
-    /// Why the span is to be asked for again: a query took too long, or was answered in part.
+    /// Why the span is to be asked for again: a query took too long.
     pub lacking: Option<Failure>,
+    /// A query was answered in part.
+    pub in_part: bool,
 }
 
 /// Asks for everything that is history. A query that is refused its amount is asked in wider steps and over shorter
@@ -65,10 +64,7 @@ pub(super) async fn backfill(
         }
         match round.take(result)? {
             Ok(answers) => {
-                if answers.iter().any(Answer::is_partial) {
-                    let failure = Failure::new(FailureKind::Execution, "it is answered in part only", "");
-                    filled.lacking = Some(Failure { retry_after: Some(PART_AGAIN), ..failure });
-                }
+                filled.in_part |= answers.iter().any(Answer::is_partial);
                 // What a part says of the past is never learned from: it looks like less load.
                 for answer in answers.iter().filter(|answer| !answer.is_partial()) {
                     if let Job::Pack(question) = job

@@ -5,12 +5,29 @@ use super::{
     tests::{NOTHING, health, own, server},
 };
 use crate::{
-    model::{Health, Observation, PrometheusSettings, Role},
+    model::{Health, MlState, Observation, PrometheusSettings, Role},
     process::Clock,
 };
 use axum::{http::StatusCode, response::IntoResponse};
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::mpsc::{self, Receiver};
+
+/// The next state for which this holds.
+async fn state(seen: &mut Receiver<Observation>, holds: impl Fn(&MlState) -> bool) -> Arc<MlState> {
+    let wait = async {
+        loop {
+            match seen.recv().await.unwrap() {
+                Observation::Ml(state) if holds(&state) => return state,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap()
+}
 
 #[tokio::test]
 async fn one_query_that_is_given_up_takes_neither_the_others_nor_their_history_with_it() {
@@ -158,4 +175,31 @@ async fn a_slow_source_is_refreshed_as_often_as_it_answers() {
     let cadence = health(&mut seen, Health::Ok).await.cadence;
     task.abort();
     assert!(cadence >= 0.2, "what is read every {cadence} s is not old after 0.1 s");
+}
+
+#[tokio::test]
+async fn what_is_answered_in_part_for_ever_does_not_keep_older_history_away() {
+    let asked = Arc::new(Mutex::new(BTreeSet::new()));
+    let starts = Arc::clone(&asked);
+    let server = server(move |request| {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        if path.ends_with("/values") {
+            return r#"{"status":"success","data":[]}"#.into_response();
+        }
+        if path.ends_with("_range") {
+            starts.lock().unwrap().extend(query.split('&').find(|p| p.starts_with("start=")).map(str::to_owned));
+        }
+        let result = r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}"#;
+        format!(r#"{{"status":"success","data":{result},"warnings":["store a:1 is out"]}}"#).into_response()
+    })
+    .await;
+    let custom = vec![own(Role::Demand, "sum(x)")];
+    let settings = PrometheusSettings { refresh: 0.1, backfill: 6.0 * 3600.0, custom, ..server.settings.clone() };
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    for _ in 0..6 {
+        state(&mut seen, |_| true).await;
+    }
+    task.abort();
+    assert_eq!(asked.lock().unwrap().len(), 3, "an hour, two before it, three before those: each once");
 }

@@ -38,6 +38,8 @@ const LONGEST_RETRY: f64 = 600.0;
 const CLOCK_SKEW: f64 = 30.0;
 /// Wait before the history is asked for again when that failed.
 const FILL_AGAIN: Duration = Duration::from_secs(60);
+/// The same for what was answered in part: at first, then twice as long each time, up to the second figure.
+const PART_AGAIN: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(3600));
 /// Seconds between looks at whether a preferred way answers again: at first, then twice as long each time, up to the
 /// second figure.
 const LOOK_EVERY: (f64, f64) = (3.0, 60.0);
@@ -86,6 +88,11 @@ struct Reader {
     /// Spans without history, the next one to fill last.
     missing: Vec<(Time, Time)>,
     fill_after: Instant,
+    /// Spans that were answered in part, the newest first. They are asked for again when nothing else is missing: what
+    /// answers in part may do so for ever.
+    in_part: Vec<(Time, Time)>,
+    part_after: Instant,
+    part_again: Duration,
     pace: Pace,
     failures: u32,
     status: SourceStatus,
@@ -112,6 +119,9 @@ impl Reader {
             filled: None,
             missing: Vec::new(),
             fill_after: Instant::now(),
+            in_part: Vec::new(),
+            part_after: Instant::now(),
+            part_again: PART_AGAIN.0,
             pace: Pace::default(),
             failures: 0,
             status,
@@ -202,6 +212,9 @@ impl Reader {
             self.missing.extend(portions(seen, now));
         }
         self.filled = Some(now);
+        if self.missing.is_empty() && self.part_after <= Instant::now() {
+            self.missing.extend(self.in_part.drain(..).rev());
+        }
         // One portion a refresh, the newest first: what is true now never waits for what was.
         if self.fill_after <= Instant::now()
             && let Some((from, to)) = self.missing.pop()
@@ -212,6 +225,11 @@ impl Reader {
                     self.pace.filled(None, filled.widened);
                     for part in filled.observations {
                         send(out, part).await;
+                    }
+                    if filled.in_part && filled.lacking.is_none() {
+                        tracing::warn!("prometheus {}: the history is answered in part only", self.settings.name);
+                        self.in_part.push((from, to));
+                        self.part_after = Instant::now() + self.part_again;
                     }
                     filled.lacking
                 }
@@ -225,6 +243,9 @@ impl Reader {
                 self.missing.push((from, to));
                 let asked = Duration::from_secs_f64(failure.retry_after.unwrap_or(0.0).min(LONGEST_RETRY));
                 self.fill_after = Instant::now() + FILL_AGAIN.max(asked);
+            } else if self.missing.is_empty() {
+                let whole = self.in_part.is_empty();
+                self.part_again = if whole { PART_AGAIN.0 } else { (self.part_again * 2).min(PART_AGAIN.1) };
             }
         }
     }
