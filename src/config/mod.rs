@@ -18,8 +18,8 @@ pub use reader::{Problem, Problems, nearest, parse_duration};
 use crate::model::{
     Alarm, BrokerLimits, Budget, CommandSettings, CustomSignal, Entity, GuardSettings, JobSettings, KafkaSettings,
     KubernetesSettings, Label, LedgerSettings, LimitSettings, Limits, Link, ObjectKind, PatchFileSettings, Pipeline,
-    Price, PrometheusSettings, Property, Role, Shape, SignalKey, Slo, Target, UserCommand, WebhookSettings, Workload,
-    WorkloadKind,
+    Price, PrometheusSettings, Property, Role, Selected, Shape, SignalKey, Slo, Target, UserCommand, WebhookSettings,
+    Workload, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -115,7 +115,7 @@ pub struct WorkloadConfig {
     pub prometheus: Option<Label>,
     /// Group id, service or queue name; the workload's own name when absent.
     pub id: Option<Label>,
-    /// Label matchers for its PromQL.
+    /// Label matchers for its PromQL and for the packs.
     pub select: BTreeMap<String, String>,
     /// What would be scaled.
     pub target: Option<Target>,
@@ -275,11 +275,12 @@ impl Config {
         })
     }
 
-    /// Hands each workload's own PromQL to the Prometheus that answers it.
+    /// Hands each workload's own PromQL, and its matchers for the packs, to the Prometheus that answers it.
     fn give_sources_to_signals(&mut self) {
-        let mut custom = Vec::new();
+        let (mut custom, mut selected) = (Vec::new(), Vec::new());
         for workload in &self.workloads {
             let Some(whole) = self.joined(workload) else { continue };
+            selected.extend(selected_by(workload, &whole.entity));
             let answers = workload.prometheus.clone().or_else(|| self.prometheus.first().map(|p| p.name.clone()));
             // As in the packs, one rate is what a service is asked for and what it does: what a replica can do is learned in
             // the unit of the demand.
@@ -295,6 +296,8 @@ impl Config {
         for prometheus in &mut self.prometheus {
             let own = custom.iter().filter(|(name, _)| name.as_ref() == Some(&prometheus.name));
             prometheus.custom = own.map(|(_, signal)| signal.clone()).collect();
+            let here = selected.iter().filter(|s| s.entity.source == prometheus.name);
+            prometheus.selected = here.cloned().collect();
         }
     }
 
@@ -329,6 +332,13 @@ impl Config {
     pub fn has_sources(&self) -> bool {
         !self.kafka.is_empty() || !self.prometheus.is_empty() || self.kubernetes.is_some()
     }
+}
+
+/// The matchers that the packs are asked with for a workload alone. Its name is none: the packs' rows have it anyway.
+fn selected_by(workload: &WorkloadConfig, entity: &Entity) -> Option<Selected> {
+    let of_packs = matches!(workload.kind, WorkloadKind::Inference | WorkloadKind::Batch);
+    let more = workload.select.iter().any(|(label, value)| label != "model_name" || value != entity.id.as_str());
+    (of_packs && more).then(|| Selected { entity: entity.clone(), select: workload.select.clone() })
 }
 
 /// What is wrong with the base URL of a Prometheus; `None`: nothing. The words never hold the URL, which may hold a secret.

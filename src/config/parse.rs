@@ -257,12 +257,13 @@ fn workload(s: &Section<'_>, config: &Config) -> Option<WorkloadConfig> {
         signals: s.section("signals").map(|t| signals(&t)).unwrap_or_default(),
         name: name.clone().unwrap_or_default(),
     };
-    // The packs' expressions are the same for all workloads of a source.
-    if whole.select.keys().any(|label| label != "model_name") && !whole.signals.values().any(|q| q.contains("$sel")) {
+    // The packs tell of services and queues; of groups and brokers the brokers do.
+    let of_packs = matches!(kind, WorkloadKind::Inference | WorkloadKind::Batch);
+    if !of_packs && !whole.select.is_empty() && !whole.signals.values().any(|q| q.contains("$sel")) {
         s.wrong(
             "select",
             "only this workload's own signals know these labels, where they hold {$sel}, and none does: put it there, or \
-             write select under [prometheus.NAME] for all that is asked of it",
+             leave select out",
         );
     }
     // The service's name may be told by its label alone: select = { model_name = "fraud" }.

@@ -16,6 +16,7 @@ fn the_example_is_valid_and_means_what_it_says() {
     assert_eq!(model.entity.id.as_str(), "fraud", "the service is told by its label");
     let own: Vec<Role> = config.prometheus[0].custom.iter().map(|c| c.key.role).collect();
     assert_eq!(own, [Role::Demand, Role::Throughput], "its demand is what its replicas do, in the same unit");
+    assert_eq!(config.prometheus[0].selected, [], "a row of its name needs no question of its own");
     assert_eq!(
         config.kafka[0].properties["sasl.password"],
         Property::Secret(SecretSource::Env("KAFKA_PASSWORD".into()))
@@ -23,18 +24,21 @@ fn the_example_is_valid_and_means_what_it_says() {
 }
 
 #[test]
-fn a_select_goes_into_the_signals_that_ask_for_it_or_is_refused() {
-    let text = |query: &str| {
+fn a_select_goes_to_the_packs_and_into_the_signals_that_ask_for_it_or_is_refused() {
+    let text = |kind: &str, query: &str| {
         format!(
-            "[prometheus.main]\nurl = \"http://p\"\nselect = {{ cluster = \"a\" }}\n[[workload]]\nname = \"chat\"\n\
-             kind = \"inference\"\nselect = {{ tier = \"x\" }}\nsignals.demand = '{query}'\n"
+            "[prometheus.main]\nurl = \"http://p\"\n[kafka.k]\n\"bootstrap.servers\" = \"k:1\"\n[[workload]]\n\
+             name = \"chat\"\nkind = \"{kind}\"\nselect = {{ tier = \"x\" }}\nsignals.demand = '{query}'\n"
         )
     };
-    let config = Config::parse(&text("sum(rate(r{$sel}[$w]))"), "f.toml", true).unwrap();
+    let config = Config::parse(&text("inference", "sum(rate(r{$sel}[$w]))"), "f.toml", true).unwrap();
+    let alone = &config.prometheus[0].selected[0];
+    assert_eq!((alone.entity.id.as_str(), alone.select["tier"].as_str()), ("chat", "x"));
     let own = &config.prometheus[0].custom[0];
     assert_eq!((own.query.as_str(), own.select["tier"].as_str()), ("sum(rate(r{$sel}[$w]))", "x"));
-    let told = problems(&text("sum(rate(r[$w]))"));
-    assert!(told.starts_with("f.toml:7: workload[1].select: only this workload's own signals"), "{told}");
+    let told = problems(&text("consumer-group", "sum(rate(r[$w]))"));
+    assert!(told.starts_with("f.toml:8: workload[1].select: only this workload's own signals"), "{told}");
+    assert!(Config::parse(&text("inference", "sum(rate(r[$w]))"), "f.toml", true).is_ok());
 }
 
 fn problems(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! How the edges are configured, already validated: what `config` makes and the sources and actuators take.
 
-use super::{Label, ObjectKind, Secret, SignalKey, WeekSpan, Zone};
+use super::{Entity, Label, ObjectKind, Secret, SignalKey, WeekSpan, Zone};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Where a secret comes from. Files and commands are read again when the server says that the old one is no longer good.
@@ -128,6 +128,8 @@ pub struct PrometheusSettings {
     pub packs: Option<PathBuf>,
     /// Series that replace or complete the packs: PromQL per workload and role.
     pub custom: Vec<CustomSignal>,
+    /// Workloads that matchers of their own tell apart: the packs are asked for each of them alone.
+    pub selected: Vec<Selected>,
 }
 
 impl PrometheusSettings {
@@ -152,6 +154,7 @@ impl PrometheusSettings {
             prefix: String::new(),
             packs: None,
             custom: Vec::new(),
+            selected: Vec::new(),
         }
     }
 }
@@ -164,6 +167,15 @@ pub struct CustomSignal {
     /// PromQL; `$w` and `$sel` are replaced.
     pub query: String,
     /// Label matchers for its `$sel`, over those of the source.
+    pub select: BTreeMap<String, String>,
+}
+
+/// An inference service or a queue with label matchers of its own: `select = { … }` of a workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selected {
+    /// What they tell apart.
+    pub entity: Entity,
+    /// Label matchers for the packs' `$sel`, over those of the source.
     pub select: BTreeMap<String, String>,
 }
 

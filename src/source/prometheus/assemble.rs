@@ -7,15 +7,16 @@ use super::{
     slots::Slot,
 };
 use crate::model::{
-    BrokerMetrics, Course, Gpu, Label, MlState, Quality, Queue, Reading, SignalKey, Training, WorkloadKind,
-    {Entity, Service},
+    BrokerMetrics, Course, Entity, Gpu, Label, MlState, Quality, Queue, Reading, Service, SignalKey, Training,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state while it is put together: earlier answers win where two fill the same field of the same thing.
-pub(super) struct Assembly {
+pub(super) struct Assembly<'p> {
     /// What readings come from: `prometheus main`.
     origin: String,
+    /// Workloads whose rows come from questions about them alone.
+    alone: &'p BTreeSet<Entity>,
     gpus: BTreeMap<(Label, Label), Gpu>,
     /// GPU by UUID, so that two exporters of one GPU fill one entry.
     uuids: BTreeMap<Label, (Label, Label)>,
@@ -26,11 +27,12 @@ pub(super) struct Assembly {
     warnings: BTreeSet<Label>,
 }
 
-impl Assembly {
+impl<'p> Assembly<'p> {
     /// Nothing known yet.
-    pub(super) fn new(origin: String) -> Self {
+    pub(super) fn new(origin: String, alone: &'p BTreeSet<Entity>) -> Self {
         Self {
             origin,
+            alone,
             gpus: BTreeMap::new(),
             uuids: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -50,11 +52,24 @@ impl Assembly {
     pub(super) fn add(&mut self, question: &Question, answer: &Answer) {
         let hidden = hidden_labels(&answer.series);
         let templates = question.pack.templates(question.slot);
+        if is_torn(question, answer) {
+            self.warn(Label::new(&format!(
+                "{} gives {} series for its select, where one is needed: narrow it",
+                question.about(),
+                answer.series.len()
+            )));
+            return;
+        }
         for series in &answer.series {
             let part = |name: &str| part(templates, name, series, &hidden);
             let Some(reading) = self.reading(question, answer, series) else { continue };
             let pack = Label::new(&question.pack.name);
-            let name = || part("name").unwrap_or_else(|| pack.clone());
+            let of_all = part("name").unwrap_or_else(|| pack.clone());
+            let name = || question.alone.as_ref().map_or_else(|| of_all.clone(), |entity| entity.id.clone());
+            let is_of = |e: &Entity| question.slot.kind() == Some(e.kind) && e.id == of_all;
+            if question.alone.is_none() && self.alone.iter().any(is_of) {
+                continue; // a question about it alone tells what is its own
+            }
             let field = match question.slot {
                 Slot::Gpu(field) => field(self.gpu(&part)),
                 Slot::Service(field, _) => {
@@ -135,20 +150,33 @@ impl Assembly {
     }
 }
 
-/// The series of the history that an answer's rows belong to.
-pub(super) fn keys(source: &Label, question: &Question, answer: &Answer) -> Vec<Option<Entity>> {
-    let kind = match question.slot {
-        Slot::Service(..) => WorkloadKind::Inference,
-        Slot::Queue(..) => WorkloadKind::Batch,
-        Slot::Broker(_) => WorkloadKind::Brokers,
-        Slot::Group(_) => WorkloadKind::ConsumerGroup,
-        Slot::Gpu(_) | Slot::Training(..) | Slot::Pods => return vec![None; answer.series.len()],
+/// Whether what was asked about one workload alone came in several rows: none of them is the whole.
+pub(super) fn is_torn(question: &Question, answer: &Answer) -> bool {
+    question.alone.is_some() && answer.series.len() > 1 && !matches!(question.slot, Slot::Pods)
+}
+
+/// What an answer's rows are about; `None`: nothing that has a history, or what a question about it alone tells of.
+pub(super) fn keys(
+    (source, alone): (&Label, &BTreeSet<Entity>),
+    question: &Question,
+    rows: &[Series],
+) -> Vec<Option<Entity>> {
+    let (Some(kind), None) = (question.slot.kind(), &question.alone) else {
+        return vec![question.alone.clone(); rows.len()];
     };
-    let hidden = hidden_labels(&answer.series);
+    let hidden = hidden_labels(rows);
     let templates = question.pack.templates(question.slot);
     let id =
         |series: &Series| part(templates, "name", series, &hidden).unwrap_or_else(|| Label::new(&question.pack.name));
-    answer.series.iter().map(|s| Some(Entity { kind, source: source.clone(), id: id(s) })).collect()
+    let entity = |series| Some(Entity { kind, source: source.clone(), id: id(series) });
+    rows.iter().map(|series| entity(series).filter(|e| !alone.contains(e))).collect()
+}
+
+/// The series that an answer should tell and does not: what came in several rows.
+pub(super) fn lacking(of: (&Label, &BTreeSet<Entity>), question: &Question, answer: &Answer) -> Vec<SignalKey> {
+    let rows = if is_torn(question, answer) { answer.series.as_slice() } else { &[] };
+    let entities = keys(of, question, rows).into_iter().flatten();
+    entities.flat_map(|e| signals(&e, question.slot).collect::<Vec<_>>()).collect()
 }
 
 /// The training run that each of an answer's rows is about.

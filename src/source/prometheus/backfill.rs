@@ -72,7 +72,7 @@ pub(super) async fn backfill(
                     {
                         runs.add(question, answer);
                     }
-                    keep(source, job, answer, &mut owners, &mut filled.observations);
+                    keep((source, plan), job, answer, &mut owners, &mut filled.observations);
                 }
             }
             Err(failure) if failure.kind.is_fatal() && width < WIDEST => {
@@ -150,11 +150,18 @@ async fn whole(client: &Client, promql: &str, (from, to, step): Span, width: f64
 }
 
 /// Makes observations of an answer.
-fn keep(source: &Label, job: Job<'_>, answer: &Answer, owners: &mut Owners, out: &mut Vec<Observation>) {
+fn keep(
+    (source, plan): (&Label, &Plan),
+    job: Job<'_>,
+    answer: &Answer,
+    owners: &mut Owners,
+    out: &mut Vec<Observation>,
+) {
     let keys: Vec<Vec<SignalKey>> = match job {
         Job::Custom(custom) if answer.series.len() <= 1 => vec![custom.keys.clone(); answer.series.len()],
         Job::Custom(_) => return, // said as a warning by the refresh
-        Job::Pack(q) => assemble::keys(source, q, answer)
+        Job::Pack(q) if assemble::is_torn(q, answer) => return,
+        Job::Pack(q) => assemble::keys((source, &plan.alone), q, &answer.series)
             .iter()
             .map(|entity| entity.iter().flat_map(|e| assemble::signals(e, q.slot)).collect())
             .collect(),

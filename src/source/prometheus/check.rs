@@ -115,7 +115,7 @@ async fn server(way: &Upstream, client: &Client) -> Result<String, Failure> {
 
 /// Asks every query once: one line for all that answer, one for each that does not.
 async fn queries(way: &Upstream, plan: &Plan, name: &impl Fn(&str) -> Label) -> Vec<CheckLine> {
-    let packs = plan.questions.iter().map(|q| (format!("{} {}", q.pack.name, q.concept), q.promql.as_str(), false));
+    let packs = plan.questions.iter().map(|q| (q.about(), q.promql.as_str(), false));
     let custom = plan.custom.iter().map(|c| (c.about(), c.promql.as_str(), true));
     let asks: Vec<_> = packs.chain(custom).collect();
     let sent: Vec<_> = asks.iter().map(|ask| way.instant_for(ask, ask.1)).collect();

@@ -8,8 +8,15 @@ use super::{
     slots::Slot,
     upstream::Upstream,
 };
-use crate::model::{CustomSignal, Label, PrometheusSettings, SignalKey, Time};
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use crate::model::{CustomSignal, Entity, Label, PrometheusSettings, Selected, SignalKey, Time};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+};
+
+/// Label matchers.
+type Select = BTreeMap<String, String>;
 
 /// Seconds back that a series must have had a sample in, to count as present; also the span that scrapes are counted in.
 const RECENT: f64 = 600.0;
@@ -27,6 +34,16 @@ pub(super) struct Question {
     pub slot: Slot,
     pub scale: f64,
     pub promql: String,
+    /// The workload that it is asked about alone, by that one's own matchers.
+    pub alone: Option<Entity>,
+}
+
+impl Question {
+    /// What it is about, for a person.
+    pub(super) fn about(&self) -> String {
+        let of = self.alone.as_ref().map_or_else(String::new, |entity| format!(" of {}", entity.id));
+        format!("{} {}{of}", self.pack.name, self.concept)
+    }
 }
 
 /// A user's own query, with the series that it fills: it is asked once for all of them.
@@ -49,6 +66,8 @@ pub(super) struct Plan {
     pub packs: Vec<Label>,
     pub questions: Vec<Question>,
     pub custom: Vec<Custom>,
+    /// Workloads that are asked about alone.
+    pub alone: BTreeSet<Entity>,
     /// How far the server's clock is ahead of ours, seconds.
     pub ahead: f64,
 }
@@ -84,8 +103,16 @@ pub(super) async fn detect(
         }
         plan.packs.push(label);
         let window = windows.get(&candidate.name).copied().unwrap_or(least);
-        plan.questions.extend(pack.asks().filter_map(|ask| question(pack, &ask, &candidate.prefix, window, settings)));
+        for ask in pack.asks() {
+            let of = |s: &&Selected| ask.slot.and_then(Slot::kind) == Some(s.entity.kind);
+            for Selected { entity, select } in settings.selected.iter().filter(of) {
+                let select = over(&settings.select, select);
+                plan.questions.extend(question(pack, &ask, (&candidate.prefix, window, &select), Some(entity)));
+            }
+            plan.questions.extend(question(pack, &ask, (&candidate.prefix, window, &settings.select), None));
+        }
     }
+    plan.alone = settings.selected.iter().map(|s| s.entity.clone()).collect();
     let window = windows.values().copied().fold(least, f64::max);
     for custom in &settings.custom {
         let promql = own(custom, window, settings);
@@ -99,9 +126,11 @@ pub(super) async fn detect(
 
 /// What is asked for a workload's own series: its matchers go over the source's.
 pub(super) fn own(custom: &CustomSignal, window: f64, settings: &PrometheusSettings) -> String {
-    let mut select = settings.select.clone();
-    select.extend(custom.select.clone());
-    fill(&custom.query, window, &select)
+    fill(&custom.query, window, &over(&settings.select, &custom.select))
+}
+
+fn over(source: &Select, own: &Select) -> Select {
+    source.iter().chain(own).map(|(label, value)| (label.clone(), value.clone())).collect()
 }
 
 /// A metric name that would tell of a pack.
@@ -157,11 +186,14 @@ async fn windows(
 fn question(
     pack: &Arc<Pack>,
     ask: &Ask<'_>,
-    prefix: &str,
-    window: f64,
-    settings: &PrometheusSettings,
+    (prefix, window, select): (&str, f64, &Select),
+    alone: Option<&Entity>,
 ) -> Option<Question> {
-    let promql = ask.promql(prefix, window, &settings.select);
+    // Without a place for them its matchers would tell nothing apart.
+    if alone.is_some() && !ask.concept.query.contains("$sel") {
+        return None;
+    }
+    let promql = ask.promql(prefix, window, select);
     match (promql, ask.slot) {
         (Ok(promql), Some(slot)) => Some(Question {
             pack: Arc::clone(pack),
@@ -169,6 +201,7 @@ fn question(
             slot,
             scale: ask.concept.scale,
             promql,
+            alone: alone.cloned(),
         }),
         (Err(e), _) => {
             tracing::warn!("pack {}: {} is left out: {e}", pack.name, ask.name);
@@ -181,7 +214,7 @@ fn question(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Entity, Role, WorkloadKind};
+    use crate::model::{Role, WorkloadKind};
 
     #[test]
     fn a_series_of_ones_own_is_matched_by_the_source_and_by_its_workload() {

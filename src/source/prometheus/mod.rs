@@ -4,6 +4,7 @@
 //! keeps asking. An empty answer is *missing*, never 0. While no server answers, the exporters are read directly and the
 //! same expressions are evaluated here.
 
+mod ask;
 mod assemble;
 mod backfill;
 mod check;

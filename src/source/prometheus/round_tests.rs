@@ -5,7 +5,7 @@ use super::{
     tests::{NOTHING, health, own, server},
 };
 use crate::{
-    model::{Health, MlState, Observation, PrometheusSettings, Role},
+    model::{Entity, Health, MlState, Observation, PrometheusSettings, Role, Selected, SignalKey, WorkloadKind},
     process::Clock,
 };
 use axum::{http::StatusCode, response::IntoResponse};
@@ -27,6 +27,10 @@ async fn state(seen: &mut Receiver<Observation>, holds: impl Fn(&MlState) -> boo
         }
     };
     tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap()
+}
+
+fn chat(id: &str) -> Entity {
+    Entity { kind: WorkloadKind::Inference, source: "main".into(), id: id.into() }
 }
 
 #[tokio::test]
@@ -202,4 +206,40 @@ async fn what_is_answered_in_part_for_ever_does_not_keep_older_history_away() {
     }
     task.abort();
     assert_eq!(asked.lock().unwrap().len(), 3, "an hour, two before it, three before those: each once");
+}
+
+#[tokio::test]
+async fn a_workload_with_matchers_of_its_own_is_asked_for_alone() {
+    let server = server(|request| {
+        let query = request.uri().query().unwrap_or_default();
+        let row = |model: &str, value: u32| format!(r#"{{"metric":{{"model_name":"{model}"}},"value":[1,"{value}"]}}"#);
+        let rows = match query {
+            _ if request.uri().path().ends_with("/values") => {
+                return r#"{"status":"success","data":["vllm:num_requests_running"]}"#.into_response();
+            }
+            _ if query.contains("time%28%29") => return NOTHING.into_response(),
+            _ if query.contains("prod") => row("chat", 1),
+            _ if query.contains("torn") => format!("{},{}", row("a", 1), row("b", 1)),
+            _ => format!("{},{}", row("chat", 7), row("other", 2)),
+        };
+        let result = format!(r#"{{"resultType":"vector","result":[{rows}]}}"#);
+        format!(r#"{{"status":"success","data":{result}}}"#).into_response()
+    })
+    .await;
+    let by = |id: &str, namespace: &str| Selected {
+        entity: chat(id),
+        select: [("namespace".to_owned(), namespace.to_owned())].into(),
+    };
+    let selected = vec![by("chat", "prod"), by("two", "torn")];
+    let (out, mut seen) = mpsc::channel(64);
+    let settings = PrometheusSettings { selected, backfill: 0.0, ..server.settings.clone() };
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    let state = state(&mut seen, |_| true).await;
+    task.abort();
+    let waiting: Vec<_> =
+        state.services.iter().filter_map(|s| Some((s.name.as_str(), s.waiting.as_ref()?.value))).collect();
+    assert_eq!(waiting, [("chat", 1.0), ("other", 2.0)], "not the chat of every namespace");
+    assert!(state.services[0].waiting.as_ref().unwrap().origin.as_str().contains(r#"namespace="prod""#));
+    assert!(state.untold.contains(&SignalKey { entity: chat("two"), role: Role::Backlog }), "{:?}", state.untold);
+    assert!(state.warnings.iter().any(|w| w.as_str().contains("of two gives 2 series for its select")), "{state:?}");
 }

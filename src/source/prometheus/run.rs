@@ -1,23 +1,19 @@
 //! The task: detects, fills the history, then refreshes until nobody listens any more.
 
 use super::{
-    assemble::Assembly,
+    ask::{Failed, ask},
     backfill::backfill,
     client::{Client, jitter},
-    decode::Answer,
-    detect::{Custom, Plan, detect},
-    failure::{Failure, FailureKind, Round},
+    detect::{Plan, detect},
+    failure::{Failure, FailureKind},
     pace::Pace,
     packs::{self, Pack},
     upstream::Upstream,
 };
 use crate::{
-    model::{
-        Health, Label, MlState, Observation, PrometheusSettings, Sample, SignalKey, SourceKind, SourceStatus, Time,
-    },
+    model::{Health, Label, MlState, Observation, PrometheusSettings, SourceKind, SourceStatus, Time},
     process::Clock,
 };
-use futures_util::{StreamExt, stream};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::Sender,
@@ -25,8 +21,6 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Queries under way at once: the client's own limit is the same.
-const IN_FLIGHT: usize = 4;
 /// Seconds between detections: soon after the start, since exporters may come up after us, then twice as long each
 /// time, up to the second figure.
 const DETECT_EVERY: (f64, f64) = (10.0, 300.0);
@@ -45,8 +39,6 @@ const PART_AGAIN: (Duration, Duration) = (Duration::from_secs(300), Duration::fr
 const LOOK_EVERY: (f64, f64) = (3.0, 60.0);
 /// Packs named in the status line.
 const PACKS_NAMED: usize = 6;
-/// Failed queries named in full in one refresh.
-const NAMED: usize = 8;
 
 /// Reads one Prometheus until the receiver is closed or the task is dropped.
 ///
@@ -173,8 +165,7 @@ impl Reader {
             (plan, Instant::now())
         };
         let now = self.clock.now().plus(if plan.ahead.abs() > CLOCK_SKEW { plan.ahead } else { 0.0 });
-        let origin = format!("{} {}", upstream.origin(), self.settings.name);
-        let answers = ask(upstream, &plan, origin).await?;
+        let answers = ask(upstream, &plan, &self.settings.name).await?;
         let state = MlState {
             source: self.settings.name.clone(),
             at: self.clock.now(),
@@ -384,89 +375,6 @@ async fn load_packs<'p>(
         *packs = Some(loaded.into_iter().map(Arc::new).collect());
     }
     Ok(packs.as_deref().unwrap_or_default())
-}
-
-/// What a round of questions brought.
-struct Answers {
-    state: MlState,
-    signals: Vec<Observation>,
-    failed: Failed,
-}
-
-/// Queries that failed while others were answered.
-#[derive(Default)]
-struct Failed {
-    count: usize,
-    first: Option<Label>,
-}
-
-impl Failed {
-    fn add(&mut self, assembly: &mut Assembly, what: &str, failure: &Failure) {
-        let said = Label::new(&format!("{what}: {failure}"));
-        self.count += 1;
-        if self.count <= NAMED {
-            assembly.warn(said.clone());
-        }
-        self.first.get_or_insert(said);
-    }
-}
-
-/// Asks every question of the plan, four at a time. A source that is down ends the round; one heavy query does not.
-async fn ask(upstream: &Upstream, plan: &Plan, origin: String) -> Result<Answers, Failure> {
-    let mut assembly = Assembly::new(origin);
-    let (mut round, mut failed, mut signals) = (Round::default(), Failed::default(), Vec::new());
-    let asks: Vec<_> =
-        plan.questions.iter().filter(|q| q.slot.is_live()).map(|q| upstream.instant_for(q, &q.promql)).collect();
-    let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
-    while let Some((question, result)) = answers.next().await {
-        match round.take(result)? {
-            Ok(answer) => assembly.add(question, &answer),
-            Err(failure) => {
-                failed.add(&mut assembly, &format!("{} {}", question.pack.name, question.concept), &failure);
-            }
-        }
-    }
-    drop(answers);
-    let asks: Vec<_> = plan.custom.iter().map(|c| upstream.instant_for(c, &c.promql)).collect();
-    let mut answers = stream::iter(asks).buffered(IN_FLIGHT);
-    while let Some((custom, result)) = answers.next().await {
-        let what = custom.about();
-        let answer =
-            round.take(result)?.inspect(|answer| answer.warnings.iter().for_each(|w| assembly.warn(w.clone())));
-        match answer.and_then(|answer| one_series(custom, &answer)) {
-            Ok(samples) if samples.is_empty() => {
-                assembly.warn(Label::new(&format!("{what}: no data ({})", custom.promql)));
-            }
-            Ok(samples) => {
-                let signal = |key: &SignalKey| Observation::Signal { key: key.clone(), samples: samples.clone() };
-                signals.extend(custom.keys.iter().map(signal));
-            }
-            Err(failure) => failed.add(&mut assembly, &what, &failure),
-        }
-    }
-    drop(answers);
-    round.end()?;
-    let told = |key: &SignalKey| signals.iter().any(|s| matches!(s, Observation::Signal { key: k, .. } if k == key));
-    let untold = plan.custom.iter().flat_map(|c| &c.keys).filter(|key| !told(key)).cloned().collect();
-    let mut state = MlState { untold, ..MlState::default() };
-    assembly.finish(&mut state);
-    Ok(Answers { state, signals, failed })
-}
-
-/// A user-defined series must be one, and whole: there is no telling how much of it a part is.
-fn one_series(custom: &Custom, answer: &Answer) -> Result<Vec<Sample>, Failure> {
-    match answer.series.as_slice() {
-        [] => Ok(Vec::new()),
-        [_] if answer.is_partial() => {
-            Err(Failure::new(FailureKind::Execution, format!("{} is answered in part only", custom.promql), ""))
-        }
-        [series] => Ok(series.last().map(|(at, value)| Sample { at, value }).into_iter().collect()),
-        many => Err(Failure::new(
-            FailureKind::BadQuery,
-            format!("{} gives {} series where one is needed", custom.promql, many.len()),
-            "put sum(…) or max(…) around it",
-        )),
-    }
 }
 
 /// The health of a source that answered, with its sentence.

@@ -1,6 +1,6 @@
 //! The fields of the model that packs can fill, by name.
 
-use crate::model::{BrokerMetrics, Gpu, Queue, Reading, Role, Service, Training};
+use crate::model::{BrokerMetrics, Gpu, Queue, Reading, Role, Service, Training, WorkloadKind};
 
 /// A field of one kind of thing.
 pub(super) type Field<T> = fn(&mut T) -> &mut Option<Reading>;
@@ -88,6 +88,17 @@ impl Slot {
             Self::Training(..) => "training",
             Self::Broker(_) => "broker",
             Self::Group(_) => "group",
+        }
+    }
+
+    /// The kind of workload that it tells of.
+    pub(super) fn kind(self) -> Option<WorkloadKind> {
+        match self {
+            Self::Service(..) | Self::Pods => Some(WorkloadKind::Inference),
+            Self::Queue(..) => Some(WorkloadKind::Batch),
+            Self::Broker(_) => Some(WorkloadKind::Brokers),
+            Self::Group(_) => Some(WorkloadKind::ConsumerGroup),
+            Self::Gpu(_) | Self::Training(..) => None,
         }
     }
 
