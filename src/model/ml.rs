@@ -23,7 +23,8 @@ pub struct MlState {
     pub trainings: Vec<Training>,
     /// Kafka brokers as their JMX exporters tell it.
     pub brokers: Vec<BrokerMetrics>,
-    /// Workloads' own series that this refresh did not tell, or not whole.
+    /// Series that this refresh did not tell, or not whole, although somebody should: workloads' own, and those of
+    /// exporters that do not answer.
     pub untold: Vec<SignalKey>,
     /// Warnings and errors, word for word, as Prometheus gave them.
     pub warnings: Vec<Label>,

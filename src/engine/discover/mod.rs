@@ -203,12 +203,13 @@ fn whole(readings: [&Option<Reading>; 2]) -> f64 {
     if partial { 0.0 } else { 1.0 }
 }
 
-/// Share of a workload's own series of load that the last refresh told; `None`: it has none. (What is not there when nothing
-/// happens, a latency, is not waited for.)
+/// Share of a workload's series of load that the last refresh told, of its own and of those that an exporter should tell;
+/// `None`: there are none. (What is not there when nothing happens, a latency, is not waited for.)
 fn told(workload: &Workload, ml: &MlState) -> Option<f64> {
     let of_load = |role: &Role| matches!(role, Role::Demand | Role::Backlog | Role::Queue);
-    let all = workload.signals.keys().filter(|role| of_load(role)).count();
+    let own = workload.signals.keys().filter(|role| of_load(role)).count();
     let untold = ml.untold.iter().filter(|key| key.entity == workload.entity && of_load(&key.role)).count();
+    let all = own.max(untold);
     (all > 0).then(|| all.saturating_sub(untold) as f64 / all as f64)
 }
 

@@ -300,6 +300,14 @@ fn a_partial_load_is_no_input_for_advice() {
     latest.ml.insert("p".into(), Arc::new(ml));
     let coverage = state(&workload, &latest, None, NOW).coverage;
     assert_eq!(coverage.to_bits(), 0.0_f64.to_bits(), "a store did not answer: the load is more than this");
+    let (workload, mut latest) = served(4.0, 600.0);
+    let key = |role| SignalKey { entity: workload.entity.clone(), role };
+    let mut untold = |role| {
+        Arc::make_mut(latest.ml.get_mut(&Label::new("p")).unwrap()).untold = vec![key(role)];
+        state(&workload, &latest, None, NOW).coverage.to_bits()
+    };
+    assert_eq!(untold(Role::Backlog), 0.0_f64.to_bits(), "its exporter is silent: nobody knows what waits");
+    assert_eq!(untold(Role::Latency), 1.0_f64.to_bits());
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(super) async fn ask(upstream: &Upstream, plan: &Plan, source: &Label) -> Res
 fn one_series(custom: &Custom, answer: &Answer) -> Result<Vec<Sample>, Failure> {
     match answer.series.as_slice() {
         [] => Ok(Vec::new()),
-        [_] if answer.is_partial() => {
+        [series] if answer.partial || series.partial => {
             Err(Failure::new(FailureKind::Execution, format!("{} is answered in part only", custom.promql), ""))
         }
         [series] => Ok(series.last().map(|(at, value)| Sample { at, value }).into_iter().collect()),

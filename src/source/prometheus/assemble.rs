@@ -117,7 +117,7 @@ impl<'p> Assembly<'p> {
     fn reading(&self, question: &Question, answer: &Answer, series: &Series) -> Option<Reading> {
         let (at, value) = series.last()?;
         let reading = Reading::new(value * question.scale, at, format!("{}: {}", self.origin, question.promql))?;
-        Some(if answer.is_partial() {
+        Some(if answer.partial || series.partial {
             reading.with_quality(Quality::Partial)
         } else if question.promql.contains("histogram_quantile") {
             reading.with_quality(Quality::Estimated) // interpolated inside a bucket
@@ -172,9 +172,9 @@ pub(super) fn keys(
     rows.iter().map(|series| entity(series).filter(|e| !alone.contains(e))).collect()
 }
 
-/// The series that an answer should tell and does not: what came in several rows.
+/// The series that an answer should tell and does not: rows of exporters that do not answer, and what came in several.
 pub(super) fn lacking(of: (&Label, &BTreeSet<Entity>), question: &Question, answer: &Answer) -> Vec<SignalKey> {
-    let rows = if is_torn(question, answer) { answer.series.as_slice() } else { &[] };
+    let rows = if is_torn(question, answer) { &answer.series } else { &answer.lacking };
     let entities = keys(of, question, rows).into_iter().flatten();
     entities.flat_map(|e| signals(&e, question.slot).collect::<Vec<_>>()).collect()
 }

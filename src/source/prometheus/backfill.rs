@@ -64,9 +64,9 @@ pub(super) async fn backfill(
         }
         match round.take(result)? {
             Ok(answers) => {
-                filled.in_part |= answers.iter().any(Answer::is_partial);
+                filled.in_part |= answers.iter().any(|answer| answer.partial);
                 // What a part says of the past is never learned from: it looks like less load.
-                for answer in answers.iter().filter(|answer| !answer.is_partial()) {
+                for answer in answers.iter().filter(|answer| !answer.partial) {
                     if let Job::Pack(question) = job
                         && matches!(question.slot, Slot::Training(..))
                     {

@@ -20,6 +20,10 @@ pub struct Answer {
     /// `warnings`, word for word. `infos` are left out: they are about how a query is written, whatever it answers
     /// (Prometheus 3 finds every rate of a counter odd whose name does not end in `_total`).
     pub warnings: Vec<Label>,
+    /// Whether something is missing from it, and nobody knows what.
+    pub partial: bool,
+    /// Rows that are missing from it: what an exporter told that does not answer now.
+    pub lacking: Vec<Series>,
 }
 
 /// One series of an answer: one point for an instant query, many for a range query.
@@ -31,13 +35,8 @@ pub struct Series {
     pub points: Vec<(Time, f64)>,
     /// Native histograms.
     pub histograms: Vec<(Time, NativeHistogram)>,
-}
-
-impl Answer {
-    /// Whether something is missing from it. What PromQL itself warns of is about the query, not about what was read.
-    pub fn is_partial(&self) -> bool {
-        self.warnings.iter().any(|warning| !warning.as_str().starts_with("PromQL warning"))
-    }
+    /// Whether an exporter that does not answer would make another value of it.
+    pub partial: bool,
 }
 
 impl Series {
@@ -84,7 +83,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, Bad> {
     if envelope.is_partial == Some(true) {
         warnings.push(Label::new("partial: a storage node did not answer"));
     }
-    Ok(Answer { series, warnings })
+    // What PromQL itself warns of is about the query, not about what was read.
+    let partial = warnings.iter().any(|warning| !warning.as_str().starts_with("PromQL warning"));
+    Ok(Answer { series, warnings, partial, lacking: Vec::new() })
 }
 
 /// Reads bytes as every kind of answer: what fuzzing calls. Nothing may panic, whatever a proxy puts in place of a server.
@@ -181,6 +182,7 @@ impl From<Row> for Series {
             labels: row.metric.unwrap_or_default(),
             points: points.map(|Point(at, value)| (at, value)).collect(),
             histograms: histograms.map(|HistogramPoint(at, h)| (seconds(at), h.into())).collect(),
+            partial: false,
         }
     }
 }
@@ -289,9 +291,9 @@ mod tests {
         assert_eq!(answer.series[2].points, []);
         assert_eq!(answer.series[2].histograms[0].1.buckets, [(0, 0.1, 0.2, 3.0)]);
         assert_eq!(answer.warnings, [Label::new("partial response")]);
-        assert!(answer.is_partial());
-        let warnings = vec!["PromQL warning: encountered a mix of histograms and floats".into()];
-        assert!(!Answer { warnings, ..Answer::default() }.is_partial());
+        assert!(answer.partial);
+        let text = VECTOR.replace("partial response", "PromQL warning: encountered a mix of histograms and floats");
+        assert!(!super::answer(text.as_bytes()).unwrap().partial);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) struct Ring {
     count: usize,
     first: Option<Time>,
     last: Option<Time>,
+    /// When each target answered last.
+    answered: BTreeMap<usize, Time>,
 }
 
 struct Row {
@@ -42,7 +44,7 @@ pub(super) struct Scrape<'t> {
 
 impl Ring {
     pub(super) fn new(wanted: Option<BTreeSet<String>>) -> Self {
-        Self { wanted, series: BTreeMap::new(), count: 0, first: None, last: None }
+        Self { wanted, series: BTreeMap::new(), count: 0, first: None, last: None, answered: BTreeMap::new() }
     }
 
     /// Seconds from the first scrape to the last: no rate can be over more than that.
@@ -63,6 +65,9 @@ impl Ring {
         }
         let mut refused = 0;
         for scrape in scrapes {
+            if scrape.up {
+                self.answered.insert(scrape.target, at);
+            }
             let own = [("job", scrape.job), ("instance", scrape.instance)];
             let up = Sample { name: "up".into(), labels: Vec::new(), value: f64::from(u8::from(scrape.up)) };
             for sample in scrape.samples.into_iter().chain([up]) {
@@ -106,11 +111,15 @@ impl Ring {
         let oldest = at.plus(-KEPT).millis();
         for rows in self.series.values_mut() {
             for row in rows.values_mut() {
-                if row.points.last().is_some_and(|(last, value)| *last < at.millis() && value.is_some()) {
+                let written = row.points.last().is_some_and(|(last, _)| *last >= at.millis());
+                if !written && row.points.last().is_some_and(|(_, value)| value.is_some()) {
                     row.points.push((at.millis(), None));
                 }
-                let gone = row.points.partition_point(|(t, _)| *t < oldest);
-                row.points.drain(..gone);
+                // What a silent target said last is kept: it shows what is missing without it.
+                if written || self.answered.get(&row.target) == Some(&at) {
+                    let gone = row.points.partition_point(|(t, _)| *t < oldest);
+                    row.points.drain(..gone);
+                }
             }
             let before = rows.len();
             rows.retain(|_, row| !row.points.is_empty());
@@ -119,11 +128,27 @@ impl Ring {
         self.series.retain(|_, rows| !rows.is_empty());
     }
 
-    /// The names among `wanted` that have a live series.
+    /// Milliseconds since a target answered last; `None`: it does answer, or never did.
+    fn silence(&self, target: usize) -> Option<i64> {
+        let (last, answered) = (self.last?, self.answered.get(&target)?);
+        Some(last.millis() - answered.millis()).filter(|silent| *silent > 0)
+    }
+
+    /// Whether a target does not answer that did before.
+    pub(super) fn is_silent(&self) -> bool {
+        self.answered.keys().any(|target| self.silence(*target).is_some())
+    }
+
+    /// Targets that have answered.
+    pub(super) fn answered(&self) -> usize {
+        self.answered.len()
+    }
+
+    /// The names among `wanted` that have a live series, or one of a target that is silent.
     pub(super) fn names(&self, wanted: &[&str]) -> Vec<String> {
-        let live = |rows: &BTreeMap<Labels, Row>| {
-            rows.values().any(|row| row.points.last().is_some_and(|(_, value)| value.is_some()))
-        };
+        let is_live = |row: &Row| row.points.last().is_some_and(|(_, value)| value.is_some());
+        let live =
+            |rows: &BTreeMap<Labels, Row>| rows.values().any(|row| is_live(row) || self.silence(row.target).is_some());
         wanted.iter().filter(|name| self.series.get(**name).is_some_and(live)).map(|n| (*n).to_owned()).collect()
     }
 
@@ -140,12 +165,19 @@ impl Storage for Ring {
     }
 
     fn select(&self, matchers: &[Matcher], from: Time, to: Time) -> Vec<Stored> {
+        self.selected(matchers, from, to, false)
+    }
+}
+
+impl Ring {
+    /// `as_before`: as if silent targets still said what they said last.
+    pub(super) fn selected(&self, matchers: &[Matcher], from: Time, to: Time, as_before: bool) -> Vec<Stored> {
         let exact = matchers.iter().find(|m| m.name == NAME && matches!(m.op, MatchOp::Equal));
         let named: Vec<_> = match exact {
             Some(name) => self.series.get_key_value(&name.value).into_iter().collect(),
             None => self.series.iter().collect(),
         };
-        let inside = |(t, _): &&(i64, Option<f64>)| (from.millis()..=to.millis()).contains(t);
+        let inside = |(t, _): &(i64, Option<f64>)| (from.millis()..=to.millis()).contains(t);
         let mut found = Vec::new();
         for (name, rows) in named {
             let value = |m: &Matcher, labels: &Labels| {
@@ -156,7 +188,14 @@ impl Storage for Ring {
                 }
             };
             for (labels, row) in rows.iter().filter(|(labels, _)| matchers.iter().all(|m| value(m, labels))) {
-                let points: Vec<_> = row.points.iter().filter(inside).copied().collect();
+                let silence = if as_before { self.silence(row.target) } else { None };
+                let points: Vec<_> = match silence {
+                    None => row.points.iter().copied().filter(inside).collect(),
+                    Some(by) => {
+                        let moved = row.points.iter().map(|(t, value)| (t + by, *value));
+                        moved.filter(|(t, _)| *t <= self.now().millis()).filter(inside).collect()
+                    }
+                };
                 if !points.is_empty() {
                     let mut labels = labels.clone();
                     labels.insert(NAME.to_owned(), name.clone());
@@ -236,6 +275,26 @@ mod tests {
             round(&mut ring, at, Some(&format!("r_total {value}\n")));
         }
         assert_eq!((ask(&ring, "r_total"), ask(&ring, "rate(r_total[5s])")), (vec![40.0], vec![2.0]));
+    }
+
+    #[test]
+    fn what_a_silent_target_said_last_is_known_however_long_it_is_silent() {
+        let mut ring = Ring::new(None);
+        round(&mut ring, 1000.0, Some("r_total 10\n"));
+        round(&mut ring, 1005.0, Some("r_total 20\n"));
+        assert!(!ring.is_silent());
+        (0..400_u32).for_each(|k| round(&mut ring, 1010.0 + 5.0 * f64::from(k), None));
+        assert_eq!((ring.is_silent(), ring.names(&["r_total"]).len(), ask(&ring, "r_total").len()), (true, 1, 0));
+        let matcher = [Matcher::new(MatchOp::Equal, NAME, "r_total")];
+        let before = ring.selected(&matcher, ring.now().plus(-10.0), ring.now(), true);
+        let values: Vec<_> = before[0].points.iter().map(|(_, value)| *value).collect();
+        assert_eq!(values, [Some(10.0), Some(20.0)]);
+        let up = &ring.series["up"].values().next().unwrap().points;
+        assert!(up.len() <= 62, "that it is silent is not told for ever: {}", up.len());
+        round(&mut ring, 4000.0, Some("r_total 30\n"));
+        assert_eq!((ring.is_silent(), ask(&ring, "r_total"), ring.count), (false, vec![30.0], 2));
+        let kept = &ring.series["r_total"].values().next().unwrap().points;
+        assert_eq!(kept.len(), 1, "what it said before is too old now");
     }
 
     #[test]

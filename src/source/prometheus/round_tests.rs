@@ -5,13 +5,18 @@ use super::{
     tests::{NOTHING, health, own, server},
 };
 use crate::{
-    model::{Entity, Health, MlState, Observation, PrometheusSettings, Role, Selected, SignalKey, WorkloadKind},
+    model::{
+        Entity, Health, MlState, Observation, PrometheusSettings, Quality, Role, Selected, SignalKey, WorkloadKind,
+    },
     process::Clock,
 };
 use axum::{http::StatusCode, response::IntoResponse};
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::sync::mpsc::{self, Receiver};
@@ -206,6 +211,52 @@ async fn what_is_answered_in_part_for_ever_does_not_keep_older_history_away() {
     }
     task.abort();
     assert_eq!(asked.lock().unwrap().len(), 3, "an hour, two before it, three before those: each once");
+}
+
+#[tokio::test]
+async fn a_silent_exporter_holds_what_it_tells_of_and_nothing_else() {
+    let waiting = |models: &[&str]| -> String {
+        let one = |m: &&str| {
+            let of = format!("{{model_name=\"{m}\"}}");
+            format!("vllm:num_requests_running{of} 1\nvllm:num_requests_waiting{of} 3\n")
+        };
+        models.iter().map(one).collect()
+    };
+    let (one, two) = (waiting(&["alone", "both"]), waiting(&["both", "gone"]));
+    let first = server(move |_| one.clone().into_response()).await;
+    let down = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&down);
+    let second = server(move |_| {
+        if switch.load(Relaxed) { StatusCode::BAD_GATEWAY.into_response() } else { two.clone().into_response() }
+    })
+    .await;
+    let urls = vec![first.settings.url.clone(), second.settings.url.clone()];
+    let settings = PrometheusSettings {
+        url: String::new(),
+        scrape: [("vllm".to_owned(), urls)].into(),
+        refresh: 0.1,
+        custom: vec![own(Role::Demand, "sum(vllm:num_requests_waiting{model_name=\"alone\"})")],
+        ..first.settings.clone()
+    };
+    let (out, mut seen) = mpsc::channel(64);
+    let task = tokio::spawn(run(settings, Clock::wall(), out));
+    let quality = |state: &MlState, name: &str| {
+        let service = state.services.iter().find(|s| s.name == *name)?;
+        service.waiting.as_ref().map(|r| (r.value, r.quality))
+    };
+    let well = state(&mut seen, |s| s.services.len() == 3).await;
+    assert_eq!((quality(&well, "both"), well.untold.len()), (Some((6.0, Quality::Measured)), 0), "{well:?}");
+    down.store(true, Relaxed);
+    let ill = state(&mut seen, |s| s.services.len() == 2).await;
+    assert_eq!(quality(&ill, "alone"), Some((3.0, Quality::Measured)), "the other one tells of it");
+    assert_eq!(quality(&ill, "both"), Some((3.0, Quality::Partial)));
+    assert!(ill.untold.contains(&SignalKey { entity: chat("gone"), role: Role::Backlog }), "{:?}", ill.untold);
+    assert!(ill.untold.iter().all(|key| key.entity == chat("gone")), "{:?}", ill.untold);
+    assert!(ill.warnings[0].as_str().contains("1 of 2 exporters cannot be read (what they tell of is missing)"));
+    down.store(false, Relaxed);
+    let back = state(&mut seen, |s| s.services.len() == 3).await;
+    assert_eq!((quality(&back, "both"), back.untold.len()), (Some((6.0, Quality::Measured)), 0));
+    task.abort();
 }
 
 #[tokio::test]

@@ -13,14 +13,15 @@ use super::{
 use crate::{
     model::{Label, PrometheusSettings, Time},
     process::Clock,
-    promql::{self, Outcome, QueryError, Value, metrics},
+    promql::{self, Outcome, QueryError, Storage, Stored, Value, metrics},
 };
 use futures_util::{StreamExt, stream};
+use promql_parser::label::Matcher;
 use reqwest::{StatusCode, Url, header::ACCEPT};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -57,8 +58,27 @@ pub(super) struct Target {
 /// What the scrapes so far brought.
 struct Seen {
     ring: Ring,
-    /// What the last round lacks; then every answer is partial.
+    /// What the last round lacks.
     warnings: Vec<Label>,
+    /// Whether nobody knows what that is: then every answer is partial. Of an exporter that answered before it is known.
+    partial: bool,
+}
+
+/// The scrapes as if exporters that do not answer now still said what they said last.
+struct AsBefore(Arc<Mutex<Seen>>);
+
+impl Storage for AsBefore {
+    fn now(&self) -> Time {
+        lock(&self.0).ring.now()
+    }
+
+    fn select(&self, matchers: &[Matcher], from: Time, to: Time) -> Vec<Stored> {
+        lock(&self.0).ring.selected(matchers, from, to, true)
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What one exporter said in the last round.
@@ -82,7 +102,11 @@ impl Exporters {
             clock,
             timeout,
             window: (4.0 * settings.refresh * clock.speed()).max(WINDOW),
-            seen: Arc::new(Mutex::new(Seen { ring: Ring::new(wanted(settings, packs)), warnings: Vec::new() })),
+            seen: Arc::new(Mutex::new(Seen {
+                ring: Ring::new(wanted(settings, packs)),
+                warnings: Vec::new(),
+                partial: false,
+            })),
             requests: AtomicU32::new(0),
         })
     }
@@ -97,7 +121,7 @@ impl Exporters {
 
     /// The window of rates, seconds: what was seen so far, up to four scrapes.
     pub(super) fn window(&self) -> f64 {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).ring.seen().min(self.window)
+        lock(&self.seen).ring.seen().min(self.window)
     }
 
     /// One round over all exporters, by target: series or why not. It fails when none answers.
@@ -106,9 +130,7 @@ impl Exporters {
         let fetches: Vec<_> = self.targets.iter().map(|target| self.fetch(target)).collect();
         let bodies: Vec<_> = stream::iter(fetches).buffered(IN_FLIGHT).collect().await;
         let (targets, seen) = (Arc::clone(&self.targets), Arc::clone(&self.seen));
-        let round = spawn_blocking(move || {
-            keep(&mut seen.lock().unwrap_or_else(PoisonError::into_inner), at, &targets, bodies)
-        });
+        let round = spawn_blocking(move || keep(&mut lock(&seen), at, &targets, bodies));
         let round = round.await.map_err(|e| Failure::settings(e.to_string()))?;
         match round.iter().find_map(|r| r.as_ref().err()) {
             Some(failure) if round.iter().all(Result::is_err) => {
@@ -134,17 +156,27 @@ impl Exporters {
 
     /// The names among `wanted` that have samples.
     pub(super) fn names(&self, wanted: &[&str]) -> Vec<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).ring.names(wanted)
+        lock(&self.seen).ring.names(wanted)
     }
 
-    /// Evaluates `query` at the last scrape.
+    /// Evaluates `query` at the last scrape; once more with what silent exporters said last, to know what they tell of.
     pub(super) async fn instant(&self, query: &str) -> Result<Answer, Failure> {
         let (seen, query) = (Arc::clone(&self.seen), query.to_owned());
         let answer = spawn_blocking(move || {
-            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = seen.ring.last().unwrap_or_default();
-            let series = promql::instant(&seen.ring, &query, at).map(|outcome| series(outcome, at))?;
-            Ok(Answer { series, warnings: seen.warnings.clone() })
+            let (mut answer, at, is_silent) = {
+                let seen = lock(&seen);
+                let at = seen.ring.last().unwrap_or_default();
+                let series = promql::instant(&seen.ring, &query, at).map(|outcome| series(outcome, at))?;
+                let (warnings, partial) = (seen.warnings.clone(), seen.partial);
+                (Answer { series, warnings, partial, lacking: Vec::new() }, at, seen.ring.is_silent())
+            };
+            if is_silent && !answer.partial {
+                match promql::instant(&AsBefore(seen), &query, at) {
+                    Ok(before) => compare(&mut answer, series(before, at)),
+                    Err(_) => answer.partial = true,
+                }
+            }
+            Ok(answer)
         });
         answer.await.map_err(|e| Failure::settings(e.to_string()))?.map_err(|e| match e {
             QueryError::BadData(text) => Failure::new(FailureKind::BadQuery, text, ""),
@@ -206,13 +238,34 @@ fn keep(seen: &mut Seen, at: Time, targets: &[Target], bodies: Vec<Result<Vec<u8
     if refused > 0 {
         warnings.push(Label::new(&format!("{refused} series are left out: more than {MOST} are not kept")));
     }
+    let never = targets.len() - seen.ring.answered();
+    seen.partial = !warnings.is_empty() || never > 0;
     let dead: Vec<&Failure> = bodies.iter().filter_map(|body| body.as_ref().err()).collect();
     if let Some(first) = dead.first() {
-        let many = format!("{} of {} exporters cannot be read, the first: {}", dead.len(), targets.len(), first.reason);
+        let what = match never {
+            0 => "what they tell of is missing".to_owned(),
+            n => format!("{n} never did since the start, and so nobody knows what is missing"),
+        };
+        let many = format!(
+            "{} of {} exporters cannot be read ({what}), the first: {}",
+            dead.len(),
+            targets.len(),
+            first.reason
+        );
         warnings.push(Label::new(&many));
     }
     seen.warnings = warnings;
     bodies.into_iter().enumerate().map(|(i, body)| body.map(|_| seen.ring.of_target(i))).collect()
+}
+
+/// Notes in an answer what would be there, or be different, `before` somebody fell silent.
+fn compare(answer: &mut Answer, before: Vec<Series>) {
+    let mut before: BTreeMap<_, _> = before.into_iter().map(|row| (row.labels.clone(), row)).collect();
+    let value = |row: &Series| row.points.last().map(|(_, value)| value.to_bits());
+    for row in &mut answer.series {
+        row.partial = before.remove(&row.labels).is_none_or(|was| value(&was) != value(row));
+    }
+    answer.lacking = before.into_values().collect();
 }
 
 /// An evaluated query as a Prometheus would have answered it.
@@ -221,7 +274,7 @@ fn series(outcome: Outcome, at: Time) -> Vec<Series> {
     match outcome {
         Outcome::Value(Value::Vector(samples)) => samples
             .into_iter()
-            .map(|s| Series { labels: labels(s.labels), points: vec![(at, s.value)], histograms: Vec::new() })
+            .map(|s| Series { labels: labels(s.labels), points: vec![(at, s.value)], ..Series::default() })
             .collect(),
         Outcome::Value(Value::Scalar(value)) => vec![Series { points: vec![(at, value)], ..Series::default() }],
         Outcome::Value(Value::Text(_)) | Outcome::Matrix(_) => Vec::new(),
