@@ -14,7 +14,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 async fn actuator(space: &Namespace, user: &str) -> Actuator {
     let client = connect_to_change(&space.server.settings(user, &[&space.name])).await.unwrap();
@@ -125,6 +125,7 @@ async fn nothing_is_written_while_somebody_else_decides() {
         settings: LedgerSettings { lease, ..LedgerSettings::default() },
         protected: false,
         intended: Instant::now(),
+        intended_at: SystemTime::now(),
     };
     let pass = async |gate: Gate| gate.pass(&action(&space), async { Outcome::Applied }).await;
     let refused = pass(gate(&alice, LeaseUse::WhenAllowed)).await;

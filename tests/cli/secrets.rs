@@ -165,6 +165,7 @@ headers = { X-Api-Key = "canary-7f3a-hook-header" }
         settings: ledger,
         protected: true,
         intended: std::time::Instant::now(),
+        intended_at: std::time::SystemTime::now(),
     };
     let actuator = Actuator::new(None, &config.commands, Clock::wall()).with(&config.webhooks, &config.patch_files);
     let options = Options { config, clock: Clock::wall(), state: None, past: None, days: false };

@@ -15,7 +15,7 @@ use std::{
     error::Error,
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -99,6 +99,7 @@ impl Operator {
             settings: self.settings.clone(),
             protected: false,
             intended: self.intended,
+            intended_at: SystemTime::now(),
         };
         let outcome = Box::pin(gate.pass(action, write)).await;
         let event = match &outcome {

@@ -15,11 +15,11 @@ use crate::{
 use std::{
     future::Future,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-/// A write is begun so long after the record of its intent, or not at all: a process that was stopped in between may have
-/// been taken for silent, and another operator may have acted since.
+/// A write is begun so long after the record of its intent, or not at all: a process that was stopped in between, or a
+/// machine that slept, may have been taken for silent, and another operator may have acted since.
 pub const BEGIN_WITHIN: Duration = Duration::from_secs(12);
 /// An intent of another operator without an end counts as left behind after this: its write is begun within
 /// [`BEGIN_WITHIN`], may then be under way for [`SETTLE`], and the record of its end takes a moment. Seconds.
@@ -40,6 +40,8 @@ pub struct Gate {
     pub protected: bool,
     /// When the intent was recorded.
     pub intended: Instant,
+    /// The same by the clock on the wall, which goes on while the machine sleeps.
+    pub intended_at: SystemTime,
 }
 
 impl Gate {
@@ -65,7 +67,7 @@ impl Gate {
 
     /// Whether the write may still be begun.
     fn in_time(&self) -> Result<(), Label> {
-        let late = self.intended.elapsed();
+        let late = self.intended.elapsed().max(self.intended_at.elapsed().unwrap_or_default());
         if late < BEGIN_WITHIN {
             return Ok(());
         }
@@ -134,6 +136,7 @@ impl Desk {
             settings: self.options.config.ledger.clone(),
             protected: action.terms.second.is_some(),
             intended: Instant::now(),
+            intended_at: SystemTime::now(),
         }
     }
 
@@ -337,5 +340,28 @@ impl Desk {
                 tracing::info!("no notice on {target}: {why}");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ActionId;
+
+    #[tokio::test]
+    async fn what_was_intended_before_the_machine_slept_is_not_begun_after() {
+        let action =
+            Action::proposed(ActionId("a".into()), "g".into(), Target::Command("p".into()), (2, 4), Time::now());
+        let gate = |slept| Gate {
+            shared: None,
+            leases: None,
+            settings: LedgerSettings::default(),
+            protected: false,
+            intended: Instant::now(),
+            intended_at: SystemTime::now() - Duration::from_secs(slept),
+        };
+        assert_eq!(gate(0).pass(&action, async { Outcome::Applied }).await, Outcome::Applied);
+        let late = gate(3600).pass(&action, async { panic!("written") }).await;
+        assert!(matches!(&late, Outcome::Refused(why) if why.as_str().contains("3600 s passed")), "{late:?}");
     }
 }
