@@ -144,17 +144,20 @@ fn judge<'a>(line: &'a [u8], seq: u64, prev: &str) -> (Option<(Link<'a>, &'a str
 }
 
 fn unreadable(text: &str, error: &serde_json::Error) -> String {
+    newer(text).unwrap_or_else(|| format!("not an entry: {error}"))
+}
+
+/// That a line is of a format which this program does not know; `None`: it is not.
+pub(super) fn newer(text: &str) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Versioned {
         v: u32,
     }
-    match serde_json::from_str::<Versioned>(text) {
-        Ok(Versioned { v }) if v > VERSION => newer(v),
-        _ => format!("not an entry: {error}"),
-    }
+    let Versioned { v } = serde_json::from_str(text).ok()?;
+    (v > VERSION).then(|| another(v))
 }
 
-fn newer(v: u32) -> String {
+fn another(v: u32) -> String {
     format!("written by a newer version (format {v}; this one reads {VERSION})")
 }
 
@@ -162,7 +165,7 @@ fn newer(v: u32) -> String {
 fn check(link: &Link<'_>, text: &str, seq: u64, prev: &str) -> Option<String> {
     let Some(body) = hashed_part(text, link.hash) else { return Some("it does not end with its hash".to_owned()) };
     if link.v != VERSION {
-        Some(newer(link.v))
+        Some(another(link.v))
     } else if link.seq != seq {
         Some(format!("it is number {} where {seq} belongs: entries are missing, repeated or out of order", link.seq))
     } else if link.prev != prev {

@@ -203,9 +203,15 @@ impl Book {
                     None => String::new(),
                     Some(Err(why)) => format!("; not shared: {why}"),
                     Some(Ok(())) => {
-                        let ledgers = self.shared.as_ref().map_or(0, |(_, v)| v.borrow().arbiter.ledgers());
+                        let seen =
+                            |(_, v): &(_, watch::Receiver<View>)| (v.borrow().arbiter.ledgers(), v.borrow().strange);
+                        let (ledgers, strange) = self.shared.as_ref().map_or((0, 0), seen);
                         let held_up = if self.is_held_up() { format!("; {HELD_UP}") } else { String::new() };
-                        format!("; shared, {ledgers} operators' ledgers{held_up}")
+                        let strange = match strange {
+                            0 => String::new(),
+                            n => format!("; {n} of its records cannot be read: see highwater ledger verify --shared"),
+                        };
+                        format!("; shared, {ledgers} operators' ledgers{strange}{held_up}")
                     }
                 };
                 health.detail = Label::new(&format!("{}{shared}", health.detail));

@@ -206,6 +206,11 @@ impl Reading<'_> {
                 self.common.view.send_modify(|v| v.greetings.push(nonce));
             }
             Said::Greeting { .. } => {}
+            Said::Newer { ledger, why } => {
+                let why =
+                    format!("ledger {ledger} in the shared one is {why}: update this program to see what it decides");
+                self.common.view.send_modify(|v| v.reader = Link::Closed(Label::new(&why)));
+            }
             Said::Strange(why) => {
                 self.strange += 1;
                 tracing::warn!("a record of {} is passed over: {why}", self.common.settings.history);

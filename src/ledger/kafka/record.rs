@@ -4,6 +4,7 @@ use crate::{
     ledger::{
         arbiter::Record,
         entry::{Entry, chain_hash, hashed_part},
+        verify::newer,
     },
     model::{ActionState, Label},
 };
@@ -21,6 +22,8 @@ pub(super) enum Said {
     Entry(Box<Record>),
     /// A writer took a ledger over; behind this no record of its predecessor can stand.
     Greeting { ledger: Label, nonce: u64 },
+    /// A line of a format that this program does not know: nobody can tell here what its operator decides.
+    Newer { ledger: Label, why: String },
     /// Neither: what is wrong with it.
     Strange(String),
 }
@@ -53,6 +56,9 @@ pub(super) fn read(message: &BorrowedMessage<'_>) -> Said {
         return Said::Greeting { ledger, nonce };
     }
     let text = message.payload().map(String::from_utf8_lossy).unwrap_or_default();
+    if let Some(why) = newer(&text) {
+        return Said::Newer { ledger, why };
+    }
     match entry(&text) {
         Ok(entry) => Said::Entry(Box::new(Record { ledger, entry })),
         Err(why) => Said::Strange(why),

@@ -9,7 +9,10 @@ use crate::{
     },
     model::{Action, ActionState, Actor, Property, Time},
 };
-use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
+use rdkafka::{
+    mocking::MockCluster,
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _},
+};
 use std::collections::BTreeMap;
 
 const NOW: Time = Time::from_millis(1_800_000_000_000);
@@ -134,6 +137,31 @@ async fn a_copied_ledger_fences_the_one_before_it_off() {
     let (action, seq) = alice.intend("a");
     let claim = alice.shared.claim(seq, &action.id).await;
     assert!(matches!(&claim, Claim::NotShared(why) if why.as_str().contains("in the name of this one")), "{claim:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_entry_is_passed_over_and_what_a_newer_version_wrote_ends_the_sharing() {
+    let brokers = brokers();
+    let settings = settings(&brokers);
+    let mut alice = Operator::new("alice", &settings).await;
+    let mut config = rdkafka::ClientConfig::new();
+    let producer: BaseProducer = config.set("bootstrap.servers", brokers.bootstrap_servers()).create().unwrap();
+    let put = |text: &str| {
+        let record = BaseRecord::<str, str>::to("highwater.decisions").partition(0).payload(text);
+        producer.send(record.headers(record::headers(&"carol".into()))).unwrap();
+        producer.flush(Duration::from_secs(10)).unwrap();
+    };
+    put("{\"v\":1,\"seq\":");
+    alice.until("it was passed over", |v| v.strange == 1).await;
+    let (action, seq) = alice.intend("a");
+    assert_eq!(alice.shared.claim(seq, &action.id).await, Claim::Won);
+    put("{\"v\":2,\"intends\":\"what nobody knows here\"}");
+    alice.until("it is closed", |v| v.closed().is_some()).await;
+    let claim = alice.shared.claim(seq, &action.id).await;
+    assert!(
+        matches!(&claim, Claim::NotShared(why) if why.as_str().contains("written by a newer version")),
+        "{claim:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -83,7 +83,9 @@ fn read(client: &rdkafka::ClientConfig, settings: &LedgerSettings) -> Result<Who
                 waited = Instant::now();
                 match record::read(&message) {
                     Said::Greeting { .. } => {}
-                    Said::Strange(why) => whole.strange.push((message.offset(), Label::new(&why))),
+                    Said::Strange(why) | Said::Newer { why, .. } => {
+                        whole.strange.push((message.offset(), Label::new(&why)));
+                    }
                     Said::Entry(record) => {
                         let entry = &record.entry;
                         let before = last.insert(record.ledger.clone(), (entry.seq, entry.hash.clone()));
