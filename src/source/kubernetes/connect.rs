@@ -99,13 +99,20 @@ async fn pinned(settings: &KubernetesSettings, context: &str) -> Result<Config, 
     }
 }
 
+/// Seconds after which a log-in plug-in is ended: each one that hangs would keep a thread, and there are few.
+const LONGEST_LOGIN: &str = "60";
+
 /// Keeps a log-in plug-in from the terminal, where it would garble the screen and take the operator's keys: its streams are
-/// not ours, and in a session of its own (where `setsid` is installed: every Linux) /dev/tty leads nowhere.
+/// not ours, and in a session of its own /dev/tty leads nowhere. And it comes to an end, whatever it started. (Both where
+/// `setsid` and `timeout` are installed: every Linux.)
 fn without_terminal(exec: &mut ExecConfig) {
     exec.interactive_mode = Some(ExecInteractiveMode::Never);
-    let Some(setsid) = in_path("setsid") else { return };
-    if let Some(command) = exec.command.replace(setsid) {
-        exec.args.get_or_insert_default().insert(0, command);
+    for words in [&["timeout", "-s", "KILL", LONGEST_LOGIN][..], &["setsid"]] {
+        let Some(program) = in_path(words[0]) else { continue };
+        if let Some(command) = exec.command.replace(program) {
+            let before = words[1..].iter().map(|w| (*w).to_owned()).chain([command]);
+            exec.args.get_or_insert_default().splice(0..0, before);
+        }
     }
 }
 
@@ -176,5 +183,20 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> String {
         }
         Some(io::ErrorKind::TimedOut) => format!("the server did not answer within {CONNECT:?}"),
         _ => format!("the connection failed: {deepest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_in_plug_in_has_no_terminal_and_comes_to_an_end() {
+        let file = serde_json::json!({"command": "aws", "args": ["eks", "get-token"]});
+        let mut exec: ExecConfig = serde_json::from_value(file).unwrap();
+        without_terminal(&mut exec);
+        let words: Vec<String> = exec.command.into_iter().chain(exec.args.unwrap_or_default()).collect();
+        assert!(words[0].ends_with("/setsid") && words[1].ends_with("/timeout"), "{words:?}");
+        assert_eq!(words[2..], ["-s", "KILL", LONGEST_LOGIN, "aws", "eks", "get-token"]);
     }
 }
