@@ -99,6 +99,8 @@ pub struct Actuator {
     webhooks: webhook::Webhooks,
     files: patch_file::PatchFiles,
     clock: Clock,
+    /// Why Kubernetes targets cannot be changed although Kubernetes is configured.
+    lost: Option<Label>,
 }
 
 impl Actuator {
@@ -111,7 +113,24 @@ impl Actuator {
             webhooks: webhook::Webhooks::new(&[], clock),
             files: patch_file::PatchFiles::new(&[], clock),
             clock,
+            lost: None,
         }
+    }
+
+    /// Kubernetes is configured, and cannot be reached to change anything.
+    #[must_use]
+    pub fn without_kubernetes(self, why: Label) -> Self {
+        Self { kubernetes: None, lost: Some(why), ..self }
+    }
+
+    /// Why Kubernetes targets cannot be changed although Kubernetes is configured.
+    pub fn lost_kubernetes(&self) -> Option<&Label> {
+        self.lost.as_ref()
+    }
+
+    fn no_kubernetes(&self) -> Label {
+        let none = || "no Kubernetes is configured: set [kubernetes] context, or choose another target".into();
+        self.lost.clone().unwrap_or_else(none)
     }
 
     /// Adds the configured webhooks and patch files.
@@ -166,7 +185,7 @@ impl Actuator {
             (Target::Webhook(name), _) => self.webhooks.plan(name, change).await,
             (Target::PatchFile(name), _) => self.files.plan(name, change).await,
             (_, Some(scaler)) => scaler.plan(change).await,
-            (_, None) => Plan::impossible(NO_KUBERNETES),
+            (_, None) => Plan::impossible(self.no_kubernetes()),
         }
     }
 
@@ -177,7 +196,7 @@ impl Actuator {
             (Target::Webhook(name), _) => self.webhooks.apply(name, change).await,
             (Target::PatchFile(name), _) => self.files.apply(name, change).await,
             (_, Some(scaler)) => scaler.apply(change).await,
-            (_, None) => Outcome::Refused(NO_KUBERNETES.into()),
+            (_, None) => Outcome::Refused(self.no_kubernetes()),
         }
     }
 
@@ -188,7 +207,7 @@ impl Actuator {
             (Target::Webhook(name), _) => self.webhooks.observe(name).await,
             (Target::PatchFile(name), _) => self.files.observe(name).await,
             (_, Some(scaler)) => scaler.observe(target).await,
-            (_, None) => Err(NO_KUBERNETES.to_owned()),
+            (_, None) => Err(self.no_kubernetes().to_string()),
         }
     }
 
@@ -201,14 +220,12 @@ impl Actuator {
         }
         let mut seen = self.observe(&change.target).await?;
         if let Some(lever) = &change.lever {
-            let scaler = self.kubernetes.as_ref().ok_or(NO_KUBERNETES)?;
+            let scaler = self.kubernetes.as_ref().ok_or_else(|| self.no_kubernetes().to_string())?;
             seen.lever = Some(scaler.look(lever).await?);
         }
         Ok(seen)
     }
 }
-
-const NO_KUBERNETES: &str = "no Kubernetes is configured: set [kubernetes] context, or choose another target";
 
 impl Plan {
     /// A plan that cannot be carried out at all.

@@ -1,7 +1,7 @@
 //! Who acts, and how an action is named.
 
 use super::{Desk, Event};
-use crate::model::{ActionId, Actor, Label, Time};
+use crate::model::{ActionId, Actor, Label, Severity, Target, Time};
 use std::hash::{BuildHasher, RandomState};
 
 impl Desk {
@@ -10,6 +10,20 @@ impl Desk {
         self.actor.server_user = Some(user);
         self.actor.vouched_by = Some(vouched_by);
         self.book.set_actor(self.actor.clone());
+    }
+
+    /// Connects to the cluster of a target where that failed before: we may have logged in since.
+    pub(super) async fn connect_again(&mut self, target: &Target) {
+        let Some(before) = self.actuator.lost_kubernetes().filter(|_| target.is_kubernetes()).cloned() else { return };
+        self.actuator = super::actuator(&self.options).await;
+        match self.actuator.lost_kubernetes() {
+            Some(why) if *why == before => {}
+            Some(why) => self.notice(Severity::Look, why.to_string()).await,
+            None => {
+                self.leases = self.actuator.leases();
+                self.ask_who_we_are().await;
+            }
+        }
     }
 
     /// Asks the cluster who we are, as long as it has not said: at the start it may have been down, or we not logged in.

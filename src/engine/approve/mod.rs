@@ -93,20 +93,24 @@ pub(super) async fn finish(task: JoinHandle<()>) -> bool {
     ended
 }
 
-async fn actuator(options: &Options, events: &mpsc::Sender<Event>) -> Actuator {
-    let mut kubernetes = None;
+async fn actuator(options: &Options) -> Actuator {
+    let (mut kubernetes, mut lost) = (None, None);
     if let Some(settings) = &options.config.kubernetes {
         match source::kubernetes::connect_to_change(settings).await {
             Ok(client) => {
                 let context = settings.context.as_deref().unwrap_or("in-cluster");
                 kubernetes = Some((client, Label::new(context)));
             }
-            Err(why) => tell(events, Severity::Look, format!("Kubernetes targets cannot be changed: {why}")).await,
+            Err(why) => lost = Some(Label::new(&format!("Kubernetes targets cannot be changed: {why}"))),
         }
     }
-    Actuator::new(kubernetes, &options.config.commands, options.clock)
+    let actuator = Actuator::new(kubernetes, &options.config.commands, options.clock)
         .with(&options.config.webhooks, &options.config.patch_files)
-        .with_jobs(&options.config.jobs)
+        .with_jobs(&options.config.jobs);
+    match lost {
+        Some(why) => actuator.without_kubernetes(why),
+        None => actuator,
+    }
 }
 
 async fn tell(events: &mpsc::Sender<Event>, severity: Severity, text: String) {
@@ -184,7 +188,10 @@ impl Desk {
         let book = Book::open(options.state.clone(), options.config.ledger.clone(), actor.clone(), now).await;
         let start = book.last_at().map_or(now, |last| last.max(now));
         let clock = DeskClock { forward: Forward::new(start), begun: Instant::now(), clock: options.clock };
-        let actuator = actuator(&options, &events).await;
+        let actuator = actuator(&options).await;
+        if let Some(why) = actuator.lost_kubernetes() {
+            tell(&events, Severity::Look, why.to_string()).await;
+        }
         let leases = actuator.leases();
         let confirmed = options.state.as_deref().map(|dir| Confirmed::read(dir).0).unwrap_or_default();
         let expecting = book.expecting(start);

@@ -23,6 +23,7 @@ impl Desk {
             self.not_ready(workload, format!("{workload} has no target: {mend}")).await;
             return;
         };
+        self.connect_again(&target).await;
         let now = self.now();
         let action = self.action(&view, &advice, target, to, now);
         self.offer(&view, action, way, now).await;
@@ -57,6 +58,7 @@ impl Desk {
             self.not_ready(&done.workload, format!("{} is no longer there", done.workload)).await;
             return;
         };
+        self.connect_again(&done.target).await;
         let now = self.now();
         let (from, to) = (done.to, done.from);
         let action = Action {

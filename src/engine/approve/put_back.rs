@@ -49,6 +49,7 @@ impl Desk {
     /// Whether a bound is still as the surge left it. When it is not, somebody else has decided about it, and it is left
     /// alone for good.
     pub(super) async fn is_as_left(&mut self, action: &Action) -> bool {
+        self.connect_again(&action.target).await;
         let found = match self.actuator.look(&super::change(action)).await {
             Ok(seen) => seen.lever,
             Err(why) => {

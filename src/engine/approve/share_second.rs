@@ -43,6 +43,7 @@ impl Desk {
             self.not_ready(&action.workload, text).await;
             return;
         };
+        self.connect_again(&action.target).await;
         let now = self.now();
         let plan = self.actuator.plan(&change(&action)).await;
         let mut refused = self.against(&action, now);

@@ -62,7 +62,7 @@ async fn review(State(server): State<Shared>) -> Response {
         .into_response()
 }
 
-async fn bench() -> (Bench, Shared) {
+async fn bench(logged_in: bool) -> (Bench, Shared) {
     let shared = Shared::default();
     let leases = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
     let app = Router::new()
@@ -79,8 +79,8 @@ async fn bench() -> (Bench, Shared) {
         "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
     });
     let bench = Bench::with(SET, Vec::new(), |config, dir| {
-        let file = dir.join("kubeconfig");
-        std::fs::write(&file, kubeconfig.to_string()).unwrap();
+        let file = dir.join(if logged_in { "kubeconfig" } else { "later" });
+        std::fs::write(dir.join("kubeconfig"), kubeconfig.to_string()).unwrap();
         let context = Some("c".into());
         config.kubernetes =
             Some(KubernetesSettings { context, kubeconfig: Some(file), ..KubernetesSettings::default() });
@@ -92,7 +92,7 @@ async fn bench() -> (Bench, Shared) {
 
 #[tokio::test]
 async fn ones_own_last_dialog_does_not_stand_in_the_way_of_the_next_and_the_end_leaves_no_lease() {
-    let (mut bench, server) = bench().await;
+    let (mut bench, server) = bench(true).await;
     for _ in 0..3 {
         let prepared = bench.prepare(4).await;
         assert!(!told(&prepared).contains("is deciding"), "{}", told(&prepared));
@@ -105,9 +105,24 @@ async fn ones_own_last_dialog_does_not_stand_in_the_way_of_the_next_and_the_end_
 
 #[tokio::test]
 async fn who_was_not_known_at_the_start_is_asked_for_again() {
-    let (mut bench, server) = bench().await;
+    let (mut bench, server) = bench(true).await;
     bench.prepare(4).await;
     assert_eq!(server.lock().unwrap().reviews, 2 + 1, "at the start, for the dialog, and by its plan");
     let entries = bench.end().await;
     assert!(entries.iter().all(|e| e.actor.server_user.as_ref().is_some_and(|u| *u == *"alice@corp")), "{entries:?}");
+}
+
+#[tokio::test]
+async fn who_logs_in_after_the_start_can_approve() {
+    let (mut bench, server) = bench(false).await;
+    let before = bench.prepare(4).await;
+    assert!(
+        told(&before).contains("Kubernetes targets cannot be changed: cannot read the kubeconfig"),
+        "{}",
+        told(&before)
+    );
+    std::fs::rename(bench.dir.path().join("kubeconfig"), bench.dir.path().join("later")).unwrap();
+    let after = bench.prepare(4).await;
+    assert!(!told(&after).contains("cannot be changed"), "{}", told(&after));
+    assert!(server.lock().unwrap().lease.is_some(), "and it is decided alone");
 }
