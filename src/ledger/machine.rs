@@ -285,9 +285,9 @@ pub fn next(action: &Action, event: &Event, now: Time) -> Result<Transition, Ref
             Ok(step.to(Failed, format!("refused, nothing was done: {reason}")))
         }
         (Applying, Event::Lost { reason }) => Ok(step.to(Unknown, format!("outcome unknown: {reason}"))),
-        // A look from before the state says nothing about it.
         // Where the target tells nothing, only a person can: whoever gives up has looked by other means.
         (Unknown, Event::Reject { actor, reason }) => Ok(step.by(actor, Failed, reason.clone())),
+        // A look from before the state says nothing about it.
         (Unknown | Applied, Event::Observed(look)) if look.waited < 0.0 => Ok(Transition::Wait),
         (Unknown, Event::Observed(look)) => Ok(step.reconcile(look)),
         (Applied, Event::Observed(look)) => Ok(step.verify(look)),

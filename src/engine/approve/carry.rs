@@ -217,6 +217,7 @@ impl Desk {
         match seen {
             Err(why) => self.not_seen(&action, why).await,
             Ok(seen) => {
+                self.unseen.remove(&id);
                 let Seen { mut replicas, writer, lever } = seen;
                 // Of a bound it is not known who moved it: the writer is that of the count.
                 let writer = writer.filter(|_| lever.is_none());
