@@ -13,6 +13,10 @@ use std::{
 /// Notices of one refresh that are told one by one.
 const NEWS: usize = 5;
 
+/// Spans of a group's older samples that wait for a cluster which has such a group: exporters may tell of clusters that we
+/// do not read, and then they wait for ever.
+const UNPLACED: usize = 10_000;
+
 /// What every source said last.
 #[derive(Default)]
 pub(super) struct Latest {
@@ -105,6 +109,7 @@ impl Latest {
             match (homes.next(), homes.next()) {
                 (Some(home), None) => key.entity.source = home.name.clone(),
                 (Some(_), Some(_)) => return, // ambiguous: a guess would be somebody else's history
+                (None, _) if self.unplaced.len() >= UNPLACED => return,
                 (None, _) => {
                     self.unplaced.push((key, found));
                     return;
@@ -214,5 +219,16 @@ mod tests {
         latest.apply(Observation::Past { key: key(Role::Backlog), samples: found }, &mut samples);
         let recorded: Vec<_> = samples.new.iter().map(|(key, _)| key.clone()).collect();
         assert_eq!((recorded, samples.older.len()), (vec![key(Role::TimeLag)], 0));
+    }
+
+    #[test]
+    fn what_is_told_of_a_cluster_that_we_do_not_read_does_not_pile_up() {
+        let entity = Entity { kind: WorkloadKind::ConsumerGroup, source: "main".into(), id: "theirs".into() };
+        let key = SignalKey { entity, role: Role::Demand };
+        let mut latest = Latest::default();
+        for _ in 0..=UNPLACED {
+            latest.apply(Observation::Backfill { key: key.clone(), samples: Vec::new() }, &mut Samples::default());
+        }
+        assert_eq!(latest.unplaced.len(), UNPLACED);
     }
 }
