@@ -17,6 +17,9 @@ const LOAD_DEMAND: f64 = 8.0 * 86_400.0;
 const QUEUE: usize = 64;
 /// Series whose last sample's time is remembered; what was forgotten is written a moment early.
 const REMEMBERED: usize = 200_000;
+/// Samples that lie further ahead of our clock, seconds, are not kept: what is old on the disk is told by the newest, and a
+/// Prometheus whose clock is a fortnight ahead would let all of it go.
+const AHEAD: f64 = 86_400.0;
 
 /// What lies on the disk, and the way to it.
 #[derive(Default)]
@@ -88,7 +91,11 @@ fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>) {
         if last.len() > REMEMBERED {
             last.clear(); // groups come and go
         }
+        let now = Time::now();
         batch.samples.retain(|(key, sample)| {
+            if sample.at.since(now) > AHEAD {
+                return false;
+            }
             let due = last.get(key).is_none_or(|t| sample.at.since(*t) >= STEP || sample.at < *t);
             if due {
                 last.insert(key.clone(), sample.at);
@@ -117,6 +124,23 @@ fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Role, WorkloadKind};
+
+    #[test]
+    fn what_lies_far_ahead_of_the_clock_is_not_kept_and_makes_nothing_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sender, receiver) = mpsc::channel(1);
+        let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "chat".into() };
+        let key = SignalKey { entity, role: Role::Demand };
+        let sample = |ahead: f64| (key.clone(), Sample { at: Time::now().plus(ahead), value: 1.0 });
+        let samples = vec![sample(0.0), sample(14.0 * 86_400.0), sample(60.0)];
+        sender.try_send(Batch { samples, learned: Vec::new() }).unwrap();
+        drop(sender);
+        write(Store::open(dir.path()).unwrap(), receiver);
+        let mut history = History::default();
+        let kept = Store::open(dir.path()).unwrap().load(&mut history, Time::default());
+        assert_eq!(kept, Ok(2));
+    }
 
     #[tokio::test]
     async fn a_history_that_was_damaged_is_kept_anew_and_that_is_said() {
