@@ -36,6 +36,10 @@ pub async fn check(settings: &PrometheusSettings) -> Vec<CheckLine> {
                 first = first.or(said.then_some(way));
             }
             if let Some(way) = first {
+                // The source is there, though not by every way to it.
+                for line in &mut lines {
+                    line.unreachable = false;
+                }
                 if matches!(*way, Upstream::Exporters(_)) {
                     sleep(BETWEEN).await;
                     let _ = way.begin().await; // why one does not answer is said already

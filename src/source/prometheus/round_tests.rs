@@ -1,7 +1,7 @@
 //! What one refresh makes of queries that fail, are answered in part, or take long, and of the history beside them.
 
 use super::{
-    run,
+    check, run,
     tests::{NOTHING, health, own, server},
 };
 use crate::{
@@ -166,6 +166,11 @@ async fn a_sign_in_page_or_a_refusal_leads_on_to_the_next_url() {
         let task = tokio::spawn(run(settings, Clock::wall(), out));
         let status = health(&mut seen, Health::Degraded).await;
         task.abort();
+        let url = "http://127.0.0.1:1".to_owned();
+        let lines =
+            check(&PrometheusSettings { url, others: vec![sound.settings.url.clone()], ..first.settings.clone() })
+                .await;
+        assert!(lines.iter().any(|l| !l.ok) && !lines.iter().any(|l| l.unreachable), "it is reached: {lines:?}");
         let detail = status.detail.as_str();
         assert!(detail.starts_with("read from http://127.0.0.1") && detail.contains(said), "{detail}");
     }
