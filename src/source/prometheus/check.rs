@@ -2,9 +2,10 @@
 
 use super::{
     client::Client,
-    detect::{Plan, detect, server_time},
+    detect::{Plan, Question, detect, server_time},
     failure::{Failure, FailureKind},
     packs::{self, Pack},
+    slots::Slot,
     upstream::Upstream,
 };
 use crate::{
@@ -119,19 +120,28 @@ async fn server(way: &Upstream, client: &Client) -> Result<String, Failure> {
 
 /// Asks every query once: one line for all that answer, one for each that does not.
 async fn queries(way: &Upstream, plan: &Plan, name: &impl Fn(&str) -> Label) -> Vec<CheckLine> {
-    let packs = plan.questions.iter().map(|q| (q.about(), q.promql.as_str(), false));
-    let custom = plan.custom.iter().map(|c| (c.about(), c.promql.as_str(), true));
+    // How many series it may give; a workload's pods are any number.
+    let of = |q: &Question| match (&q.alone, q.slot) {
+        (None, _) | (_, Slot::Pods) => 0..=usize::MAX,
+        (Some(_), _) => 0..=1,
+    };
+    let packs = plan.questions.iter().map(|q| (q.about(), q.promql.as_str(), of(q)));
+    let custom = plan.custom.iter().map(|c| (c.about(), c.promql.as_str(), 1..=1));
     let asks: Vec<_> = packs.chain(custom).collect();
     let sent: Vec<_> = asks.iter().map(|ask| way.instant_for(ask, ask.1)).collect();
     let mut answers = stream::iter(sent).buffered(4);
     let (mut lines, mut empty) = (Vec::new(), Vec::new());
-    while let Some(((what, promql, one), result)) = answers.next().await {
+    while let Some(((what, promql, many), result)) = answers.next().await {
         match result {
-            Ok(answer) if *one && answer.series.len() != 1 => lines.push(CheckLine {
+            Ok(answer) if !many.contains(&answer.series.len()) => lines.push(CheckLine {
                 what: name(what),
                 ok: false,
                 detail: Label::new(&format!("{} series where one is needed: {promql}", answer.series.len())),
-                mend: Some(Label::new("correct the query of `signals`; put sum(…) or max(…) around it")),
+                mend: Some(Label::new(if *many.start() == 0 {
+                    "narrow the `select` of its workload"
+                } else {
+                    "correct the query of `signals`; put sum(…) or max(…) around it"
+                })),
                 unreachable: false,
                 grant: None,
             }),

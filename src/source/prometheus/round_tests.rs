@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     model::{
-        Entity, Health, MlState, Observation, PrometheusSettings, Quality, Role, Selected, SignalKey, WorkloadKind,
+        CheckLine, Entity, Health, MlState, Observation, PrometheusSettings, Quality, Role, Selected, SignalKey,
+        WorkloadKind,
     },
     process::Clock,
 };
@@ -289,6 +290,13 @@ async fn a_workload_with_matchers_of_its_own_is_asked_for_alone() {
     let selected = vec![by("chat", "prod"), by("two", "torn")];
     let (out, mut seen) = mpsc::channel(64);
     let settings = PrometheusSettings { selected, backfill: 0.0, ..server.settings.clone() };
+    let lines = check(&settings).await;
+    let narrow = |l: &CheckLine| l.mend.as_ref().is_some_and(|m| m.as_str().contains("narrow the `select`"));
+    let told: Vec<&str> = lines.iter().filter(|l| narrow(l)).map(|l| l.what.as_str()).collect();
+    assert!(
+        told.contains(&"prometheus main: vllm queue_waiting of two") && told.iter().all(|w| w.ends_with("of two")),
+        "{told:?}"
+    );
     let task = tokio::spawn(run(settings, Clock::wall(), out));
     let state = state(&mut seen, |_| true).await;
     task.abort();
