@@ -1,7 +1,7 @@
 //! Two operators at two desks with one shared ledger: librdkafka's own mock brokers, and a server that says who each is.
 
 use super::*;
-use crate::model::{KafkaSettings, KubernetesSettings, LedgerSettings, Property, Second, WhenLost};
+use crate::model::{KafkaSettings, KubernetesSettings, LedgerSettings, Property, Second, SecretSource, WhenLost};
 use axum::{Json, Router};
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use serde_json::json;
@@ -112,6 +112,19 @@ impl Bench {
         self.intents.send(Intent::Second { action: id.clone() }).await.unwrap();
         self.next(|e| if let Event::Prepared(Some(p)) = e { Some(p) } else { None }).await
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_whose_secret_comes_late_is_shared_then() {
+    let house = House::new(false);
+    let secret = house.dir.path().join("secret");
+    let mut settings = house.settings(WhenLost::Local);
+    let password = Property::Secret(SecretSource::File(secret.clone()));
+    settings.kafka.as_mut().unwrap().properties.insert("sasl.password".to_owned(), password);
+    let mut bench = Bench::with(SET, Vec::new(), |config, _| config.ledger = settings);
+    bench.next(|e| matches!(e, Event::Ledger(h) if h.detail.as_str().contains("not shared: ")).then_some(())).await;
+    std::fs::write(secret, "x").unwrap();
+    bench.next(|e| matches!(e, Event::Ledger(h) if h.detail.as_str().contains("; shared")).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
