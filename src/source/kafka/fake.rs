@@ -76,7 +76,7 @@ mod tests {
     use crate::{
         model::{KafkaSettings, Property, SecretSource},
         process::Clock,
-        source::kafka::{Reader, check, dial::Dialer, properties::access},
+        source::kafka::{Reader, check, dial::Dialer, link::Link, properties::access},
     };
     use std::time::Duration;
 
@@ -111,6 +111,25 @@ mod tests {
         let lines = check(&settings(&one.address, printed_by("echo wrong"))).await;
         let refused = lines.iter().find(|l| l.unreachable).unwrap();
         assert_eq!(refused.mend, None, "nothing is wrong with the network: {}", refused.detail);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_closes_what_it_opened_is_asked_ever_more_rarely() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, tried) = (listener.local_addr().unwrap().to_string(), Arc::new(AtomicU32::new(0)));
+        let counter = tried.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let talk = converse(stream, true, counter.clone());
+                tokio::spawn(tokio::time::timeout(Duration::from_millis(50), talk));
+            }
+        });
+        let access = access(&settings(&address, printed_by("echo right")).properties).unwrap();
+        let (host, port) = access.bootstrap[0].clone();
+        let _link = Link::start(host, port, Arc::new(Dialer::new(&access).unwrap()), Clock::wall());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let tried = tried.load(Relaxed);
+        assert!((2..=8).contains(&tried), "{tried} times in 3 s");
     }
 
     #[tokio::test]

@@ -2,7 +2,11 @@
 
 use super::{dial::Dialer, wire::Connection};
 use crate::{model::Time, process::Clock};
-use std::{hash::BuildHasher, sync::Arc, time::Duration};
+use std::{
+    hash::BuildHasher,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::watch, task::JoinHandle};
 
 /// Back-off after the first failure, and what it doubles up to: a broker that answers again is noticed within that.
@@ -64,16 +68,22 @@ async fn keep(host: String, port: u16, dialer: Arc<Dialer>, clock: Clock, tell: 
     loop {
         let (reason, credentials) = match dialer.dial(&host, port).await {
             Ok(dialed) => {
-                failures = 0;
+                let begun = Instant::now();
                 since = None;
                 let connection = Arc::new(dialed.connection);
                 tell.send_replace(LinkState::Up(connection.clone()));
                 // KIP-368: renewed at 85 % of the session, while the old connection still answers.
                 let renewal = dialed.lifetime.map_or(Duration::from_secs(u32::MAX.into()), |l| l.mul_f64(0.85));
-                tokio::select! {
-                    reason = connection.closed() => (reason, false),
-                    () = tokio::time::sleep(renewal) => continue,
+                let reason = tokio::select! {
+                    reason = connection.closed() => Some(reason),
+                    () = tokio::time::sleep(renewal) => None,
+                };
+                // Who opens and closes at once is no better than who does not open.
+                if begun.elapsed() > SILENT.1 {
+                    failures = 0;
                 }
+                let Some(reason) = reason else { continue };
+                (reason, false)
             }
             Err(refused) => (refused.reason, refused.credentials),
         };
