@@ -7,6 +7,7 @@
 //! a run that was cut short goes on where it stopped.
 
 mod day;
+mod others;
 mod plot;
 mod report;
 
@@ -76,7 +77,7 @@ fn main() -> Result<(), String> {
                             done.push(day);
                             progress(&done, case, seed, jobs.len(), began);
                             if done.iter().filter(|d| d.case == case.name).count() as u64 == case.seeds
-                                && let Err(e) = report::write(&root.join("docs"), &cases, &done)
+                                && let Err(e) = report::write(&root.join("docs"), &cases, &done, "")
                             {
                                 eprintln!("report: {e}");
                             }
@@ -88,7 +89,12 @@ fn main() -> Result<(), String> {
         }
     });
     let done = done.into_inner().map_err(|_| "a day was cut short".to_owned())?;
-    report::write(&root.join("docs"), &cases, &done)?;
+    let others = if asked.cases.is_empty() {
+        others::section(root, &store.folder, store.program, asked.seeds.unwrap_or(10))?
+    } else {
+        String::new()
+    };
+    report::write(&root.join("docs"), &cases, &done, &others)?;
     let lost = jobs.len() - done.len();
     if lost > 0 { Err(format!("{lost} days failed: see above")) } else { Ok(()) }
 }

@@ -88,8 +88,8 @@ impl Block<'_> {
     }
 }
 
-/// Writes the report of every case that has all its days, and the bars.
-pub fn write(docs: &Path, cases: &[Case], days: &[Day]) -> Result<(), String> {
+/// Writes the report of every case that has all its days, and the bars; `others` is what is not played day by day.
+pub fn write(docs: &Path, cases: &[Case], days: &[Day], others: &str) -> Result<(), String> {
     let blocks: Vec<Block<'_>> = cases
         .iter()
         .map(|case| {
@@ -108,7 +108,7 @@ pub fn write(docs: &Path, cases: &[Case], days: &[Day]) -> Result<(), String> {
         })
         .collect();
     crate::write(&docs.join("arena/regrets.svg"), &plot::regrets(&bars))?;
-    crate::write(&docs.join("arena.md"), &text(docs, &blocks))
+    crate::write(&docs.join("arena.md"), &text(docs, &blocks, others))
 }
 
 /// What the words of the report mean, and what is not played.
@@ -132,11 +132,12 @@ The `consumer` protocol of KIP-848 is played as the cooperative one with the pau
 or pauses stays a member until its session ends, and its partitions stand still: 45 s in the cases that are about it.\n
 ";
 
-fn text(docs: &Path, blocks: &[Block<'_>]) -> String {
+fn text(docs: &Path, blocks: &[Block<'_>], others: &str) -> String {
     let mut out = INTRODUCTION.to_owned();
     summary(&mut out, blocks);
     shipped(&mut out, blocks);
     published(&mut out, blocks);
+    out.push_str(others);
     for block in blocks {
         detail(&mut out, docs, block);
     }

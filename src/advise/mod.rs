@@ -256,7 +256,8 @@ fn settled(input: &Input<'_>, plan: &Plan) -> u32 {
     // Never below what the plan found to hold. A group's removal that is worth little comes and goes with the noise
     // otherwise, once a minute, and nobody can read it.
     let is_group = input.workload.entity.kind == WorkloadKind::ConsumerGroup;
-    let barely = is_group && Some(plan.replicas) == current && plan.held_by_p95.is_none();
+    let blind = input.watch().is_some_and(Watch::is_blind);
+    let barely = is_group && !blind && Some(plan.replicas) == current && plan.held_by_p95.is_none();
     match shown.and_then(|n| Some((n, price(n)?, price(plan.replicas)?))) {
         Some((n, old, new)) if (n > plan.replicas || barely) && old <= new * (1.0 + SETTLED) => n,
         _ => plan.replicas,
