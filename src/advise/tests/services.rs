@@ -2,15 +2,15 @@
 
 use super::*;
 
-/// A service of five replicas for which twenty requests a second come all day, in bursts now and then, and `now` times
+/// A service of five replicas for which twenty requests a second come all day, in a burst every other day, and `now` times
 /// as many in the last two minutes.
 fn service(now: f64) -> (History, Memory) {
     let workload = workload(WorkloadKind::Inference);
     let key = |role| SignalKey { entity: workload.entity.clone(), role };
     let mut history = History::new(crate::history::Bounds { span: 30.0 * 86_400.0, ..Default::default() });
     let demand = |minute: usize| {
-        let burst = if minute % 1_007 < 10 { 1.8 } else { 1.0 };
-        20.0 * burst * (1.0 + 0.02 * ((minute * 7_919 % 101) as f64 / 50.0 - 1.0))
+        let burst = if minute % 2_003 < 10 { 1.8 } else { 1.0 };
+        20.0 * burst * (1.0 + 0.02 * ((minute * minute * 31 % 101) as f64 / 50.0 - 1.0))
     };
     let days: Vec<Sample> = (0..4 * 1_440)
         .map(|m| Sample { at: NOW.plus(-86_400.0 * 4.0 - 7_200.0 + 60.0 * m as f64), value: demand(m) })
@@ -45,8 +45,9 @@ fn a_burst_that_no_day_knows_is_met_with_more_replicas_though_the_days_are_known
         assert!(memory.profile().is_some(), "four days have a shape");
         recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) })
     };
-    assert_eq!(ask(1.0).recommended, 5);
+    let calm = ask(1.0);
+    assert!((5..=7).contains(&calm.recommended), "a burst may come: {} {:?}", calm.recommended, calm.reasons);
     let r = ask(1.8);
-    assert!(r.recommended >= 8, "{} {:?}", r.recommended, r.reasons);
+    assert!(r.recommended >= 9, "{} {:?}", r.recommended, r.reasons);
     assert!(r.reasons.iter().any(|s| s.starts_with("a burst is on")), "{:?}", r.reasons);
 }
