@@ -1,10 +1,6 @@
 //! Services and queues: what `highwater simulate` prints of the scenarios that the program comes with.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fmt::Write, fs, path::Path, process::Command};
 
 /// Scenarios of `config/scenarios`, in the order of the report.
 const SCENARIOS: [&str; 3] = ["fraud", "chat", "training"];
@@ -18,13 +14,13 @@ pub fn section(root: &Path, kept: &Path, program: u64, seeds: u64) -> Result<Str
     for name in SCENARIOS {
         let file = kept.join(format!("{name}-{seeds}-{program:x}.txt"));
         let table = fs::read_to_string(&file).or_else(|_| play(root, name, seeds, &file))?;
-        out.push_str(&format!("```text\n{}\n```\n\n", table.trim_end()));
+        let _ = write!(out, "```text\n{}\n```\n\n", table.trim_end());
     }
     Ok(out)
 }
 
 /// Plays a scenario by the command that a user would give, and keeps what it prints.
-fn play(root: &Path, name: &str, seeds: u64, file: &PathBuf) -> Result<String, String> {
+fn play(root: &Path, name: &str, seeds: u64, file: &Path) -> Result<String, String> {
     let scenario = root.join("config/scenarios").join(format!("{name}.toml"));
     eprintln!("{name}: {seeds} seeds");
     let output = Command::new(env!("CARGO_BIN_EXE_highwater"))
