@@ -70,9 +70,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The day's shape of the demand; `None` with less than two days of it.
+    /// The day's shape of the demand; `None` with less than two days of it, and while the last one was nothing like it:
+    /// what is forecast then needs more than the newest hours.
     pub fn profile(&self) -> Option<&Profile> {
-        self.profile.as_ref()
+        self.profile.as_ref().filter(|profile| profile.is_like_the_last_day())
     }
 
     /// Whether the day's shape is due to be worked out anew: some milliseconds of work.

@@ -132,11 +132,16 @@ impl Profile {
         })
     }
 
+    /// Whether it tells anything: not while the last day was nothing like it.
+    pub fn is_like_the_last_day(&self) -> bool {
+        self.relative_error.is_none_or(|e| e <= WORSE)
+    }
+
     /// Demand from `now` on for `horizon` seconds, from the newest samples: an hour and a half of them, on a step of at
-    /// most a minute. `None` when the last two minutes are not known, and when the last day was nothing like the shape.
+    /// most a minute. `None` when the last two minutes are not known.
     pub fn outlook(&self, recent: &Grid, now: Time, horizon: f64) -> Option<Outlook> {
         let step = recent.step;
-        if !(step > 0.0 && step <= MINUTE) || self.relative_error.is_some_and(|e| e > WORSE) {
+        if !(step > 0.0 && step <= MINUTE) {
             return None;
         }
         let until = ((now.since(recent.start) / step + 1.0).floor().max(0.0) as usize).min(recent.values.len());
@@ -394,7 +399,7 @@ mod tests {
         let told = |last: f64| {
             let value = |i: usize| Some(wave(i, if i < 5 * DAY { 0.6 } else { last }));
             let grid = Grid { values: (0..6 * DAY).map(value).collect(), ..days(0) };
-            Profile::of(&grid, grid.end()).unwrap().outlook(&grid, grid.end(), 1_800.0).is_some()
+            Profile::of(&grid, grid.end()).unwrap().is_like_the_last_day()
         };
         assert!(told(0.6) && told(0.7) && !told(-0.6));
     }
