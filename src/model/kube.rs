@@ -46,6 +46,8 @@ pub struct KubeWorkload {
     pub observed: bool,
     /// When it was last seen to change.
     pub at: Time,
+    /// Since when nothing is heard of its changes; `None`: it is followed.
+    pub unheard: Option<Time>,
     /// Manager that last wrote `spec.replicas` by `managedFields`: a hint only (see kubernetes.md §7).
     pub last_writer: Option<Label>,
     /// Argo CD or Flux labels found: a GitOps tool may put the count back.

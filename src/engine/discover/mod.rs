@@ -183,8 +183,9 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
     }
     if let Some(r) = &state.replicas {
         // The count is as much an input as the lag is. Kubernetes tells changes, and a sign of life now and then: its word
-        // only grows old while nothing is heard of it at all.
-        if workload.target.as_ref().is_some_and(|t| !t.is_kubernetes() || is_down(latest)) {
+        // only grows old while nothing is heard of it at all, or of this object.
+        let unheard = |target| latest.kube.as_ref().and_then(|k| k.workload(target)?.unheard).is_some();
+        if workload.target.as_ref().is_some_and(|t| !t.is_kubernetes() || is_down(latest) || unheard(t)) {
             state.data_age = state.data_age.max(now.since(r.at));
         }
     }
@@ -279,7 +280,8 @@ pub(super) fn replicas(workload: &Workload, latest: &Latest) -> Option<Replicas>
             let found = kube.workload(target);
             let kube = &kube.state;
             let origin = Label::new(&format!("kubernetes {}", kube.context));
-            let count = |desired, ready, uid| Replicas { desired, ready, at: kube.at, origin, uid };
+            let at = found.and_then(|w| w.unheard).unwrap_or(kube.at);
+            let count = |desired, ready, uid| Replicas { desired, ready, at, origin, uid };
             match (found, target) {
                 // What a template's Jobs ask for has no identity: they come and go. No Job is a count too.
                 (Some(found), Target::Jobs { .. }) => Some(count(found.desired, found.ready, None)),

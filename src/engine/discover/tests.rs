@@ -20,6 +20,7 @@ fn object(target: &str, mentions: &[(&str, &str)]) -> KubeWorkload {
         ready: 2,
         observed: true,
         at: Time::default(),
+        unheard: None,
         last_writer: None,
         gitops: None,
         requests: Vec::new(),
@@ -350,6 +351,12 @@ fn a_count_of_an_api_server_that_is_down_grows_old() {
     };
     assert!(health(Health::Ok) < 1.0, "what does not change is still so");
     assert!(health(Health::Down) > 3_599.0, "an HPA may have changed it since");
+    assert!(health(Health::Degraded) < 1.0);
+    let kube = latest.kube.take().unwrap().state;
+    let unheard = KubeWorkload { unheard: Some(NOW.plus(-60.0)), ..kube.workloads[0].clone() };
+    latest.kube = Some(Objects::new(Arc::new(KubeState { workloads: vec![unheard], ..(*kube).clone() })));
+    let state = state(&workload, &latest, None, later);
+    assert!(state.data_age > 3_659.0 && state.is_stale(), "its watch is broken, whatever else the server answers");
 }
 
 fn strengths() -> impl Strategy<Value = Strength> {

@@ -39,6 +39,7 @@ pub(super) fn workload(object: &DynamicObject, stateful: bool, at: Time) -> Kube
         ready: count(&object.data, "/status/readyReplicas").unwrap_or(0),
         observed: observed >= generation,
         at,
+        unheard: None,
         last_writer: last_writer(object),
         gitops: gitops(object),
         requests: requests(&object.data),

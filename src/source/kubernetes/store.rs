@@ -25,9 +25,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A watch that broke and gave no other error for this long runs again: a resumed watch is silent until something
-/// changes, and `kube` waits at most 30 s before it tries.
-const MENDED: Duration = Duration::from_secs(40);
+/// A watch that broke and gave no other error for so long runs again, at first and at most: a resumed watch is silent until
+/// something changes, and `kube` tries after 1 s, then ever more rarely up to 30 s.
+const MENDED: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(40));
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ enum Condition {
     Absent,
     /// Not allowed.
     Forbidden(String),
-    /// It broke, when, and is being begun again.
+    /// It broke, when it was last tried in vain, and is being begun again.
     Broken(String, Instant),
     /// The credentials are no longer good.
     SignedOut(String),
@@ -135,6 +135,8 @@ struct Slot {
     listed: bool,
     /// What is known without it is worth showing: it may be forbidden or missing, and nobody waits for it.
     extra: bool,
+    /// When it broke first, while it is broken: what is known of it grows old from then on.
+    broke: Option<(Instant, Time)>,
 }
 
 /// Everything known of one cluster.
@@ -200,7 +202,7 @@ impl Store {
                 true
             }
             Err(error) => {
-                slot.condition = condition(&error);
+                slot.set(condition(&error), now);
                 // What is not there, or no longer ours to see, is not known: nobody would tell of its changes.
                 if matches!(slot.condition, Condition::Absent | Condition::Forbidden(_)) {
                     slot.known.clear();
@@ -215,10 +217,8 @@ impl Store {
         self.at = now;
         let Self { slots, owners, .. } = self;
         owners.keep_only(firsts(slots));
-        for slot in &mut self.slots {
-            if matches!(&slot.condition, Condition::Broken(_, since) if slot.listed && since.elapsed() > MENDED) {
-                slot.condition = Condition::Followed;
-            }
+        for slot in self.slots.iter_mut().filter(|s| s.is_mended()) {
+            slot.set(Condition::Followed, now);
         }
     }
 
@@ -262,7 +262,8 @@ impl Store {
         let mut jobs = self.slots.iter().filter(of_jobs).peekable();
         state.jobs_followed = jobs.peek().is_some() && jobs.all(|s| s.condition == Condition::Followed);
         let mut ways: HashMap<&(Reference, PodLabels), Option<Arc<PodOwner>>> = HashMap::new();
-        for known in self.slots.iter().flat_map(|s| s.known.values()) {
+        for (slot, known) in self.slots.iter().flat_map(|s| s.known.values().map(move |k| (s, k))) {
+            let unheard = slot.broke.map(|(_, at)| at);
             if let Known::Pod(pod, way) = known {
                 let up = |way: &(Reference, PodLabels)| self.owners.owner(&way.0, &way.1).map(Arc::new);
                 let owner = way.as_ref().and_then(|way| ways.entry(way).or_insert_with(|| up(way)).clone());
@@ -271,8 +272,12 @@ impl Store {
             }
             match known.clone() {
                 Known::Pod(..) => {}
-                Known::Workload(workload) => state.workloads.push(workload),
-                Known::Named(all) => all.into_iter().for_each(|w| add(&mut state.workloads, w)),
+                Known::Workload(workload) => state.workloads.push(KubeWorkload { unheard, ..workload }),
+                Known::Named(all) => {
+                    for workload in all {
+                        add(&mut state.workloads, KubeWorkload { unheard, ..workload });
+                    }
+                }
                 Known::Hpa(hpa) => state.hpas.push(hpa),
                 Known::ScaledObject(object) => state.scaled_objects.push(object),
                 Known::Vpa(vpa) => state.vpas.push(vpa),
@@ -363,7 +368,22 @@ impl Slot {
             listing: BTreeMap::new(),
             listed: false,
             extra,
+            broke: None,
         }
+    }
+
+    fn set(&mut self, condition: Condition, now: Time) {
+        let broken = matches!(condition, Condition::Broken(..));
+        self.broke = broken.then(|| self.broke.unwrap_or((Instant::now(), now)));
+        self.condition = condition;
+    }
+
+    /// Whether a broken watch gave no other error for longer than `kube` waits before it tries again: each wait is about
+    /// as long as all before it.
+    fn is_mended(&self) -> bool {
+        let (Condition::Broken(_, last), Some((first, _))) = (&self.condition, self.broke) else { return false };
+        let patience = (MENDED.0 + 2 * last.duration_since(first)).min(MENDED.1);
+        self.listed && last.elapsed() > patience
     }
 
     fn take(&mut self, event: Event<DynamicObject>, now: Time) {
@@ -376,16 +396,16 @@ impl Slot {
             Event::InitDone => {
                 self.known = std::mem::take(&mut self.listing);
                 self.listed = true;
-                self.condition = Condition::Followed;
+                self.set(Condition::Followed, now);
             }
             Event::Apply(object) => {
                 let (key, known) = self.read(&object, now);
                 self.known.insert(key, known);
-                self.condition = Condition::Followed;
+                self.set(Condition::Followed, now);
             }
             Event::Delete(object) => {
                 self.known.remove(&key_of(&object));
-                self.condition = Condition::Followed;
+                self.set(Condition::Followed, now);
             }
         }
     }

@@ -293,3 +293,23 @@ async fn an_absent_server_is_down_with_a_reason() {
     drop(inbox);
     tokio::time::timeout(Duration::from_secs(20), task).await.expect("it ends when nobody listens").unwrap();
 }
+
+#[test]
+fn what_a_broken_watch_said_last_grows_old_from_then_on() {
+    let mut store = Store::new("prod".into(), &[], &[]);
+    let web = object(json!({"metadata": {"name": "web", "namespace": "a", "uid": "u"}}));
+    let slot = store.slots().position(|(kind, _)| kind == Kind::Deployment).unwrap();
+    let unheard = |store: &Store| store.state().workloads[0].unheard;
+    for event in [Event::Init, Event::InitApply(web.clone()), Event::InitDone] {
+        store.take(slot, Ok(event), NOW);
+    }
+    assert_eq!(unheard(&store), None);
+    for seconds in [5.0, 6.0] {
+        let broken = watcher::Error::NoResourceVersion;
+        store.take(slot, Err(broken), NOW.plus(seconds));
+    }
+    store.confirm(NOW.plus(7.0));
+    assert_eq!(unheard(&store), Some(NOW.plus(5.0)), "the server is alive, the watch is not");
+    store.take(slot, Ok(Event::Apply(web)), NOW.plus(8.0));
+    assert_eq!(unheard(&store), None);
+}
