@@ -75,7 +75,7 @@ fn dead_letter(topic: &Topic, readers: &Readers<'_>, memory: &Memory, found: &mu
         readers.feeder(topic.name.as_str()).map_or(String::new(), |g| format!(" (a guess by its name: fed by {g})"));
     found.add(Finding {
         rule: "dead-letter",
-        severity: if growing && by.is_empty() { Severity::Act } else { Severity::Look },
+        severity: Severity::Look, // nothing is lost, and what fails stands for itself
         subject: Subject::Topic(topic.name.clone()),
         sentence: format!("holds {held}{grows}{age}; {read}{from}"),
         mend: format!(
