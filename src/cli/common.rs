@@ -7,7 +7,6 @@ use super::{
 use crate::{
     config::{Config, Overrides, is_kafka_secret},
     model::{KafkaSettings, Property, Secret, SecretSource},
-    process::Clock,
     source,
     tui::keymap::Keymap,
 };
@@ -65,9 +64,10 @@ pub(super) fn config_with_sources(common: &Common) -> Result<Config, Failure> {
 }
 
 /// Kafka properties are checked by the reader that honours them: one that it cannot honour is said before anything
-/// starts.
+/// starts. A file that is not there may come, and holds no other source up.
 fn properties_understood(config: &Config) -> Result<(), Failure> {
-    let problem = |k: &KafkaSettings| Some((k.name.clone(), source::kafka::Reader::connect(k, Clock::wall()).err()?));
+    let problem =
+        |k: &KafkaSettings| Some((k.name.clone(), source::kafka::properties::understood(&k.properties).err()?));
     let wrong: Vec<String> = config
         .kafka
         .iter()

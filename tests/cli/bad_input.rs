@@ -216,3 +216,17 @@ fn names_are_harmless(port: u16) {
         }
     }
 }
+
+#[test]
+fn a_certificate_that_is_not_there_is_one_line_of_the_check_with_the_mend() {
+    let home = Home::new();
+    let file = home.file(
+        "highwater.toml",
+        "[kafka.prod]\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n\"security.protocol\" = \"SSL\"\n\
+         \"ssl.ca.location\" = \"/no/such/ca.pem\"\n[prometheus.main]\nurl = \"http://127.0.0.1:1\"\n",
+    );
+    let ran = home.expect(3, &["check", "--format", "json", "--config", &file]);
+    let (detail, _) = refusal(&ran, "kafka prod: properties");
+    assert!(detail.contains("/no/such/ca.pem cannot be read") && detail.contains("remove ssl.ca.location"), "{detail}");
+    assert!(ran.out.contains("prometheus main"), "the other sources are looked at: {}", ran.out);
+}

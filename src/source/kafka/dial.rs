@@ -19,9 +19,13 @@ use rsasl::{
     prelude::{Mechname, SASLClient, SASLConfig, SessionError},
     property::OAuthBearerToken,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName,
+    pem::{self, PemObject},
+};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -288,9 +292,7 @@ fn tls_config(files: &TlsFiles) -> Result<Arc<rustls::ClientConfig>, String> {
     let config = match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => {
             let chain = certificates(cert, "ssl.certificate.location")?;
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| {
-                format!("ssl.key.location {}: {e}: a PEM key without password is needed", key.display())
-            })?;
+            let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| unread("ssl.key.location", key, &e))?;
             builder
                 .with_client_auth_cert(chain, secret)
                 .map_err(|e| format!("ssl.key.location {}: {e}", key.display()))?
@@ -300,11 +302,27 @@ fn tls_config(files: &TlsFiles) -> Result<Arc<rustls::ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-fn certificates(path: &std::path::Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match read {
         Ok(list) if !list.is_empty() => Ok(list),
         Ok(_) => Err(format!("{key} {}: no certificate in it", path.display())),
-        Err(e) => Err(format!("{key} {}: {e}", path.display())),
+        Err(e) => Err(unread(key, path, &e)),
+    }
+}
+
+/// Why a file is of no use, with the mend.
+fn unread(key: &str, path: &Path, error: &pem::Error) -> String {
+    let place = format!("{key} {}", path.display());
+    match error {
+        pem::Error::Io(e) if key == "ssl.ca.location" => format!(
+            "{place} cannot be read: {e}; put the brokers' authority there, or remove {key}: then those of this machine count"
+        ),
+        pem::Error::Io(e) => format!(
+            "{place} cannot be read: {e}; put it there, or remove ssl.certificate.location and ssl.key.location where the \
+             brokers ask for no client certificate"
+        ),
+        e if key == "ssl.key.location" => format!("{place}: {e}: a PEM key without password is needed"),
+        e => format!("{place}: {e}: certificates in PEM form are needed"),
     }
 }

@@ -80,6 +80,14 @@ const HARMLESS: [&str; 14] = [
     "request.timeout.ms",
 ];
 
+/// Whether every property can be honoured; the files that they name are not looked at.
+///
+/// # Errors
+/// Sentences that name the keys.
+pub fn understood(properties: &BTreeMap<String, Property>) -> Result<(), String> {
+    access(properties).map(drop)
+}
+
 /// Checks properties; every problem is a sentence that names the key.
 pub(super) fn access(properties: &BTreeMap<String, Property>) -> Result<Access, String> {
     let mut problems = Vec::new();

@@ -71,7 +71,9 @@ fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, 
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(Failure::settings(format!("{key}: {} holds no certificate in PEM form", path.display()))),
-        Err(e) => Err(Failure::settings(format!("{key}: cannot read {}: {e}", path.display()))),
+        Err(e) => {
+            Err(Failure::settings(format!("{key}: cannot read {}: {e}; put it there, or remove {key}", path.display())))
+        }
     }
 }
 
