@@ -158,7 +158,7 @@ headers = { X-Api-Key = "canary-7f3a-hook-header" }
     let ledger = LedgerSettings { kafka: config.kafka.first().cloned(), ..LedgerSettings::default() };
     let mut own = Ledger::open(&home.ledger(), Actor::default(), Time::now()).unwrap();
     own.note("begins", Time::now()).unwrap();
-    let shared = Shared::open(&ledger, &home.ledger(), own.id().unwrap(), own.last()).await.unwrap();
+    let shared = Shared::open(&ledger, &home.ledger(), own.id().unwrap(), own.last()).unwrap();
     let gate = Gate {
         shared: Some((Arc::new(shared), own.last())),
         leases: None,

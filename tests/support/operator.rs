@@ -51,7 +51,7 @@ impl Operator {
             ledger.note("begins", Time::now())?;
         }
         let id = ledger.id().ok_or("the ledger has no identity")?;
-        let shared = Shared::open(settings, dir, id, ledger.last()).await?;
+        let shared = Shared::open(settings, dir, id, ledger.last())?;
         let operator =
             Self { ledger, shared: Arc::new(shared), settings: settings.clone(), actor, intended: Instant::now() };
         operator.until("it is shared", |v| v.link().is_ok()).await?;

@@ -13,12 +13,9 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::watch;
-
-/// How often joining the shared ledger is tried where it failed: a secret that was not there may be there now.
-const SHARE_AGAIN: Duration = Duration::from_secs(10);
 
 /// The ledger, or the reason why there is none; without one nothing is approved.
 pub(super) struct Book {
@@ -31,8 +28,8 @@ pub(super) struct Book {
     start: Instant,
     settings: LedgerSettings,
     shared: Option<(Arc<Shared>, watch::Receiver<View>)>,
-    /// Why it is not shared although it should be, and when that was found.
-    unshared: Option<(String, Instant)>,
+    /// Why it is not shared although it should be.
+    unshared: Option<String>,
     /// Actions that other operators carry, as the shared ledger has them.
     others: BTreeMap<ActionId, Other>,
 }
@@ -96,13 +93,13 @@ impl Book {
             return;
         };
         let Some(id) = ledger.id() else { return };
-        match Shared::open(&self.settings, dir, id, ledger.last()).await {
+        match Shared::open(&self.settings, dir, id, ledger.last()) {
             Ok(shared) => {
                 let view = shared.view();
                 self.shared = Some((Arc::new(shared), view));
                 self.unshared = None;
             }
-            Err(why) => self.unshared = Some((why, Instant::now())),
+            Err(why) => self.unshared = Some(why),
         }
     }
 
@@ -115,7 +112,7 @@ impl Book {
     pub(super) fn link(&self) -> Option<Result<(), Label>> {
         match (&self.shared, &self.unshared) {
             (Some((_, view)), _) => Some(view.borrow().link()),
-            (None, Some((why, _))) => Some(Err(Label::new(why))),
+            (None, Some(why)) => Some(Err(Label::new(why))),
             (None, None) => self.settings.kafka.is_some().then(|| Err("the own ledger cannot be written".into())),
         }
     }
@@ -190,12 +187,8 @@ impl Book {
         view.borrow().earlier_claim(shared.ledger(), *seq)?.err()
     }
 
-    /// Tries again when there is no ledger: another operator may have ended. Answers with the health when it worked. And
-    /// joins the shared one where that failed.
+    /// Tries again when there is no ledger: another operator may have ended. Answers with the health when it worked.
     pub(super) async fn reopen(&mut self, now: Time) -> Option<LedgerHealth> {
-        if self.unshared.as_ref().is_some_and(|(_, since)| since.elapsed() > SHARE_AGAIN) {
-            self.share(now).await;
-        }
         if self.ledger.is_some() || self.dir.is_none() {
             return None;
         }

@@ -110,6 +110,11 @@ impl Gate {
     }
 }
 
+/// The beginning of a sentence, up to its details.
+fn clause(why: &Label) -> Option<&str> {
+    why.as_str().split(':').next()
+}
+
 /// `alice@corp/01K…`: who decides, and about which action.
 fn holder(action: &Action) -> String {
     format!("{}/{}", action.actor, action.id)
@@ -240,6 +245,10 @@ impl Desk {
             }
             (Some(Err(_)), Some(Ok(()))) => {
                 self.notice(Severity::Ok, "the ledger is shared with other operators").await;
+            }
+            // Brokers that are back may refuse a password that was changed; what follows the colon changes all the time.
+            (Some(Err(before)), Some(Err(why))) if clause(before) != clause(why) => {
+                self.notice(Severity::Look, why.as_str()).await;
             }
             _ => {}
         }

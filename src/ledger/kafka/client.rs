@@ -1,7 +1,7 @@
 //! librdkafka's clients: properties, errors as sentences, and a log that goes where ours goes.
 
 use crate::{
-    model::{KafkaSettings, Label, LedgerSettings, Property},
+    model::{KafkaSettings, Label, LedgerSettings, Property, SecretSource, duration},
     process::read_secret,
 };
 use rdkafka::{
@@ -10,18 +10,34 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
 };
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 /// How long a question about topics may take.
 const ASK: Duration = Duration::from_secs(5);
+/// Between two log-ins that are refused; secrets are read again in between. An account may be locked after a few.
+pub(super) const LOG_IN_AGAIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
+/// Events that are heard out before it is said why something failed.
+const EVENTS: usize = 32;
 
 /// Keeps the last complaint of the library: its errors often say less than its log.
 #[derive(Debug, Default)]
 pub(super) struct Context {
     last: Mutex<Option<String>>,
+    refused: AtomicBool,
 }
 
 impl Context {
+    /// Whether brokers refused our log-in.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(SeqCst)
+    }
+
     /// The last complaint, once.
     pub(super) fn complaint(&self) -> Option<String> {
         self.last.lock().ok()?.take()
@@ -35,6 +51,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("librdkafka: {}: {}", words(&error), Label::new(reason));
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            self.refused.store(true, SeqCst);
+        }
         // That every broker is away follows from what was said of each before.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown)
             && let Ok(mut last) = self.last.lock()
@@ -76,6 +95,36 @@ pub(super) async fn config(kafka: &KafkaSettings) -> Result<ClientConfig, String
         .set("reconnect.backoff.max.ms", "2000")
         .set("socket.nagle.disable", "true");
     Ok(config)
+}
+
+/// The same for a thread of our own, where one may block.
+pub(super) fn config_now(kafka: &KafkaSettings) -> Result<ClientConfig, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| format!("the secrets cannot be read: {e}"))?.block_on(config(kafka))
+}
+
+/// Why brokers refused the log-in, with the mend; `None`: none did. `hear` takes one event off the client's queue.
+pub(super) fn refusal(kafka: &KafkaSettings, context: &Context, mut hear: impl FnMut()) -> Option<String> {
+    (0..EVENTS).for_each(|_| hear());
+    context.is_refused().then(|| {
+        let user = match kafka.properties.get("sasl.username") {
+            Some(Property::Text(user)) => format!("sasl.username {}", Label::new(user)),
+            _ => "who we say we are".to_owned(),
+        };
+        let again = duration(LOG_IN_AGAIN.as_secs_f64());
+        let secrets = kafka.properties.values().find_map(|p| if let Property::Secret(s) = p { Some(s) } else { None });
+        let mend = match secrets {
+            Some(SecretSource::File(path)) => {
+                format!("write the new one into {}: it is read again every {again}", path.display())
+            }
+            Some(SecretSource::Command(_)) => format!("its command is run again every {again}"),
+            Some(SecretSource::Env(name)) => format!("set {name} to the new one and start this program again"),
+            Some(SecretSource::Value(_)) | None => "set the new one and start this program again".to_owned(),
+        };
+        // The mend first: what a broker says may be long.
+        let said = context.complaint().map_or_else(String::new, |c| format!("; they say: {c}"));
+        format!("the brokers of the shared ledger refuse {user}: if its password was changed, {mend}{said}")
+    })
 }
 
 /// A consumer of whole topics without a group of its own: it commits nothing and is assigned what it reads.

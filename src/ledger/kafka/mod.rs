@@ -31,11 +31,11 @@ use crate::model::{ActionId, ActionState, KafkaSettings, Label, LedgerSettings};
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
@@ -131,7 +131,9 @@ pub enum Claim {
 /// What both threads have.
 struct Common {
     settings: LedgerSettings,
-    client: rdkafka::ClientConfig,
+    kafka: KafkaSettings,
+    /// With the secrets as they were read last; `None`: they are to be read.
+    client: Mutex<Option<rdkafka::ClientConfig>>,
     ledger: Label,
     view: watch::Sender<View>,
     /// Lines up to this number are on the disk and may be published.
@@ -152,6 +154,24 @@ impl Common {
     fn stopped(&self) -> bool {
         self.stop.load(SeqCst)
     }
+
+    /// The client's properties; blocks while secrets are read.
+    fn client(&self) -> Result<rdkafka::ClientConfig, String> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        Ok(client.insert(client::config_now(&self.kafka)?).clone())
+    }
+
+    /// The log-in was refused, or cannot be tried: waits a while. Then secrets are read again, which may have been changed.
+    fn wait_for_secrets(&self) {
+        let until = Instant::now() + client::LOG_IN_AGAIN;
+        while Instant::now() < until && !self.stopped() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// One operator's place in the shared ledger. Dropping it ends its threads within a second or two.
@@ -168,14 +188,14 @@ impl Shared {
     /// `last`. Returns at once; [`Shared::view`] tells how it goes.
     ///
     /// # Errors
-    /// A property that librdkafka does not take, a secret that cannot be read.
-    pub async fn open(settings: &LedgerSettings, dir: &Path, ledger: Label, last: u64) -> Result<Self, String> {
+    /// No cluster is configured, or there is no thread to be had.
+    pub fn open(settings: &LedgerSettings, dir: &Path, ledger: Label, last: u64) -> Result<Self, String> {
         let Some(kafka) = &settings.kafka else { return Err("no [ledger] kafka is configured".to_owned()) };
-        let client = client::config(kafka).await?;
         let (sender, view) = watch::channel(View::default());
         let common = Arc::new(Common {
             settings: settings.clone(),
-            client,
+            kafka: kafka.clone(),
+            client: Mutex::new(None),
             ledger,
             view: sender,
             synced: AtomicU64::new(last),

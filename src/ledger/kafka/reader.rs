@@ -31,20 +31,28 @@ const PACE: Duration = Duration::from_secs(2);
 /// Records taken in before others see them, at most.
 const BATCH: usize = 500;
 
-/// Reads until told to stop; begins anew when a beginning fails.
+/// Reads until told to stop; begins anew when a beginning fails, goes on where it was when a log-in was refused.
 pub(super) fn run(common: &Common) {
+    let mut reading =
+        Reading { common, arbiter: Arbiter::default(), next: None, strange: 0, refused: None, behind: None };
     while !common.stopped() {
-        if let Err(why) = session(common) {
-            common.view.send_modify(|v| v.reader = Link::Lost(Label::new(&why)));
-            std::thread::sleep(Duration::from_secs(1));
-        }
+        let Err(End { why, refused }) = reading.session() else { continue };
+        reading.lost(&why);
+        if refused { common.wait_for_secrets() } else { std::thread::sleep(Duration::from_secs(1)) }
     }
+}
+
+/// Why a session ended, and whether that was for want of a log-in which the brokers take.
+struct End {
+    why: String,
+    refused: bool,
 }
 
 struct Reading<'a> {
     common: &'a Common,
-    consumer: BaseConsumer<Context>,
     arbiter: Arbiter,
+    /// The offset in the history to be read next; `None`: nothing was read yet.
+    next: Option<i64>,
     strange: u64,
     /// When the brokers last said that the history may not be read.
     refused: Option<Instant>,
@@ -52,26 +60,10 @@ struct Reading<'a> {
     behind: Option<Instant>,
 }
 
-fn session(common: &Common) -> Result<(), String> {
-    let consumer = client::consumer(&common.client)?;
-    client::look_at_topics(&consumer, &common.settings)?;
-    let cluster = consumer.client().fetch_cluster_id(PING).map(|id| Label::new(&id));
-    let mut reading =
-        Reading { common, consumer, arbiter: Arbiter::default(), strange: 0, refused: None, behind: None };
-    let recorded = read_state(common, &mut reading.arbiter)?;
-    common.view.send_modify(|v| {
-        v.cluster = cluster;
-        v.recorded = recorded;
-    });
-    reading.assign_history()?;
-    reading.follow();
-    Ok(())
-}
-
 /// Reads the state topic to its end: what is open goes to the arbiter. Answers with how far our own lines are in it.
 fn read_state(common: &Common, arbiter: &mut Arbiter) -> Result<Option<u64>, String> {
     let topic = &common.settings.state;
-    let consumer = client::consumer(&common.client)?;
+    let consumer = client::consumer(&common.client()?)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Beginning).map_err(|e| client::words(&e))?;
     consumer.assign(&list).map_err(|e| client::words(&e))?;
@@ -107,32 +99,50 @@ fn read_state(common: &Common, arbiter: &mut Arbiter) -> Result<Option<u64>, Str
 }
 
 impl Reading<'_> {
-    fn assign_history(&self) -> Result<(), String> {
-        let words = |e: KafkaError| format!("the history cannot be found: {}", client::why(&self.consumer, &e));
-        let topic = &self.common.settings.history;
-        // Before the question by time: what comes in between is behind it.
-        let (low, end) = self.consumer.fetch_watermarks(topic, 0, Duration::from_secs(5)).map_err(words)?;
-        let mut ask = TopicPartitionList::new();
-        ask.add_partition_offset(topic, 0, Offset::Offset(since())).map_err(words)?;
-        let found = self.consumer.offsets_for_times(ask, Duration::from_secs(5)).map_err(words)?;
-        let start = match found.find_partition(topic, 0).map(|p| p.offset()) {
-            Some(Offset::Offset(at)) => at.min(end),
-            // Nothing is that young: the last of what there is.
-            _ => low.max(end - FEW),
-        };
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, 0, Offset::Offset(start)).map_err(words)?;
-        self.consumer.assign(&list).map_err(words)
+    /// Reads until told to stop, or until it cannot go on.
+    fn session(&mut self) -> Result<(), End> {
+        let config = self.common.client().map_err(|why| End { why, refused: true })?;
+        let consumer = client::consumer(&config).map_err(|why| End { why, refused: false })?;
+        self.read(&consumer).map_err(|why| {
+            let refusal =
+                client::refusal(&self.common.kafka, consumer.context(), || drop(consumer.poll(Duration::ZERO)));
+            let refused = refusal.is_some();
+            End { why: refusal.unwrap_or(why), refused }
+        })
     }
 
-    fn follow(&mut self) {
+    fn read(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), String> {
+        let common = self.common;
+        client::look_at_topics(consumer, &common.settings)?;
+        let start = if let Some(next) = self.next {
+            next
+        } else {
+            let cluster = consumer.client().fetch_cluster_id(PING).map(|id| Label::new(&id));
+            self.arbiter = Arbiter::default();
+            let recorded = read_state(common, &mut self.arbiter)?;
+            common.view.send_modify(|v| {
+                v.cluster = cluster;
+                v.recorded = recorded;
+            });
+            first(consumer, &common.settings.history)?
+        };
+        let mut list = TopicPartitionList::new();
+        let words = |e: KafkaError| client::why(consumer, &e);
+        list.add_partition_offset(&common.settings.history, 0, Offset::Offset(start)).map_err(words)?;
+        consumer.assign(&list).map_err(words)?;
+        self.next = Some(start);
+        self.follow(consumer)
+    }
+
+    fn follow(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), String> {
         let (mut pinged, mut fresh, mut caught_up) = (Instant::now(), 0, false);
         while !self.common.stopped() {
             // What is there already is taken in one go, so that a long history is shown once.
-            match self.consumer.poll(Duration::from_millis(if fresh > 0 { 0 } else { 100 })) {
+            match consumer.poll(Duration::from_millis(if fresh > 0 { 0 } else { 100 })) {
                 Some(Ok(message)) => {
                     let said = record::read(&message);
                     self.take(said);
+                    self.next = Some(message.offset() + 1);
                     fresh += 1;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
@@ -142,7 +152,7 @@ impl Reading<'_> {
                 }
                 Some(Err(error)) if is_refusal(&error) => {
                     self.refused = Some(Instant::now());
-                    self.lost(&format!("the history cannot be read: {}", client::why(&self.consumer, &error)));
+                    self.lost(&format!("the history cannot be read: {}", client::why(consumer, &error)));
                 }
                 // A connection that broke: the library makes another one, and the next look says whether it can.
                 Some(Err(error)) => tracing::debug!("librdkafka: {}", client::words(&error)),
@@ -158,23 +168,27 @@ impl Reading<'_> {
             }
             if caught_up && fresh == 0 && pinged.elapsed() > PACE {
                 pinged = Instant::now();
-                self.ping();
+                self.ping(consumer)?;
             }
         }
+        Ok(())
     }
 
-    fn ping(&mut self) {
+    /// Looks whether the brokers are there; an error ends the session: they refuse our log-in.
+    fn ping(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), String> {
         let topic = &self.common.settings.history;
-        match self.consumer.fetch_watermarks(topic, 0, PING) {
+        match consumer.fetch_watermarks(topic, 0, PING) {
             Ok(_) => {
                 self.show(true);
                 self.look_behind();
             }
+            Err(_) if consumer.context().is_refused() => return Err("the log-in is refused".to_owned()),
             Err(error) => {
-                let why = client::why(&self.consumer, &error);
+                let why = client::why(consumer, &error);
                 self.lost(&format!("the shared ledger does not answer: {why}"));
             }
         }
+        Ok(())
     }
 
     /// Whether what we committed stays away although the brokers answer.
@@ -240,6 +254,21 @@ impl Reading<'_> {
             up || news
         });
     }
+}
+
+/// The offset that the history is read from.
+fn first(consumer: &BaseConsumer<Context>, topic: &str) -> Result<i64, String> {
+    let words = |e: KafkaError| format!("the history cannot be found: {}", client::why(consumer, &e));
+    // Before the question by time: what comes in between is behind it.
+    let (low, end) = consumer.fetch_watermarks(topic, 0, Duration::from_secs(5)).map_err(words)?;
+    let mut ask = TopicPartitionList::new();
+    ask.add_partition_offset(topic, 0, Offset::Offset(since())).map_err(words)?;
+    let found = consumer.offsets_for_times(ask, Duration::from_secs(5)).map_err(words)?;
+    Ok(match found.find_partition(topic, 0).map(|p| p.offset()) {
+        Some(Offset::Offset(at)) => at.min(end),
+        // Nothing is that young: the last of what there is.
+        _ => low.max(end - FEW),
+    })
 }
 
 /// Where the history begins that is read, milliseconds since the epoch.

@@ -1,5 +1,7 @@
 //! Several ledgers on librdkafka's own mock brokers: what operators see of each other, and who may write.
 
+mod door;
+
 use super::*;
 use crate::{
     ledger::{
@@ -7,8 +9,9 @@ use crate::{
         machine::Event,
         machine::tests::{approve, proposed, step},
     },
-    model::{Action, ActionState, Actor, Property, Time},
+    model::{Action, ActionState, Actor, Property, SecretSource, Time},
 };
+use door::Door;
 use rdkafka::{
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _},
@@ -50,7 +53,7 @@ impl Operator {
         if ledger.id().is_none() {
             ledger.note("begins", NOW).unwrap();
         }
-        let shared = Shared::open(settings, dir.path(), ledger.id().unwrap(), ledger.last()).await.unwrap();
+        let shared = Shared::open(settings, dir.path(), ledger.id().unwrap(), ledger.last()).unwrap();
         let operator = Self { dir, ledger, shared, actor };
         operator.until("it is live", |v| v.link().is_ok()).await;
         operator
@@ -171,10 +174,40 @@ async fn a_topic_with_two_partitions_is_refused_and_a_missing_one_is_told_with_t
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(dir.path(), Actor::default(), NOW).unwrap();
     ledger.note("begins", NOW).unwrap();
-    let shared = Shared::open(&settings(&cluster), dir.path(), ledger.id().unwrap(), 1).await.unwrap();
+    let shared = Shared::open(&settings(&cluster), dir.path(), ledger.id().unwrap(), 1).unwrap();
     let mut view = shared.view();
     let told = view.wait_for(|v| matches!(v.reader, Link::Lost(_)));
     let told = tokio::time::timeout(Duration::from_secs(20), told).await.unwrap().unwrap().link().unwrap_err();
     assert!(told.as_str().contains("has 2 partitions"), "{told}");
     assert!(matches!(shared.claim(1, &proposed("a").id).await, Claim::NotShared(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_changed_is_told_and_read_again() {
+    let door = Door::shut().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "old").unwrap();
+    let text = |t: &str| Property::Text(t.to_owned());
+    let all = [
+        ("bootstrap.servers", text(&door.address)),
+        ("security.protocol", text("SASL_PLAINTEXT")),
+        ("sasl.mechanism", text("PLAIN")),
+        ("sasl.username", text("alice")),
+        ("sasl.password", Property::Secret(SecretSource::File(file.clone()))),
+    ];
+    let kafka = KafkaSettings::new("x", all.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+    let settings = LedgerSettings { kafka: Some(kafka), ..LedgerSettings::default() };
+    let shared = Shared::open(&settings, dir.path(), "ours".into(), 1).unwrap();
+    let mut view = shared.view();
+    let told = view.wait_for(|v| v.link().is_err_and(|why| why.as_str().contains("refuse sasl.username alice")));
+    let told = tokio::time::timeout(Duration::from_secs(30), told).await.unwrap().unwrap().link().unwrap_err();
+    assert!(told.as_str().contains(&format!("write the new one into {}", file.display())), "{told}");
+    assert!(!told.as_str().contains("old"), "{told}");
+    std::fs::write(&file, "new").unwrap();
+    let began = Instant::now();
+    while door.tried.lock().unwrap().last().is_none_or(|last| last != "new") {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is read again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

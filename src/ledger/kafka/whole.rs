@@ -138,11 +138,18 @@ pub async fn check(settings: &LedgerSettings) -> Option<CheckLine> {
 
 fn look(client: &rdkafka::ClientConfig, settings: &LedgerSettings) -> Result<i64, String> {
     let consumer = client::consumer(client)?;
-    client::look_at_topics(&consumer, settings)?;
-    let (low, high) = consumer
-        .fetch_watermarks(&settings.history, 0, Duration::from_secs(5))
-        .map_err(|e| format!("topic {}: {}", settings.history, client::why(&consumer, &e)))?;
-    Ok(high - low)
+    let looked = client::look_at_topics(&consumer, settings).and_then(|()| {
+        let ends = consumer.fetch_watermarks(&settings.history, 0, Duration::from_secs(5));
+        ends.map_err(|e| format!("topic {}: {}", settings.history, client::why(&consumer, &e)))
+    });
+    match looked {
+        Ok((low, high)) => Ok(high - low),
+        Err(why) => {
+            let hear = || drop(consumer.poll(Duration::ZERO));
+            let refusal = settings.kafka.as_ref().and_then(|k| client::refusal(k, consumer.context(), hear));
+            Err(refusal.unwrap_or(why))
+        }
+    }
 }
 
 /// What an administrator grants to an operator, short enough for a line.

@@ -29,6 +29,8 @@ enum End {
     Stopped,
     /// Begin anew.
     Again(String),
+    /// The brokers refuse our log-in, or the secrets for it cannot be read.
+    Refused(String),
     /// Another process writes in this ledger's name.
     Replaced,
 }
@@ -43,6 +45,10 @@ pub(super) fn run(common: &Common, outbox: Outbox, first: u64, woken: &mpsc::Rec
                 let why = Label::new(&format!("the shared ledger cannot be written: {why}"));
                 common.view.send_modify(|v| v.writer = Link::Lost(why));
                 let _ = woken.recv_timeout(PAUSE); // told to stop, or just time
+            }
+            End::Refused(why) => {
+                common.view.send_modify(|v| v.writer = Link::Lost(Label::new(&why)));
+                common.wait_for_secrets();
             }
             End::Replaced => {
                 let why = "another process writes the shared ledger in the name of this one: its folder was copied, or \
@@ -65,10 +71,21 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn session(&mut self) -> End {
-        match self.publish() {
+        let config = match self.common.client() {
+            Ok(config) => config,
+            Err(why) => return End::Refused(why),
+        };
+        let producer = match self.producer(config) {
+            Ok(producer) => producer,
+            Err(why) => return End::Again(why),
+        };
+        match self.publish(&producer) {
             Ok(()) => End::Stopped,
             Err(_) if self.replaced() => End::Replaced,
-            Err(why) => End::Again(why),
+            Err(why) => {
+                let hear = || producer.poll(Duration::ZERO);
+                client::refusal(&self.common.kafka, producer.context(), hear).map_or(End::Again(why), End::Refused)
+            }
         }
     }
 
@@ -79,12 +96,11 @@ impl Writer<'_> {
         behind_ours.into_iter().any(|n| !self.ours.contains(n))
     }
 
-    fn publish(&mut self) -> Result<(), String> {
-        let producer = self.producer()?;
+    fn publish(&mut self, producer: &BaseProducer<Context>) -> Result<(), String> {
         tracing::trace!(target: BOUNDARY, "fencing");
-        repeat(|| producer.init_transactions(STEP)).map_err(|e| said(&producer, &e))?;
+        repeat(|| producer.init_transactions(STEP)).map_err(|e| said(producer, &e))?;
         tracing::trace!(target: BOUNDARY, "fenced");
-        self.greet(&producer)?;
+        self.greet(producer)?;
         let published = self.published();
         self.outbox.seek(published);
         self.common.view.send_modify(|v| {
@@ -95,7 +111,7 @@ impl Writer<'_> {
             let synced = self.common.synced.load(SeqCst);
             let lines = self.outbox.next(synced).map_err(|e| format!("the local ledger cannot be read: {e}"))?;
             if !lines.is_empty() {
-                self.transaction(&producer, &lines)?;
+                self.transaction(producer, &lines)?;
                 self.common.committed.fetch_max(lines.last().map_or(0, |l| l.seq), SeqCst);
                 continue;
             }
@@ -107,8 +123,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn producer(&self) -> Result<BaseProducer<Context>, String> {
-        let mut config = self.common.client.clone();
+    fn producer(&self, mut config: rdkafka::ClientConfig) -> Result<BaseProducer<Context>, String> {
         config
             .set("transactional.id", format!("highwater.{}", self.common.ledger))
             .set("acks", "all")
