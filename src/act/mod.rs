@@ -229,7 +229,7 @@ impl Actuator {
 
 impl Plan {
     /// A plan that cannot be carried out at all.
-    fn impossible(why: impl Into<Label>) -> Self {
+    pub fn impossible(why: impl Into<Label>) -> Self {
         let why = why.into();
         Self {
             request: Vec::new(),

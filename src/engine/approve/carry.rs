@@ -2,7 +2,9 @@
 //! it came out.
 
 use super::{
-    Desk, Looked, Written, change, checks,
+    Desk, Looked, Written,
+    ask::{Asked, For},
+    change, checks,
     effect::{self, Expecting},
 };
 use crate::{
@@ -51,46 +53,46 @@ impl Desk {
         let when = at.map(|at| Window { at, until: at.plus(PUNCTUAL) });
         let protected = self.is_protected(&action) || action.terms.second.is_some();
         let approve = Step::Approve { actor: self.actor.clone(), plan_hash: hash.clone(), refused, when, protected };
-        if at.is_some() {
-            self.step(action, &approve, now).await;
-        } else {
-            self.approve_and_begin(action, &approve, now).await;
+        let may_begin = at.is_none() && matches!(machine::next(&action, &approve, now), Ok(Transition::To(_)));
+        if may_begin {
+            // Everything is asked once more: the server may have changed while the dialog was open.
+            let (approve, deciding) = (Box::new(approve), self.deciding.take().map(Box::new));
+            return self.ask(action, For::Confirmed { approve, deciding });
         }
+        self.step(action, &approve, now).await; // or says why not, and writes that down
         self.stop_deciding();
     }
 
     /// What is begun at once is approved and begun by one record: a sync costs more than anything else on this way.
-    async fn approve_and_begin(&mut self, action: Action, approve: &Step, now: Time) {
-        let Ok(Transition::To(approved)) = machine::next(&action, approve, now) else {
-            self.step(action, approve, now).await; // says why not, and writes that down
-            return;
-        };
-        let begin = Step::Begin { refused: self.at_the_last_moment(&approved).await };
-        let now = self.now();
-        let ready = self.ready(&approved);
-        match machine::next(&ready, &begin, now) {
-            Ok(Transition::To(begun)) => {
-                if self.record_all(&action.id, vec![*approved, (*begun).clone()]).await {
-                    self.say(&begun).await;
-                    self.write(*begun);
-                }
-            }
-            _ => {
-                if self.record((*approved).clone()).await {
-                    self.step(*approved, &begin, now).await;
-                }
-            }
+    /// Whether it was begun.
+    pub(super) async fn approve_and_begin(&mut self, asked: Asked, approve: &Step) -> bool {
+        let action = &asked.action;
+        if self.book.action(&action.id).is_none_or(|a| a.state != action.state) {
+            let text = format!("{} {} → {} was ended meanwhile: ask again", action.workload, action.from, action.to);
+            self.notice(Severity::Act, text).await;
+            return false;
         }
-    }
-
-    /// What stands against an action when everything is asked once more: the server may have changed while the dialog was
-    /// open.
-    async fn at_the_last_moment(&self, action: &Action) -> Vec<Label> {
-        let plan = self.actuator.plan(&change(action)).await;
-        let mut refused: Vec<Label> = checks::same_request(action, &plan).into_iter().collect();
-        refused.extend(plan.refused);
-        refused.extend(plan.dry_run.err());
-        refused
+        let now = self.now();
+        let Ok(Transition::To(approved)) = machine::next(action, approve, now) else {
+            self.step(asked.action, approve, now).await;
+            return false;
+        };
+        // Others may have begun since the key was pressed.
+        let mut refused = asked.against();
+        refused.extend(self.against(action, now));
+        let begin = Step::Begin { refused };
+        if let Ok(Transition::To(begun)) = machine::next(&self.ready(&approved), &begin, now) {
+            let recorded = self.record_all(&action.id, vec![*approved, (*begun).clone()]).await;
+            if recorded {
+                self.say(&begun).await;
+                self.write(*begun);
+            }
+            return recorded;
+        }
+        if self.record((*approved).clone()).await {
+            self.step(*approved, &begin, now).await;
+        }
+        false
     }
 
     /// An approved action as it would be begun now.
@@ -102,7 +104,7 @@ impl Desk {
 
     /// The one write, whose intent is on the disk.
     fn write(&mut self, action: Action) {
-        self.deciding = None; // the gate holds the lease from here, and gives it up
+        // The gate holds the lease from here, and gives it up.
         let (actuator, id, gate) = (self.actuator.clone(), action.id.clone(), self.gate(&action));
         self.writes.spawn(async move {
             let change = change(&action);
@@ -130,19 +132,35 @@ impl Desk {
     /// An approval whose time has come: everything is asked again, and the newest recommendation must still point the same
     /// way. Then the intent on disk, and the one write.
     pub(super) async fn begin(&mut self, action: Action) {
-        let now = self.now();
-        let mut refused = self.against(&action, now);
-        let picture = self.picture();
-        let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back());
-        refused.extend(view.and_then(|v| checks::still_wanted(v, &action)));
-        // What holds other changes back only delays a way back.
-        if action.is_put_back() && !refused.is_empty() {
-            return self.hold_back(&action, &refused).await;
-        }
-        if action.is_put_back() && (self.rests(&action) || !self.is_as_left(&action).await) {
+        if self.asking.contains(&action.id) {
             return;
         }
-        refused.extend(self.at_the_last_moment(&action).await);
+        let now = self.now();
+        let refused = self.against_begun(&action, now);
+        match action.is_put_back() {
+            // What holds other changes back only delays a way back.
+            true if !refused.is_empty() => self.hold_back(&action, &refused).await,
+            true if self.rests(&action) => {}
+            false if !refused.is_empty() => {
+                self.step(self.ready(&action), &Step::Begin { refused }, now).await;
+            }
+            _ => self.ask(action, For::Due),
+        }
+    }
+
+    /// The same when the target was asked.
+    pub(super) async fn begin_now(&mut self, mut asked: Asked) {
+        // It may have been taken back or have expired meanwhile.
+        let is_due = |a: &Action| a.state == ActionState::Approved;
+        let Some(action) = self.book.action(&asked.action.id).filter(is_due) else { return };
+        let now = self.now();
+        let mut refused = self.against_begun(&action, now);
+        if let Some(bound) = asked.bound.take().filter(|_| refused.is_empty())
+            && !self.is_as_left(&action, bound).await
+        {
+            return;
+        }
+        refused.extend(asked.against());
         if action.is_put_back() && !refused.is_empty() {
             return self.hold_back(&action, &refused).await;
         }
@@ -150,6 +168,14 @@ impl Desk {
         if let Some(action) = self.step(self.ready(&action), &Step::Begin { refused }, now).await {
             self.write(action);
         }
+    }
+
+    fn against_begun(&self, action: &Action, now: Time) -> Vec<Label> {
+        let mut refused = self.against(action, now);
+        let picture = self.picture();
+        let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back());
+        refused.extend(view.and_then(|v| checks::still_wanted(v, action)));
+        refused
     }
 
     pub(super) async fn written(&mut self, done: Result<Written, JoinError>) {
@@ -193,7 +219,7 @@ impl Desk {
 
     /// Starts a look at every target that something is waited for from.
     pub(super) fn look(&mut self) {
-        if !self.looks.is_empty() {
+        if !self.looks.is_empty() || !self.connecting.is_empty() {
             return;
         }
         for action in self.book.to_watch() {

@@ -1,48 +1,26 @@
 //! Who acts, and how an action is named.
 
 use super::{Desk, Event};
-use crate::model::{ActionId, Actor, Label, Severity, Target, Time};
+use crate::model::{ActionId, Actor, Label, Time};
 use std::hash::{BuildHasher, RandomState};
 
 impl Desk {
     /// A server says who this operator is.
-    pub(super) fn known_as(&mut self, user: Label, vouched_by: Label) {
+    pub(super) async fn known_as(&mut self, user: Label, vouched_by: Label) {
         self.actor.server_user = Some(user);
         self.actor.vouched_by = Some(vouched_by);
         self.book.set_actor(self.actor.clone());
+        self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
     }
 
-    /// Connects to the cluster of a target where that failed before: we may have logged in since.
-    pub(super) async fn connect_again(&mut self, target: &Target) {
-        let Some(before) = self.actuator.lost_kubernetes().filter(|_| target.is_kubernetes()).cloned() else { return };
-        self.actuator = super::actuator(&self.options).await;
-        match self.actuator.lost_kubernetes() {
-            Some(why) if *why == before => {}
-            Some(why) => self.notice(Severity::Look, why.to_string()).await,
-            None => {
-                self.leases = self.actuator.leases();
-                self.ask_who_we_are().await;
-            }
-        }
-    }
-
-    /// Asks the cluster who we are, as long as it has not said: at the start it may have been down, or we not logged in.
-    pub(super) async fn ask_who_we_are(&mut self) {
-        if self.actor.server_user.is_none()
-            && let Some(user) = self.actuator.identity().await
-        {
-            self.known_as(user, "kubernetes".into());
-            self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
-        }
-    }
-
-    /// Where no cluster says who we are, the brokers do that let us in.
+    /// Where no cluster says who we are, the brokers do that let us in. The cluster comes first: who is called by another
+    /// name from time to time could be two people.
     pub(super) async fn learn_identity(&mut self) {
         if self.actor.server_user.is_none()
+            && self.connecting.is_empty()
             && let Some((user, cluster)) = self.book.shared().and_then(|s| s.identity())
         {
-            self.known_as(user, cluster);
-            self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
+            self.known_as(user, cluster).await;
         }
     }
 }

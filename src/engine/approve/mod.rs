@@ -8,7 +8,11 @@
 //! every 2 s ─▶ look at the target ─▶ Verified | Failed;  Unknown is looked for, never written again
 //! ready ─▶ 2 min ─▶ has the lag reacted as predicted?                                          (effect.rs)
 //! ```
+//!
+//! No target is waited for at the desk: each is asked in a task of its own (`ask.rs`), and so one that hangs holds nobody
+//! else up.
 
+mod ask;
 mod book;
 mod carry;
 mod checks;
@@ -33,11 +37,10 @@ use crate::{
         Action, ActionId, ActionState, Actor, Intent, Label, Picture, PlanHash, Prepared, Recommendation, Severity,
         Target, Time, Unprepared, WorkloadView,
     },
-    source,
 };
 use book::Book;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -68,9 +71,14 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             intent = intents.recv() => match intent {
+                // Who decides is not known before the cluster has said who we are.
+                Some(intent) if !desk.connecting.is_empty() => desk.early.push(intent),
                 Some(intent) => desk.hear(intent).await,
                 None => break,
             },
+            Some(connected) = desk.connecting.join_next() => desk.connected(connected).await,
+            Some(asked) = desk.dialogs.join_next() => Box::pin(desk.answered(asked)).await, // too big for the stack
+            Some(asked) = desk.last_looks.join_next() => Box::pin(desk.answered(asked)).await,
             Some(done) = desk.writes.join_next() => desk.written(done).await,
             Some(seen) = desk.looks.join_next() => desk.looked(seen).await,
             () = desk.book.changed() => desk.hear_others().await,
@@ -78,6 +86,9 @@ pub(super) async fn run(
         }
     }
     desk.leave_prepared("left undecided: the program ended").await;
+    while let Some(asked) = desk.last_looks.join_next().await {
+        Box::pin(desk.answered(asked)).await;
+    }
     while let Some(done) = desk.writes.join_next().await {
         desk.written(done).await;
     }
@@ -91,26 +102,6 @@ pub(super) async fn finish(task: JoinHandle<()>) -> bool {
         tracing::warn!("a write is still under way: its outcome will be looked for at the next start");
     }
     ended
-}
-
-async fn actuator(options: &Options) -> Actuator {
-    let (mut kubernetes, mut lost) = (None, None);
-    if let Some(settings) = &options.config.kubernetes {
-        match source::kubernetes::connect_to_change(settings).await {
-            Ok(client) => {
-                let context = settings.context.as_deref().unwrap_or("in-cluster");
-                kubernetes = Some((client, Label::new(context)));
-            }
-            Err(why) => lost = Some(Label::new(&format!("Kubernetes targets cannot be changed: {why}"))),
-        }
-    }
-    let actuator = Actuator::new(kubernetes, &options.config.commands, options.clock)
-        .with(&options.config.webhooks, &options.config.patch_files)
-        .with_jobs(&options.config.jobs);
-    match lost {
-        Some(why) => actuator.without_kubernetes(why),
-        None => actuator,
-    }
 }
 
 async fn tell(events: &mpsc::Sender<Event>, severity: Severity, text: String) {
@@ -160,6 +151,14 @@ struct Desk {
     prepared: Option<(Prepared, Action)>,
     writes: JoinSet<Written>,
     looks: JoinSet<Looked>,
+    /// The first connection to the cluster, as long as it is being made; what was asked for meanwhile.
+    connecting: JoinSet<ask::Connected>,
+    early: Vec<Intent>,
+    /// What targets are asked for a dialog: only what was asked for last is of interest.
+    dialogs: JoinSet<ask::Asked>,
+    /// What they are asked right before a write, and for which actions.
+    last_looks: JoinSet<ask::Asked>,
+    asking: HashSet<ActionId>,
     /// What verified changes should have done by now.
     expecting: Vec<effect::Expecting>,
     leases: Option<Leases>,
@@ -188,11 +187,12 @@ impl Desk {
         let book = Book::open(options.state.clone(), options.config.ledger.clone(), actor.clone(), now).await;
         let start = book.last_at().map_or(now, |last| last.max(now));
         let clock = DeskClock { forward: Forward::new(start), begun: Instant::now(), clock: options.clock };
-        let actuator = actuator(&options).await;
-        if let Some(why) = actuator.lost_kubernetes() {
-            tell(&events, Severity::Look, why.to_string()).await;
+        let mut connecting = JoinSet::new();
+        let actuator = ask::unconnected(&options);
+        if actuator.lost_kubernetes().is_some() {
+            let options = options.clone();
+            connecting.spawn(async move { ask::connect(&options).await });
         }
-        let leases = actuator.leases();
         let confirmed = options.state.as_deref().map(|dir| Confirmed::read(dir).0).unwrap_or_default();
         let expecting = book.expecting(start);
         Self {
@@ -206,8 +206,13 @@ impl Desk {
             prepared: None,
             writes: JoinSet::new(),
             looks: JoinSet::new(),
+            connecting,
+            early: Vec::new(),
+            dialogs: JoinSet::new(),
+            last_looks: JoinSet::new(),
+            asking: HashSet::new(),
             expecting,
-            leases,
+            leases: None,
             deciding: None,
             giving_up: None,
             said_no_lease: false,
@@ -236,7 +241,6 @@ impl Desk {
     }
 
     async fn introduce(&mut self) {
-        self.ask_who_we_are().await;
         self.book.set_actor(self.actor.clone());
         self.send(Event::Identity(Label::new(&self.actor.to_string()))).await;
         self.link = self.book.link();

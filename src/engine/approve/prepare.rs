@@ -1,6 +1,10 @@
 //! From a key to a dialog: what would be done, by whose right, what stands against it. Nothing is changed on the target.
 
-use super::{Desk, change, checks, share_second};
+use super::{
+    Desk,
+    ask::{Asked, For},
+    checks, share_second,
+};
 use crate::{
     act::Plan,
     engine::run::Event,
@@ -10,6 +14,7 @@ use crate::{
     },
 };
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// How long the plan of an undoing is good, seconds.
 const UNDO_PLAN: f64 = 300.0;
@@ -23,16 +28,15 @@ impl Desk {
             self.not_ready(workload, format!("{workload} has no target: {mend}")).await;
             return;
         };
-        self.connect_again(&target).await;
         let now = self.now();
         let action = self.action(&view, &advice, target, to, now);
-        self.offer(&view, action, way, now).await;
+        self.ask(action, For::Dialog { view, way });
     }
 
-    /// Leaves what was in the dialog for what is asked now.
+    /// Leaves what was in the dialog, or was asked for it, for what is asked now.
     pub(super) async fn begin_anew(&mut self, why: &str) {
+        self.dialogs = JoinSet::new();
         self.leave_prepared(why).await;
-        self.ask_who_we_are().await;
     }
 
     /// The way back to the count before: an action of its own, with its own condition, its own dialog and its own record.
@@ -58,7 +62,6 @@ impl Desk {
             self.not_ready(&done.workload, format!("{} is no longer there", done.workload)).await;
             return;
         };
-        self.connect_again(&done.target).await;
         let now = self.now();
         let (from, to) = (done.to, done.from);
         let action = Action {
@@ -88,25 +91,16 @@ impl Desk {
             },
             ..done
         };
-        self.offer(&view, action, 0, now).await;
+        self.ask(action, For::Dialog { view, way: 0 });
     }
 
-    /// Checks and dry-runs an action, writes it down as proposed and shows it. `way`: which of the writes that stick.
-    async fn offer(&mut self, view: &WorkloadView, mut action: Action, way: usize, now: Time) {
-        let mut plan = self.actuator.plan(&change(&action)).await;
-        let asked = action.to;
-        // The count has an owner that would take it back: what sticks is asked for instead, and the dialog says so.
-        let offers = std::mem::take(&mut plan.offers);
-        let ways: Vec<Label> = offers.iter().map(|o| o.words.clone()).collect();
-        if action.terms.lever.is_none()
-            && let Some(offer) = offers.into_iter().nth(way)
-        {
-            let restore_at = (asked > action.from).then(|| now.plus(view.workload.guard.surge));
-            action.to = offer.to;
-            action.plan_hash = PlanHash::of(&[&action.plan_hash.to_string(), &offer.lever.to_string()]);
-            action.terms.lever = Some(Lever { restore_at, ..offer.lever });
-            plan = self.actuator.plan(&change(&action)).await;
-        }
+    /// Writes an action down as proposed, whose target was asked, and shows it with all that stands against it.
+    pub(super) async fn offer(&mut self, view: &WorkloadView, asked: Asked, way: usize) {
+        let Asked { mut action, plan, ways, wanted, .. } = asked;
+        let now = self.now();
+        // Who we are may have been said meanwhile.
+        action.actor = self.actor.clone();
+        action.terms.asked_by = Some(self.actor.clone());
         action.request = checks::in_one_line(&plan.request);
         action.terms.second = view.workload.guard.protected.then_some(Second::Needed);
         let mut refused = self.refused(view, &action, now);
@@ -120,7 +114,7 @@ impl Desk {
             return;
         }
         let guess = self.guess(view, &action).cloned();
-        let mut prepared = Prepared { asked, ways, way, guess, ..prepared(view, &action, plan, refused, now) };
+        let mut prepared = Prepared { asked: wanted, ways, way, guess, ..prepared(view, &action, plan, refused, now) };
         if let Some(at) = action.terms.lever.as_ref().and_then(|l| l.restore_at) {
             prepared.after = Label::new(&format!(
                 "put back at {at} (as much later as it is begun later), or a minute after the next start should nobody \

@@ -3,6 +3,7 @@
 
 use super::{Desk, identity};
 use crate::{
+    act::Seen,
     ledger::machine::Event as Step,
     model::{Action, ActionId, ActionState, Label, Lever, LeverState, PlanHash, Severity, Terms, Time},
 };
@@ -48,9 +49,8 @@ impl Desk {
 
     /// Whether a bound is still as the surge left it. When it is not, somebody else has decided about it, and it is left
     /// alone for good.
-    pub(super) async fn is_as_left(&mut self, action: &Action) -> bool {
-        self.connect_again(&action.target).await;
-        let found = match self.actuator.look(&super::change(action)).await {
+    pub(super) async fn is_as_left(&mut self, action: &Action, bound: Result<Seen, String>) -> bool {
+        let found = match bound {
             Ok(seen) => seen.lever,
             Err(why) => {
                 self.hold_back(action, &[Label::new(&why)]).await;

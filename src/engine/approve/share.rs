@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
+use tokio::time;
 
 /// A write is begun so long after the record of its intent, or not at all: a process that was stopped in between, or a
 /// machine that slept, may have been taken for silent, and another operator may have acted since.
@@ -26,6 +27,9 @@ pub const BEGIN_WITHIN: Duration = Duration::from_secs(12);
 const SILENT: f64 = SETTLE + 15.0;
 /// A lease is renewed in a third of its time, as client-go does.
 const RENEW: Duration = Duration::from_secs(LEASE_TTL.as_secs() / 3);
+
+/// How long the desk waits for the server that has it.
+const LEASE: Duration = Duration::from_secs(5);
 
 /// Lets one action's write through, or says why not. Nothing is written before everything that is asked for holds.
 #[derive(Debug)]
@@ -110,6 +114,12 @@ impl Gate {
     }
 }
 
+/// Takes or renews a lease, or finds out soon that the server does not answer.
+async fn hold(leases: &Leases, action: &Action) -> Result<(), NoLease> {
+    let held = time::timeout(LEASE, leases.hold(&action.target, &holder(action))).await;
+    held.unwrap_or_else(|_| Err(NoLease::Lost(format!("no answer about the Lease within {LEASE:?}").into())))
+}
+
 /// The beginning of a sentence, up to its details.
 fn clause(why: &Label) -> Option<&str> {
     why.as_str().split(':').next()
@@ -160,11 +170,13 @@ impl Desk {
     pub(super) async fn decide_alone(&mut self, action: &Action) -> Option<Label> {
         let leases = self.leases_for(action)?;
         self.lease_given_up().await; // or the last dialog would stand in the way of this one
-        match leases.hold(&action.target, &holder(action)).await {
-            Ok(()) => {
-                self.deciding = Some(Deciding { action: action.clone(), renewed: Instant::now() });
-                None
-            }
+        let held = hold(&leases, action).await;
+        // What was not answered may be done all the same.
+        if matches!(held, Ok(()) | Err(NoLease::Lost(_))) {
+            self.deciding = Some(Deciding { action: action.clone(), renewed: Instant::now() });
+        }
+        match held {
+            Ok(()) => None,
             Err(why) => {
                 if let NoLease::NotAllowed(why) | NoLease::Lost(why) = &why
                     && !std::mem::replace(&mut self.said_no_lease, true)
@@ -178,7 +190,13 @@ impl Desk {
 
     /// Lets others decide again.
     pub(super) fn stop_deciding(&mut self) {
-        let Some(deciding) = self.deciding.take() else { return };
+        if let Some(deciding) = self.deciding.take() {
+            self.give_up_lease(deciding);
+        }
+    }
+
+    /// Gives the lease of a dialog up.
+    pub(super) fn give_up_lease(&mut self, deciding: Deciding) {
         if let Some(leases) = self.leases_for(&deciding.action) {
             let release = async move { leases.release(&deciding.action.target, &holder(&deciding.action)).await };
             self.giving_up = Some(tokio::spawn(release));
@@ -188,7 +206,7 @@ impl Desk {
     /// Waits until the lease that was held last is given up.
     pub(super) async fn lease_given_up(&mut self) {
         if let Some(release) = self.giving_up.take() {
-            let _ = release.await; // one that could not be given up lapses
+            let _ = time::timeout(LEASE, release).await; // one that could not be given up lapses
         }
     }
 
@@ -198,7 +216,7 @@ impl Desk {
         deciding.renewed = Instant::now();
         let action = deciding.action.clone();
         let Some(leases) = self.leases_for(&action) else { return };
-        if let Err(why) = leases.hold(&action.target, &holder(&action)).await {
+        if let Err(why) = hold(&leases, &action).await {
             tracing::warn!("the lease on {} could not be renewed: {why:?}", action.target);
         }
     }
@@ -230,7 +248,7 @@ impl Desk {
         self.publish_book().await;
     }
 
-    fn still_waits(&self, action: &Action) -> bool {
+    pub(super) fn still_waits(&self, action: &Action) -> bool {
         self.book.action(&action.id).is_some_and(|a| a.waits_for_second())
     }
 

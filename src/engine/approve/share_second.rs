@@ -1,11 +1,15 @@
 //! Two people for a protected target: one asks, another approves, on another machine as likely as not. Who they are is
 //! the server's word. The plan's hash that is shown to both, recorded and compared is one, and so is the change.
 
-use super::{Desk, change, checks, prepare};
+use super::{
+    Desk,
+    ask::{Asked, For},
+    checks, prepare,
+};
 use crate::{
     engine::run::Event,
     ledger::machine::Event as Step,
-    model::{Action, ActionId, Label, PlanHash, Second, Severity, Time, duration},
+    model::{Action, ActionId, Label, PlanHash, Second, Severity, Time, WorkloadView, duration},
 };
 use std::sync::Arc;
 
@@ -43,9 +47,16 @@ impl Desk {
             self.not_ready(&action.workload, text).await;
             return;
         };
-        self.connect_again(&action.target).await;
+        self.ask(action, For::Second { view });
+    }
+
+    /// The dialog of a second person, when the target was asked.
+    pub(super) async fn offer_second(&mut self, view: &WorkloadView, asked: Asked) {
+        let Asked { action, plan, .. } = asked;
+        if !self.still_waits(&action) {
+            return self.not_ready(&action.workload, "that is not waiting for a second person any more").await;
+        }
         let now = self.now();
-        let plan = self.actuator.plan(&change(&action)).await;
         let mut refused = self.against(&action, now);
         let request = checks::in_one_line(&plan.request);
         if plan.refused.is_empty() && request != action.request {
@@ -59,8 +70,8 @@ impl Desk {
         }
         let as_us = Action { actor: self.actor.clone(), ..action.clone() };
         refused.extend(self.decide_alone(&as_us).await);
-        let guess = self.guess(&view, &action).cloned();
-        let prepared = crate::model::Prepared { guess, ..prepare::prepared(&view, &action, plan, refused, now) };
+        let guess = self.guess(view, &action).cloned();
+        let prepared = crate::model::Prepared { guess, ..prepare::prepared(view, &action, plan, refused, now) };
         self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
         self.prepared = Some((prepared, action));
     }

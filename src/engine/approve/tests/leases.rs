@@ -72,8 +72,13 @@ async fn bench(logged_in: bool) -> (Bench, Shared) {
         .fallback(async || status(404, ""))
         .with_state(shared.clone());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let server = format!("http://{}", listener.local_addr().unwrap());
+    let bench = bench_at(listener.local_addr().unwrap(), logged_in);
     tokio::spawn(async move { axum::serve(listener, app).await });
+    (bench, shared)
+}
+
+fn bench_at(server: std::net::SocketAddr, logged_in: bool) -> Bench {
+    let server = format!("http://{server}");
     let kubeconfig = json!({
         "apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": server}}],
         "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
@@ -87,7 +92,7 @@ async fn bench(logged_in: bool) -> (Bench, Shared) {
     });
     let target = Some("deploy/shop/web".parse().unwrap());
     bench.pictures.send_replace(picture(Recommendation { target, ..recommendation(Vec::new()) }, 2));
-    (bench, shared)
+    bench
 }
 
 #[tokio::test]
@@ -125,4 +130,25 @@ async fn who_logs_in_after_the_start_can_approve() {
     let after = bench.prepare(4).await;
     assert!(!told(&after).contains("cannot be changed"), "{}", told(&after));
     assert!(server.lock().unwrap().lease.is_some(), "and it is decided alone");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_holds_no_other_decision_up_and_that_it_hangs_is_said() {
+    let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut bench = bench_at(silent.local_addr().unwrap(), true);
+    let (workload, plan_hash) = (Label::new("g"), Bench::hash());
+    let prepare = Intent::Prepare { workload: workload.clone(), to: 4, plan_hash: plan_hash.clone(), way: 0 };
+    bench.intents.send(prepare).await.unwrap();
+    bench.intents.send(Intent::Reject { workload, plan_hash, reason: "not now".into() }).await.unwrap();
+    let mut order = Vec::new();
+    for _ in 0..2 {
+        let happened = |e| match e {
+            Event::Snoozed(..) => Some("decided".to_owned()),
+            Event::Unprepared(u) => Some(u.why.to_string()),
+            _ => None,
+        };
+        order.push(bench.next(happened).await);
+    }
+    assert_eq!(order[0], "decided");
+    assert!(order[1].starts_with("deploy/shop/web did not answer within 6 s"), "{}", order[1]);
 }
