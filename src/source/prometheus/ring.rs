@@ -13,6 +13,9 @@ pub(super) const KEPT: f64 = 300.0;
 /// Series that are kept at most; further ones are refused.
 pub(super) const MOST: usize = 100_000;
 
+/// Room for so many more samples of a series is made at once.
+const MORE: usize = 32;
+
 /// Samples of a few targets, by name and labels. Rules of a Prometheus server hold: labels `job` and `instance` are the
 /// target's (an exporter's own become `exported_…`), and a series that is absent from a scrape ends there.
 pub(super) struct Ring {
@@ -94,6 +97,9 @@ impl Ring {
         let point = (at.millis(), Some(sample.value));
         if let Some(row) = rows.get_mut(&labels) {
             if row.points.last().is_none_or(|(last, _)| *last < at.millis()) {
+                if row.points.len() == row.points.capacity() {
+                    row.points.reserve_exact(MORE); // twice as many each time would be half empty
+                }
                 row.points.push(point); // a series that is written twice counts once
             }
             return true;

@@ -44,6 +44,8 @@ pub(super) struct Exporters {
     timeout: f64,
     window: f64,
     seen: Arc<Mutex<Seen>>,
+    /// Queries take turns: each needs all that was seen, and threads that wait for it only keep memory of their own.
+    turn: tokio::sync::Mutex<()>,
     requests: AtomicU32,
 }
 
@@ -107,6 +109,7 @@ impl Exporters {
                 warnings: Vec::new(),
                 partial: false,
             })),
+            turn: tokio::sync::Mutex::default(),
             requests: AtomicU32::new(0),
         })
     }
@@ -162,6 +165,7 @@ impl Exporters {
     /// Evaluates `query` at the last scrape; once more with what silent exporters said last, to know what they tell of.
     pub(super) async fn instant(&self, query: &str) -> Result<Answer, Failure> {
         let (seen, query) = (Arc::clone(&self.seen), query.to_owned());
+        let _turn = self.turn.lock().await;
         let answer = spawn_blocking(move || {
             let (mut answer, at, is_silent) = {
                 let seen = lock(&seen);
