@@ -187,6 +187,11 @@ fn new_partitions_are_no_surge_and_unknown_ones_no_advice() {
     let view = desk.see(one(now.plus(15.0), &partial)).remove(0);
     assert_eq!(change(&view), None);
     assert_eq!((view.severity, view.headline.as_str()), (Severity::Unknown, "4 of 8 partitions unknown"));
+    let mut late = one(now.plus(30.0), &partial);
+    late.groups[0].time_lag = Some(600.0);
+    let view = desk.see(late).remove(0);
+    assert_eq!(view.severity, Severity::Act, "{}", view.headline);
+    assert!(view.headline.starts_with("at least 10") && view.headline.ends_with("4 of 8 partitions unknown"));
 }
 
 #[test]

@@ -182,7 +182,15 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
             known if known > 0.0 => format!("{:.0} % of the replicas tell their metrics", (known * 100.0).floor()),
             _ => "no data".to_owned(),
         };
-        return (Severity::Unknown, why);
+        // The largest of some partitions' time lags is no larger than that of all.
+        let known = slo.filter(|s| s.objective == "time_lag" && s.is_met() == Some(false));
+        return match known.and_then(|s| Some((s.limit, s.value.as_ref().filter(|v| v.quality == Quality::Partial)?))) {
+            Some((limit, v)) => {
+                let (value, limit) = (duration(v.value), duration(limit));
+                (Severity::Act, format!("at least {value} behind, the objective is {limit}; {why}"))
+            }
+            None => (Severity::Unknown, why),
+        };
     }
     if let Some(slo) = slo
         && slo.is_met() == Some(false)
