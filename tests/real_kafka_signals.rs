@@ -1,11 +1,15 @@
 //! What can be told of a real cluster beyond lag: transactions that hang, share groups, what is lost, who is to blame.
 
-use crate::real::{self, Kafka};
+use crate::{
+    real::{self, Kafka},
+    support::PATIENCE,
+};
 use highwater::{
     model::{Alert, GroupType, KafkaCluster, Severity, Time},
     process::Clock,
     source::kafka::{Reader, sample},
 };
+use rdkafka::producer::Producer as _;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -35,7 +39,7 @@ async fn a_transaction_that_hangs_is_traced_to_its_producer() {
     kafka.create("hang", 1).await;
     kafka.produce("hang", 1, 5).await;
     let began = Time::now();
-    let _producer = kafka.hang("hang", "tx-hang").await;
+    let producer = kafka.hang("hang", "tx-hang").await;
     let mut reader = Reader::connect(&kafka.settings(&[]), Clock::wall()).unwrap();
     let (stable, end, open) = found(&mut reader, 120, "the producer", |c| {
         let p = c.topics.iter().find(|t| t.name == "hang")?.partitions.first()?;
@@ -47,6 +51,12 @@ async fn a_transaction_that_hangs_is_traced_to_its_producer() {
     assert_eq!(open.transactional_id, Some("tx-hang".into()));
     assert_eq!(open.timeout, Some(600.0));
     assert!(open.began.unwrap().since(began).abs() < 30.0, "{open:?}");
+    // The newest record that may be read lies before the open transaction, and later before the marker of its end.
+    let settings = kafka.settings(&[]);
+    let newest = async || sample(&settings, "hang", 0, None).await.map(|r| r.offset);
+    assert_eq!(newest().await, Ok(4));
+    producer.commit_transaction(PATIENCE).unwrap();
+    assert_eq!(newest().await, Ok(5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

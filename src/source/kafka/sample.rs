@@ -27,6 +27,10 @@ const HEADERS: usize = 64;
 /// How long a record may take.
 const DEADLINE: Duration = Duration::from_secs(15);
 
+/// Offsets before the end where the newest record is looked for: the last ones may be markers at which transactions end, or
+/// records of one that was aborted.
+const BACK: [i64; 3] = [1, 32, 1_000];
+
 /// A record as it may be shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
@@ -109,22 +113,32 @@ fn fetch(config: &ClientConfig, topic: &str, partition: i32, offset: Option<i64>
         KafkaError::ClientConfig(_, what, key, _) => format!("{place}: the property {key}: {}", Label::new(&what)),
         e => failed(e),
     })?;
-    let mut list = TopicPartitionList::new();
-    let from = offset.map_or(Offset::OffsetTail(1), Offset::Offset);
-    list.add_partition_offset(topic, partition, from).map_err(failed)?;
-    consumer.assign(&list).map_err(failed)?;
     let deadline = Instant::now() + DEADLINE;
-    while Instant::now() < deadline {
-        match consumer.poll(Duration::from_millis(200)) {
-            None => {}
-            Some(Ok(message)) => return Ok(record(&message)),
-            Some(Err(KafkaError::PartitionEOF(_))) => {
-                return Err(format!("{place} has no record there: it is at its end"));
+    let ways: &[(Offset, i64)] = match offset {
+        Some(offset) => &[(Offset::Offset(offset), 1)],
+        None => &BACK.map(|back| (Offset::OffsetTail(back), back)),
+    };
+    for (from, most) in ways {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, *from).map_err(failed)?;
+        consumer.assign(&list).map_err(failed)?;
+        let (mut last, mut read) = (None, 0);
+        while read < *most {
+            if Instant::now() > deadline {
+                return Err(format!("{place}: no record within {} s: is there such a partition?", DEADLINE.as_secs()));
             }
-            Some(Err(e)) => return Err(failed(e)),
+            match consumer.poll(Duration::from_millis(200)) {
+                None => {}
+                Some(Ok(message)) => (last, read) = (Some(record(&message)), read + 1),
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(e)) => return Err(failed(e)),
+            }
+        }
+        if let Some(record) = last {
+            return Ok(record);
         }
     }
-    Err(format!("{place}: no record within {} s: is there such a partition?", DEADLINE.as_secs()))
+    Err(format!("{place} has no record there: it is at its end"))
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {
