@@ -192,4 +192,15 @@ mod tests {
             assert!(wrong.parse::<WeekSpan>().is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_zone_has_a_name_where_the_machine_has_the_database() {
+        if !std::path::Path::new("/usr/share/zoneinfo/Europe/Berlin").exists() {
+            return;
+        }
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let summer = Time::parse("2026-07-01T12:00:00Z").unwrap();
+        assert_eq!((berlin.clock(summer), berlin.name(summer).as_str()), ((14, 0, 0), "CEST"));
+        assert!("Europe/Nowhere".parse::<Zone>().is_err());
+    }
 }
