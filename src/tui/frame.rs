@@ -110,9 +110,15 @@ impl<'a> Frame<'a> {
         self.picture.workloads.entity(kind, row.source, name(row.item))
     }
 
+    /// A page about one workload stays with it: what the filter says and what is gone puts no other in its place, where
+    /// the next key might decide about it.
     fn selected_workload(&self) -> Option<&'a Arc<WorkloadView>> {
+        let name = self.state.selected(Pane::Workloads);
         // The selected one needs no order, which of thousands takes milliseconds.
-        let selected = self.state.selected(Pane::Workloads).and_then(|name| self.picture.workload(name.as_str()));
+        let selected = name.and_then(|name| self.picture.workload(name.as_str()));
+        if name.is_some() && self.state.view.is_of_one() {
+            return selected;
+        }
         match selected.filter(|w| rows::passes_alone(w, self.state)) {
             Some(selected) => Some(selected),
             None => rows::workload_of(self.workloads(), self.state),

@@ -88,6 +88,11 @@ impl View {
         }
     }
 
+    /// Whether the page is about the one workload that was chosen.
+    pub fn is_of_one(self) -> bool {
+        matches!(self, Self::Workload | Self::Day | Self::Backtest)
+    }
+
     /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|v| v.name() == name)

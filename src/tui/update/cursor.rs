@@ -4,14 +4,10 @@ use super::super::{action::Action, hits::Hit, rows, state::State};
 use crate::model::Picture;
 use std::sync::Arc;
 
-/// Nobody moved the cursor yet: from the first key on it stays with what is under it.
+/// From now on the cursor stays with what is under it: with the first row where nobody moved it yet, or where the filter
+/// hides what it was on.
 pub(super) fn pin(state: &mut State, picture: &Arc<Picture>) {
-    let pane = state.pane();
-    if state.selected(pane).is_none()
-        && let Some(first) = rows::ids(pane, state.shown(picture), state).into_iter().next()
-    {
-        state.selected.insert(pane, first);
-    }
+    move_cursor(state, picture, 0);
 }
 
 /// Moves the cursor to another table of the view.

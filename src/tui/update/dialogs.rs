@@ -10,7 +10,7 @@ use super::{
         state::State,
         view,
     },
-    DEAD_TIME, Effect, Moment, Press, act, at, choose, command, decide, distance, travel, visit,
+    DEAD_TIME, Effect, Moment, Press, act, at, choose, command, decide, distance, pin, travel, visit,
 };
 use crate::{
     advise::what_if::Answer,
@@ -35,6 +35,7 @@ pub(super) fn key(state: &mut State, dialog: Dialog, action: Option<Action>, pre
         Dialog::Palette { .. } => palette_key(state, dialog, press),
         Dialog::Filter { mut input, before } => {
             if press.chord.code() == KeyCode::Enter {
+                pin(state, press.picture);
                 return Vec::new(); // the filter stays as typed
             }
             input.key(press.chord);

@@ -224,7 +224,9 @@ fn on_key(state: &mut State, key: &KeyEvent, picture: &Arc<Picture>, at: Moment)
     let again = state.last_key.is_some_and(|(last, then)| last == chord && at.uptime.saturating_sub(then) < HELD);
     state.last_key = Some((chord, at.uptime));
     let press = Press { chord, held: again || key.kind == KeyEventKind::Repeat, picture, at };
-    pin(state, picture);
+    if state.selected(state.pane()).is_none() {
+        pin(state, picture);
+    }
     let approving = matches!(state.dialogs.last(), Some(Dialog::Approve(_) | Dialog::Ask(_)));
     let action = state.keymap.action(chord, approving);
     // These three work above any dialog, as long as they are no letter that a text may want; and where nothing is shown.
@@ -363,6 +365,7 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
 }
 
 fn open(state: &mut State, picture: &Arc<Picture>) {
+    pin(state, picture);
     match (state.view, state.pane()) {
         (View::Overview, _) => {
             state.back = state.view;
@@ -419,14 +422,14 @@ fn back(state: &mut State) {
         // the charts are no longer read
     } else if state.pan > 0.0 {
         state.pan = 0.0;
-    } else if !state.filter.is_empty() {
-        state.filter.clear();
     } else if state.pane() == Pane::Partitions {
         state.focus.insert(state.view, Pane::Groups);
     } else if state.view == View::Day {
         state.view = View::Workload;
     } else if state.view == View::Workload {
         state.view = state.back;
+    } else if !state.filter.is_empty() {
+        state.filter.clear();
     } else {
         state.view = View::Overview;
     }

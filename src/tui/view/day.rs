@@ -1,7 +1,7 @@
 //! The plan of a whole day: what is expected, when how many would be asked for, and what that costs beside keeping the
 //! present count and beside the autoscaler that is there.
 
-use super::plot;
+use super::{plot, workload};
 use crate::{
     model::{DayCourse, DayPlan, PlanStep, WorkloadView, duration, si},
     tui::{
@@ -31,7 +31,7 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         widget::empty(cx.theme, text, inner, buf);
     };
     let Some(view) = cx.frame.workload() else {
-        return say("no workload is chosen: 1 goes back to the overview", buf);
+        return say(&workload::nobody(cx), buf);
     };
     let name = &view.workload.name;
     match view.day.as_deref() {

@@ -5,6 +5,7 @@ use crate::{
     model::{Group, Recommendation, Role, Service, SignalView, WorkloadKind, WorkloadView, duration, si},
     tui::{
         Cx, format,
+        state::Pane,
         theme::Slot,
         widget::{
             self, span,
@@ -23,7 +24,7 @@ use ratatui::{
 pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let Some(view) = cx.frame.workload() else {
         let inner = widget::panel(cx.theme, "Workload", "", false, area, buf);
-        return widget::empty(cx.theme, "no workload is chosen: 1 goes back to the overview", inner, buf);
+        return widget::empty(cx.theme, &nobody(cx), inner, buf);
     };
     let [head, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
     headline(cx, view, head, buf);
@@ -50,6 +51,13 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     } else {
         signals_table(cx, view, bottom, buf);
     }
+}
+
+/// Why a page about one workload has none.
+pub(super) fn nobody(cx: &Cx<'_>) -> String {
+    let who = cx.state.selected(Pane::Workloads);
+    let why = who.map_or_else(|| "no workload is chosen".to_owned(), |name| format!("{name} is not seen any more"));
+    format!("{why}: 1 goes back to the overview")
 }
 
 fn headline(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {

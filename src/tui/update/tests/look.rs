@@ -303,6 +303,28 @@ fn another_day_is_looked_up_once_for_what_is_on_screen() {
 }
 
 #[test]
+fn a_page_about_one_workload_stays_with_it() {
+    let mut desk = Desk::new(Mode::Operate);
+    let shown = |desk: &Desk| rows::current_workload(&desk.picture, &desk.state).map(|v| v.workload.name.to_string());
+    // The cursor was on fraud; where the filter moved it, it stays, and the filter outlives the page.
+    desk.press("j k / a u d i enter enter");
+    assert_eq!((desk.state.view, shown(&desk).as_deref()), (View::Workload, Some("audit")));
+    desk.press("esc");
+    assert_eq!((desk.state.view, desk.state.filter.as_str()), (View::Overview, "audi"));
+    desk.press("esc");
+    assert_eq!((desk.state.filter.as_str(), shown(&desk).as_deref()), ("", Some("audit")));
+    // What the filter asks for may come to be untrue of it.
+    desk.press("enter");
+    desk.state.filter = "lag>10k".into();
+    assert_eq!(shown(&desk).as_deref(), Some("audit"));
+    desk.publish(|p| p.workloads.truncate(2));
+    assert_eq!(shown(&desk), None, "what is gone is not another one");
+    assert_eq!(desk.press("a"), []);
+    assert!(desk.state.dialogs.is_empty());
+    assert!(screen(&desk).contains("audit is not seen any more"), "{}", screen(&desk));
+}
+
+#[test]
 fn charts_are_read_at_an_instant_until_esc() {
     let mut desk = desk();
     desk.press("enter left left");
