@@ -192,6 +192,10 @@ fn new_partitions_are_no_surge_and_unknown_ones_no_advice() {
     let view = desk.see(late).remove(0);
     assert_eq!(view.severity, Severity::Act, "{}", view.headline);
     assert!(view.headline.starts_with("at least 10") && view.headline.ends_with("4 of 8 partitions unknown"));
+    let mut silent = one(now.plus(45.0), &grown);
+    silent.groups[0].coverage = 0.0;
+    let view = desk.see(silent).remove(0);
+    assert_eq!(view.headline, "8 of 8 partitions unknown", "what they last told is no knowledge");
 }
 
 #[test]

@@ -175,8 +175,10 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
         return (Severity::Unknown, format!("data {age}"));
     }
     if state.coverage < 1.0 {
-        let unknown = state.partition_lags.iter().filter(|l| l.is_none()).count();
+        // What was known of a partition is still told when its leader is silent: how many are known now, the coverage says.
         let of = state.partition_lags.len();
+        let known = (state.coverage * of as f64).round() as usize;
+        let unknown = of.saturating_sub(known).max(1);
         let why = match state.coverage {
             _ if of > 0 => format!("{unknown} of {of} partitions unknown"),
             known if known > 0.0 => format!("{:.0} % of the replicas tell their metrics", (known * 100.0).floor()),

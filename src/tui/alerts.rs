@@ -268,6 +268,11 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
     }
     match &view.advice.recommendation {
         Err(why) => format!("no advice: {why}"),
+        // The present count is kept, which says nothing about what it needs.
+        Ok(r) if view.severity == Severity::Unknown => {
+            let why = r.blocked_by.first().map_or("held until its data are known", |b| b.detail.as_str());
+            format!("no advice: {why}")
+        }
         Ok(r) if !r.is_change() => {
             let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
             format!("{} replicas are what it needs: {look}", r.recommended)
@@ -306,7 +311,7 @@ pub fn concentrated(view: &WorkloadView) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::fixture;
+    use crate::{model::Blocked, tui::fixture};
     use std::sync::Arc;
 
     #[test]
@@ -339,6 +344,19 @@ mod tests {
 
     #[test]
     fn the_mend_says_what_one_may_do_here() {
+    #[test]
+    fn what_is_not_known_needs_no_count() {
+        let mut picture = fixture::picture(Mode::Operate);
+        let view = Arc::make_mut(&mut picture.workloads[0]);
+        view.severity = Severity::Unknown;
+        let detail = "0 of 40 partitions known: held until all answer";
+        if let Ok(r) = &mut Arc::make_mut(&mut view.advice).recommendation {
+            r.recommended = r.current.desired;
+            r.blocked_by = vec![Blocked { guard: "coverage", detail: detail.into(), until: None }];
+        }
+        assert_eq!(mend(&picture.workloads[0], &picture), format!("no advice: {detail}"));
+    }
+
         let mend = |mode: Mode| {
             let (picture, id) = (fixture::picture(mode), Label::new("workload/fraud-scorer/state"));
             let all = alerts(&picture);

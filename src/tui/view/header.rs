@@ -191,7 +191,7 @@ fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
         }
     }
     match act {
-        0 if n > 0 => part(Slot::Good, "none needs you".into()),
+        0 if n > 0 && unknown == 0 => part(Slot::Good, "none needs you".into()),
         0 => false,
         1 => part(Slot::Act, "1 needs you".into()),
         many => part(Slot::Act, format!("{many} need you")),

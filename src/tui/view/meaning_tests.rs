@@ -2,7 +2,7 @@
 
 use super::page_tests::{page, screen, state};
 use crate::{
-    model::{Label, Mode, Picture, Reading, Role, Severity, Track},
+    model::{Blocked, Label, Mode, Picture, Reading, Role, Severity, Track},
     tui::{self, State, Theme, View, export, fixture, rows, state::Pane},
 };
 use std::sync::Arc;
@@ -157,6 +157,32 @@ fn what_is_critical_beside_the_workloads_stands_in_the_header() {
     assert!(text(&picture).contains("1 critical alert "), "{}", text(&picture));
     Arc::make_mut(&mut picture.clusters[0]).alerts.clear();
     assert!(!text(&picture).contains("critical"));
+}
+
+#[test]
+fn nobody_knows_that_nobody_is_needed() {
+    let mut picture = fixture::picture(Mode::Watch);
+    picture.workloads.truncate(2);
+    let mut with = |severity: Severity| {
+        Arc::make_mut(&mut picture.workloads[0]).severity = Severity::Ok;
+        Arc::make_mut(&mut picture.workloads[1]).severity = severity;
+        export::text(&screen(&picture, &state(View::Overview), &Theme::default(), (80, 24)))
+    };
+    assert!(with(Severity::Ok).contains("none needs you"));
+    let text = with(Severity::Unknown);
+    assert!(!text.contains("none needs you") && text.contains("1 not known"), "{text}");
+}
+
+#[test]
+fn a_count_that_is_only_kept_says_so() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let advice = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).advice);
+    if let Ok(r) = &mut advice.recommendation {
+        r.recommended = r.current.desired;
+        r.blocked_by = vec![Blocked { guard: "stale", detail: "the oldest input is 16 s old".into(), until: None }];
+    }
+    let text = page(&picture, &state(View::Overview), &Theme::default(), (80, 24));
+    assert!(text.lines().any(|l| l.contains("fraud-scorer") && l.contains("6 held")), "{text}");
 }
 
 #[test]

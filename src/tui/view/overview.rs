@@ -330,7 +330,10 @@ fn counts(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
                 let text = format!("{} {} {}", r.recommended, g.arrow, step.replicas);
                 Line::from(vec![span(text, theme.style(slot)), span(at, theme.style(slot))])
             }
-            None => Line::from(span(r.recommended.to_string(), theme.style(Slot::Text))),
+            None => Line::from(vec![
+                span(r.recommended.to_string(), theme.style(Slot::Text)),
+                dim(if r.blocked_by.is_empty() { String::new() } else { " held".to_owned() }),
+            ]),
         },
         (Ok(r), _) => {
             let held = !r.blocked_by.is_empty();
