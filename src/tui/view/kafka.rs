@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     model::{
-        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Topic, WorkloadKind,
-        WorkloadView, duration, lateness, si,
+        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, SourceKind, SourceStatus,
+        Topic, WorkloadKind, WorkloadView, duration, lateness, si,
     },
     tui::{
         Cx, format, rows,
@@ -171,7 +171,7 @@ impl<'a> Rows<'_, 'a> {
     fn topics(&self, area: Rect, buf: &mut Buffer) {
         let sheet = Sheet {
             pane: Pane::Topics,
-            title: "Topics".to_owned(),
+            title: format!("Topics{}", told(self.cx)),
             columns: &TOPICS,
             rows: &self.topics,
             at: self.topic_at,
@@ -234,12 +234,19 @@ fn workload<'a>(cx: &Cx<'a>, row: &rows::Row<'_, Group>) -> Option<&'a Arc<Workl
     cx.picture.workloads.entity(WorkloadKind::ConsumerGroup, row.source, &row.item.group)
 }
 
+/// How long ago a cluster that is silent now told of its topics: no column of theirs says so.
+fn told(cx: &Cx<'_>) -> String {
+    let silent = |s: &&SourceStatus| s.kind == SourceKind::Kafka && s.is_stale(cx.now);
+    let age = cx.picture.sources.iter().filter(silent).filter_map(|s| s.age(cx.now)).reduce(f64::max);
+    age.map_or_else(String::new, |age| format!(", as told {} ago", format::age(age)))
+}
+
 /// Adds what the sources say to a sentence about nothing.
 fn nothing(cx: &Cx<'_>, text: &str) -> String {
     if !cx.state.filter.is_empty() {
         return format!("nothing matches the filter {:?}; Esc clears it", cx.state.filter);
     }
-    let kafka = |s: &&crate::model::SourceStatus| s.kind == crate::model::SourceKind::Kafka;
+    let kafka = |s: &&SourceStatus| s.kind == SourceKind::Kafka;
     match cx.picture.sources.iter().find(kafka) {
         None => "no Kafka cluster is configured: `--kafka HOST:PORT`, or [kafka.NAME] in the configuration".to_owned(),
         Some(source) => format!("{text}. kafka {}: {}", source.name, source.detail),
@@ -304,7 +311,10 @@ fn broker(cx: &Cx<'_>, row: &rows::Row<'_, Broker>, several: bool) -> Vec<Line<'
         plain(theme, si(f64::from(b.leads))),
         dim(theme, si(f64::from(b.replicas))),
         if up { bad(theme, u64::from(b.under_replicated), Slot::Act) } else { value::unknown(theme) },
-        offline.map_or_else(|| value::missing(theme), |r| bad(theme, r.value.max(0.0) as u64, Slot::Act)),
+        match offline {
+            Some(r) if r.value > 0.0 => value::restyle(read(offline, si), theme, Slot::Act),
+            _ => read(offline, si),
+        },
         read(of(|m| &m.cpu), si),
         read(of(|m| &m.memory), format::bytes),
         read(of(|m| &m.heap), format::percent),

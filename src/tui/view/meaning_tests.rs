@@ -2,7 +2,7 @@
 
 use super::page_tests::{page, screen, state};
 use crate::{
-    model::{Blocked, Label, Mode, Picture, Reading, Role, Severity, Track},
+    model::{Blocked, Health, Label, Mode, Picture, Reading, Role, Severity, Track},
     tui::{self, State, Theme, View, export, fixture, rows, state::Pane},
 };
 use std::sync::Arc;
@@ -183,6 +183,20 @@ fn a_count_that_is_only_kept_says_so() {
     }
     let text = page(&picture, &state(View::Overview), &Theme::default(), (80, 24));
     assert!(text.lines().any(|l| l.contains("fraud-scorer") && l.contains("6 held")), "{text}");
+}
+
+#[test]
+fn what_was_told_long_ago_says_so_on_the_page_of_kafka() {
+    let mut picture = fixture::picture(Mode::Watch);
+    let text = |picture: &Picture| page(picture, &state(View::Kafka), &Theme::default(), (200, 60));
+    assert!(text(&picture).contains("╭ Topics ─"));
+    picture.sources[0].health = Health::Down;
+    picture.sources[0].answered = Some(fixture::NOW.plus(-50.0));
+    for broker in &mut Arc::make_mut(&mut picture.ml[0]).brokers {
+        broker.offline = Reading::new(0.0, fixture::NOW.plus(-300.0), "jmx");
+    }
+    let text = text(&picture);
+    assert!(text.contains("╭ Topics, as told 50s ago ─") && text.contains(" 0 (5m) "), "{text}");
 }
 
 #[test]

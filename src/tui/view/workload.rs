@@ -131,7 +131,7 @@ fn workers(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buffer) {
         WorkloadKind::Inference => {
             let services = cx.picture.ml.iter().filter(|m| m.source == entity.source).flat_map(|m| &m.services);
             match services.into_iter().find(|s| s.name == entity.id) {
-                Some(s) => service(cx, s, area, buf),
+                Some(s) => service(cx, view, s, area, buf),
                 None => absent(cx, "Service", "the service is not in Prometheus' last answer", area, buf),
             }
         }
@@ -196,7 +196,7 @@ fn members(cx: &Cx<'_>, group: &Group, area: Rect, buf: &mut Buffer) {
 /// A name, its reading, how it is printed.
 type Printed<'a> = (&'static str, Option<&'a crate::model::Reading>, fn(f64) -> String);
 
-fn service(cx: &Cx<'_>, s: &Service, area: Rect, buf: &mut Buffer) {
+fn service(cx: &Cx<'_>, view: &WorkloadView, s: &Service, area: Rect, buf: &mut Buffer) {
     let inner = widget::panel(cx.theme, "Service", &format!("by the pack {}", s.pack), false, area, buf);
     let print: [Printed<'_>; 9] = [
         ("waiting", s.waiting.as_ref(), si),
@@ -211,7 +211,7 @@ fn service(cx: &Cx<'_>, s: &Service, area: Rect, buf: &mut Buffer) {
     ];
     for (y, (name, reading, print)) in (inner.top()..inner.bottom()).zip(print) {
         let mut line = widget::pair(cx.theme, &format!(" {name:<19}"), "", usize::from(inner.width));
-        line.spans.extend(value::reading(cx.theme, reading, cx.now, 30.0, print).spans);
+        line.spans.extend(value::reading(cx.theme, reading, cx.now, view.state.stale_after, print).spans);
         widget::put(&line, inner.x, y, inner, buf);
     }
 }
