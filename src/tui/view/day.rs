@@ -3,6 +3,7 @@
 
 use super::{plot, workload};
 use crate::{
+    advise,
     model::{DayCourse, DayPlan, PlanStep, WorkloadView, duration, si},
     tui::{
         Cx, format,
@@ -34,9 +35,13 @@ pub fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         return say(&workload::nobody(cx), buf);
     };
     let name = &view.workload.name;
+    let none = |why: &str| format!("{name}: no plan of the day: {why}");
     match view.day.as_deref() {
-        None => say(&format!("{name}: the plan of the day is being worked out"), buf),
-        Some(Err(why)) => say(&format!("{name}: no plan of the day: {why}"), buf),
+        None => match advise::day::none_because(&view.workload, &view.state, view.advice.capacity.as_ref()) {
+            Some(why) => say(&none(&why), buf),
+            None => say(&format!("{name}: the plan of the day is being worked out"), buf),
+        },
+        Some(Err(why)) => say(&none(why), buf),
         Some(Ok(plan)) => page(cx, view, plan, area, buf),
     }
 }

@@ -454,6 +454,9 @@ fn a_day_is_planned_missing_or_on_its_way() {
     let young = "a day is known from days before: 2 d of demand are needed, 6 h were seen";
     let said = without(Some(Arc::new(Err(young.to_owned()))));
     assert!(said.contains("no plan of the day") && said.contains("6 h were seen"), "{said}");
+    let view = Arc::make_mut(&mut picture.workloads[0]);
+    (view.day, Arc::make_mut(&mut view.workload).configured) = (None, false);
+    assert!(text(&picture).contains("of the configuration only"), "what will never come is not on its way");
 }
 
 #[test]
