@@ -21,6 +21,8 @@ const NEAR: usize = 6;
 const MEMBERS: usize = 5;
 /// From so many lines on the prices are a table.
 const TALL: u16 = 18;
+/// Columns from which the words beside a price are whole.
+const NARROW: usize = 40;
 /// Cells of a bar in the small print.
 const BAR: usize = 10;
 
@@ -225,12 +227,18 @@ impl Card<'_, '_> {
     fn price_table(&mut self, r: &Recommendation) {
         let theme = self.cx.theme;
         let chosen = r.price_of(r.recommended);
+        // In a narrow card shorter words: they say which line is which.
+        let (gap, room, head, own) = if self.width < NARROW {
+            (" ", 7, "REPLICAS    PRICE OVER", ["keep", "plan"])
+        } else {
+            ("  ", 8, "REPLICAS    PRICE  OVER THE OBJECTIVE", ["now: keep", "recommended"])
+        };
         self.gap();
-        self.lines.push(Line::from(span("REPLICAS    PRICE  OVER THE OBJECTIVE", theme.style(Slot::Head))));
+        self.lines.push(Line::from(span(head, theme.style(Slot::Head))));
         for a in nearest(r) {
             let (word, slot) = match a.replicas {
-                n if n == r.recommended && !r.is_change() => ("now: keep", Slot::Good),
-                n if n == r.recommended => ("recommended", Slot::Accent),
+                n if n == r.recommended && !r.is_change() => (own[0], Slot::Good),
+                n if n == r.recommended => (own[1], Slot::Accent),
                 n if n == r.current.desired => ("now", Slot::Text),
                 _ => ("", Slot::Dim),
             };
@@ -241,8 +249,8 @@ impl Card<'_, '_> {
             let line = Line::from(vec![
                 span(format!("{:>8}", a.replicas), theme.style(slot)),
                 span(format!("{:>9}", format::price(a.price)), theme.style(slot)),
-                span(format!("  {minutes:<8}"), theme.style(late)),
-                span(format!("  {word}"), theme.style(slot)),
+                span(format!("{gap}{minutes:<room$}"), theme.style(late)),
+                span(format!("{gap}{word}"), theme.style(slot)),
             ]);
             self.lines.push(widget::fit_line(theme, line, self.width));
         }

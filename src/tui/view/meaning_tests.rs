@@ -200,6 +200,13 @@ fn what_was_told_long_ago_says_so_on_the_page_of_kafka() {
 }
 
 #[test]
+fn in_a_narrow_card_each_price_says_whose_it_is() {
+    let picture = fixture::picture(Mode::Watch);
+    let text = page(&picture, &state(View::Workload), &Theme::default(), (80, 45));
+    assert!(text.contains("8 min   now") && text.contains("never   plan"), "{text}");
+}
+
+#[test]
 fn a_batch_has_two_different_charts() {
     let picture = fixture::picture(Mode::Watch);
     let mut state = state(View::Workload);
