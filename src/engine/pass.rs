@@ -15,8 +15,8 @@ use crate::{
     advise::{self, Allowance, Input, Learned, budget, day},
     history::History,
     model::{
-        Action, ActionState, Advice, Budget, DayPlan, Entity, Label, Pipeline, Role, Sample, SignalKey, Time, Workload,
-        WorkloadKind, WorkloadState, WorkloadView,
+        Action, ActionState, Advice, Budget, DayPlan, Entity, Label, Pipeline, Role, Sample, Severity, SignalKey, Time,
+        Workload, WorkloadKind, WorkloadState, WorkloadView,
     },
 };
 use std::{
@@ -83,6 +83,9 @@ pub(super) struct Memory {
 /// Plans of a day, with when each was made.
 pub(super) type Days = HashMap<Entity, (Time, Arc<Result<DayPlan, String>>)>;
 
+/// Until when a workload is not asked about, and how bad it was when that was said: what gets worse is told all the same.
+pub(super) type Snoozes = HashMap<Label, (Time, Severity)>;
+
 /// What a pass reads.
 pub(super) struct Given<'a> {
     pub(super) latest: &'a Latest,
@@ -90,7 +93,7 @@ pub(super) struct Given<'a> {
     pub(super) configured: &'a [Arc<Workload>],
     pub(super) pipelines: &'a [Pipeline],
     pub(super) budgets: &'a [Budget],
-    pub(super) snoozed: &'a HashMap<Label, Time>,
+    pub(super) snoozed: &'a Snoozes,
     /// Found targets that an operator confirmed.
     pub(super) confirmed: &'a Confirmed,
     pub(super) actions: &'a [Action],
@@ -308,7 +311,7 @@ impl Memory {
             .iter()
             .find(|a| a.workload == workload.name && !a.state.is_final() && !a.is_put_back())
             .cloned();
-        let snoozed = given.snoozed.get(&workload.name).copied().filter(|until| *until > given.now);
+        let snoozed = given.snoozed.get(&workload.name).copied().filter(|(until, _)| *until > given.now);
         let day = given.days.get(&workload.entity).map(|(_, plan)| plan.clone());
         let beside = Beside { advice, day, snoozed, action };
         view::view(workload, state, given.latest, (&self.history, &mut self.charts), beside, given.now)

@@ -4,7 +4,7 @@ use super::{
     Operating, Options, Watching, approve,
     confirmed::{Confirmation, Confirmed},
     latest::{Latest, Samples},
-    pass::{Days, Given, Memory},
+    pass::{Days, Given, Memory, Snoozes},
     persist, role, sources,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -208,7 +208,7 @@ struct Engine {
     unprepared: Option<Arc<Unprepared>>,
     ledger: LedgerHealth,
     identity: Option<Label>,
-    snoozed: Arc<HashMap<Label, Time>>,
+    snoozed: Arc<Snoozes>,
     /// Found targets that an operator confirmed, here or in earlier runs.
     confirmed: Arc<Confirmed>,
     /// Plans of the next day, and the one that is being made.
@@ -361,7 +361,8 @@ impl Engine {
             Event::Ledger(health) => self.ledger = health,
             Event::Identity(identity) => self.identity = Some(identity),
             Event::Snoozed(workload, until) => {
-                Arc::make_mut(&mut self.snoozed).insert(workload, until);
+                let was = self.views.named(workload.as_str()).map_or(Severity::Ok, |v| v.severity);
+                Arc::make_mut(&mut self.snoozed).insert(workload, (until, was));
             }
             Event::Confirmed(word) => {
                 Arc::make_mut(&mut self.confirmed).add(word);

@@ -3,7 +3,7 @@
 use super::{
     confirmed::Confirmed,
     latest::{Latest, Samples},
-    pass::{Given, Memory, WallTime},
+    pass::{Given, Memory, Snoozes, WallTime},
 };
 use crate::model::{
     Action, ActionId, Group, GroupPartition, GroupState, GroupType, KafkaCluster, Label, Member, Observation,
@@ -90,6 +90,7 @@ fn cluster(at: Time, groups: &[(Label, Vec<Told>)]) -> KafkaCluster {
 struct Desk {
     latest: Latest,
     memory: Memory,
+    snoozed: Snoozes,
 }
 
 impl Desk {
@@ -100,7 +101,7 @@ impl Desk {
     fn see_with(&mut self, cluster: KafkaCluster, actions: &[Action]) -> Vec<Arc<WorkloadView>> {
         let (now, mut samples) = (cluster.at, Samples::default());
         self.latest.apply(Observation::Kafka(Arc::new(cluster)), &mut samples);
-        let (configured, snoozed) = ([], HashMap::new());
+        let configured = [];
         self.memory.pass(&Given {
             latest: &self.latest,
             samples,
@@ -108,7 +109,7 @@ impl Desk {
             pipelines: &[],
             budgets: &[],
             days: &HashMap::new(),
-            snoozed: &snoozed,
+            snoozed: &self.snoozed,
             confirmed: &Confirmed::default(),
             actions,
             now,
@@ -187,6 +188,12 @@ fn new_partitions_are_no_surge_and_unknown_ones_no_advice() {
     let view = desk.see(one(now.plus(15.0), &partial)).remove(0);
     assert_eq!(change(&view), None);
     assert_eq!((view.severity, view.headline.as_str()), (Severity::Unknown, "4 of 8 partitions unknown"));
+    // Who did not want to be asked about a cheaper count hears of it, who did not want to hear of this does not.
+    for (i, was, is) in [(1.0, Severity::Ok, false), (2.0, Severity::Unknown, true)] {
+        desk.snoozed.insert("g".into(), (now.plus(3_600.0), was));
+        let view = desk.see(one(now.plus(15.0 + i), &partial)).remove(0);
+        assert_eq!((view.severity, view.snoozed.is_some()), (Severity::Unknown, is), "{was:?}");
+    }
     let mut late = one(now.plus(30.0), &partial);
     late.groups[0].time_lag = Some(600.0);
     let view = desk.see(late).remove(0);

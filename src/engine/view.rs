@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) struct Beside {
     pub(super) advice: Arc<Advice>,
     pub(super) day: Option<Arc<Result<DayPlan, String>>>,
-    pub(super) snoozed: Option<Time>,
+    pub(super) snoozed: Option<(Time, Severity)>,
     pub(super) action: Option<Action>,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn view(
         slo,
         advice: beside.advice,
         day: beside.day,
-        snoozed: beside.snoozed,
+        snoozed: beside.snoozed.filter(|(_, was)| severity <= *was).map(|(until, _)| until),
         action: beside.action,
     }
 }

@@ -82,7 +82,7 @@ pub struct WorkloadView {
     pub advice: Arc<Advice>,
     /// The plan of the next day, or what is missing for one; `None`: not worked out yet.
     pub day: Option<Arc<Result<DayPlan, String>>>,
-    /// Snoozed until.
+    /// Snoozed until; `None` too while it is worse than it was then.
     pub snoozed: Option<Time>,
     /// The action on its target that is not final yet.
     pub action: Option<Action>,

@@ -78,7 +78,7 @@ actions! {
     Approve      "approve"       "approve"   Decide  ["a"]                "Check the recommended change and show what would be done.";
     Reject       "reject"        "reject"    Decide  ["x"]                "Reject the recommendation, with a reason.";
     ChangeCount  "change-count"  "change"    Decide  ["c"]                "Ask for another count than the recommended one.";
-    Snooze       "snooze"        "snooze"    Decide  ["z"]                "Do not ask again for a while.";
+    Snooze       "snooze"        "snooze"    Decide  ["z"]                "Do not ask again for a while, unless it gets worse.";
     Confirm      "confirm"       "do it"     Decide  ["y"]                "In the approval dialog: do what is shown.";
     ConfirmAt    "confirm-at"    "at a time" Decide  ["t"]                "In the approval dialog: do it at a time that you write.";
     ConfirmLink  "confirm-link"  "it is"     Decide  ["L"]                "In the approval dialog: say that a guessed target is the right one.";
