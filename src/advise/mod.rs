@@ -113,6 +113,8 @@ pub fn advise_within(input: &Input<'_>, allowance: Option<&Allowance>) -> Advice
     }
     let capacity = match &service {
         Some(service) => Some(service.capacity.clone()),
+        // What a broker holds is configured, not learned.
+        None if input.workload.entity.kind == WorkloadKind::Brokers => None,
         None => recalled(signals.capacity(input, learned)),
     };
     let ahead = Ahead { outlook, forecast: &forecast };

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{
     Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, Reading, Severity, SourceStatus,
-    Subject, Time, Training, WorkloadView,
+    Subject, Time, Training, WorkloadKind, WorkloadView,
 };
 use std::borrow::Cow;
 
@@ -282,6 +282,8 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
             let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
             format!("more replicas would not help: {look}; {} would do", r.recommended)
         }
+        // Its reason says what must be moved; there is nothing to approve.
+        Ok(r) if view.workload.entity.kind == WorkloadKind::Brokers => r.reasons.first().cloned().unwrap_or_default(),
         Ok(r) => {
             let change = format!("{} to {} replicas", r.current.desired, r.recommended);
             match (r.blocked_by.first(), &r.target) {
@@ -343,8 +345,6 @@ mod tests {
     }
 
     #[test]
-    fn the_mend_says_what_one_may_do_here() {
-    #[test]
     fn what_is_not_known_needs_no_count() {
         let mut picture = fixture::picture(Mode::Operate);
         let view = Arc::make_mut(&mut picture.workloads[0]);
@@ -357,6 +357,8 @@ mod tests {
         assert_eq!(mend(&picture.workloads[0], &picture), format!("no advice: {detail}"));
     }
 
+    #[test]
+    fn the_mend_says_what_one_may_do_here() {
         let mend = |mode: Mode| {
             let (picture, id) = (fixture::picture(mode), Label::new("workload/fraud-scorer/state"));
             let all = alerts(&picture);

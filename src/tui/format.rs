@@ -32,6 +32,11 @@ pub fn role(kind: WorkloadKind, role: Role) -> String {
     }
 }
 
+/// What there is so many of.
+pub fn noun(kind: WorkloadKind) -> &'static str {
+    if kind == WorkloadKind::Brokers { "brokers" } else { "replicas" }
+}
+
 /// A rate per second: `12.4k/s`.
 pub fn rate(value: f64) -> String {
     format!("{}/s", si(value))

@@ -81,7 +81,7 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
 
 fn recommendation(out: &mut String, view: &WorkloadView, r: &Recommendation) {
     let title = if r.is_change() {
-        format!("{} to {} replicas", r.current.desired, r.recommended)
+        format!("{} to {} {}", r.current.desired, r.recommended, format::noun(view.workload.entity.kind))
     } else {
         format!("stay at {}", r.recommended)
     };

@@ -82,6 +82,8 @@ fn brokers_are_advised_on_whole_and_fresh_data_only() {
     };
     let fresh = of(&well, 10.0);
     assert!(fresh.recommended == 4 && fresh.blocked_by.is_empty(), "3 and one that may be down: {fresh:?}");
+    let history = told(&pool, 10.0);
+    assert!(advise(&input(&pool, &well, &history)).capacity.is_none(), "what one holds is configured");
     for (state, silent, guard) in [
         (WorkloadState { data_age: 300.0, ..well.clone() }, 10.0, "stale"),
         (WorkloadState { coverage: 0.0, ..well.clone() }, 10.0, "coverage"),

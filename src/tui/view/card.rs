@@ -141,7 +141,7 @@ impl Card<'_, '_> {
     }
 
     fn recommendation(&mut self, view: &WorkloadView, r: &Recommendation) {
-        let g = self.cx.theme.glyphs();
+        let (g, noun) = (self.cx.theme.glyphs(), format::noun(view.workload.entity.kind));
         if let Some(a) = &view.action {
             self.heading(&format!("{} {} {} {}", a.from, g.under_way, a.to, a.state.name()), Slot::Accent);
         }
@@ -153,12 +153,12 @@ impl Card<'_, '_> {
                 Severity::Act if r.recommended > r.current.desired => (Slot::Act, "now"),
                 _ => (Slot::Look, "now"),
             };
-            self.heading(&format!("{} {} {} replicas, {when}", r.current.desired, g.arrow, r.recommended), slot);
+            self.heading(&format!("{} {} {} {noun}, {when}", r.current.desired, g.arrow, r.recommended), slot);
         } else if held {
-            self.heading(&format!("{} replicas, held", r.recommended), Slot::Unknown);
+            self.heading(&format!("{} {noun}, held", r.recommended), Slot::Unknown);
         } else {
             let slot = if view.severity == Severity::Act { Slot::Act } else { Slot::Good };
-            self.heading(&format!("stay at {} replicas", r.recommended), slot);
+            self.heading(&format!("stay at {} {noun}", r.recommended), slot);
         }
         self.useless(view, r);
         for blocked in &r.blocked_by {

@@ -64,9 +64,15 @@ pub(super) fn lines(view: &WorkloadView, now: Time, columns: usize) -> Vec<Line>
             page.coloured("none", Slot::Unknown, why);
         }
     }
-    capacity_part(&mut page, capacity.as_ref(), view);
+    // How many brokers there should be rests on neither: what one holds is configured, and no autoscaler adds any.
+    let brokers = view.workload.entity.kind == WorkloadKind::Brokers;
+    if !brokers {
+        capacity_part(&mut page, capacity.as_ref(), view);
+    }
     forecast_part(&mut page, forecast.as_ref(), view.signals.first());
-    if let Ok(r) = recommendation {
+    if let Ok(r) = recommendation
+        && !brokers
+    {
         rivals(&mut page, r, view);
     }
     page.head("Signals: value, how it came to be, age, origin; then the samples behind it");
@@ -176,7 +182,7 @@ fn slo(page: &mut Page, view: &WorkloadView, now: Time) {
 fn recommended(page: &mut Page, r: &Recommendation, view: &WorkloadView, now: Time) {
     page.head("Recommendation");
     let change = if r.is_change() {
-        format!("{} to {} replicas", r.current.desired, r.recommended)
+        format!("{} to {} {}", r.current.desired, r.recommended, format::noun(view.workload.entity.kind))
     } else {
         format!("stay at {}", r.recommended)
     };
@@ -255,7 +261,8 @@ fn forecast_part(page: &mut Page, forecast: Option<&Forecast>, demand: Option<&S
     let peaks = [("median", f.peak(|q| q.p50)), ("p80", f.peak(|q| q.p80)), ("p95", f.peak(|q| q.p95))];
     for (name, peak) in peaks {
         if let Some((t, value)) = peak {
-            page.coloured(name, Slot::Forecast, &format!("peaks at {} {unit} at {} UTC", si(value), format::clock(t)));
+            let value = format::with_unit(value, unit);
+            page.coloured(name, Slot::Forecast, &format!("peaks at {value} at {} UTC", format::clock(t)));
         }
     }
     for warning in &f.warnings {

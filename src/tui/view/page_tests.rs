@@ -474,4 +474,9 @@ fn brokers_are_advised_on_the_page_of_kafka() {
         let text = page(&picture, &state(View::Kafka), &Theme::default(), size);
         assert!(text.contains("845 GiB to move"), "{size:?}\n{text}");
     }
+    let text = page(&picture, &state(View::Workload), &Theme::default(), (200, 60));
+    assert!(text.contains("6 → 10 brokers, now"), "{text}");
+    // Nobody can approve it, so the mend is what it says.
+    let mends = page(&picture, &state(View::Alerts), &Theme::default(), (200, 60));
+    assert!(mends.lines().any(|l| l.contains("fraud-scorer") && l.contains("3 → 4 brokers")), "{mends}");
 }
