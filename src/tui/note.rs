@@ -6,6 +6,7 @@ use super::{
     frame::Frame,
     theme::{Charset, Depth},
     view,
+    widget::value,
 };
 use crate::model::{Action, Mode, Picture, Recommendation, SignalView, Time, WorkloadView, duration, si};
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -111,16 +112,22 @@ fn row(signal: &SignalView, now: Time) -> String {
     let name = signal.role.name().replace('_', " ");
     let Some(r) = &signal.now else { return format!("| {name} | missing | | |") };
     let (age, origin) = (format::age(r.age(now)), plain(r.origin.as_str()));
-    format!("| {name} | {} | {age} | {origin} |", format::with_unit(r.value, signal.unit))
+    // As on screen: an estimate and a lower bound are no measurement.
+    let value = value::reading(&theme(), Some(r), now, f64::INFINITY, |v| format::with_unit(v, signal.unit));
+    format!("| {name} | {value} | {age} | {origin} |")
 }
 
 /// The chart that stands on the workload's page, as text.
 fn chart(view: &WorkloadView, picture: &Picture, state: &State, now: Time) -> String {
-    let theme = Theme::fallback(Depth::None, Charset::Braille);
     let mut buf = Buffer::empty(CHART);
     let frame = Frame::new(picture, state);
-    view::chart(&Cx { picture, state, theme: &theme, now, frame: &frame, hits: None }, view, CHART, &mut buf);
+    view::chart(&Cx { picture, state, theme: &theme(), now, frame: &frame, hits: None }, view, CHART, &mut buf);
     export::text(&buf)
+}
+
+/// Whose glyphs a note is written in.
+fn theme() -> Theme {
+    Theme::fallback(Depth::None, Charset::Braille)
 }
 
 /// An instant to the second.
