@@ -124,18 +124,25 @@ fn found(before: &Picture, after: &Picture, out: &mut Vec<Entry>) {
     let mut told = Vec::new();
     for spot in &new {
         if had.get(&spot.id().to_string()) != Some(&spot.severity) {
-            let text = format!("{}: {}", spot.subject(), spot.trouble(after).text);
-            told.push(Entry::new(after.at, spot.severity, text));
+            told.push(Entry::new(after.at, spot.severity, of_spot(spot, after, "")));
         }
     }
     for spot in &old {
         if !has.contains_key(&spot.id().to_string()) {
-            let text = format!("{}: no longer so: {}", spot.subject(), spot.trouble(before).text);
-            told.push(Entry::new(after.at, Severity::Ok, text));
+            told.push(Entry::new(after.at, Severity::Ok, of_spot(spot, before, "no longer so: ")));
         }
     }
     told.sort_by_key(|e| Reverse(e.severity));
     out.extend(shortened(told, FEW, "alerts", "more came or went"));
+}
+
+/// What it is about and what is wrong; its name once, where the sentence begins with it.
+fn of_spot(spot: &Spot<'_>, picture: &Picture, word: &str) -> String {
+    let (subject, text) = (spot.subject(), spot.trouble(picture).text);
+    match text.strip_prefix(&*subject).and_then(|rest| rest.strip_prefix(' ')) {
+        Some(rest) => format!("{subject}: {word}{rest}"),
+        None => format!("{subject}: {word}{text}"),
+    }
 }
 
 /// Of more than `most` that came at once the worst, and how many more.
@@ -256,7 +263,10 @@ fn of_workload(old: &WorkloadView, new: &WorkloadView, at: Time, out: &mut Vec<E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::Mode, tui::fixture};
+    use crate::{
+        model::{Mode, Subject},
+        tui::fixture,
+    };
 
     fn texts(before: &Picture, after: &Picture) -> Vec<String> {
         changes(before, after).into_iter().map(|e| e.text).collect()
@@ -284,6 +294,19 @@ mod tests {
                 "train-embeddings: is not seen any more",
             ]
         );
+    }
+
+    #[test]
+    fn what_it_is_about_is_named_once() {
+        let mut after = fixture::picture(Mode::Watch);
+        let mut before = after.clone();
+        Arc::make_mut(&mut before.clusters[0]).alerts.clear();
+        let alerts = &mut Arc::make_mut(&mut after.clusters[0]).alerts;
+        alerts.truncate(1);
+        alerts[0].subject = Subject::Broker(3);
+        alerts[0].sentence = Label::new("broker 3 does not answer us");
+        assert_eq!(texts(&before, &after), ["broker 3: does not answer us"]);
+        assert_eq!(texts(&after, &before), ["broker 3: no longer so: does not answer us"]);
     }
 
     #[test]
