@@ -7,11 +7,13 @@ use super::{
 };
 use crate::{
     advise::day,
-    model::{Role, WorkloadView, si},
+    model::{Role, Time, WorkloadView, si},
     process::Clock,
+    tui::{Theme, format, widget::value},
 };
 use clap::Args;
 use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
 
 /// `recommend`.
 #[derive(Debug, Args)]
@@ -50,8 +52,8 @@ pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
     let text = match args.format {
         _ if asked_in_vain => String::new(),
         ListFormat::Json => format!("{:#}\n", json::recommendations(&picture, &views, args.day)),
-        ListFormat::Table if args.day => table(&views) + &days(&views),
-        ListFormat::Table => table(&views),
+        ListFormat::Table if args.day => table(&views, picture.at) + &days(&views),
+        ListFormat::Table => table(&views, picture.at),
     };
     print(&text)?;
     if let Some(failure) = once::unreachable(&picture) {
@@ -68,21 +70,19 @@ pub(super) fn run(common: &Common, args: &Recommend) -> Outcome {
     }
 }
 
-fn table(views: &[&WorkloadView]) -> String {
+fn table(views: &[&WorkloadView], now: Time) -> String {
     let mut out = String::new();
     if views.is_empty() {
         return "no workloads: no consumer groups, services or queues were seen (see highwater check)\n".to_owned();
     }
+    let room = views.iter().map(|v| v.workload.name.as_str().width()).fold(28, usize::max);
     let _ = writeln!(
         out,
-        "{:<28} {:<14} {:>12} {:>10} {:>6} {:>6}  WHY",
+        "{:<room$} {:<14} {:>12} {:>10} {:>6} {:>6}  WHY",
         "WORKLOAD", "KIND", "DEMAND", "BACKLOG", "NOW", "NEED"
     );
     for view in views {
-        let number = |role: Role| {
-            let now = view.signal(role).and_then(|s| s.now.as_ref());
-            now.map_or_else(|| "–".to_owned(), |r| si(r.value))
-        };
+        let number = |role: Role| number(view, role, now);
         let now = view.state.replicas.as_ref().map_or_else(|| "–".to_owned(), |r| r.desired.to_string());
         let (need, why) = match &view.advice.recommendation {
             Ok(r) => {
@@ -94,14 +94,27 @@ fn table(views: &[&WorkloadView]) -> String {
         };
         let _ = writeln!(
             out,
-            "{:<28} {:<14} {:>12} {:>10} {now:>6} {need:>6}  {why}",
+            "{}{} {:<14} {:>12} {:>10} {now:>6} {need:>6}  {why}",
             view.workload.name,
+            " ".repeat(room.saturating_sub(view.workload.name.as_str().width())), // letters may be wide
             view.workload.entity.kind.name(),
-            number(Role::Demand) + "/s",
+            number(Role::Demand),
             number(Role::Backlog),
         );
     }
     out
+}
+
+/// A number as the screen shows it: what is estimated, partial, stale or missing is marked.
+fn number(view: &WorkloadView, role: Role, now: Time) -> String {
+    let signal = view.signal(role);
+    let print = |v: f64| match signal.map_or("", |s| s.unit) {
+        unit if unit.starts_with("bytes") => format::with_unit(v, unit),
+        unit if unit.ends_with("/s") => format::rate(v),
+        _ => si(v),
+    };
+    let reading = signal.and_then(|s| s.now.as_ref());
+    value::reading(&Theme::default(), reading, now, view.state.stale_after, print).to_string()
 }
 
 /// Why there is no plan of the day where nobody made one.
@@ -150,6 +163,23 @@ fn days(views: &[&WorkloadView]) -> String {
 mod tests {
     use super::*;
     use crate::{model::Mode, tui::fixture};
+
+    #[test]
+    fn a_number_says_what_it_is_and_columns_stand() {
+        let mut picture = fixture::picture(Mode::Operate);
+        let view = std::sync::Arc::make_mut(&mut picture.workloads[0]);
+        std::sync::Arc::make_mut(&mut view.workload).name = "客户欺诈检测服务-生产环境-东亚一区-x".into();
+        view.signals.retain(|s| s.role != Role::Demand);
+        let views: Vec<&WorkloadView> = picture.workloads.iter().map(AsRef::as_ref).collect();
+        let said = table(&views, picture.at);
+        let of = |name: &str| said.lines().find(|l| l.starts_with(name)).unwrap_or_default();
+        let kind = |line: &str| line.find("consumer-group").map(|at| line[..at].width());
+        assert_eq!(kind(of("客户")), kind(of("clickstream")), "{said}");
+        assert!(
+            !said.contains("–/s") && of("clickstream").contains('≥') && of("payments-audit").contains("/s"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn every_workload_has_a_plan_of_the_day_or_a_sentence() {
