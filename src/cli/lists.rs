@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    model::{Property, SecretSource, UserCommand},
+    model::{Confirm, Label, Property, SecretSource, Time, UserCommand, Workload},
     source::prometheus::packs,
     tui::{
         keymap::{Keymap, Listed},
@@ -141,6 +141,26 @@ fn show(config: &Config) -> String {
     let mut out = String::new();
     let file = config.file.as_ref().map_or_else(|| "no file".to_owned(), |f| f.display().to_string());
     let _ = writeln!(out, "# {file}\n\n[ui]\ntheme = {:?}\nrefresh = \"{}s\"", config.ui.theme, config.ui.refresh);
+    show_sources(&mut out, config);
+    for c in &config.user_commands {
+        let _ = writeln!(out, "\n[[command]]\nname = {:?}\nargv = {:?}", c.name.as_str(), c.argv);
+        let _ = writeln!(out, "read_only = {}\ntimeout = \"{}s\"", c.read_only, c.timeout);
+    }
+    config.workloads().iter().for_each(|w| show_workload(&mut out, w));
+    let names = |all: &[Label]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for b in &config.budgets {
+        let (name, of) = (b.name.as_str(), names(&b.workloads));
+        let _ = writeln!(out, "\n[[budget]]\nname = {name:?}\ngpus = {}\nworkloads = {of:?}", b.gpus);
+    }
+    for p in &config.pipelines {
+        let (name, of) = (p.name.as_str(), names(&p.workloads));
+        let _ = writeln!(out, "\n[[pipeline]]\nname = {name:?}\nworkloads = {of:?}");
+    }
+    show_limits(&mut out, config);
+    out
+}
+
+fn show_sources(out: &mut String, config: &Config) {
     for kafka in &config.kafka {
         let _ = writeln!(out, "\n[kafka.{}]", kafka.name);
         for (key, value) in &kafka.properties {
@@ -188,25 +208,59 @@ fn show(config: &Config) -> String {
             k.namespaces
         );
     }
-    for c in &config.user_commands {
-        let _ = writeln!(out, "\n[[command]]\nname = {:?}\nargv = {:?}", c.name.as_str(), c.argv);
-        let _ = writeln!(out, "read_only = {}\ntimeout = \"{}s\"", c.read_only, c.timeout);
+}
+
+fn show_workload(out: &mut String, w: &Workload) {
+    let _ = writeln!(out, "\n[[workload]]\nname = {:?}\nkind = {:?}", w.name.as_str(), w.entity.kind.name());
+    let _ = writeln!(out, "# signals of {:?} on {}", w.entity.id.as_str(), w.entity.source);
+    if let Some(target) = &w.target {
+        let _ = writeln!(out, "target = \"{target}\"");
     }
-    for w in config.workloads() {
-        let _ = writeln!(out, "\n[[workload]]\nname = {:?}\nkind = {:?}", w.name.as_str(), w.entity.kind.name());
-        let _ = writeln!(out, "# signals of {:?} on {}", w.entity.id.as_str(), w.entity.source);
-        if let Some(target) = &w.target {
-            let _ = writeln!(out, "target = \"{target}\"");
+    let _ = writeln!(out, "replicas = {{ min = {}, max = {} }}", w.limits.min, w.limits.max);
+    let of_day = |s: f64| format!("{:02}:{:02}", s as u32 / 3600, s as u32 / 60 % 60);
+    let slo = [
+        ("time_lag", w.slo.time_lag),
+        ("ttft_p95", w.slo.ttft_p95),
+        ("inter_token_p95", w.slo.inter_token_p95),
+        ("queue_p95", w.slo.queue_p95),
+        ("latency_p95", w.slo.latency_p95),
+        ("within", w.slo.within),
+    ];
+    let mut slo: Vec<String> = slo.iter().filter_map(|(key, s)| Some(format!("{key} = \"{}s\"", (*s)?))).collect();
+    slo.extend(w.slo.deadline.map(|s| format!("deadline = \"{}\"", of_day(s))));
+    if !slo.is_empty() {
+        let _ = writeln!(out, "slo = {{ {} }}", slo.join(", "));
+    }
+    let g = &w.guard;
+    let confirm = match g.confirm {
+        Confirm::None => "none",
+        Confirm::Yes => "yes",
+        Confirm::TypeName => "type-name",
+    };
+    let _ = writeln!(
+        out,
+        "guard = {{ cooldown_up = \"{}s\", cooldown_down = \"{}s\", max_step_up = {}, max_step_down = {}, \
+         surge = \"{}s\", protected = {}, confirm = \"{confirm}\" }}",
+        g.cooldown_up, g.cooldown_down, g.max_step_up, g.max_step_down, g.surge, g.protected
+    );
+}
+
+/// What holds changes of every workload back, and where decisions are recorded beside this machine.
+fn show_limits(out: &mut String, config: &Config) {
+    let l = &config.limits;
+    let _ = writeln!(out, "\n[limits]\nactions_per_hour = {}\nin_flight = {}", l.actions_per_hour, l.in_flight);
+    if let Some(file) = &l.freeze_file {
+        let _ = writeln!(out, "freeze_file = {:?}", file.display().to_string());
+    }
+    for (key, spans) in [("freeze", &l.freeze), ("change", &l.change)] {
+        let spans: Vec<String> = spans.iter().map(ToString::to_string).collect();
+        if !spans.is_empty() {
+            let _ = writeln!(out, "{key} = {spans:?}   # by the clocks of {}", l.zone.name(Time::now()));
         }
-        let _ = writeln!(out, "replicas = {{ min = {}, max = {} }}", w.limits.min, w.limits.max);
-        let g = &w.guard;
-        let _ = writeln!(
-            out,
-            "guard = {{ cooldown_up = \"{}s\", cooldown_down = \"{}s\", max_step_up = {}, max_step_down = {} }}",
-            g.cooldown_up, g.cooldown_down, g.max_step_up, g.max_step_down
-        );
     }
-    out
+    if let Some(kafka) = &config.ledger.kafka {
+        let _ = writeln!(out, "\n[ledger]\nkafka = {:?}", kafka.name.as_str());
+    }
 }
 
 fn secret(source: &SecretSource) -> String {

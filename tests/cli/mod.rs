@@ -73,6 +73,15 @@ fn the_example_is_a_configuration_that_is_accepted() {
         shown.out.contains("command/model-pool") && shown.out.contains("{ env = \"KAFKA_PASSWORD\" }"),
         "{shown:?}"
     );
+    for part in [
+        "freeze = [\"fri 16:00-24:00\", \"sat,sun\"]",
+        "protected = false, confirm = \"yes\"",
+        "[[budget]]",
+        "[[pipeline]]",
+        "slo = {",
+    ] {
+        assert!(shown.out.contains(part), "{part}: what is in force is shown: {shown:?}");
+    }
 }
 
 #[test]
