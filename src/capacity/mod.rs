@@ -10,7 +10,7 @@ mod rate;
 mod service;
 mod watch;
 
-use crate::model::{Capacity, Grid, Time, WorkloadKind};
+use crate::model::{Capacity, Grid, Time, WorkloadKind, si};
 use changes::Change;
 use rate::Rate;
 pub use service::{Limit, ServiceCapacity, ServiceObserved, estimate_service};
@@ -248,7 +248,7 @@ fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
 }
 
 fn per_second(rate: f64) -> String {
-    if rate >= 100.0 { format!("{rate:.0}/s") } else { format!("{rate:.2}/s") }
+    format!("{}/s", si(rate))
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ fn a_count_that_something_else_holds_back_does_not_lower_the_rate() {
     let capacity = seen.estimate(WorkloadKind::ConsumerGroup).unwrap();
     assert_eq!(capacity.ceiling, Some(4_000.0));
     assert!((capacity.per_replica - 900.0).abs() < 1.0, "{capacity:?}");
-    assert!(capacity.assumptions[0].starts_with("8 replicas brought 4000/s in all instead of 7200/s"), "{capacity:?}");
+    assert!(capacity.assumptions[0].starts_with("8 replicas brought 4k/s in all instead of 7.2k/s"), "{capacity:?}");
 }
 
 /// A consumer group of six at 1000/s each through a day with two surges above its capacity, seen as in reality: a
