@@ -65,9 +65,9 @@ fn demand_ahead(input: &Input<'_>, situation: &Situation) -> String {
     format!("demand reaches {} at {} (p80)", per_second(value), clock(input, ahead))
 }
 
-/// Hours and minutes of an instant ahead: of `…T14:21:00.000Z` the `14:21`.
+/// Hours and minutes of an instant ahead: of `…T14:21:00.000Z` the `14:21 UTC`. A screen may show other clocks beside it.
 fn clock(input: &Input<'_>, ahead: f64) -> String {
-    input.now.plus(ahead).to_string().chars().skip(11).take(5).collect()
+    input.now.plus(ahead).to_string().chars().skip(11).take(5).chain(" UTC".chars()).collect()
 }
 
 /// What the plan asks for after the present step, and when.

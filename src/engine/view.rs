@@ -223,7 +223,7 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
         Ok(r) if r.steps.get(1).is_some_and(|s| s.replicas > r.recommended) => {
             let next = r.steps.get(1).map_or(String::new(), |s| {
                 let clock: String = s.at.to_string().chars().skip(11).take(5).collect();
-                format!("will need {} at {clock}, has {}", s.replicas, r.current.desired)
+                format!("will need {} at {clock} UTC, has {}", s.replicas, r.current.desired)
             });
             (Severity::Look, next)
         }
