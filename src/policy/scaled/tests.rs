@@ -1,5 +1,9 @@
 use super::*;
-use crate::model::{Holds, KafkaTrigger, Quantity};
+use crate::{
+    model::{Holds, KafkaTrigger, Limits, Quantity},
+    policy::threshold,
+};
+use proptest::prelude::*;
 
 fn at(seconds: f64) -> Time {
     Time::from_secs(seconds)
@@ -151,4 +155,46 @@ fn a_value_without_pods_holds() {
     let mut scaled = play(&ScaledObject { triggers: vec![value], ..object(1, 30) });
     let none = Counts { spec: 5, status: 0, ready: 0 };
     assert_eq!(scaled.sync(at(0.0), none, &[Reading::Total(500.0)]), (5, "FailedGetMetrics"));
+}
+
+/// What a metric shows: a failed read, nonsense, or a value.
+fn shown() -> impl Strategy<Value = Option<f64>> {
+    let nonsense = prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0]).prop_map(Some);
+    prop_oneof![1 => Just(None), 1 => nonsense, 8 => (0..1_000_000_u32).prop_map(|v| Some(f64::from(v)))]
+}
+
+proptest! {
+    #[test]
+    fn no_controller_leaves_its_bounds_and_units_change_no_count(
+        (min, more, start, kind) in (1..8_u32, 0..30_u32, 0..30_u32, 0..4_u8),
+        target in 1..20_000_i64,
+        looks in prop::collection::vec((1.0..400.0_f64, shown(), 0..40_u32), 1..60),
+    ) {
+        let (max, start) = (min + more, min + start.min(more));
+        let with = |unit: i64| {
+            let (lag, milli) = (unit * target, 1_000 * unit * target);
+            let goal = match kind {
+                0 => return play(&ScaledObject { triggers: vec![lag_trigger(lag as f64)], ..object(min, max) }),
+                1 => Goal::AverageValue(milli),
+                2 => Goal::Value(milli),
+                _ => Goal::PodsAverage(milli, false),
+            };
+            Scaled::new(vec![Track::new(goal, 0.0)], Bounds { min, max, behavior: None }, &Controller::default())
+        };
+        let (mut one, mut other) = (with(1), with(1_024));
+        let (mut now, mut count) = (at(0.0), start);
+        for (seconds, value, ready) in looks {
+            now = now.plus(seconds);
+            let counts = Counts { ready: ready.min(count), ..counts(count) };
+            let reading = |unit: f64| [value.map_or(Reading::Failed, |v| Reading::Total(unit * v))];
+            let decided = one.sync(now, counts, &reading(1.0));
+            prop_assert!((min..=max).contains(&decided.0), "{decided:?} of {value:?} at {count}");
+            prop_assert_eq!(other.sync(now, counts, &reading(1_024.0)), decided, "{:?}", value);
+            let busy = value.map(|v| v / 1e6);
+            let seen = threshold::Seen { current: count, cpu: &[busy], behind: value.map(|v| (v, 30.0)) };
+            let by_hand = threshold::replicas(&seen, &threshold::Rule::default(), Limits { min, max });
+            prop_assert!(by_hand.is_none_or(|n| (min..=max).contains(&n)));
+            count = decided.0;
+        }
+    }
 }
