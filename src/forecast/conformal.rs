@@ -5,6 +5,9 @@
 /// Step by which a level follows its misses, and a two-sided interval its own.
 const FOLLOW: f64 = 0.01;
 const FOLLOW_BAND: f64 = 0.02;
+/// Independent errors from which on the middle follows with the whole step: fewer lie all on one side of it by luck. Outer
+/// levels always do.
+const AGREED: f64 = 50.0;
 /// Scores that must be known before a level is followed.
 const FEW: usize = 20;
 /// What quantiles of fewer errors than that are stretched by, over their number.
@@ -17,6 +20,8 @@ const WILDEST: f64 = 3.0;
 const GROWTH: f64 = 0.05;
 /// The guess counts as this many independent errors.
 const GUESS: f64 = 3.0;
+/// That a drift may turn at any time counts as much as this many independent errors which lie a drift apart.
+const TURNS: f64 = 100.0;
 
 /// What two numbers that are the same may differ by, where the mean of the series is about 1: rounding is no miss.
 pub(super) const SLACK: f64 = 1e-9;
@@ -116,7 +121,7 @@ impl Scores {
     /// The two-sided interval of a level around a forecast. Its misses are followed as a whole. Nothing is below zero:
     /// where the lower end is, all misses lie above.
     pub(super) fn interval(&self, point: f64, level: f64) -> (f64, f64) {
-        let mut known: Vec<f64> = Vec::with_capacity(self.errors.len());
+        let mut known: Vec<f64> = Vec::with_capacity(2 * self.errors.len());
         let mut tail = 1.0 - level;
         let independent = self.alike();
         let ends = |known: &[f64], tail: f64, point: f64, scale: f64| {
@@ -138,7 +143,28 @@ impl Scores {
         }
         known.clone_from(&self.errors);
         known.sort_by(f64::total_cmp);
+        self.turn(&mut known);
         ends(&known, tail, point, self.scale)
+    }
+
+    /// Puts beside every one of the sorted errors the same with their drift turned round: that an hour in which a level
+    /// rose was forecast too low says nothing of the next, unless many such hours did. The drift is what mean and median
+    /// have in common; how far they lie apart is the shape of the errors (a burst is no drift), and that stays. How sure
+    /// it is: the square of its distance from nothing in standard errors.
+    fn turn(&self, known: &mut Vec<f64>) {
+        let count = known.len().max(1) as f64;
+        let mean = known.iter().sum::<f64>() / count;
+        let middle = at_level(known, 0.5).unwrap_or(0.0);
+        let drift = if mean * middle > 0.0 { mean.signum() * mean.abs().min(middle.abs()) } else { 0.0 };
+        let spread = known.iter().map(|e| (e - mean).abs()).sum::<f64>() / count;
+        let sure = self.independent * count * (drift / spread.max(SLACK)).powi(2);
+        let back = 2.0 * drift * TURNS / (sure + TURNS);
+        known.extend_from_within(..);
+        let half = known.len() / 2;
+        for error in &mut known[half..] {
+            *error -= back;
+        }
+        known.sort_by(f64::total_cmp);
     }
 
     /// Takes in the error that is known by the time of error `i`.
@@ -175,7 +201,7 @@ impl Scores {
 
     /// The quantiles, and what came on either side of past ones.
     fn follow(&self, levels: &[f64]) -> (Vec<f64>, Sides) {
-        let mut known: Vec<f64> = Vec::with_capacity(self.errors.len());
+        let mut known: Vec<f64> = Vec::with_capacity(2 * self.errors.len());
         let mut moved = levels.to_vec();
         let mut sides = Sides::new(levels.len());
         let borrowed = self.errors.len() - self.made.len();
@@ -191,7 +217,9 @@ impl Scores {
                 }
                 for (level, target) in moved.iter_mut().zip(levels) {
                     let below = f64::from(u8::from(at_level(&known, *level).is_some_and(|z| *score <= z)));
-                    *level = (*level + FOLLOW * (target - below)).clamp(0.001, 0.999);
+                    let whole = if (target - 0.5).abs() < 0.01 { AGREED } else { 0.0 };
+                    let agreed = (self.independent * known.len() as f64 / whole).min(1.0);
+                    *level = (*level + FOLLOW * agreed * (target - below)).clamp(0.001, 0.999);
                 }
             }
             self.learn(i, &mut known);
@@ -202,6 +230,7 @@ impl Scores {
             sides.add(*value, *point, volatility.min(self.wildest), &moved, &known);
         }
         let stretched = self.scale * stretch(known.len());
+        self.turn(&mut known);
         let values = moved.iter().map(|level| stretched * at_level(&known, *level).unwrap_or(0.0)).collect();
         (values, sides)
     }

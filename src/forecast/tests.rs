@@ -268,6 +268,20 @@ fn a_change_of_level_is_said_and_what_lay_before_is_let_go() {
     assert!(f.warnings.iter().any(|w| w.starts_with("the level changed 6")), "{:?}", f.warnings);
 }
 
+/// An hour in which a level rose was forecast too low throughout. That is one thing that was seen, not two hundred.
+#[test]
+fn a_rise_that_was_seen_once_may_turn() {
+    let wobble = noise(400);
+    for (n, from) in [160, 200].iter().flat_map(|n| [40, 60, 80].map(|from| (*n, from))) {
+        let level = |i: usize| 80.0 + 0.5 * i.saturating_sub(from) as f64;
+        let history = grid(15.0, (0..n).map(|i| Some(level(i) + 30.0 * (wobble[i] - 0.5))).collect());
+        let f = forecast(&history, history.at(n - 1), 900.0).unwrap();
+        let (far, now) = (f.points[59], level(n));
+        assert!((far.p50 - now).abs() < 10.0, "{n} from {from}: {now} now, {far:?}");
+        assert!(far.p10 < now - 10.0 && far.p95 > now + 30.0, "it may go on or turn: {now} now, {far:?}");
+    }
+}
+
 #[test]
 fn how_often_the_band_held_is_told_and_so_is_too_little_to_tell() {
     let values: Vec<Option<f64>> = noise(600).iter().map(|n| Some(100.0 + 50.0 * n)).collect();
