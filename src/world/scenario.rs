@@ -33,7 +33,7 @@ fn house(b: &mut Builder, transactions: DemandSettings, scorers: u32) -> House {
     let topic = b.topic("transactions", 24, 0.12, transactions, 900.0);
     let cooperative = GroupSettings { rate_spread: 0.02, ..GroupSettings::default() };
     let scorer = b.consumers("fraud-scorer", topic, cooperative.clone(), scorers, ("payments", "fraud-scorer"));
-    b.service("fraud-model", scorer, 0.0225, FleetSettings::default(), 3, ("ml", "fraud-model"));
+    b.service("fraud-model", scorer, 0.0205, FleetSettings::default(), 3, ("ml", "fraud-model"));
 
     let audit = GroupSettings { consumer_rate: 4000.0, ..cooperative.clone() };
     b.consumers("payments-audit", topic, audit, 3, ("payments", "payments-audit"));

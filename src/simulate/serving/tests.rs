@@ -14,9 +14,9 @@ impl Pilot for Script {
 
 #[test]
 fn tokens_slow_down_long_before_requests_wait() {
-    // 6 requests a second and replica: batches of 50, and nobody waits for a place in one.
+    // 4.5 requests a second and replica: batches of 33, and nobody waits for a place in one.
     let mut pilot = Script(vec![4], Vec::new());
-    let outcome = play(&Game { noise: 0.0, ..Game::default() }, &[vec![24.0; 3_600]], 1, &mut pilot);
+    let outcome = play(&Game { noise: 0.0, ..Game::default() }, &[vec![18.0; 3_600]], 1, &mut pilot);
     let late = &pilot.1[120..];
     let slow = late.iter().filter(|r| r.inter_token_p95.is_some_and(|l| l > 0.05)).count();
     let waits = late.iter().filter(|r| r.waiting > 0.0).count();
