@@ -82,8 +82,8 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, place: &Place, was: &Place, flow: f64) {
-        self.lag += (place.end - place.committed).max(0.0);
+    fn add(&mut self, place: &Place, was: &Place, flow: f64, waits: f64) {
+        self.lag += waits;
         self.done += (place.committed - was.committed).max(0.0);
         self.arrived += (place.end - was.end).max(0.0);
         self.flow += flow;
@@ -183,9 +183,16 @@ impl Changes {
         }
     }
 
-    /// One look with the records per second that arrived at each partition since the one before; `calm`: seconds of
-    /// demand that waited beyond the floor then.
-    pub fn look(&mut self, look: &Look<'_>, before: &[Place], flow: &[f64], floor: f64, calm: f64) {
+    /// One look with the records per second that arrived at each partition since the one before, and the records that
+    /// wait; `calm`: seconds of demand that waited beyond the floor then.
+    pub fn look(
+        &mut self,
+        look: &Look<'_>,
+        before: &[Place],
+        flow: &[f64],
+        waiting: &[f64],
+        (floor, calm): (f64, f64),
+    ) {
         let ready_was = self.ready.replace(look.ready).unwrap_or(look.ready);
         if look.ready != ready_was {
             self.opens(look, before, ready_was, calm);
@@ -197,10 +204,11 @@ impl Changes {
         let Some(event) = &mut self.event else { return };
         let (mut all, mut moved) = (Sum::default(), Sum::default());
         let mut orphans = false;
-        for (((place, was), flow), owner) in look.partitions.iter().zip(before).zip(flow).zip(&event.owners) {
-            all.add(place, was, *flow);
+        let places = look.partitions.iter().zip(before).zip(flow).zip(waiting).zip(&event.owners);
+        for ((((place, was), flow), waits), owner) in places {
+            all.add(place, was, *flow, *waits);
             if place.owner.is_none() || *owner != place.owner {
-                moved.add(place, was, *flow);
+                moved.add(place, was, *flow, *waits);
                 orphans |= place.owner.is_none();
             }
         }

@@ -6,12 +6,14 @@
 //! waiting at both ends of the interval.
 
 mod changes;
+mod commits;
 mod members;
 mod rates;
 mod scaling;
 
 use crate::model::{Capacity, Time};
 use changes::Changes;
+use commits::Commits;
 use members::{Members, Took};
 pub use rates::Enough;
 use rates::Rates;
@@ -83,6 +85,7 @@ pub struct Watch {
     /// Seconds of demand that wait beyond it.
     late: f64,
     excess: f64,
+    commits: Commits,
     members: Members,
     rates: Rates,
     changes: Changes,
@@ -122,6 +125,7 @@ impl Watch {
             None => {
                 self.members.restart();
                 self.changes.restart();
+                self.commits.restart();
                 if self.shares.len() != look.partitions.len() {
                     self.shares.clear();
                 }
@@ -142,12 +146,14 @@ impl Watch {
         (self.late, self.excess, self.calm) = (0.0, 0.0, 0.0);
         self.now.clear();
         self.before.clear();
+        self.commits.restart();
     }
 
     fn compare(&mut self, look: &Look<'_>, dt: f64) {
         let arrived = self.before.iter().zip(&self.now).map(|(was, is)| ((is.end - was.end) / dt).max(0.0));
         self.flow.clear();
         self.flow.extend(arrived);
+        self.commits.look(look.at, dt, &self.now, |p| self.flow[p] * dt >= TELLING);
         let demand: f64 = self.flow.iter().sum();
         if demand <= 0.0 {
             return self.weigh();
@@ -169,15 +175,23 @@ impl Watch {
         self.weigh();
         let calm = std::mem::replace(&mut self.calm, self.late);
         let look = Look { partitions: &self.now, rebalancing: self.rebalanced, ..*look };
-        self.changes.look(&look, &self.before, &self.flow, floor, calm);
+        let waiting: Vec<f64> = self.waiting().collect();
+        self.changes.look(&look, &self.before, &self.flow, &waiting, (floor, calm));
         let rates = &mut self.rates;
         let disturbed = self.changes.disturbs();
-        self.members.look(&look, dt, floor, disturbed, &mut |took: Took| rates.add(took));
+        let quiet = self.commits.patience();
+        self.members.look(&look, dt, (floor, quiet), disturbed, &mut |took: Took| rates.add(took));
     }
 
-    /// Records that wait in the newest look.
+    /// Records that wait in the newest look, per partition: those that waited at its last commit, where commits are seldom.
+    fn waiting(&self) -> impl Iterator<Item = f64> {
+        let at = self.at.unwrap_or_default();
+        self.now.iter().enumerate().map(move |(p, place)| self.commits.waiting(at, p, place))
+    }
+
+    /// Of all partitions together.
     fn lag(&self) -> f64 {
-        self.now.iter().map(|p| (p.end - p.committed).max(0.0)).sum()
+        self.waiting().sum()
     }
 
     /// What waits in the newest look beyond what always waits, by what came between those that were compared.
@@ -197,8 +211,8 @@ impl Watch {
     /// is no floor of the group: of all partitions together it would look like one.
     fn usual(&self, dt: f64) -> Option<f64> {
         let flowing = self.flow.iter().filter(|flow| **flow > 0.0).count();
-        let telling = self.now.iter().zip(&self.flow).filter(|(_, flow)| **flow * dt >= TELLING);
-        let mut waits: Vec<f64> = telling.map(|(place, flow)| (place.end - place.committed).max(0.0) / flow).collect();
+        let telling = self.waiting().zip(&self.flow).filter(|(_, flow)| **flow * dt >= TELLING);
+        let mut waits: Vec<f64> = telling.map(|(waits, flow)| waits / flow).collect();
         if 2 * waits.len() > flowing { super::quantile(&mut waits, 0.5) } else { None }
     }
 
@@ -270,8 +284,7 @@ impl Watch {
     /// Records that wait beyond what always waits, per partition; empty before two looks.
     pub fn waits(&self) -> Vec<f64> {
         let (Some(floor), true) = (self.floor, self.flow.len() == self.now.len()) else { return Vec::new() };
-        let waits = self.now.iter().zip(&self.flow);
-        waits.map(|(place, flow)| (place.end - place.committed - flow * (floor + WOBBLE)).max(0.0)).collect()
+        self.waiting().zip(&self.flow).map(|(waits, flow)| (waits - flow * (floor + WOBBLE)).max(0.0)).collect()
     }
 
     /// Seconds of demand that wait beyond what always waits.

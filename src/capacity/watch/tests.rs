@@ -48,6 +48,47 @@ fn looks_quicker_than_the_commits_teach_as_much() {
     }
 }
 
+/// Four members on eight partitions of 100 records/s each: they commit every `every` seconds, one after the other, and do
+/// `speed` of what comes; from second `stops` on nothing.
+fn seldom(every: f64, speed: f64, stops: f64) -> impl Fn(f64, u64) -> [f64; 2] {
+    move |t, p| {
+        let phase = every * (p % 4) as f64 / 4.0;
+        let last = ((t.min(stops) + phase) / every).floor() * every - phase;
+        [1e6 + 100.0 * t, 1e6 - 6_000.0 + speed * (6_000.0 + 100.0 * last)]
+    }
+}
+
+#[test]
+fn what_came_since_a_rare_commit_is_no_lag() {
+    // Kafka Streams commits every 30 s, Connect every 60 s: both keep up.
+    for every in [30.0, 60.0] {
+        let watch = seen(15.0, 3_600.0, [8, 4], seldom(every, 1.0, f64::INFINITY));
+        assert!(watch.late() < 3.0 && watch.excess() < 3.0 * 800.0, "{every} s: {} s late", watch.late());
+        assert_eq!(watch.capacity(true).unwrap().samples, 0, "{every} s: nothing waited");
+    }
+}
+
+#[test]
+fn rare_commits_teach_what_a_member_does_when_work_waits() {
+    for every in [30.0, 60.0] {
+        let capacity = seen(15.0, 7_200.0, [8, 4], seldom(every, 0.8, f64::INFINITY)).capacity(true).unwrap();
+        assert!(capacity.samples > 10 && (capacity.per_replica - 160.0).abs() < 5.0, "{every} s: {capacity:?}");
+    }
+}
+
+#[test]
+fn a_group_that_commits_no_more_is_late_once_its_next_commit_is_overdue() {
+    let late = |after: f64| seen(15.0, 3_600.0 + after, [8, 4], seldom(60.0, 1.0, 3_600.0)).late();
+    assert!(late(45.0) < 20.0 && late(120.0) > 90.0, "{} {}", late(45.0), late(120.0));
+}
+
+#[test]
+fn commits_between_two_rare_looks_are_no_work_that_waits() {
+    // Each commits every 15 s and is looked at every 30 s: what is seen to wait is always the same.
+    let capacity = seen(30.0, 7_200.0, [8, 4], seldom(15.0, 1.0, f64::INFINITY)).capacity(true).unwrap();
+    assert_eq!(capacity.samples, 0, "{capacity:?}");
+}
+
 #[test]
 fn one_partition_that_was_cut_does_not_hide_what_waits_in_the_others() {
     // The first lost its end to another leader, whose log is shorter than what was committed.
