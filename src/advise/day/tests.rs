@@ -119,6 +119,18 @@ fn a_day_is_planned_up_before_it_gets_busy_and_down_after() {
 }
 
 #[test]
+fn a_day_that_would_get_late_when_it_is_played_is_planned_with_more() {
+    // What a replica can do is only tried, and some partitions have three times as much as others.
+    let workload = workload(WorkloadKind::ConsumerGroup);
+    let rates = (0..20).map(|p| Some(if p % 7 == 0 { 3.0 } else { 1.0 })).collect();
+    let tried = Capacity { high: 1_250.0, samples: 0, ..capacity(1_000.0) };
+    let state = WorkloadState { partition_rates: rates, ..state(20) };
+    let plan = of(&workload, &state, &history(&workload, 5.0, NOW, 0.4), &tried).unwrap();
+    let [ours, keep, _] = &plan.courses[..] else { panic!("{:?}", plan.courses) };
+    assert!(ours.price < 0.7 * keep.price && ours.slo_minutes <= IN_TIME, "{:?}\n{:?}", plan.steps, plan.courses);
+}
+
+#[test]
 fn what_is_missing_for_a_day_is_said() {
     let (group, six, able) = (workload(WorkloadKind::ConsumerGroup), state(6), capacity(1_000.0));
     let short = of(&group, &six, &history(&group, 1.5, NOW, 1.0), &able).unwrap_err();
