@@ -13,7 +13,7 @@ const HORIZONS: [f64; 3] = [300.0, 900.0, 3_600.0];
 #[derive(Debug, Args)]
 pub struct Backtest {
     /// The series: a file with the columns ts,value.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "trace", value_name = "FILE")]
     pub csv: PathBuf,
     /// How far ahead to score [default: of 5m,15m,60m those that are a step of the series or more and within it].
     #[arg(long, value_name = "DURATION[,…]", value_delimiter = ',', value_parser = super::series::seconds)]

@@ -20,7 +20,7 @@ use std::{fmt::Write, path::PathBuf};
 #[derive(Debug, Args)]
 pub struct Forecast {
     /// The series: a file with the columns ts,value.
-    #[arg(long, value_name = "FILE", required_unless_present = "query", conflicts_with = "query")]
+    #[arg(long, alias = "trace", value_name = "FILE", required_unless_present = "query", conflicts_with = "query")]
     pub csv: Option<PathBuf>,
     /// The series: what the Prometheus of --prometheus, or the first of the configuration, answers. One series only.
     #[arg(long, value_name = "PROMQL")]
