@@ -112,7 +112,9 @@ impl Signals {
     pub fn capacity(&self, input: &Input<'_>, previous: Option<&Capacity>) -> Option<Capacity> {
         let observed = self.observed(input, previous);
         let found = capacity::estimate(&observed)?;
-        if !found.is_lower_bound() || observed.watch.is_none() {
+        // By the series alone what came since a rare commit would be work that waits.
+        let by_series = observed.watch.is_some_and(|w| !w.commits_seldom());
+        if !found.is_lower_bound() || !by_series {
             return Some(found);
         }
         let before = capacity::estimate(&Observed { watch: None, ..observed }).filter(|c| !c.is_lower_bound());

@@ -58,6 +58,16 @@ fn a_day_that_begins_between_two_minutes_is_planned_like_any_other() {
 }
 
 #[test]
+fn a_group_that_commits_once_a_minute_is_not_taken_to_be_at_its_limit() {
+    let (mut game, season) = small();
+    (game.start, game.group.commit) = (12, 60.0);
+    let season = Season { operated: Vec::new(), played: vec![4_000.0; 5_400], ..season };
+    let outcome = Entrant::PlannerCold(PlannerSettings::default()).play(&game, &season, 5);
+    assert!(outcome.changes.last().is_some_and(|(_, n)| *n <= 8), "twelve for four: {:?}", outcome.changes);
+    assert!(outcome.score.slo_minutes < 1.0, "{:?}", outcome.score);
+}
+
+#[test]
 fn the_monitor_sees_what_a_dashboard_would() {
     let (game, season) = small();
     let monitor = trained(&game, &season, 1);

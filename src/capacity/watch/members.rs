@@ -9,10 +9,8 @@ const SAME: u32 = 3;
 /// with long commit intervals this many times the floor more.
 const WAITING: f64 = 8.0;
 const FLOORS: f64 = 2.5;
-/// Where a commit may be older than a look can tell, work waited only if what waited changed by [`WAITING`] over the run, or
-/// if this much waited, seconds: commits each half a minute leave as much behind at every look, and never more or less.
-const SURELY: f64 = 40.0;
-/// Seconds between two looks from which on that is so of every group.
+/// Seconds between two looks from which on a commit may be as old as the look before, whatever is usual; as it is of every
+/// group that commits more seldom than it is looked at.
 const FAR: f64 = 20.0;
 /// Intervals that are taken together, and fewest: commits come in batches, so that over a single interval a member looks
 /// up to a third faster or slower than it is.
@@ -52,35 +50,31 @@ struct Member {
     run: Run,
 }
 
-/// Intervals that are taken together, of one member or of all: whether there was work all the time (for most of them), what
-/// was done, and what waited at the beginning and at the end.
+/// Intervals that are taken together, of one member or of all: whether there was work all the time (for most of them), and
+/// what was done.
 #[derive(Clone, Copy, Debug, Default)]
 struct Run {
     saturated: bool,
     intervals: u32,
     records: f64,
     seconds: f64,
-    waited: (f64, f64),
 }
 
 impl Run {
-    fn new(saturated: bool, waits: f64) -> Self {
-        Self { saturated, waited: (waits, waits), ..Self::default() }
+    fn new(saturated: bool) -> Self {
+        Self { saturated, ..Self::default() }
     }
 
-    fn add(&mut self, records: f64, seconds: f64, waits: f64) {
+    fn add(&mut self, records: f64, seconds: f64) {
         self.intervals += 1;
         self.records += records;
         self.seconds += seconds;
-        self.waited.1 = waits;
     }
 
-    /// What it tells of `member` among `members`. `vague`: a commit may be older than a look can tell.
-    fn told(&self, member: Option<u64>, members: u32, vague: bool) -> Took {
-        let rate = self.records / self.seconds;
-        let (first, last) = self.waited;
-        let surely = (last - first).abs() >= WAITING * rate || first.min(last) >= SURELY * rate;
-        Took { member, members, rate, seconds: self.seconds, saturated: self.saturated && (surely || !vague) }
+    /// What it tells of `member` among `members`.
+    fn told(&self, member: Option<u64>, members: u32) -> Took {
+        let Self { saturated, records, seconds, .. } = *self;
+        Took { member, members, rate: records / seconds, seconds, saturated }
     }
 }
 
@@ -95,15 +89,15 @@ impl Members {
     }
 
     /// Adds an interval to the run of such intervals, `busy` where most members had work, or begins another run.
-    fn together(&mut self, members: u32, busy: bool, (done, dt, waits): (f64, f64, f64), told: &mut Told<'_>) {
+    fn together(&mut self, members: u32, busy: bool, done: f64, dt: f64, tell: &mut dyn FnMut(Took)) {
         let (n, run) = &mut self.1;
         if (*n, run.saturated) != (members, busy) || run.intervals >= CALM {
             if run.intervals >= TOGETHER.1 {
-                (told.tell)(run.told(None, *n, told.vague));
+                tell(run.told(None, *n));
             }
-            (*n, *run) = (members, Run::new(busy, waits));
+            (*n, *run) = (members, Run::new(busy));
         }
-        run.add(done, dt, waits);
+        run.add(done, dt);
     }
 
     /// One look, `dt` seconds after the one before. `quiet`: for so many seconds nothing may be committed without anybody
@@ -126,13 +120,15 @@ impl Members {
             member.lag += (place.end - place.committed).max(0.0);
         }
         let members = u32::try_from(now.len()).unwrap_or(u32::MAX);
-        let mut told = Told { members, vague: quiet > 0.0 || dt >= FAR, tell };
-        let (mut busy, mut total, mut waits) = (0_u32, 0.0, 0.0);
+        // What came since a commit that may be as old as the look before is no work that waits.
+        let since = if quiet > 0.0 || dt >= FAR { dt } else { 0.0 };
+        let enough = WAITING.max(FLOORS * floor + 2.0).max(since + WAITING);
+        let (mut busy, mut total) = (0_u32, 0.0);
         for (id, member) in &mut now {
             let same = |m: &&Member| !disturbed && (m.set, m.partitions) == (member.set, member.partitions);
             let Some(was) = self.0.get(id).filter(same) else {
                 if let Some(was) = self.0.get(id) {
-                    was.flush(*id, &mut told);
+                    was.flush(*id, members, tell);
                 }
                 continue;
             };
@@ -141,7 +137,6 @@ impl Members {
             if done <= 0.0 && was.moved && seconds <= quiet {
                 // What it does meanwhile is told with its next commit.
                 busy += u32::from(was.run.saturated);
-                waits += was.lag;
                 *member = Member { idle: seconds, ..*was };
                 continue;
             }
@@ -150,37 +145,28 @@ impl Members {
             member.moved = done > 0.0;
             member.run = was.run;
             if member.same + 1 < SAME || !was.moved {
-                member.flush(*id, &mut told);
+                member.flush(*id, members, tell);
                 member.run = Run::default();
                 continue;
             }
-            let enough = WAITING.max(FLOORS * floor + 2.0) * rate;
-            let saturated = done > 0.0 && was.lag > enough && member.lag > enough;
+            let saturated = done > 0.0 && was.lag.min(member.lag) > enough * rate;
             if member.run.saturated != saturated || member.run.intervals >= if saturated { TOGETHER.0 } else { CALM } {
-                member.flush(*id, &mut told);
-                member.run = Run::new(saturated, was.lag);
+                member.flush(*id, members, tell);
+                member.run = Run::new(saturated);
             }
-            member.run.add(done, seconds, member.lag);
+            member.run.add(done, seconds);
             busy += u32::from(saturated);
             total += done;
-            waits += member.lag;
         }
         self.0 = now;
-        self.together(members, f64::from(busy) >= MOST * f64::from(members), (total, dt, waits), &mut told);
+        self.together(members, f64::from(busy) >= MOST * f64::from(members), total, dt, tell);
     }
 }
 
-/// To whom what was taken together is told, of how many members, and whether a commit may be older than a look can tell.
-struct Told<'a> {
-    members: u32,
-    vague: bool,
-    tell: &'a mut dyn FnMut(Took),
-}
-
 impl Member {
-    fn flush(&self, member: u64, told: &mut Told<'_>) {
+    fn flush(&self, member: u64, members: u32, tell: &mut dyn FnMut(Took)) {
         if self.run.intervals >= if self.run.saturated { TOGETHER.1 } else { CALM } {
-            (told.tell)(self.run.told(Some(member), told.members, told.vague));
+            tell(self.run.told(Some(member), members));
         }
     }
 }

@@ -256,6 +256,11 @@ impl Watch {
         self.rates.knows()
     }
 
+    /// Whether the group commits more seldom than it is looked at.
+    pub fn commits_seldom(&self) -> bool {
+        self.commits.patience() > 0.0
+    }
+
     /// Whether the newest look says nothing about the group: its offsets begin anew.
     pub fn is_blind(&self) -> bool {
         self.at.is_none()

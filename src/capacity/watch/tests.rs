@@ -60,10 +60,10 @@ fn seldom(every: f64, speed: f64, stops: f64) -> impl Fn(f64, u64) -> [f64; 2] {
 
 #[test]
 fn what_came_since_a_rare_commit_is_no_lag() {
-    // Kafka Streams commits every 30 s, Connect every 60 s: both keep up.
-    for every in [30.0, 60.0] {
-        let watch = seen(15.0, 3_600.0, [8, 4], seldom(every, 1.0, f64::INFINITY));
-        assert!(watch.late() < 3.0 && watch.excess() < 3.0 * 800.0, "{every} s: {} s late", watch.late());
+    // Kafka Streams commits every 30 s, Connect every 60 s: both keep up. A commit may be as old as the look before.
+    for every in [30.0, 60.0, 30.4, 60.7] {
+        let watch = seen(15.0, 14_400.0, [8, 4], seldom(every, 1.0, f64::INFINITY));
+        assert!(watch.late() < 15.0 && watch.excess() < 15.0 * 800.0, "{every} s: {} s late", watch.late());
         assert_eq!(watch.capacity(true).unwrap().samples, 0, "{every} s: nothing waited");
     }
 }
