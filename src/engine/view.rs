@@ -220,17 +220,15 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
             }
         }
         Ok(r) if r.is_change() => (Severity::Look, format!("{} would do", r.recommended)),
-        Ok(r) if r.steps.get(1).is_some_and(|s| s.replicas > r.recommended) => {
-            let next = r.steps.get(1).map_or(String::new(), |s| {
-                let clock: String = s.at.to_string().chars().skip(11).take(5).collect();
-                format!("will need {} at {clock} UTC, has {}", s.replicas, r.current.desired)
-            });
-            (Severity::Look, next)
-        }
-        _ if !state.notices.is_empty() => {
-            (Severity::Look, state.notices.first().map(ToString::to_string).unwrap_or_default())
-        }
-        _ => (Severity::Ok, String::new()),
+        advice => match (advice.as_ref().ok().and_then(|r| r.more_later(state.at)), state.notices.first()) {
+            (Some(more), _) => {
+                let clock: String = more.at.to_string().chars().skip(11).take(5).collect();
+                let has = state.replicas.as_ref().map_or(0, |r| r.desired);
+                (Severity::Look, format!("will need {} at {clock} UTC, has {has}", more.replicas))
+            }
+            (None, Some(notice)) => (Severity::Look, notice.to_string()),
+            (None, None) => (Severity::Ok, String::new()),
+        },
     }
 }
 

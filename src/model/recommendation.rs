@@ -124,6 +124,16 @@ impl Recommendation {
         self.recommended != self.current.desired
     }
 
+    /// The first step of the plan that is not due yet, when it differs from what is asked for now.
+    pub fn later(&self, now: Time) -> Option<&PlanStep> {
+        self.steps.iter().skip(1).find(|s| s.at > now && s.replicas != self.recommended)
+    }
+
+    /// That step, where it is one to more while nothing is asked for now.
+    pub fn more_later(&self, now: Time) -> Option<&PlanStep> {
+        self.later(now).filter(|s| !self.is_change() && s.replicas > self.recommended)
+    }
+
     /// The price of a count that was considered.
     pub fn price_of(&self, replicas: u32) -> Option<&Alternative> {
         self.alternatives.iter().find(|a| a.replicas == replicas)

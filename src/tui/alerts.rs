@@ -6,8 +6,8 @@ use super::{
     state::{Pane, View},
 };
 use crate::model::{
-    Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, Reading, Severity, SourceStatus,
-    Subject, Time, Training, WorkloadKind, WorkloadView,
+    Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, PlanStep, Reading, Severity,
+    SourceStatus, Subject, Time, Training, WorkloadKind, WorkloadView,
 };
 use std::borrow::Cow;
 
@@ -273,10 +273,14 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
             let why = r.blocked_by.first().map_or("held until its data are known", |b| b.detail.as_str());
             format!("no advice: {why}")
         }
-        Ok(r) if !r.is_change() => {
-            let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
-            format!("{} replicas are what it needs: {look}", r.recommended)
-        }
+        Ok(r) if !r.is_change() => match (r.blocked_by.first(), r.more_later(picture.at)) {
+            (Some(b), _) => format!("kept at {} replicas by {}: {}", r.recommended, b.guard, b.detail),
+            (None, Some(step)) => more_later(step, r.target.is_some(), picture.mode),
+            (None, None) => {
+                let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
+                format!("{} replicas are what it needs: {look}", r.recommended)
+            }
+        },
         // To take some away is no answer to what is wrong.
         Ok(r) if view.severity == Severity::Act && r.recommended < r.current.desired => {
             let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
@@ -293,6 +297,16 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
                 (None, Some(_)) => format!("{change}: a approves"),
             }
         }
+    }
+}
+
+/// What the plan asks for at a time that is not come.
+fn more_later(step: &PlanStep, has_target: bool, mode: Mode) -> String {
+    let (count, at) = (step.replicas, format::clock(step.at));
+    match (has_target, mode) {
+        (false, _) => format!("{count} replicas at {at} UTC by hand: no target is configured for it"),
+        (true, Mode::Watch) => format!("{count} replicas come up for approval at {at} UTC, in `highwater operate`"),
+        (true, Mode::Operate) => format!("{count} replicas come up for approval at {at} UTC; c asks for them now"),
     }
 }
 
@@ -342,6 +356,28 @@ mod tests {
         }
         let said = mend(&picture.workloads[0], &picture);
         assert_eq!(said, "more replicas would not help: one of 4 partitions holds 99% of what waits; 4 would do");
+    }
+
+    #[test]
+    fn what_the_plan_asks_for_later_is_no_reason_to_look_elsewhere() {
+        let mut picture = fixture::picture(Mode::Operate);
+        let at = picture.at;
+        let r = Arc::make_mut(&mut picture.workloads[0]);
+        if let Ok(r) = &mut Arc::make_mut(&mut r.advice).recommendation {
+            r.recommended = r.current.desired;
+            r.blocked_by.clear();
+            let step = |at, replicas| PlanStep { at, replicas };
+            r.steps = vec![step(at, r.recommended), step(at.plus(120.0), 8)];
+        }
+        let mends = [Mode::Operate, Mode::Watch].map(|mode| {
+            picture.mode = mode;
+            mend(&picture.workloads[0], &picture)
+        });
+        let clock = format::clock(at.plus(120.0));
+        assert_eq!(mends[0], format!("8 replicas come up for approval at {clock} UTC; c asks for them now"));
+        assert_eq!(mends[1], format!("8 replicas come up for approval at {clock} UTC, in `highwater operate`"));
+        picture.at = at.plus(121.0);
+        assert!(mend(&picture.workloads[0], &picture).contains("are what it needs"), "its time is over");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
     },
     Effect, Here, Press, possible,
 };
-use crate::model::Intent;
+use crate::model::{Intent, Recommendation, Time};
 
 /// Asks for the way back; `possible` said that there is one.
 pub(super) fn undo(state: &mut State, press: Press<'_>) -> Vec<Effect> {
@@ -56,11 +56,16 @@ pub(super) fn decide(state: &mut State, action: Action, press: Press<'_>) -> Vec
             plan,
             current: recommendation.current.desired,
             limits: recommendation.limits,
-            input: Input::new(&recommendation.recommended.to_string()),
+            input: Input::new(&likely(recommendation, press.at.now).to_string()),
             problem: None,
         }),
     }
     Vec::new()
+}
+
+/// The count that is recommended, or that will be where nothing is asked for now.
+fn likely(recommendation: &Recommendation, now: Time) -> u32 {
+    recommendation.more_later(now).map_or(recommendation.recommended, |step| step.replicas)
 }
 
 /// Opens the approval dialog and asks the engine to check and dry-run the change.

@@ -3,6 +3,7 @@
 use super::super::{
     action::{Action, Section},
     alerts::{Place, Spot},
+    format,
     frame::Frame,
     rows,
     state::{Pane, State, View},
@@ -176,12 +177,12 @@ fn decidable(action: Action, here: &Here<'_>) -> Result<(), String> {
     };
     match action {
         Action::Approve | Action::ChangeCount => changeable(view, recommendation, picture, here.now)?,
-        Action::Reject if !recommendation.is_change() => return Err(no_change(name, recommendation)),
+        Action::Reject if !recommendation.is_change() => return Err(no_change(name, recommendation, here)),
         _ => {}
     }
     if action == Action::Approve {
         if !recommendation.is_change() {
-            return Err(no_change(name, recommendation));
+            return Err(no_change(name, recommendation, here));
         }
         if let Some(blocked) = recommendation.blocked_by.first() {
             return Err(format!("{name}: held back by {}: {}", blocked.guard, blocked.detail));
@@ -233,8 +234,15 @@ fn selected_action<'a>(state: &State, picture: &'a Picture) -> Option<&'a Done> 
     actions.get(at).copied()
 }
 
-fn no_change(name: &Label, recommendation: &Recommendation) -> String {
-    format!("{name}: nothing to decide, {} is what it needs", recommendation.recommended)
+fn no_change(name: &Label, recommendation: &Recommendation, here: &Here<'_>) -> String {
+    match recommendation.more_later(here.now) {
+        Some(step) => {
+            let key = here.state.keymap.hint(Action::ChangeCount).unwrap_or_else(|| ":change-count".into());
+            let (count, at) = (step.replicas, format::clock(step.at));
+            format!("{name}: nothing to decide yet, {count} come up for approval at {at} UTC; {key} asks for them now")
+        }
+        None => format!("{name}: nothing to decide, {} is what it needs", recommendation.recommended),
+    }
 }
 
 fn changeable(

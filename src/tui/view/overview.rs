@@ -322,7 +322,7 @@ fn counts(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
             let why = young(cx, view).unwrap_or("no advice");
             Line::from(vec![span(n.to_string(), theme.style(Slot::Text)), dim(format!(" {why}"))])
         }
-        (Ok(r), _) if !r.is_change() => match plot::later(r, cx.now).filter(|_| r.blocked_by.is_empty()) {
+        (Ok(r), _) if !r.is_change() => match r.later(cx.now).filter(|_| r.blocked_by.is_empty()) {
             // Not now, at a time: more is worth a look, fewer is a word aside.
             Some(step) => {
                 let slot = if step.replicas > r.recommended { Slot::Look } else { Slot::Dim };

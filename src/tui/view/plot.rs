@@ -4,8 +4,8 @@ use super::footer;
 use crate::{
     advise,
     model::{
-        ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Recommendation, Role, SignalView, SloState, Time,
-        WorkloadView, duration, si,
+        ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Role, SignalView, SloState, Time, WorkloadView,
+        duration, si,
     },
     tui::{
         Cx, format,
@@ -204,11 +204,6 @@ pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, 
         cross: None,
     }
     .draw(inner, buf);
-}
-
-/// The first step of the plan that is not due yet, when it differs from what is asked for now.
-pub(super) fn later(r: &Recommendation, now: Time) -> Option<&PlanStep> {
-    r.steps.iter().skip(1).find(|s| s.at > now && s.replicas != r.recommended)
 }
 
 fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, area: Rect, buf: &mut Buffer) {

@@ -278,3 +278,20 @@ fn a_guess_is_confirmed_by_its_own_key_before_the_change_can_be() {
     desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
     assert_eq!(desk.press("L"), [], "what is certain has no such key");
 }
+
+#[test]
+fn a_count_that_is_planned_for_later_can_be_asked_for_now() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.publish(|picture| {
+        let view = Arc::make_mut(&mut picture.workloads[0]);
+        if let Ok(r) = &mut Arc::make_mut(&mut view.advice).recommendation {
+            r.recommended = r.current.desired;
+            let step = |at, replicas| crate::model::PlanStep { at, replicas };
+            r.steps = vec![step(NOW, 6), step(NOW.plus(120.0), 8)];
+        }
+    });
+    desk.press("a");
+    assert!(desk.said().contains("8 come up for approval at 22:15 UTC; c asks for them now"), "{}", desk.said());
+    desk.press("c");
+    assert!(matches!(desk.state.dialogs.last(), Some(Dialog::Count { input, .. }) if input.text() == "8"));
+}
