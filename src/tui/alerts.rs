@@ -80,9 +80,11 @@ pub fn alerts(picture: &Picture) -> Vec<Spot<'_>> {
     all.extend(watched(picture));
     all.extend(found(picture));
     all.extend(workloads(picture));
-    // Within a severity the order above.
-    let of = |severity| all.iter().filter(move |spot| spot.severity == severity).copied();
-    [Severity::Act, Severity::Look, Severity::Unknown, Severity::Ok].into_iter().flat_map(of).collect()
+    // Within a severity the order above; of warnings first what wants more replicas, last what would do with fewer.
+    let of = |severity, turn| all.iter().filter(move |s| s.severity == severity && s.turn() == turn).copied();
+    let warnings = [-1, 0, 1].map(|turn| (Severity::Look, turn));
+    let all_of = [(Severity::Act, 0)].into_iter().chain(warnings).chain([(Severity::Unknown, 0), (Severity::Ok, 0)]);
+    all_of.flat_map(|(severity, turn)| of(severity, turn)).collect()
 }
 
 /// What no rule has to find: what sources and their readers say, the ledger, actions.
@@ -163,6 +165,16 @@ impl<'a> Spot<'a> {
             Of::Run(source, run, alert) => Id::new(["training", source.as_str(), run.name.as_str(), alert.rule]),
             Of::State(view) => Id::new(["workload", view.workload.name.as_str(), "state"]),
             Of::Notice(view, _, i) => Id::new(["workload", view.workload.name.as_str()]).numbered(i),
+        }
+    }
+
+    /// Among warnings: -1 for a workload that needs more, now or soon; 1 for one that would do with fewer; 0 for the rest.
+    fn turn(&self) -> i8 {
+        let open = self.state().filter(|v| v.severity == Severity::Look && v.action.is_none());
+        match open.map(|v| (&v.advice.recommendation, v.state.at)) {
+            Some((Ok(r), at)) if r.recommended > r.current.desired || r.more_later(at).is_some() => -1,
+            Some((Ok(r), _)) if r.is_change() => 1,
+            _ => 0,
         }
     }
 
@@ -378,6 +390,31 @@ mod tests {
         assert_eq!(mends[1], format!("8 replicas come up for approval at {clock} UTC, in `highwater operate`"));
         picture.at = at.plus(121.0);
         assert!(mend(&picture.workloads[0], &picture).contains("are what it needs"), "its time is over");
+    }
+
+    #[test]
+    fn of_warnings_what_wants_replicas_is_first_and_what_saves_some_last() {
+        let mut picture = fixture::picture(Mode::Operate);
+        let names: Vec<String> = picture.workloads.iter().map(|w| w.workload.name.to_string()).collect();
+        for (view, (current, recommended)) in picture.workloads.iter_mut().zip([(9, 4), (4, 4), (4, 9)]) {
+            let view = Arc::make_mut(view);
+            (view.severity, view.headline) = (Severity::Look, "would do".into());
+            let advice = Arc::make_mut(&mut view.advice);
+            advice.recommendation = picture_recommendation(current, recommended);
+        }
+        let warnings = alerts(&picture).into_iter().filter(|a| a.severity == Severity::Look);
+        let subjects: Vec<String> = warnings.map(|a| a.subject().to_string()).collect();
+        let at = |name: &str| subjects.iter().position(|s| *s == name);
+        let [more, other, fewer] = [at(&names[2]), at("run reranker-lora"), at(&names[0])];
+        assert!(more.is_some() && more < other && other < fewer, "{subjects:#?}");
+    }
+
+    fn picture_recommendation(current: u32, recommended: u32) -> Result<Box<crate::model::Recommendation>, String> {
+        let picture = fixture::picture(Mode::Operate);
+        let mut r = picture.workloads[0].advice.recommendation.clone()?;
+        (r.current.desired, r.recommended) = (current, recommended);
+        r.steps.clear();
+        Ok(r)
     }
 
     #[test]
