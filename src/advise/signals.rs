@@ -113,7 +113,7 @@ impl Signals {
         let observed = self.observed(input, previous);
         let found = capacity::estimate(&observed)?;
         // By the series alone what came since a rare commit would be work that waits.
-        let by_series = observed.watch.is_some_and(|w| !w.commits_seldom());
+        let by_series = observed.watch.is_some_and(|w| w.unseen() <= 0.0);
         if !found.is_lower_bound() || !by_series {
             return Some(found);
         }

@@ -313,7 +313,8 @@ impl Memory {
             .cloned();
         let snoozed = given.snoozed.get(&workload.name).copied().filter(|(until, _)| *until > given.now);
         let day = given.days.get(&workload.entity).map(|(_, plan)| plan.clone());
-        let beside = Beside { advice, day, snoozed, action };
+        let unseen = self.taught.get(&workload.entity).map_or(0.0, |taught| taught.watch.unseen());
+        let beside = Beside { advice, day, snoozed, unseen, action };
         view::view(workload, state, given.latest, (&self.history, &mut self.charts), beside, given.now)
     }
 

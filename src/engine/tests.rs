@@ -206,6 +206,28 @@ fn new_partitions_are_no_surge_and_unknown_ones_no_advice() {
 }
 
 #[test]
+fn what_rare_commits_do_not_tell_breaks_no_objective() {
+    let mut desk = Desk::default();
+    let start = Time::parse("2026-03-01T12:00:00Z").unwrap();
+    // 100 records/s a partition, committed to the end every 90 s.
+    let mut look = |i: i64, more: f64| {
+        let (end, committed) = (1_000_000 + i * 1_500, 1_000_000 + i / 6 * 9_000);
+        let mut cluster = one(start.plus(i as f64 * 15.0), &[(Some(end), committed); 4]);
+        cluster.groups[0].time_lag = Some((i % 6) as f64 * 15.0 + more);
+        desk.see(cluster).remove(0)
+    };
+    let views: Vec<_> = (0..120).map(|i| look(i, 1.0)).collect();
+    let limit = views[0].slo.as_ref().unwrap().limit;
+    assert!((30.0..75.0).contains(&limit), "{limit}");
+    let learned = &views[60..];
+    assert!(learned.iter().all(|v| v.severity != Severity::Act), "{:?}", learned.iter().map(|v| &v.headline));
+    let said = |v: &WorkloadView| v.state.notices.iter().any(|n| n.as_str().starts_with("commits are rare: up to "));
+    assert!(learned.iter().all(|v| said(v)), "{:?}", views[119].state.notices);
+    let late = look(120, 600.0);
+    assert_eq!(late.severity, Severity::Act, "what is later than the next commit is late: {}", late.headline);
+}
+
+#[test]
 fn a_topic_made_again_is_said_and_gives_no_rate() {
     let (mut desk, then, end) = Desk::settled();
     let before = desk.see(one(then.plus(15.0), &[(Some(end + 1_500), end); 4])).remove(0);

@@ -4,8 +4,8 @@ use super::{charts::Charts, discover, latest::Latest};
 use crate::{
     history::History,
     model::{
-        Action, Advice, Capacity, DayPlan, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState, Time,
-        Workload, WorkloadKind, WorkloadState, WorkloadView, duration,
+        Action, Advice, Capacity, DayPlan, Label, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState,
+        Time, Workload, WorkloadKind, WorkloadState, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -15,20 +15,23 @@ pub(super) struct Beside {
     pub(super) advice: Arc<Advice>,
     pub(super) day: Option<Arc<Result<DayPlan, String>>>,
     pub(super) snoozed: Option<(Time, Severity)>,
+    /// Seconds for which work that is done may not be seen, see [`crate::capacity::Watch::unseen`].
+    pub(super) unseen: f64,
     pub(super) action: Option<Action>,
 }
 
 /// Puts a view together.
 pub(super) fn view(
     workload: Arc<Workload>,
-    state: WorkloadState,
+    mut state: WorkloadState,
     latest: &Latest,
     (history, charts): (&History, &mut Charts),
     beside: Beside,
     now: Time,
 ) -> WorkloadView {
     let signals = signals(&workload, &state, latest, (history, charts), now);
-    let slo = slo(&workload, &signals, latest);
+    let slo = slo(&workload, &signals, latest, beside.unseen);
+    state.notices.extend(slo.as_ref().and_then(rare_commits));
     let (severity, headline) = severity(&state, slo.as_ref(), &beside.advice);
     WorkloadView {
         workload,
@@ -152,7 +155,7 @@ fn reading(
 }
 
 /// The objective nearest to being broken, or the first one declared.
-fn slo(w: &Workload, signals: &[SignalView], latest: &Latest) -> Option<SloState> {
+fn slo(w: &Workload, signals: &[SignalView], latest: &Latest, unseen: f64) -> Option<SloState> {
     let of_role = |role: Role| signals.iter().find(|s| s.role == role).and_then(|s| s.now.clone());
     let service = discover::service(w, latest);
     let of_service = |pick: fn(&crate::model::Service) -> &Option<Reading>| service.and_then(|s| pick(s).clone());
@@ -163,10 +166,19 @@ fn slo(w: &Workload, signals: &[SignalView], latest: &Latest) -> Option<SloState
         ("queue_p95", w.slo.queue_p95, of_service(|s| &s.queue_p95)),
         ("latency_p95", w.slo.latency_p95, of_service(|s| &s.latency_p95)),
     ];
-    let declared =
-        all.into_iter().filter_map(|(objective, limit, value)| limit.map(|limit| SloState { objective, limit, value }));
+    let declared = all.into_iter().filter_map(|(objective, limit, value)| {
+        let unseen = if objective == "time_lag" { unseen } else { 0.0 };
+        limit.map(|limit| SloState { objective, limit, value, unseen })
+    });
     let strain = |s: &SloState| s.value.as_ref().map_or(-1.0, |v| v.value / s.limit.max(1e-9));
     declared.reduce(|worst, next| if strain(&next) > strain(&worst) { next } else { worst })
+}
+
+/// That an objective is finer than what commits tell.
+fn rare_commits(slo: &SloState) -> Option<Label> {
+    let [limit, unseen] = [slo.limit, slo.unseen].map(duration);
+    let text = format!("commits are rare: up to {unseen} behind may be done already, the objective is {limit}");
+    slo.is_blind().then(|| Label::new(&text))
 }
 
 fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (Severity, String) {

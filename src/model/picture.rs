@@ -41,12 +41,20 @@ pub struct SloState {
     pub limit: f64,
     /// The value now, seconds; `None`: not known.
     pub value: Option<Reading>,
+    /// Seconds of the value that may be work which is done and not committed yet.
+    pub unseen: f64,
 }
 
 impl SloState {
     /// Whether it is met; `None`: not known.
     pub fn is_met(&self) -> Option<bool> {
-        self.value.as_ref().map(|v| v.value <= self.limit)
+        let late = self.value.as_ref()?.value;
+        if late > self.limit && late <= self.limit + self.unseen { None } else { Some(late <= self.limit) }
+    }
+
+    /// Whether the values that come between two commits say nothing about it.
+    pub fn is_blind(&self) -> bool {
+        self.unseen > self.limit
     }
 }
 
@@ -186,5 +194,20 @@ impl Picture {
     /// The view of a workload by name.
     pub fn workload(&self, name: &str) -> Option<&Arc<WorkloadView>> {
         self.workloads.named(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objective_is_judged_as_finely_as_commits_tell() {
+        let met = |late: f64, unseen: f64| {
+            let value = Reading::new(late, Time::from_secs(0.0), "kafka");
+            SloState { objective: "time_lag", limit: 30.0, value, unseen }.is_met()
+        };
+        assert_eq!([met(29.0, 0.0), met(31.0, 0.0)], [Some(true), Some(false)]);
+        assert_eq!([met(29.0, 90.0), met(60.0, 90.0), met(121.0, 90.0)], [Some(true), None, Some(false)]);
     }
 }

@@ -256,9 +256,10 @@ impl Watch {
         self.rates.knows()
     }
 
-    /// Whether the group commits more seldom than it is looked at.
-    pub fn commits_seldom(&self) -> bool {
-        self.commits.patience() > 0.0
+    /// Seconds for which work that is done may not be seen, for it is not committed yet: 0 where commits come about as
+    /// often as looks.
+    pub fn unseen(&self) -> f64 {
+        self.commits.patience()
     }
 
     /// Whether the newest look says nothing about the group: its offsets begin anew.
