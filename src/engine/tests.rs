@@ -307,3 +307,12 @@ fn five_thousand_groups_come_and_go() {
     let views = desk.see(cluster(Time::from_secs(1e9 + 100.0), &groups(5_000)[..1]));
     assert_eq!((views.len(), desk.memory.remembered()), (1, 1), "what is gone is let go of");
 }
+
+#[test]
+fn what_is_over_an_objective_is_never_told_as_the_same() {
+    let (mut desk, then, end) = Desk::settled();
+    let mut late = one(then.plus(15.0), &[(Some(end + 1_500), end); 4]);
+    late.groups[0].time_lag = Some(60.4);
+    let view = desk.see(late).remove(0);
+    assert_eq!(view.headline, "just over 60 s behind, the objective is 60 s");
+}

@@ -174,6 +174,12 @@ fn slo(w: &Workload, signals: &[SignalView], latest: &Latest, unseen: f64) -> Op
     declared.reduce(|worst, next| if strain(&next) > strain(&worst) { next } else { worst })
 }
 
+/// A value over a limit: never in the same words as the limit.
+fn over(value: f64, limit: f64) -> String {
+    let [value, limit] = [value, limit].map(duration);
+    if value == limit { format!("just over {limit}") } else { value }
+}
+
 /// That an objective is finer than what commits tell.
 fn rare_commits(slo: &SloState) -> Option<Label> {
     let [limit, unseen] = [slo.limit, slo.unseen].map(duration);
@@ -210,7 +216,7 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
         && slo.is_met() == Some(false)
         && let Some(v) = &slo.value
     {
-        let (value, limit) = (duration(v.value), duration(slo.limit));
+        let (value, limit) = (over(v.value, slo.limit), duration(slo.limit));
         let text = match slo.objective {
             "time_lag" => format!("{value} behind, the objective is {limit}"),
             latency => format!("{} {value}, the objective is {limit}", latency.replace('_', " ")),
