@@ -1,8 +1,9 @@
 //! A broker pool as a workload: what its brokers do all together, and what keeps anything from being moved now.
 
+use super::latest::Latest;
 use crate::model::{
-    Broker, BrokerMetrics, BrokerState, Entity, KafkaCluster, Label, MlState, Partition, Reading, Replicas, Role,
-    Sample, SignalKey, WorkloadKind, WorkloadState,
+    Broker, BrokerMetrics, BrokerState, Entity, KafkaCluster, Label, MlState, Partition, Quality, Reading, Replicas,
+    Role, Sample, SignalKey, SourceKind, WorkloadKind, WorkloadState,
 };
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 /// that are kept, times the size of those that come now, times the copies. `alone`: no other cluster is known, so that a
 /// broker's number says whose metrics these are.
 pub(super) fn samples(cluster: &KafkaCluster, ml: &MlState, alone: bool, out: &mut Vec<(SignalKey, Sample)>) {
-    let up: Vec<&Broker> = cluster.brokers.iter().filter(|b| b.state == BrokerState::Up).collect();
+    let up = up(cluster);
     if up.len() < cluster.brokers.len() {
         return;
     }
@@ -36,6 +37,27 @@ pub(super) fn samples(cluster: &KafkaCluster, ml: &MlState, alone: bool, out: &m
             out.push((SignalKey { entity: entity.clone(), role }, Sample { at: ml.at, value }));
         }
     }
+}
+
+/// Where a signal of a pool comes from, and whether it is estimated.
+pub(super) fn origin(pool: &Label, role: Role, latest: &Latest) -> (String, Quality) {
+    let kafka = SourceKind::Kafka.named(pool.as_str());
+    let up = latest.clusters.get(pool).map(|c| up(c));
+    match role {
+        Role::Memory if up.as_deref().and_then(on_disk).is_some() => {
+            (format!("{kafka}: DescribeLogDirs, summed over the brokers"), Quality::Measured)
+        }
+        Role::Memory => (format!("{kafka}: records kept × their mean size now × copies"), Quality::Estimated),
+        _ => {
+            let ml = latest.ml.values().find(|m| !m.brokers.is_empty());
+            let source = ml.map_or("", |m| m.source.as_str());
+            (format!("{}: the brokers' own metrics, summed", SourceKind::Prometheus.named(source)), Quality::Measured)
+        }
+    }
+}
+
+fn up(cluster: &KafkaCluster) -> Vec<&Broker> {
+    cluster.brokers.iter().filter(|b| b.state == BrokerState::Up).collect()
 }
 
 fn entity(cluster: &KafkaCluster) -> Entity {
@@ -72,7 +94,7 @@ pub(super) fn replicas(cluster: &KafkaCluster) -> Replicas {
         desired: cluster.brokers.len() as u32,
         ready: up as u32,
         at: cluster.at,
-        origin: Label::new(&format!("kafka {}", cluster.name)),
+        origin: Label::new(&SourceKind::Kafka.named(cluster.name.as_str())),
         uid: None,
     }
 }
@@ -191,6 +213,26 @@ mod tests {
         ill.brokers[2].state = BrokerState::Down { reason: "refused".into(), since: ill.at };
         samples(&ill, &metrics(&["k0", "k1", "2"]), true, &mut out);
         assert!(out.is_empty(), "two of three: {out:?}");
+    }
+
+    #[test]
+    fn signals_say_where_they_come_from() {
+        let mut latest = Latest::default();
+        let mut seen = KafkaCluster { name: "kafka".into(), ..cluster(&[&[0, 1, 2]]) };
+        let ml = MlState { source: "main".into(), ..metrics(&["k0", "k1", "k2"]) };
+        latest.ml.insert(ml.source.clone(), ml.into());
+        latest.clusters.insert(seen.name.clone(), seen.clone().into());
+        let of = |latest: &Latest, role| origin(&"kafka".into(), role, latest);
+        let (text, quality) = of(&latest, Role::Demand);
+        assert_eq!((text.as_str(), quality), ("prometheus main: the brokers' own metrics, summed", Quality::Measured));
+        assert_eq!(of(&latest, Role::Memory).1, Quality::Estimated);
+        for b in &mut seen.brokers {
+            let (path, at) = ("/data".into(), seen.at);
+            b.log_dirs = vec![LogDir { path, error: None, used: 7_000, total: None, usable: None, at }];
+        }
+        latest.clusters.insert(seen.name.clone(), seen.into());
+        let (text, quality) = of(&latest, Role::Memory);
+        assert_eq!((text.as_str(), quality), ("kafka: DescribeLogDirs, summed over the brokers", Quality::Measured));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! One workload as a row of the overview and the page behind it: signals, objective, severity. Pure.
 
-use super::{charts::Charts, discover, latest::Latest};
+use super::{brokers, charts::Charts, discover, latest::Latest};
 use crate::{
     history::History,
     model::{
         Action, Advice, Capacity, DayPlan, Label, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState,
-        Time, Workload, WorkloadKind, WorkloadState, WorkloadView, duration,
+        SourceKind, Time, Workload, WorkloadKind, WorkloadState, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -111,12 +111,16 @@ fn reading(
     if w.signals.contains_key(&role) {
         return of_history(&format!("prometheus: {}", w.signals[&role]));
     }
+    if w.entity.kind == WorkloadKind::Brokers && role != Role::Replicas {
+        let (origin, quality) = brokers::origin(&w.entity.source, role, latest);
+        return of_history(&origin).map(|r| r.with_quality(quality));
+    }
     if role == Role::Replicas {
         let r = state.replicas.as_ref()?;
         return Reading::new(f64::from(r.ready), r.at, r.origin.clone());
     }
     if let Some(group) = discover::group(w, latest) {
-        let origin = |how: &str| format!("kafka {}: {how}", w.entity.source);
+        let origin = |how: &str| format!("{}: {how}", SourceKind::Kafka.named(w.entity.source.as_str()));
         let partial = |r: Reading| if group.is_lower_bound() { r.with_quality(Quality::Partial) } else { r };
         return match role {
             Role::Backlog => group

@@ -80,6 +80,14 @@ impl SourceKind {
             Self::Command => "command",
         }
     }
+
+    /// A source by kind and name: `kafka prod`; one that is named after its kind is said once.
+    pub fn named(self, name: &str) -> String {
+        match self.name() {
+            kind if kind == name => kind.to_owned(),
+            kind => format!("{kind} {name}"),
+        }
+    }
 }
 
 /// Health of a source as it judges itself; whether its data are *stale* is computed from ages.

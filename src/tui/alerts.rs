@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{
     Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, PlanStep, Reading, Severity,
-    SourceStatus, Subject, Time, Training, WorkloadKind, WorkloadView,
+    SourceKind, SourceStatus, Subject, Time, Training, WorkloadKind, WorkloadView,
 };
 use std::borrow::Cow;
 
@@ -191,7 +191,7 @@ impl<'a> Spot<'a> {
             Of::Action(action) => action.workload.as_str().into(),
             Of::Rule(_, alert) if alert.subject != Subject::Cluster => alert.subject.to_string().into(),
             Of::Run(_, _, alert) => alert.subject.to_string().into(),
-            Of::Rule(cluster, _) | Of::Reader(cluster, ..) => format!("kafka {}", cluster.name).into(),
+            Of::Rule(cluster, _) | Of::Reader(cluster, ..) => SourceKind::Kafka.named(cluster.name.as_str()).into(),
             Of::Gpu(_, gpu, _) => format!("{} GPU {}", gpu.host, gpu.gpu).into(),
             Of::State(view) | Of::Notice(view, ..) => view.workload.name.as_str().into(),
         }

@@ -16,12 +16,9 @@ pub fn with_unit(value: f64, unit: &str) -> String {
     }
 }
 
-/// A source by kind and name: `kafka prod`; one that is named after its kind is said once.
+/// A source by kind and name, see [`crate::model::SourceKind::named`].
 pub fn source(status: &SourceStatus) -> String {
-    match status.kind.name() {
-        kind if status.name == *kind => kind.to_owned(),
-        kind => format!("{kind} {}", status.name),
-    }
+    status.kind.named(status.name.as_str())
 }
 
 /// What a signal is called: a pool of brokers has its stored bytes where others have memory.

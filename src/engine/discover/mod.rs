@@ -279,7 +279,7 @@ pub(super) fn replicas(workload: &Workload, latest: &Latest) -> Option<Replicas>
             let kube = latest.kube.as_ref()?;
             let found = kube.workload(target);
             let kube = &kube.state;
-            let origin = Label::new(&format!("kubernetes {}", kube.context));
+            let origin = Label::new(&SourceKind::Kubernetes.named(kube.context.as_str()));
             let at = found.and_then(|w| w.unheard).unwrap_or(kube.at);
             let count = |desired, ready, uid| Replicas { desired, ready, at, origin, uid };
             match (found, target) {
@@ -323,5 +323,5 @@ fn vertical(kube: &Objects, target: &Target) -> Option<Vertical> {
     let vpa = kube.vpa(target)?.clone();
     let requests = kube.workload(target).map_or_else(Vec::new, |w| w.requests.clone());
     let KubeState { at, context, .. } = &*kube.state;
-    Some(Vertical { vpa, requests, at: *at, origin: Label::new(&format!("kubernetes {context}")) })
+    Some(Vertical { vpa, requests, at: *at, origin: Label::new(&SourceKind::Kubernetes.named(context.as_str())) })
 }

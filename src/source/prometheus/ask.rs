@@ -43,7 +43,7 @@ impl Failed {
 
 /// Asks every question of the plan, four at a time. A source that is down ends the round; one heavy query does not.
 pub(super) async fn ask(upstream: &Upstream, plan: &Plan, source: &Label) -> Result<Answers, Failure> {
-    let mut assembly = Assembly::new(format!("{} {source}", upstream.origin()), &plan.alone);
+    let mut assembly = Assembly::new(upstream.origin(source), &plan.alone);
     let mut lacking = BTreeSet::new();
     let (mut round, mut failed, mut signals) = (Round::default(), Failed::default(), Vec::new());
     let asks: Vec<_> =

@@ -2,7 +2,7 @@
 
 use super::{client::Client, decode::Answer, failure::Failure, packs::Pack, scrape::Exporters};
 use crate::{
-    model::{PrometheusSettings, Time},
+    model::{Label, PrometheusSettings, SourceKind, Time},
     process::Clock,
 };
 use std::sync::Arc;
@@ -73,11 +73,11 @@ impl Upstream {
         }
     }
 
-    /// What a reading's origin begins with, before the source's name.
-    pub(super) fn origin(&self) -> &'static str {
+    /// What a reading's origin begins with.
+    pub(super) fn origin(&self, source: &Label) -> String {
         match self {
-            Self::Server(_) => "prometheus",
-            Self::Exporters(_) => "exporters of",
+            Self::Server(_) => SourceKind::Prometheus.named(source.as_str()),
+            Self::Exporters(_) => format!("exporters of {source}"),
         }
     }
 }

@@ -88,7 +88,8 @@ fn sources(cx: &Cx<'_>, level: Level) -> Line {
     let many = |kind: SourceKind| cx.picture.sources.iter().filter(|s| s.kind == kind).count() > 1;
     for source in &cx.picture.sources {
         let kind = if level < Level::Short { source.kind.name() } else { short(source.kind) };
-        let name = if many(source.kind) { format!("{kind} {}", source.name) } else { kind.to_owned() };
+        let named = many(source.kind) && source.name != *source.kind.name();
+        let name = if named { format!("{kind} {}", source.name) } else { kind.to_owned() };
         let (glyph, slot, word) = health(cx, source);
         let good = slot == Slot::Good;
         let word = if level == Level::Wordless && good { String::new() } else { format!(" {word}") };

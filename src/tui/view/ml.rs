@@ -196,7 +196,7 @@ fn nothing(cx: &Cx<'_>, text: &str) -> String {
     } else {
         format!("packs that matched: {}", packs.join(", "))
     };
-    format!("{text}. prometheus {}: {}; {packs}", source.name, source.detail)
+    format!("{text}. {}: {}; {packs}", format::source(source), source.detail)
 }
 
 pub(super) fn read(cx: &Cx<'_>, reading: Option<&Reading>, print: impl Fn(f64) -> String) -> Line<'static> {
