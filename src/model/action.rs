@@ -228,6 +228,12 @@ impl Action {
         }
     }
 
+    /// What became of it, as a sentence.
+    pub fn said(&self) -> Label {
+        let Self { workload, from, to, reason, state, .. } = self;
+        Label::new(&format!("{workload} {from} → {to} {}: {reason}", state.name()))
+    }
+
     /// Whether it puts a bound back that was moved for a surge. It waits beside other changes of its target instead of
     /// standing in their way, and waits for its moment instead of being refused.
     pub fn is_put_back(&self) -> bool {

@@ -101,7 +101,9 @@ pub fn changes(before: &Picture, after: &Picture) -> Vec<Entry> {
             out.push(Entry::new(at, health(source.health), of_source(source)));
         }
     }
-    for notice in after.notices.iter().filter(|n| !before.notices.contains(n)) {
+    // What became of an action is told below, with who did it.
+    let told_below = |text: &Label| after.actions.iter().any(|a| a.said() == *text);
+    for notice in after.notices.iter().filter(|n| !before.notices.contains(n) && !told_below(&n.text)) {
         out.push(Entry::new(notice.at, notice.severity, notice.text.to_string()));
     }
     for action in after.actions.iter().rev() {
@@ -180,12 +182,11 @@ fn of_source(source: &SourceStatus) -> String {
 }
 
 fn of_action(action: &Action) -> Entry {
-    use crate::model::ActionState::{Applied, Applying, Approved, Expired, Failed, Superseded, Unknown, Verified};
+    use crate::model::ActionState::{Applied, Applying, Approved, Expired, Failed, Superseded, Unknown};
     let severity = match action.state {
         Failed | Unknown => Severity::Act,
-        Verified => Severity::Ok,
         Applied | Applying | Approved => Severity::Look,
-        _ => Severity::Unknown,
+        _ => Severity::Ok,
     };
     let (from, to, state) = (action.from, action.to, action.state.name());
     let why = if action.reason.is_empty() { String::new() } else { format!(": {}", action.reason) };
@@ -231,14 +232,16 @@ fn of_workload(old: &WorkloadView, new: &WorkloadView, at: Time, out: &mut Vec<E
     let name = &new.workload.name;
     let entry = |severity, text| Entry { about: Some(name.clone()), ..Entry::new(at, severity, text) };
     if old.severity != new.severity {
-        let word = match new.severity {
-            Severity::Ok => "as it should be".to_owned(),
+        let word = match (new.severity, &new.advice.recommendation) {
+            (Severity::Ok, Ok(_)) => "as it should be".to_owned(),
+            (Severity::Ok, Err(why)) => format!("nothing is seen to be wrong, no advice: {why}"),
             _ if new.headline.is_empty() => format::severity(new.severity).to_owned(),
             _ => new.headline.clone(),
         };
         let text = format!("{name}: {word} (was {})", format::severity(old.severity));
-        // Nobody saw since when, where it was not known before.
-        let turned = (old.severity != Severity::Unknown).then(|| (name.clone(), new.severity));
+        // Nobody saw since when, where it was not known before, or is the first word of the advice.
+        let first = old.advice.recommendation.is_err() && new.advice.recommendation.is_ok();
+        let turned = (old.severity != Severity::Unknown && !first).then(|| (name.clone(), new.severity));
         out.push(Entry { turned: turned.into_iter().collect(), ..entry(new.severity, text) });
     }
     let count = |v: &WorkloadView| v.state.replicas.as_ref().map(|r| r.desired);
@@ -294,6 +297,46 @@ mod tests {
                 "train-embeddings: is not seen any more",
             ]
         );
+    }
+
+    #[test]
+    fn what_became_of_an_action_is_told_once() {
+        let before = fixture::picture(Mode::Operate);
+        let mut after = fixture::later(&before, 1.0);
+        let mut action = after.actions[0].clone();
+        action.state = crate::model::ActionState::Expired;
+        (action.updated, action.id) = (after.at, crate::model::ActionId(Label::new("another")));
+        after.notices = vec![crate::model::Notice { at: after.at, severity: Severity::Ok, text: action.said() }];
+        let name = action.workload.clone();
+        after.actions = Arc::new([vec![action], after.actions.to_vec()].concat());
+        let told: Vec<Entry> = changes(&before, &after);
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told[0].text.starts_with(&format!("{name}: ")) && told[0].severity == Severity::Ok, "{told:#?}");
+    }
+
+    #[test]
+    fn before_the_first_advice_nothing_is_said_to_be_as_it_should_be() {
+        let with = |severity: Severity, advice: Option<&str>| {
+            let mut picture = fixture::picture(Mode::Operate);
+            let view = Arc::make_mut(&mut picture.workloads[0]);
+            (view.severity, view.headline) = (severity, String::new());
+            if let Some(why) = advice {
+                Arc::make_mut(&mut view.advice).recommendation = Err(why.to_owned());
+            }
+            picture
+        };
+        let [unknown, quiet, act] = [
+            with(Severity::Unknown, Some("two looks are needed")),
+            with(Severity::Ok, Some("two looks are needed")),
+            with(Severity::Act, None),
+        ];
+        let first = texts(&unknown, &quiet);
+        assert_eq!(first, ["fraud-scorer: nothing is seen to be wrong, no advice: two looks are needed (was unknown)"]);
+        let mut log = Log::default();
+        log.extend(changes(&quiet, &act));
+        assert_eq!(log.since(&act.workloads[0]), None, "it was so before anybody could judge");
+        log.extend(changes(&with(Severity::Ok, None), &act));
+        assert_eq!(log.since(&act.workloads[0]), Some(act.at));
     }
 
     #[test]

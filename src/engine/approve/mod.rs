@@ -452,14 +452,14 @@ impl Desk {
     }
 
     async fn say(&self, action: &Action) {
-        let Action { workload, from, to, reason, state, .. } = action;
+        let state = action.state;
         let severity = match state {
             ActionState::Failed | ActionState::Unknown => Severity::Act,
             _ => Severity::Ok,
         };
-        let later = *state == ActionState::Approved && action.terms.begin_at.is_some();
+        let later = state == ActionState::Approved && action.terms.begin_at.is_some();
         if later || !matches!(state, ActionState::Approved | ActionState::Rejected | ActionState::Expired) {
-            self.notice(severity, format!("{workload} {from} → {to} {}: {reason}", state.name())).await;
+            self.notice(severity, action.said().to_string()).await;
         }
     }
 }

@@ -1,6 +1,11 @@
 //! The cursors: moved by keys, the wheel and clicks; they stay with what is under them.
 
-use super::super::{action::Action, hits::Hit, rows, state::State};
+use super::super::{
+    action::Action,
+    hits::Hit,
+    rows,
+    state::{Pane, State},
+};
 use crate::model::Picture;
 use std::sync::Arc;
 
@@ -64,7 +69,10 @@ pub(super) fn move_cursor(state: &mut State, picture: &Arc<Picture>, lines: isiz
     let ids = rows::ids(pane, state.shown(picture), state);
     let at = rows::position(ids.iter(), state.selected(pane)).cast_signed();
     let to = at.saturating_add(lines).clamp(0, ids.len().cast_signed().max(1) - 1);
-    if let Some(id) = ids.get(to.cast_unsigned()) {
-        state.selected.insert(pane, id.clone());
+    match ids.get(to.cast_unsigned()) {
+        // On the newest line of the log it stays with the newest.
+        Some(_) if pane == Pane::Log && to == 0 => drop(state.selected.remove(&pane)),
+        Some(id) => drop(state.selected.insert(pane, id.clone())),
+        None => {}
     }
 }

@@ -49,6 +49,28 @@ fn a_theme_is_seen_while_it_is_chosen_and_esc_brings_the_old_one_back() {
 }
 
 #[test]
+fn the_log_stays_on_its_newest_line() {
+    let mut desk = desk();
+    let told = |desk: &mut Desk, text: &str| {
+        let entry = crate::tui::log::Entry::new(fixture::NOW, crate::model::Severity::Ok, text.to_owned());
+        desk.state.log.extend([entry]);
+    };
+    let under = |desk: &Desk| {
+        let rows = rows::log(&desk.state);
+        rows[rows::log_at(&rows, &desk.state)].text.clone()
+    };
+    told(&mut desk, "first");
+    desk.press("7 ? esc 1");
+    told(&mut desk, "second");
+    desk.press("7");
+    assert_eq!(under(&desk), "second", "nobody moved away from the newest line");
+    desk.press("j");
+    told(&mut desk, "third");
+    desk.press("? esc");
+    assert_eq!(under(&desk), "first", "one that was chosen is kept");
+}
+
+#[test]
 fn columns_come_and_go() {
     let mut desk = desk();
     desk.press("C space");
