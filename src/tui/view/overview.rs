@@ -232,15 +232,19 @@ fn backlog(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
 
 /// Seconds behind, or the latency of the objective; red when over it.
 fn behind(cx: &Cx<'_>, view: &WorkloadView) -> Line<'static> {
-    let unknown = view.state.partition_lags.iter().filter(|l| l.is_none()).count();
-    if unknown > 0 && view.signal(Role::TimeLag).is_none() {
-        let text = format!("{unknown} of {} ?", view.state.partition_lags.len());
-        return Line::from(span(text, cx.theme.style(Slot::Unknown)));
-    }
     // What the objective is about: of a service that may be another latency than the one that is charted.
     let own = view.signal(Role::TimeLag).or_else(|| view.signal(Role::Latency));
     let own = own.filter(|signal| view.slo.as_ref().is_none_or(|s| plot::is_of(view, s, signal)));
     let now = own.and_then(|s| s.now.as_ref()).or_else(|| view.slo.as_ref().and_then(|s| s.value.as_ref()));
+    let unknown = view.state.partition_lags.iter().filter(|l| l.is_none()).count();
+    if now.is_none() && unknown > 0 {
+        let text = format!("{unknown} of {} ?", view.state.partition_lags.len());
+        return Line::from(span(text, cx.theme.style(Slot::Unknown)));
+    }
+    // What waits is known, since when not yet.
+    if now.is_none() && !view.state.partition_lags.is_empty() {
+        return value::unknown(cx.theme);
+    }
     let line = value::reading(cx.theme, now, cx.now, view.state.stale_after, lateness);
     match view.slo.as_ref().and_then(crate::model::SloState::is_met) {
         Some(false) if !view.state.is_stale() => value::restyle(line, cx.theme, Slot::Act),
