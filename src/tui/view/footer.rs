@@ -18,7 +18,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 /// What the footer offers on a page, the most useful first, as far as it is possible and fits: what is to be decided,
 /// why, the way in and out, the other pages.
-const OFFERED: [Action; 30] = [
+const OFFERED: [Action; 31] = [
     Action::Tour,
     Action::Approve,
     Action::Reject,
@@ -38,6 +38,7 @@ const OFFERED: [Action; 30] = [
     Action::Filter,
     Action::ChangeCount,
     Action::Snooze,
+    Action::Undo,
     Action::Rivals,
     Action::ZoomOut,
     Action::ZoomIn,
@@ -76,7 +77,14 @@ fn page_hints(cx: &Cx<'_>, room: usize) -> Line {
         line.push((Slot::Look, format!("filter {}  ", cx.state.filter)));
     }
     let here = Here::new(cx.frame, cx.picture, cx.now);
-    for action in OFFERED.into_iter().filter(|a| possible(*a, &here).is_ok()) {
+    // What a page is for.
+    let first = match cx.state.view {
+        View::Actions => Some(Action::Undo),
+        View::Backtest => Some(Action::Open),
+        _ => None,
+    };
+    let rest = OFFERED.into_iter().filter(|a| Some(*a) != first);
+    for action in first.into_iter().chain(rest).filter(|a| possible(*a, &here).is_ok()) {
         let hint = match (action, cx.state.view) {
             (Action::Open, View::Backtest) => cx.state.keymap.hint(action).map_or_else(Line::new, |k| hint(&k, "play")),
             (Action::Overview, View::Workload | View::Day | View::Backtest) => {
