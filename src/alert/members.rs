@@ -39,8 +39,7 @@ fn storm<'a>(group: &Group, rebalances: impl Iterator<Item = &'a Rebalance>, now
     }
     let mut who: Vec<(&String, (usize, usize))> = times.into_iter().collect();
     who.sort_by_key(|(_, (joined, left))| std::cmp::Reverse(joined + left));
-    let told: Vec<String> =
-        who.iter().map(|(name, (joined, left))| format!("{name} joined {joined} times, left {left} times")).collect();
+    let told: Vec<String> = who.iter().map(|(name, (joined, left))| came_and_went(name, *joined, *left)).collect();
     let who = if told.is_empty() { "nobody joined or left".to_owned() } else { examples(&told) };
     let added = found.add(Finding {
         rule: "rebalances",
@@ -55,6 +54,14 @@ fn storm<'a>(group: &Group, rebalances: impl Iterator<Item = &'a Rebalance>, now
     if let Some(alert) = added {
         alert.since = first.at;
         alert.holds = Holdback::AnyChange;
+    }
+}
+
+fn came_and_went(name: &str, joined: usize, left: usize) -> String {
+    match (joined, left) {
+        (0, n) => format!("{name} left {}", count(n, "time")),
+        (n, 0) => format!("{name} joined {}", count(n, "time")),
+        (n, m) => format!("{name} joined {}, left {}", count(n, "time"), count(m, "time")),
     }
 }
 
