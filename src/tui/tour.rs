@@ -50,7 +50,8 @@ pub const STEPS: [Step; 7] = [
         text: "Read it, then press y. It is another key than the one that opened the dialog, and it does nothing for the \
                first moment: no slip of the hand changes anything.",
         done: |_, picture| {
-            picture.actions.iter().any(|a| !matches!(a.state, ActionState::Proposed | ActionState::Rejected))
+            use ActionState::{Expired, Proposed, Rejected, Superseded};
+            picture.actions.iter().any(|a| !matches!(a.state, Proposed | Rejected | Expired | Superseded))
         },
     },
     Step {
@@ -108,6 +109,11 @@ mod tests {
         watch(&mut state, &picture);
         assert_eq!(state.tour, Some(1));
         state.tour = Some(4);
+        let mut left = picture.clone();
+        let open = picture.actions.iter().cloned().map(|a| crate::model::Action { state: ActionState::Expired, ..a });
+        left.actions = std::sync::Arc::new(open.collect());
+        watch(&mut state, &left);
+        assert_eq!(state.tour, Some(4), "a dialog that was left decided nothing");
         watch(&mut state, &picture);
         assert_eq!(state.tour, Some(6), "an action was done and verified");
         next(&mut state);
