@@ -288,15 +288,11 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
         Ok(r) if !r.is_change() => match (r.blocked_by.first(), r.more_later(picture.at)) {
             (Some(b), _) => format!("kept at {} replicas by {}: {}", r.recommended, b.guard, b.detail),
             (None, Some(step)) => more_later(step, r.target.is_some(), picture.mode),
-            (None, None) => {
-                let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
-                format!("{} replicas are what it needs: {look}", r.recommended)
-            }
+            (None, None) => format!("{} replicas are what it needs: {}", r.recommended, look(view)),
         },
         // To take some away is no answer to what is wrong.
         Ok(r) if view.severity == Severity::Act && r.recommended < r.current.desired => {
-            let look = concentrated(view).unwrap_or_else(|| "look at what is slow".to_owned());
-            format!("more replicas would not help: {look}; {} would do", r.recommended)
+            format!("more replicas would not help: {}; {} would do", look(view), r.recommended)
         }
         // Its reason says what must be moved; there is nothing to approve.
         Ok(r) if view.workload.entity.kind == WorkloadKind::Brokers => r.reasons.first().cloned().unwrap_or_default(),
@@ -320,6 +316,12 @@ fn more_later(step: &PlanStep, has_target: bool, mode: Mode) -> String {
         (true, Mode::Watch) => format!("{count} replicas come up for approval at {at} UTC, in `highwater operate`"),
         (true, Mode::Operate) => format!("{count} replicas come up for approval at {at} UTC; c asks for them now"),
     }
+}
+
+/// Where to look when it is not the count: what was found about its group, else what is slow.
+fn look(view: &WorkloadView) -> String {
+    let found = || view.state.alerts.iter().find(|a| a.severity == Severity::Act).map(|a| a.sentence.to_string());
+    concentrated(view).or_else(found).unwrap_or_else(|| "look at what is slow".to_owned())
 }
 
 /// A partition with more than this share of what waits is the trouble itself.
@@ -368,6 +370,12 @@ mod tests {
         }
         let said = mend(&picture.workloads[0], &picture);
         assert_eq!(said, "more replicas would not help: one of 4 partitions holds 99% of what waits; 4 would do");
+        let found = Alert { severity: Severity::Act, ..picture.clusters[0].alerts[0].clone() };
+        let state = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).state);
+        state.partition_lags.clear();
+        state.alerts = vec![found.clone()];
+        let said = mend(&picture.workloads[0], &picture);
+        assert_eq!(said, format!("more replicas would not help: {}; 4 would do", found.sentence));
     }
 
     #[test]
