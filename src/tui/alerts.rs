@@ -168,12 +168,12 @@ impl<'a> Spot<'a> {
         }
     }
 
-    /// Among warnings: -1 for a workload that needs more, now or soon; 1 for one that would do with fewer; 0 for the rest.
+    /// Among warnings: -1 for a workload that needs more, now or soon, and may have it; 1 for one that would do with fewer.
     fn turn(&self) -> i8 {
         let open = self.state().filter(|v| v.severity == Severity::Look && v.action.is_none());
         match open.map(|v| (&v.advice.recommendation, v.state.at)) {
-            Some((Ok(r), at)) if r.recommended > r.current.desired || r.more_later(at).is_some() => -1,
-            Some((Ok(r), _)) if r.is_change() => 1,
+            Some((Ok(r), _)) if r.is_change() && r.recommended < r.current.desired => 1,
+            Some((Ok(r), at)) if r.blocked_by.is_empty() && (r.is_change() || r.more_later(at).is_some()) => -1,
             _ => 0,
         }
     }
@@ -415,6 +415,14 @@ mod tests {
         let at = |name: &str| subjects.iter().position(|s| *s == name);
         let [more, other, fewer] = [at(&names[2]), at("run reranker-lora"), at(&names[0])];
         assert!(more.is_some() && more < other && other < fewer, "{subjects:#?}");
+        // What is held back can wait: nobody may do it now.
+        let view = Arc::make_mut(&mut picture.workloads[2]);
+        if let Ok(r) = &mut Arc::make_mut(&mut view.advice).recommendation {
+            r.blocked_by = vec![Blocked { guard: "alerts", detail: "not now".into(), until: None }];
+        }
+        let held: Vec<String> = alerts(&picture).into_iter().map(|a| a.subject().to_string()).collect();
+        let at = |name: &str| held.iter().position(|s| *s == name);
+        assert!(at("run reranker-lora") < at(&names[2]), "{held:#?}");
     }
 
     fn picture_recommendation(current: u32, recommended: u32) -> Result<Box<crate::model::Recommendation>, String> {
