@@ -11,6 +11,8 @@ const LOOKS: usize = 20;
 const FEWEST: usize = 5;
 /// Commits are seldom when this many times the seconds between two looks lie between them.
 const SELDOM: f64 = 1.5;
+/// Seconds between two looks from which on a commit may be as old as the look before, however often commits come.
+const FAR: f64 = 20.0;
 /// Seconds between two commits that are believed at most: beyond them somebody does not work.
 const LONGEST: f64 = 150.0;
 /// This many times what is usual a commit may be late before what waits counts in full.
@@ -80,6 +82,12 @@ impl Commits {
     /// Seconds for which nothing that is committed says nothing: 0 where commits come about as often as looks.
     pub fn patience(&self) -> f64 {
         PATIENCE * self.every.unwrap_or(0.0)
+    }
+
+    /// Seconds by which a commit may be older than the look that it is seen in, `dt` seconds after the one before; 0 where
+    /// that is little.
+    pub fn may_be_old(&self, dt: f64) -> f64 {
+        if self.every.is_some() || dt >= FAR { dt } else { 0.0 }
     }
 
     /// Records of a partition that waited when it was last committed; all that wait where that is too long ago, or where

@@ -9,9 +9,6 @@ const SAME: u32 = 3;
 /// with long commit intervals this many times the floor more.
 const WAITING: f64 = 8.0;
 const FLOORS: f64 = 2.5;
-/// Seconds between two looks from which on a commit may be as old as the look before, whatever is usual; as it is of every
-/// group that commits more seldom than it is looked at.
-const FAR: f64 = 20.0;
 /// Intervals that are taken together, and fewest: commits come in batches, so that over a single interval a member looks
 /// up to a third faster or slower than it is.
 const TOGETHER: (u32, u32) = (8, 3);
@@ -101,12 +98,13 @@ impl Members {
     }
 
     /// One look, `dt` seconds after the one before. `quiet`: for so many seconds nothing may be committed without anybody
-    /// standing still. `disturbed`: something stopped all of them meanwhile.
+    /// standing still; `since`: so old a commit may be, and what came since then is no work that waits. `disturbed`:
+    /// something stopped all of them meanwhile.
     pub fn look(
         &mut self,
         look: &Look<'_>,
         dt: f64,
-        (floor, quiet): (f64, f64),
+        (floor, quiet, since): (f64, f64, f64),
         disturbed: bool,
         tell: &mut dyn FnMut(Took),
     ) {
@@ -120,8 +118,6 @@ impl Members {
             member.lag += (place.end - place.committed).max(0.0);
         }
         let members = u32::try_from(now.len()).unwrap_or(u32::MAX);
-        // What came since a commit that may be as old as the look before is no work that waits.
-        let since = if quiet > 0.0 || dt >= FAR { dt } else { 0.0 };
         let enough = WAITING.max(FLOORS * floor + 2.0).max(since + WAITING);
         let (mut busy, mut total) = (0_u32, 0.0);
         for (id, member) in &mut now {

@@ -120,7 +120,9 @@ impl Watch {
         self.rebalanced |= look.rebalancing;
         match self.since.filter(|_| known && follows) {
             // The first two are compared at once: what waits should be known.
-            Some(since) if !self.flow.is_empty() && look.at.since(since) < EVERY => return self.weigh(),
+            Some(since) if !self.flow.is_empty() && look.at.since(since) < EVERY => {
+                return self.weigh(self.waiting().sum());
+            }
             Some(since) => self.compare(look, look.at.since(since)),
             None => {
                 self.members.restart();
@@ -154,9 +156,10 @@ impl Watch {
         self.flow.clear();
         self.flow.extend(arrived);
         self.commits.look(look.at, dt, &self.now, |p| self.flow[p] * dt >= TELLING);
-        let demand: f64 = self.flow.iter().sum();
+        let waiting: Vec<f64> = self.waiting().collect();
+        let (lag, demand): (f64, f64) = (waiting.iter().sum(), self.flow.iter().sum());
         if demand <= 0.0 {
-            return self.weigh();
+            return self.weigh(lag);
         }
         if self.shares.is_empty() {
             self.shares = self.flow.iter().map(|f| f / demand).collect();
@@ -164,23 +167,22 @@ impl Watch {
         for (share, flow) in self.shares.iter_mut().zip(&self.flow) {
             *share += SHARE * (flow / demand - *share);
         }
-        let behind = self.lag() / demand;
-        let usual = self.usual(dt).map_or(behind, |usual| usual.min(behind));
+        let behind = lag / demand;
+        let usual = self.usual(&waiting, dt).map_or(behind, |usual| usual.min(behind));
         let floor = self.floor.get_or_insert(usual.min(FLOOR_MET));
         if usual < FLOOR_MOST {
             let follow = if usual < *floor { FLOOR.0 } else { FLOOR.1 };
             *floor += (1.0 - (1.0 - follow).powf(dt / FLOOR_EVERY)) * (usual - *floor);
         }
         let floor = *floor;
-        self.weigh();
+        self.weigh(lag);
         let calm = std::mem::replace(&mut self.calm, self.late);
         let look = Look { partitions: &self.now, rebalancing: self.rebalanced, ..*look };
-        let waiting: Vec<f64> = self.waiting().collect();
         self.changes.look(&look, &self.before, &self.flow, &waiting, (floor, calm));
         let rates = &mut self.rates;
         let disturbed = self.changes.disturbs();
-        let quiet = self.commits.patience();
-        self.members.look(&look, dt, (floor, quiet), disturbed, &mut |took: Took| rates.add(took));
+        let (quiet, since) = (self.commits.patience(), self.commits.may_be_old(dt));
+        self.members.look(&look, dt, (floor, quiet, since), disturbed, &mut |took: Took| rates.add(took));
     }
 
     /// Records that wait in the newest look, per partition: those that waited at its last commit, where commits are seldom.
@@ -189,14 +191,10 @@ impl Watch {
         self.now.iter().enumerate().map(move |(p, place)| self.commits.waiting(at, p, place))
     }
 
-    /// Of all partitions together.
-    fn lag(&self) -> f64 {
-        self.waiting().sum()
-    }
-
-    /// What waits in the newest look beyond what always waits, by what came between those that were compared.
-    fn weigh(&mut self) {
-        let (lag, demand): (f64, f64) = (self.lag(), self.flow.iter().sum());
+    /// What waits in the newest look, `lag` records, beyond what always waits, by what came between those that were
+    /// compared.
+    fn weigh(&mut self, lag: f64) {
+        let demand: f64 = self.flow.iter().sum();
         let floor = self.floor.unwrap_or(0.0);
         if demand > 0.0 {
             self.late = (lag / demand - floor).max(0.0);
@@ -209,9 +207,9 @@ impl Watch {
     /// Seconds of its own demand that wait in the middlemost of the partitions where anything flows; `None` where most of
     /// them got too few records since the look before to tell. What lies for hours with a few members that have too much
     /// is no floor of the group: of all partitions together it would look like one.
-    fn usual(&self, dt: f64) -> Option<f64> {
+    fn usual(&self, waiting: &[f64], dt: f64) -> Option<f64> {
         let flowing = self.flow.iter().filter(|flow| **flow > 0.0).count();
-        let telling = self.waiting().zip(&self.flow).filter(|(_, flow)| **flow * dt >= TELLING);
+        let telling = waiting.iter().zip(&self.flow).filter(|(_, flow)| **flow * dt >= TELLING);
         let mut waits: Vec<f64> = telling.map(|(waits, flow)| waits / flow).collect();
         if 2 * waits.len() > flowing { super::quantile(&mut waits, 0.5) } else { None }
     }
