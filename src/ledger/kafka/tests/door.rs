@@ -1,33 +1,33 @@
 //! A broker that lets nobody in, on loopback.
 
-use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// Asks for PLAIN and refuses every password.
 pub(super) struct Door {
     pub(super) address: String,
-    /// Passwords that were tried.
-    pub(super) tried: Arc<Mutex<Vec<String>>>,
+    /// The password that was tried last.
+    pub(super) tried: watch::Receiver<String>,
 }
 
 impl Door {
     pub(super) async fn shut() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, tried) = (listener.local_addr().unwrap().to_string(), Arc::default());
-        let heard = Arc::clone(&tried);
+        let address = listener.local_addr().unwrap().to_string();
+        let (heard, tried) = watch::channel(String::new());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(refuse(stream, Arc::clone(&heard)));
+                tokio::spawn(refuse(stream, heard.clone()));
             }
         });
         Self { address, tried }
     }
 }
 
-async fn refuse(mut stream: TcpStream, tried: Arc<Mutex<Vec<String>>>) -> Option<()> {
+async fn refuse(mut stream: TcpStream, tried: watch::Sender<String>) -> Option<()> {
     loop {
         let length = stream.read_i32().await.ok()?;
         let mut frame = vec![0; usize::try_from(length).ok()?];
@@ -40,7 +40,7 @@ async fn refuse(mut stream: TcpStream, tried: Arc<Mutex<Vec<String>>>) -> Option
             // SaslAuthenticate 1: SASL_AUTHENTICATION_FAILED.
             36 => {
                 let said = String::from_utf8_lossy(&frame).into_owned();
-                tried.lock().unwrap().push(said.rsplit('\0').next().unwrap_or_default().to_owned());
+                tried.send_replace(said.rsplit('\0').next().unwrap_or_default().to_owned());
                 b"\0\x3a\0\x08no entry\0\0\0\0\0\0\0\0\0\0\0\0"
             }
             _ => return None,
