@@ -97,12 +97,16 @@ impl Leases {
     /// Gives the lease up, if it is still `holder`'s. One that could not be given up lapses.
     pub async fn release(&self, target: &Target, holder: &str) {
         let Ok((api, name)) = self.place(target) else { return };
-        let Ok(found) = self.scaler.within(api.get(&name)).await else { return };
-        let Some(spec) = found.spec.clone().filter(|s| s.holder_identity.as_deref() == Some(holder)) else { return };
-        let free = LeaseSpec { holder_identity: None, lease_duration_seconds: Some(1), ..spec };
-        let next = Lease { spec: Some(free), metadata: ObjectMeta { managed_fields: None, ..found.metadata } };
-        if let Err(fault) = self.scaler.within(api.replace(&name, &PostParams::default(), &next)).await {
-            tracing::info!("the lease {name} lapses by itself: {}", fault.words());
+        for _ in 0..3 {
+            let Ok(found) = self.scaler.within(api.get(&name)).await else { return };
+            let Some(spec) = found.spec.filter(|s| s.holder_identity.as_deref() == Some(holder)) else { return };
+            let free = LeaseSpec { holder_identity: None, lease_duration_seconds: Some(1), ..spec };
+            let next = Lease { spec: Some(free), metadata: ObjectMeta { managed_fields: None, ..found.metadata } };
+            match self.scaler.within(api.replace(&name, &PostParams::default(), &next)).await {
+                Ok(_) => return,
+                Err(fault) if fault.code() == Some(409) => {} // our own last renewal came in between: look again
+                Err(fault) => return tracing::info!("the lease {name} lapses by itself: {}", fault.words()),
+            }
         }
     }
 

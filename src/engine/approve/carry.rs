@@ -47,8 +47,8 @@ impl Desk {
         if self.book.is_others(&action.id)
             && let Err(why) = self.book.adopt(action.clone()).await
         {
-            self.notice(Severity::Act, format!("not done, because it cannot be recorded: {why}")).await;
-            return;
+            self.stop_deciding();
+            return self.notice(Severity::Act, format!("not done, because it cannot be recorded: {why}")).await;
         }
         let when = at.map(|at| Window { at, until: at.plus(PUNCTUAL) });
         let protected = self.is_protected(&action) || action.terms.second.is_some();

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! No target is waited for at the desk: each is asked in a task of its own (`ask.rs`), and so one that hangs holds nobody
-//! else up.
+//! else up. Only for the Lease on a target that just answered the desk waits, seconds at most (`share.rs`).
 
 mod ask;
 mod book;
@@ -92,7 +92,7 @@ pub(super) async fn run(
     while let Some(done) = desk.writes.join_next().await {
         desk.written(done).await;
     }
-    desk.lease_given_up().await;
+    desk.leases_given_up().await;
 }
 
 /// Waits for the task's end: an intent that is on disk should get its outcome beside it. Whether it did.
@@ -164,8 +164,8 @@ struct Desk {
     leases: Option<Leases>,
     /// The Lease that is held while a dialog is open.
     deciding: Option<share::Deciding>,
-    /// One that is being given up.
-    giving_up: Option<JoinHandle<()>>,
+    /// Those that are being given up.
+    giving_up: JoinSet<()>,
     /// It was said that there is no Lease.
     said_no_lease: bool,
     /// How the shared ledger was when it was last spoken of.
@@ -214,7 +214,7 @@ impl Desk {
             expecting,
             leases: None,
             deciding: None,
-            giving_up: None,
+            giving_up: JoinSet::new(),
             said_no_lease: false,
             link: None,
             held_up: false,

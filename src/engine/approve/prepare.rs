@@ -105,7 +105,7 @@ impl Desk {
         action.terms.second = view.workload.guard.protected.then_some(Second::Needed);
         let mut refused = self.refused(view, &action, now);
         refused.extend(plan.refused.clone());
-        refused.extend(self.decide_alone(&action).await);
+        self.decide_alone(&action, &mut refused).await;
         if !self.record(action.clone()).await {
             self.stop_deciding();
             let why = format!("what is decided cannot be recorded: {}", self.book.health().detail);

@@ -52,10 +52,7 @@ impl Gate {
     /// Makes the write if lease and claim are ours.
     pub async fn pass(&self, action: &Action, write: impl Future<Output = Outcome>) -> Outcome {
         let holder = holder(action);
-        if let Err(why) = self.lease(action, &holder).await {
-            return Outcome::Refused(why);
-        }
-        let outcome = if let Err(why) = self.claim(action).await.and_then(|()| self.in_time()) {
+        let outcome = if let Err(why) = self.may_write(action, &holder).await {
             Outcome::Refused(why)
         } else {
             tracing::trace!(target: BOUNDARY, "sending the write");
@@ -63,10 +60,17 @@ impl Gate {
             tracing::trace!(target: BOUNDARY, "the write was answered");
             outcome
         };
+        // Nobody is kept out any longer, whatever came of it. How it came out is not told late for that.
         if let Some(leases) = &self.leases {
-            leases.release(&action.target, &holder).await;
+            let _ = time::timeout(LEASE, leases.release(&action.target, &holder)).await; // else it lapses
         }
         outcome
+    }
+
+    async fn may_write(&self, action: &Action, holder: &str) -> Result<(), Label> {
+        self.lease(action, holder).await?;
+        self.claim(action).await?;
+        self.in_time()
     }
 
     /// Whether the write may still be begun.
@@ -166,26 +170,23 @@ impl Desk {
         lost && action.terms.second.is_none() && self.options.config.ledger.lost == WhenLost::Local
     }
 
-    /// Takes the lease for a dialog; answers with what stands against the change.
-    pub(super) async fn decide_alone(&mut self, action: &Action) -> Option<Label> {
-        let leases = self.leases_for(action)?;
-        self.lease_given_up().await; // or the last dialog would stand in the way of this one
+    /// Takes the lease for a dialog, where nothing stands against the change: who cannot confirm it keeps nobody else from
+    /// deciding. Adds what stands against it for want of the lease.
+    pub(super) async fn decide_alone(&mut self, action: &Action, refused: &mut Vec<Label>) {
+        let Some(leases) = self.leases_for(action).filter(|_| refused.is_empty()) else { return };
+        self.leases_given_up().await; // or the last dialog would stand in the way of this one
         let held = hold(&leases, action).await;
         // What was not answered may be done all the same.
         if matches!(held, Ok(()) | Err(NoLease::Lost(_))) {
             self.deciding = Some(Deciding { action: action.clone(), renewed: Instant::now() });
         }
-        match held {
-            Ok(()) => None,
-            Err(why) => {
-                if let NoLease::NotAllowed(why) | NoLease::Lost(why) = &why
-                    && !std::mem::replace(&mut self.said_no_lease, true)
-                {
-                    self.notice(Severity::Look, format!("nobody is kept from deciding at the same time: {why}")).await;
-                }
-                self.gate(action).without_lease(why).err()
-            }
+        let Err(why) = held else { return };
+        if let NoLease::NotAllowed(why) | NoLease::Lost(why) = &why
+            && !std::mem::replace(&mut self.said_no_lease, true)
+        {
+            self.notice(Severity::Look, format!("nobody is kept from deciding at the same time: {why}")).await;
         }
+        refused.extend(self.gate(action).without_lease(why).err());
     }
 
     /// Lets others decide again.
@@ -199,15 +200,14 @@ impl Desk {
     pub(super) fn give_up_lease(&mut self, deciding: Deciding) {
         if let Some(leases) = self.leases_for(&deciding.action) {
             let release = async move { leases.release(&deciding.action.target, &holder(&deciding.action)).await };
-            self.giving_up = Some(tokio::spawn(release));
+            self.giving_up.spawn(release);
         }
     }
 
-    /// Waits until the lease that was held last is given up.
-    pub(super) async fn lease_given_up(&mut self) {
-        if let Some(release) = self.giving_up.take() {
-            let _ = time::timeout(LEASE, release).await; // one that could not be given up lapses
-        }
+    /// Waits until the leases that were held are given up.
+    pub(super) async fn leases_given_up(&mut self) {
+        let all = async { while self.giving_up.join_next().await.is_some() {} };
+        let _ = time::timeout(LEASE, all).await; // one that could not be given up lapses
     }
 
     /// Keeps the lease of an open dialog.

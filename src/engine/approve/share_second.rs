@@ -69,7 +69,7 @@ impl Desk {
             refused.push(why.to_string().into());
         }
         let as_us = Action { actor: self.actor.clone(), ..action.clone() };
-        refused.extend(self.decide_alone(&as_us).await);
+        self.decide_alone(&as_us, &mut refused).await;
         let guess = self.guess(view, &action).cloned();
         let prepared = crate::model::Prepared { guess, ..prepare::prepared(view, &action, plan, refused, now) };
         self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;

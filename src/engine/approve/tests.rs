@@ -5,6 +5,7 @@ mod later;
 mod leases;
 mod limits;
 mod lost;
+mod server;
 mod two;
 
 use super::*;
