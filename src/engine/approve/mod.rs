@@ -317,19 +317,26 @@ impl Desk {
         }
     }
 
-    async fn reject(&mut self, action: Action, why: &str) {
+    /// Whether it is on record; why not was said.
+    async fn reject(&mut self, action: Action, why: &str) -> bool {
         let reject = Step::Reject { actor: self.actor.clone(), reason: Label::new(why) };
         let now = self.now();
-        self.step(action, &reject, now).await;
+        self.step(action, &reject, now).await.is_some()
     }
 
     /// Takes an approval for later back before its time, or gives up on a write of unknown outcome.
     async fn cancel(&mut self, id: &ActionId) {
         match self.book.action(id) {
+            Some(action) if action.state == ActionState::Approved && self.book.is_others(id) => {
+                let Action { workload, from, to, actor, .. } = action;
+                let text = format!("{workload} {from} → {to} is not cancelled: {actor} approved it, and only they can");
+                self.notice(Severity::Look, text).await;
+            }
             Some(action) if action.state == ActionState::Approved => {
                 let text = format!("{} {} → {}: cancelled", action.workload, action.from, action.to);
-                self.reject(action, "cancelled before its time").await;
-                self.notice(Severity::Ok, text).await;
+                if self.reject(action, "cancelled before its time").await {
+                    self.notice(Severity::Ok, text).await;
+                }
             }
             Some(action) if action.waits_for_second() => self.refuse_second(action).await,
             Some(action) if action.state == ActionState::Unknown && !self.book.is_others(id) => {

@@ -88,8 +88,9 @@ impl Desk {
             ("taken back by who asked", "taken back")
         };
         let text = format!("{workload} {from} → {to}: {word}");
-        self.reject(action, why).await;
-        self.notice(Severity::Ok, text).await;
+        if self.reject(action, why).await {
+            self.notice(Severity::Ok, text).await;
+        }
     }
 }
 

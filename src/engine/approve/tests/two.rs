@@ -226,3 +226,19 @@ async fn while_the_shared_ledger_is_lost_protected_targets_are_refused_and_other
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_operator_approved_for_later_is_theirs_to_cancel() {
+    let house = House::new(false);
+    let (mut alice, mut bob) = (house.desk("alice").await, house.desk("bob").await);
+    let prepared = alice.prepare(4).await;
+    let (action, plan_hash) = (prepared.action.clone(), prepared.plan_hash.clone());
+    let at = Time::now().plus(600.0);
+    alice.intents.send(Intent::ConfirmAt { action: action.clone(), plan_hash, at }).await.unwrap();
+    bob.sees(&action, |a| a.state == ActionState::Approved).await;
+    bob.intents.send(Intent::Cancel { action: action.clone() }).await.unwrap();
+    assert_eq!(bob.told("cancelled").await, "g 2 → 4 is not cancelled: alice approved it, and only they can");
+    assert!(bob.end().await.iter().all(|e| e.action.is_none()), "nothing of it is in bob's ledger");
+    alice.intents.send(Intent::Cancel { action }).await.unwrap();
+    assert_eq!(alice.told("cancelled").await, "g 2 → 4: cancelled");
+}
