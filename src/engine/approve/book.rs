@@ -242,7 +242,9 @@ impl Book {
             Ok((ledger, result)) => {
                 self.publish(&ledger);
                 self.ledger = Some(ledger);
-                self.since.insert(id.clone(), Instant::now());
+                if result.is_ok() {
+                    self.since.insert(id.clone(), Instant::now());
+                }
                 result
             }
             Err(e) => {
