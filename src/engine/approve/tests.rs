@@ -5,6 +5,7 @@ mod later;
 mod leases;
 mod limits;
 mod lost;
+mod races;
 mod server;
 mod two;
 
