@@ -170,7 +170,7 @@ impl Case<'_> {
         if let Some(behind) = self.behind.filter(|b| *b > SET_BACK) {
             against.push(format!(
                 "the machine's clock is {} behind what was recorded: it was set back; nothing is applied until it is \
-                 right or has caught up",
+                 right or has caught up (if it was ahead before: start again, or move the ledger away to begin another)",
                 duration(behind)
             ));
         }
