@@ -31,7 +31,9 @@ const FORECAST_LIFE: f64 = 60.0;
 /// with is another one.
 const DAY_LIFE: f64 = 900.0;
 const DAY_OVERTAKEN: f64 = 60.0;
-/// Days that are planned in one go at most, a second of work each: what is made is soon on screen.
+/// Days that are planned in one go at most: what is made is soon on screen. Measured with the optimiser on, off the async
+/// threads: 10 to 40 ms for a service, 0.1 to 0.7 s for a group of 20 partitions and 1.4 to 2.4 s for one of 512 or more,
+/// the most where the day is late with any plan.
 const DAYS: usize = 2;
 /// Seconds between two prunings of what is kept in memory.
 const PRUNE: f64 = 60.0;

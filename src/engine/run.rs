@@ -142,7 +142,7 @@ fn set_clock(ahead: f64) -> Option<String> {
     }
 }
 
-/// Plans of a day in the making, off the async threads: a second of work each. Dropped, it stops.
+/// Plans of a day in the making, off the async threads: seconds of work. Dropped, it stops.
 struct Planning {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Days>,

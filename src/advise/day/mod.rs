@@ -41,7 +41,7 @@ const IN_TIME: f64 = 5.0;
 /// A minute over the objective counts at most this many times.
 const WORST: f64 = 10.0;
 
-/// What a day's plan is made from. It is put together where the history is, and answered elsewhere: a second of work.
+/// What a day's plan is made from. It is put together where the history is, and answered elsewhere: up to seconds of work.
 #[derive(Clone, Debug)]
 pub struct Question {
     workload: Arc<Workload>,
