@@ -21,6 +21,8 @@ const LOOK_DEADLINE: Duration = Duration::from_secs(20);
 /// An approval for later that could not begin within this is not begun at all, seconds: who approved it for 14:20 did not
 /// approve it for whenever the machine wakes up.
 const PUNCTUAL: f64 = 120.0;
+/// What stands against it then is refused for good when less than this is left, seconds: there is no time for another try.
+const LAST: f64 = 25.0;
 /// Nobody approves further ahead than this, seconds: what is known does not reach so far.
 const AHEAD: f64 = 12.0 * 3600.0;
 
@@ -137,14 +139,22 @@ impl Desk {
         }
         let now = self.now();
         let refused = self.against_begun(&action, now);
-        match action.is_put_back() {
-            // What holds other changes back only delays a way back.
-            true if !refused.is_empty() => self.hold_back(&action, &refused).await,
-            true if self.rests(&action) => {}
-            false if !refused.is_empty() => {
-                self.step(self.ready(&action), &Step::Begin { refused }, now).await;
-            }
-            _ => self.ask(action, For::Due),
+        if !refused.is_empty() {
+            self.not_begun(action, refused, now).await;
+        } else if !self.rests(&action) {
+            self.ask(action, For::Due);
+        }
+    }
+
+    /// Something stands against an approval whose time has come. It may be over in a moment (a rebalance, a refresh that
+    /// missed a partition), and whoever approved it is not there to ask again: while there is time it waits. It only delays
+    /// a way back.
+    async fn not_begun(&mut self, action: Action, refused: Vec<Label>, now: Time) {
+        let in_time = action.expires.since(now) > LAST && self.unwanted(&action).is_none();
+        if action.is_put_back() || in_time {
+            self.hold_back(&action, &refused).await;
+        } else {
+            self.step(self.ready(&action), &Step::Begin { refused }, now).await;
         }
     }
 
@@ -161,10 +171,10 @@ impl Desk {
             return;
         }
         refused.extend(asked.against());
-        if action.is_put_back() && !refused.is_empty() {
-            return self.hold_back(&action, &refused).await;
-        }
         let now = self.now();
+        if !refused.is_empty() {
+            return self.not_begun(action, refused, now).await;
+        }
         if let Some(action) = self.step(self.ready(&action), &Step::Begin { refused }, now).await {
             self.write(action);
         }
@@ -172,10 +182,15 @@ impl Desk {
 
     fn against_begun(&self, action: &Action, now: Time) -> Vec<Label> {
         let mut refused = self.against(action, now);
-        let picture = self.picture();
-        let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back());
-        refused.extend(view.and_then(|v| checks::still_wanted(v, action)));
+        refused.extend(self.unwanted(action));
         refused
+    }
+
+    /// That the newest recommendation points another way. A way back needs none.
+    fn unwanted(&self, action: &Action) -> Option<Label> {
+        let picture = self.picture();
+        let view = picture.workload(action.workload.as_str()).filter(|_| !action.is_put_back())?;
+        checks::still_wanted(view, action)
     }
 
     pub(super) async fn written(&mut self, done: Result<Written, JoinError>) {

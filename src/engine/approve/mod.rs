@@ -172,7 +172,7 @@ struct Desk {
     link: Option<Result<(), Label>>,
     /// Nothing was read of it although its brokers answered.
     held_up: bool,
-    /// Ways back that could not be gone: when that was found, and why.
+    /// What could not be begun when its time had come: when that was found, and why.
     held_back: HashMap<ActionId, (Instant, String)>,
     /// Targets of actions that could not be looked at, and why, as it was said last.
     unseen: HashMap<ActionId, String>,

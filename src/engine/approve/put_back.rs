@@ -16,8 +16,8 @@ use std::{
 const PATIENCE: f64 = 600.0;
 /// One whose time has passed leaves this long to cancel it, seconds.
 const LATE: f64 = 60.0;
-/// How often a way back that is held back is tried.
-const RETRY: Duration = Duration::from_secs(20);
+/// How often what is held back is tried.
+const RETRY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 
 impl Desk {
     /// Writes down the way back of every change that has one and lacks it: right after the change, after a restart, and
@@ -70,17 +70,22 @@ impl Desk {
         false
     }
 
-    /// Whether a way back was held back a moment ago, so that a server in trouble is not asked every two seconds.
+    /// Whether it was held back a moment ago, so that a server in trouble is not asked every two seconds.
     pub(super) fn rests(&self, action: &Action) -> bool {
         self.held_back.get(&action.id).is_some_and(|(when, _)| when.elapsed() < RETRY)
     }
 
-    /// A way back that cannot be gone now waits; the operator is told why, once for each reason.
+    /// What cannot be begun now although its time has come waits; the operator is told why, once for each reason.
     pub(super) async fn hold_back(&mut self, action: &Action, against: &[Label]) {
         let why = against.iter().map(Label::as_str).collect::<Vec<_>>().join("; ");
         let told = self.held_back.insert(action.id.clone(), (Instant::now(), why.clone()));
         if told.is_none_or(|(_, before)| before != why) {
-            let text = format!("{}: {} waits, it is not put back yet: {why}", action.workload, action.request);
+            let Action { workload, from, to, request, .. } = action;
+            let text = if action.is_put_back() {
+                format!("{workload}: {request} waits, it is not put back yet: {why}")
+            } else {
+                format!("{workload} {from} → {to} waits, it is not begun yet: {why}")
+            };
             self.notice(Severity::Look, text).await;
         }
     }

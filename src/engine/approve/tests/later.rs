@@ -48,6 +48,21 @@ async fn what_was_approved_for_later_is_checked_anew_then() {
 }
 
 #[tokio::test]
+async fn an_approval_for_later_outlasts_what_stands_against_it_for_a_moment() {
+    let mut bench = Bench::new(SET, Vec::new());
+    let prepared = bench.prepare(4).await;
+    bench.confirm_at(&prepared, Time::now().plus(3.0)).await;
+    bench.state(ActionState::Approved).await;
+    let partial = Blocked { guard: "coverage", detail: "1 of 40 partitions unknown".into(), until: None };
+    bench.pictures.send_replace(picture(recommendation(vec![partial]), 2));
+    bench.told("g 2 → 4 waits, it is not begun yet: coverage: 1 of 40 partitions unknown").await;
+    assert_eq!(bench.count(), "2");
+    bench.pictures.send_replace(picture(recommendation(Vec::new()), 2));
+    bench.state(ActionState::Applied).await;
+    assert_eq!(bench.count(), "4");
+}
+
+#[tokio::test]
 async fn an_approval_for_later_can_be_cancelled_and_holds_its_target_until_then() {
     let mut bench = Bench::new(SET, Vec::new());
     let prepared = bench.prepare(4).await;
