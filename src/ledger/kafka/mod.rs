@@ -43,6 +43,9 @@ use tokio::sync::watch;
 /// between intent and write, on which others rely who find a claim without an end.
 pub const CLAIM_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long the end of a process waits for what it recorded to be in the log; what is not is published at the next start.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// Why nothing is read for a while when an operator's process ended inside of a transaction: nobody reads past one that is
 /// open, and the brokers look for those that are overdue (6 s) every 10 s by default.
 pub const HELD_UP: &str = "the shared ledger is held up: an operator's process ended while it wrote, and the brokers close \
@@ -136,6 +139,8 @@ struct Common {
     client: Mutex<Option<rdkafka::ClientConfig>>,
     ledger: Label,
     view: watch::Sender<View>,
+    /// The last line when it was joined: of no interest to others where the log knows nothing of this ledger.
+    first: u64,
     /// Lines up to this number are on the disk and may be published.
     synced: AtomicU64,
     /// Lines up to this number were committed to the log by this process.
@@ -198,6 +203,7 @@ impl Shared {
             client: Mutex::new(None),
             ledger,
             view: sender,
+            first: last,
             synced: AtomicU64::new(last),
             committed: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -209,7 +215,7 @@ impl Shared {
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         thread("ledger-reader").spawn(move || reader::run(&reading)).map_err(broke)?;
         let writing = common.clone();
-        thread("ledger-writer").spawn(move || writer::run(&writing, outbox, last, &woken)).map_err(broke)?;
+        thread("ledger-writer").spawn(move || writer::run(&writing, outbox, &woken)).map_err(broke)?;
         Ok(Self { common, wake, view, principal: principal(kafka) })
     }
 
@@ -234,6 +240,16 @@ impl Shared {
     pub fn publish(&self, seq: u64) {
         self.common.synced.fetch_max(seq, SeqCst);
         let _ = self.wake.send(()); // the thread has ended, and the view says why
+    }
+
+    /// Waits until all that was given to [`Shared::publish`] is in the log, for a moment and not where it is lost: nobody
+    /// reads past a transaction that a process left open at its end.
+    pub async fn settled(&self) {
+        let Common { ledger, first, synced, .. } = &*self.common;
+        let last = synced.load(SeqCst);
+        let mut view = self.view.clone();
+        let settled = view.wait_for(|v| last == *first || v.link().is_err() || v.arbiter.last_of(ledger) >= Some(last));
+        let _ = tokio::time::timeout(SETTLED, settled).await;
     }
 
     /// Waits until the own line number `seq`, a synced record of intent that was given to [`Shared::publish`], came back,

@@ -35,9 +35,9 @@ enum End {
     Replaced,
 }
 
-/// Publishes until told to stop. `first`: the last line that is of no interest when the log knows nothing of this ledger.
-pub(super) fn run(common: &Common, outbox: Outbox, first: u64, woken: &mpsc::Receiver<()>) {
-    let mut writer = Writer { common, outbox, first, woken, ours: Vec::new() };
+/// Publishes until told to stop.
+pub(super) fn run(common: &Common, outbox: Outbox, woken: &mpsc::Receiver<()>) {
+    let mut writer = Writer { common, outbox, woken, ours: Vec::new() };
     while !common.stopped() {
         match writer.session() {
             End::Stopped => return,
@@ -63,7 +63,6 @@ pub(super) fn run(common: &Common, outbox: Outbox, first: u64, woken: &mpsc::Rec
 struct Writer<'a> {
     common: &'a Common,
     outbox: Outbox,
-    first: u64,
     woken: &'a mpsc::Receiver<()>,
     /// Greetings that this process sent.
     ours: Vec<u64>,
@@ -165,7 +164,7 @@ impl Writer<'_> {
     /// Number of the last own line in the log.
     fn published(&self) -> u64 {
         let view = self.common.view.borrow();
-        view.arbiter.last_of(&self.common.ledger).max(view.recorded).unwrap_or(self.first)
+        view.arbiter.last_of(&self.common.ledger).max(view.recorded).unwrap_or(self.common.first)
     }
 
     fn transaction(&self, producer: &BaseProducer<Context>, lines: &[Line]) -> Result<(), String> {

@@ -242,3 +242,14 @@ async fn what_another_operator_approved_for_later_is_theirs_to_cancel() {
     alice.intents.send(Intent::Cancel { action }).await.unwrap();
     assert_eq!(alice.told("cancelled").await, "g 2 → 4: cancelled");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_quits_has_told_the_others_all_that_was_recorded() {
+    let house = House::new(false);
+    let mut alice = house.desk("alice").await;
+    let left = alice.prepare(4).await.action.clone();
+    alice.end().await;
+    let whole = ledger::kafka::read_whole(&house.settings(WhenLost::Local)).await.unwrap();
+    let last = &whole.entries.last().unwrap().entry;
+    assert_eq!((last.action.as_ref(), last.state), (Some(&left), Some(ActionState::Expired)));
+}
