@@ -16,7 +16,7 @@ use crate::{
 use std::time::{Duration, Instant};
 use tokio::{task::JoinError, time};
 
-/// Deadline of one look at a target, on top of the actuator's own.
+/// Deadline of one look at a target, whatever its own: the next looks at the others wait for it.
 const LOOK_DEADLINE: Duration = Duration::from_secs(20);
 /// An approval for later that could not begin within this is not begun at all, seconds: who approved it for 14:20 did not
 /// approve it for whenever the machine wakes up.
