@@ -132,10 +132,9 @@ fn reading(
                 .and_then(|t| Reading::new(t, group.at, origin("ListOffsets by timestamp, largest partition")))
                 .map(|r| if group.lag == Some(0) { r } else { r.with_quality(Quality::Estimated) })
                 .map(partial),
-            Role::Demand => {
-                of_history(&origin("growth of the log ends over 12 s")).map(|r| r.with_quality(Quality::Estimated))
-            }
-            Role::Throughput => of_history(&origin("growth of the committed offsets over 12 s"))
+            Role::Demand => of_history(&origin("growth of the log ends over at least 12 s"))
+                .map(|r| r.with_quality(Quality::Estimated)),
+            Role::Throughput => of_history(&origin("growth of the committed offsets over at least 12 s"))
                 .map(|r| r.with_quality(Quality::Estimated)),
             _ => of_history("history"),
         };
