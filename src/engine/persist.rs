@@ -1,10 +1,10 @@
 //! The store of the history, behind a bounded channel: a full disk or a slow one never holds the engine up.
 
-use super::STEP;
+use super::{STEP, run::Event};
 use crate::{
     advise::Learned,
     history::{History, store::Store},
-    model::{Entity, Role, Sample, SignalKey, Time},
+    model::{Entity, Role, Sample, Severity, SignalKey, Time},
 };
 use std::{collections::HashMap, path::PathBuf};
 use tokio::sync::mpsc;
@@ -36,8 +36,8 @@ pub(super) struct Kept {
 /// Opens the store, reads what there is, and starts the writer. The writer ends when the sender is dropped.
 ///
 /// Without a store (no place, or the file cannot be used) there is a history all the same, for this run only, and a
-/// sentence that says so.
-pub(super) async fn start(dir: Option<PathBuf>, now: Time) -> Kept {
+/// sentence that says so. What goes wrong later is told to `notices`.
+pub(super) async fn start(dir: Option<PathBuf>, now: Time, notices: mpsc::Sender<Event>) -> Kept {
     let Some(dir) = dir else { return Kept::default() };
     let opened = tokio::task::spawn_blocking(move || {
         let mut store = Store::open(&dir)?;
@@ -53,7 +53,7 @@ pub(super) async fn start(dir: Option<PathBuf>, now: Time) -> Kept {
         Ok(Ok((store, history, learned))) => {
             let (sender, receiver) = mpsc::channel(QUEUE);
             let problem = store.notice().map(str::to_owned);
-            tokio::task::spawn_blocking(move || write(store, receiver));
+            tokio::task::spawn_blocking(move || write(store, receiver, &notices));
             Kept { history, learned, store: Some(sender), problem }
         }
         Ok(Err(why)) => none(why),
@@ -80,7 +80,7 @@ impl Batch {
     }
 }
 
-fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>) {
+fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>, notices: &mpsc::Sender<Event>) {
     let mut last: HashMap<SignalKey, Time> = HashMap::new();
     let mut failing = false;
     while let Some(mut batch) = receiver.blocking_recv() {
@@ -112,12 +112,13 @@ fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>) {
         let appended = if batch.samples.is_empty() { Ok(()) } else { store.append(&batch.samples) };
         let noted = if notes.is_empty() { Ok(()) } else { store.note(&notes) };
         // A failure is said once, until it works again.
-        match (appended.and(noted), failing) {
-            (Ok(()), true) => tracing::info!("the history is written again"),
-            (Err(why), false) => tracing::warn!("the history cannot be written: {why}"),
+        let notice = match (appended.and(noted), failing) {
+            (Ok(()), true) => Event::Notice(Severity::Ok, "the history is kept again".to_owned()),
+            (Err(why), false) => Event::Notice(Severity::Look, format!("the history is not kept: {why}")),
             (Ok(()), false) | (Err(_), true) => continue,
-        }
+        };
         failing = !failing;
+        let _ = notices.blocking_send(notice); // the engine has ended: nobody is left to be told
     }
 }
 
@@ -136,17 +137,39 @@ mod tests {
         let samples = vec![sample(0.0), sample(14.0 * 86_400.0), sample(60.0)];
         sender.try_send(Batch { samples, learned: Vec::new() }).unwrap();
         drop(sender);
-        write(Store::open(dir.path()).unwrap(), receiver);
+        write(Store::open(dir.path()).unwrap(), receiver, &mpsc::channel(1).0);
         let mut history = History::default();
         let kept = Store::open(dir.path()).unwrap().load(&mut history, Time::default());
         assert_eq!(kept, Ok(2));
+    }
+
+    #[test]
+    fn a_history_that_can_no_longer_be_written_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let file = rusqlite::Connection::open(dir.path().join("history.sqlite3")).unwrap();
+        file.execute_batch("DROP TABLE samples").unwrap();
+        let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "chat".into() };
+        let key = SignalKey { entity, role: Role::Demand };
+        let (notices, mut told) = mpsc::channel(4);
+        let (sender, receiver) = mpsc::channel(2);
+        let writer = std::thread::spawn(move || write(store, receiver, &notices));
+        for ahead in [0.0, 60.0] {
+            let samples = vec![(key.clone(), Sample { at: Time::now().plus(ahead), value: 1.0 })];
+            sender.blocking_send(Batch { samples, learned: Vec::new() }).unwrap();
+        }
+        drop(sender);
+        writer.join().unwrap();
+        let Ok(Event::Notice(severity, text)) = told.try_recv() else { panic!("nothing is told") };
+        assert!(severity == Severity::Look && text.starts_with("the history is not kept: cannot write"), "{text}");
+        assert!(told.try_recv().is_err(), "once");
     }
 
     #[tokio::test]
     async fn a_history_that_was_damaged_is_kept_anew_and_that_is_said() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("history.sqlite3"), "no database ".repeat(200)).unwrap();
-        let kept = start(Some(dir.path().to_owned()), Time::now()).await;
+        let kept = start(Some(dir.path().to_owned()), Time::now(), mpsc::channel(1).0).await;
         let said = kept.problem.unwrap();
         assert!(said.contains("was damaged") && said.contains("damaged-1"), "{said}");
         assert!(kept.store.is_some());

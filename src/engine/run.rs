@@ -109,8 +109,9 @@ fn launch<R>(options: Options, mode: Mode, role: R, intents: Option<mpsc::Receiv
     let told = behind.clone();
     let task = tokio::spawn(async move {
         let (events_out, events) = mpsc::channel(64);
+        let notices = events_out.clone();
         let approvals = intents.map(|i| tokio::spawn(approve::run(options.clone(), seen, i, events_out)));
-        let engine = Engine::new(options, mode, publish, told).await;
+        let engine = Engine::new(options, mode, (publish, told), notices).await;
         engine.run(stopped, events).await;
         match approvals {
             Some(task) => approve::finish(task).await,
@@ -228,9 +229,16 @@ struct Engine {
 }
 
 impl Engine {
-    async fn new(options: Options, mode: Mode, publish: watch::Sender<Arc<Picture>>, behind: Arc<AtomicUsize>) -> Self {
+    /// `notices`: what is found out beside the engine is told here.
+    async fn new(
+        options: Options,
+        mode: Mode,
+        (publish, behind): (watch::Sender<Arc<Picture>>, Arc<AtomicUsize>),
+        notices: mpsc::Sender<Event>,
+    ) -> Self {
         let now = options.clock.now();
-        let persist::Kept { mut history, learned, store, problem } = persist::start(options.state.clone(), now).await;
+        let kept = persist::start(options.state.clone(), now, notices).await;
+        let persist::Kept { mut history, learned, store, problem } = kept;
         if let Some(past) = &options.past {
             for key in past.keys() {
                 history.backfill(key, &past.samples(key, Time::from_millis(i64::MIN)));
