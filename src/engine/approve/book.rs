@@ -341,6 +341,16 @@ impl Book {
         self.actions().any(|a| matches!(a.state, Applying | Unknown) && a.target == *target)
     }
 
+    /// Whether another operator approved it for an instant that has not come.
+    pub(super) fn waits_elsewhere(&self, action: &Action) -> bool {
+        is_for_later(action) && self.is_others(&action.id)
+    }
+
+    /// What this operator approved for an instant that has not come.
+    pub(super) fn waiting(&self) -> Vec<Action> {
+        self.mine().filter(|a| is_for_later(a)).cloned().collect()
+    }
+
     /// Approved for an instant that has come.
     pub(super) fn due_to_begin(&self, now: Time) -> Vec<Action> {
         let due = |a: &&Action| a.state == ActionState::Approved && a.terms.begin_at.is_some_and(|at| now >= at);

@@ -180,6 +180,14 @@ impl Desk {
         }
     }
 
+    /// The program ends, and what waits for its time with it: nobody else need wait for that.
+    pub(super) async fn leave_waiting(&mut self) {
+        let now = self.now();
+        for action in self.book.waiting() {
+            self.step(action, &Step::Restart, now).await;
+        }
+    }
+
     fn against_begun(&self, action: &Action, now: Time) -> Vec<Label> {
         let mut refused = self.against(action, now);
         refused.extend(self.unwanted(action));

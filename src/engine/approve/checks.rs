@@ -118,7 +118,8 @@ impl Case<'_> {
             against.push(format!("the ledger cannot be written: {}", health.detail));
         }
         let undone = self.action.terms.undoes.as_ref();
-        let busy = |a: &&Action| a.target == *target && a.id != *id && Some(&a.id) != undone && !waits_to_put_back(a);
+        let waits = |a: &Action| waits_to_put_back(a) || self.book.waits_elsewhere(a);
+        let busy = |a: &&Action| a.target == *target && a.id != *id && Some(&a.id) != undone && !waits(a);
         if let Some(other) = self.book.under_way().find(busy) {
             let (since, state) = (other.updated, other.state.name());
             against.push(match other.terms.begin_at {

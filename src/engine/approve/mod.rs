@@ -92,13 +92,8 @@ pub(super) async fn run(
     while let Some(done) = desk.writes.join_next().await {
         desk.written(done).await;
     }
-    let shared = desk.book.shared();
-    let told = async {
-        if let Some(shared) = shared {
-            shared.settled().await;
-        }
-    };
-    tokio::join!(told, desk.leases_given_up());
+    desk.leave_waiting().await;
+    desk.part().await;
 }
 
 /// Waits for the task's end: an intent that is on disk should get its outcome beside it. Whether it did.

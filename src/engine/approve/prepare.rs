@@ -122,6 +122,14 @@ impl Desk {
                 prepared.after
             ));
         }
+        self.show(prepared, action).await;
+    }
+
+    /// Shows what waits for the confirming key.
+    pub(super) async fn show(&mut self, mut prepared: Prepared, action: Action) {
+        if let Some(waits) = self.waits_elsewhere(&action) {
+            prepared.after = Label::new(&format!("{waits}; {}", prepared.after));
+        }
         self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
         self.prepared = Some((prepared, action));
     }

@@ -210,6 +210,26 @@ impl Desk {
         let _ = time::timeout(LEASE, all).await; // one that could not be given up lapses
     }
 
+    /// The end: others may decide again, and have all that was recorded here.
+    pub(super) async fn part(&mut self) {
+        let shared = self.book.shared();
+        let told = async {
+            if let Some(shared) = shared {
+                shared.settled().await;
+            }
+        };
+        tokio::join!(told, self.leases_given_up());
+    }
+
+    /// What another operator approved for later on the target of an action: it keeps nobody who is there from deciding, for
+    /// its operator may have gone, and then finds another count.
+    pub(super) fn waits_elsewhere(&self, action: &Action) -> Option<String> {
+        let waits = |a: &&Action| a.target == action.target && self.book.waits_elsewhere(a);
+        let Action { actor, from, to, terms, .. } = self.book.under_way().find(waits)?;
+        let at = terms.begin_at?;
+        Some(format!("{actor} approved {from} → {to} for {at}, which will not be begun on another count"))
+    }
+
     /// Keeps the lease of an open dialog.
     pub(super) async fn keep_deciding(&mut self) {
         let Some(deciding) = self.deciding.as_mut().filter(|d| d.renewed.elapsed() > RENEW) else { return };

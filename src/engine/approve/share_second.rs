@@ -7,11 +7,9 @@ use super::{
     checks, prepare,
 };
 use crate::{
-    engine::run::Event,
     ledger::machine::Event as Step,
     model::{Action, ActionId, Label, PlanHash, Second, Severity, Time, WorkloadView, duration},
 };
-use std::sync::Arc;
 
 /// How long the second person has, seconds: longer than a plan is good, for what it rests on is looked at anew then.
 const PATIENCE: f64 = 900.0;
@@ -72,8 +70,7 @@ impl Desk {
         self.decide_alone(&as_us, &mut refused).await;
         let guess = self.guess(view, &action).cloned();
         let prepared = crate::model::Prepared { guess, ..prepare::prepared(view, &action, plan, refused, now) };
-        self.send(Event::Prepared(Some(Arc::new(prepared.clone())))).await;
-        self.prepared = Some((prepared, action));
+        self.show(prepared, action).await;
     }
 
     /// Says no to what another person asked for, or takes back what one asked for oneself.

@@ -244,6 +244,24 @@ async fn what_another_operator_approved_for_later_is_theirs_to_cancel() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_elsewhere_keeps_nobody_out_and_ends_with_its_program() {
+    let house = House::new(false);
+    let (mut alice, mut bob) = (house.desk("alice").await, house.desk("bob").await);
+    let prepared = alice.prepare(4).await;
+    let (action, plan_hash) = (prepared.action.clone(), prepared.plan_hash.clone());
+    let at = Time::now().plus(6.0 * 3600.0);
+    alice.intents.send(Intent::ConfirmAt { action: action.clone(), plan_hash, at }).await.unwrap();
+    bob.sees(&action, |a| a.state == ActionState::Approved).await;
+    let shown = bob.prepare(3).await;
+    assert_eq!(told(&shown), "");
+    let waits = format!("alice approved 2 → 4 for {at}, which will not be begun on another count");
+    assert!(shown.after.as_str().starts_with(&waits), "{}", shown.after);
+    alice.end().await;
+    bob.sees(&action, |a| a.state == ActionState::Expired).await;
+    assert!(!bob.prepare(3).await.after.as_str().contains("alice"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_quits_has_told_the_others_all_that_was_recorded() {
     let house = House::new(false);
     let mut alice = house.desk("alice").await;
