@@ -17,7 +17,8 @@ use crate::model::{Alert, Holdback, KafkaCluster, Label, Severity, Subject, Time
 use memory::Memory;
 use std::collections::HashMap;
 
-/// Alerts of one cluster at most: beyond it nobody reads them, and the worst come first.
+/// Alerts of one cluster at most: beyond it nobody reads them, and the worst come first. What holds a change back is always
+/// among them: guards read them too.
 const MOST: usize = 400;
 /// Examples named in one sentence.
 const EXAMPLES: usize = 4;
@@ -66,9 +67,13 @@ impl Watch {
         }
         self.raised = alerts.iter().map(|a| ((a.rule, a.subject.clone()), a.since)).collect();
         alerts.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.rule.cmp(b.rule)).then(a.subject.cmp(&b.subject)));
-        if alerts.len() > MOST {
-            let more = alerts.len() - MOST;
-            alerts.truncate(MOST);
+        let (all, mut place) = (alerts.len(), 0);
+        alerts.retain(|a| {
+            place += 1;
+            place <= MOST || a.holds != Holdback::Nothing
+        });
+        let more = all - alerts.len();
+        if more > 0 {
             cluster.notices.push(Label::new(&format!("{more} more alerts are not listed: these are the worst")));
         }
         cluster.alerts = alerts;

@@ -344,6 +344,20 @@ fn a_storm_of_rebalances_names_who_comes_and_goes_and_holds_changes_back() {
 }
 
 #[test]
+fn what_holds_changes_back_is_listed_however_many_they_are() {
+    let of = |i: i64| (0..4).map(|_| (0, 1_000 + i * 10, 995 + i * 10)).collect();
+    let seen = watched(&mut Watch::new(&DEAD_LETTER), 120, 2.0, of, |i, c| {
+        if i / 10 % 2 == 1 {
+            c.groups[0].members.truncate(1);
+        }
+        let one = c.groups[0].clone();
+        c.groups.extend((1..=MOST).map(|n| Group { group: format!("etl{n}").into(), ..one.clone() }));
+    });
+    let held = seen.alerts.iter().filter(|a| a.holds == Holdback::AnyChange).count();
+    assert_eq!(held, MOST + 1, "one of every group");
+}
+
+#[test]
 fn partitions_without_a_reader_and_members_without_a_partition() {
     let of = |i: i64| (0..4).map(|_| (0, 1_000 + i * 10, 995 + i * 10)).collect();
     let seen = watched(&mut Watch::new(&DEAD_LETTER), 12, 2.0, of, |_, c| {

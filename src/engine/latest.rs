@@ -21,8 +21,8 @@ const UNPLACED: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Latest {
     pub(super) clusters: BTreeMap<Label, Arc<KafkaCluster>>,
-    /// Where each group stands in `groups` of its cluster: a pass asks for each group many times.
-    places: HashMap<Label, HashMap<Label, usize>>,
+    /// By cluster and group: a pass asks for each group many times.
+    places: HashMap<Label, HashMap<Label, Place>>,
     pub(super) ml: BTreeMap<Label, Arc<MlState>>,
     pub(super) kube: Option<Objects>,
     pub(super) counts: HashMap<Target, (u32, Time)>,
@@ -35,6 +35,13 @@ pub(super) struct Latest {
     unplaced: Vec<(SignalKey, Vec<Sample>)>,
     /// Sentences for the operator from the sources; whoever shows them takes them.
     pub(super) news: Vec<Label>,
+}
+
+/// Where a group stands in `groups` of its cluster, and what was found about it in `alerts`.
+#[derive(Default)]
+struct Place {
+    group: usize,
+    alerts: Vec<usize>,
 }
 
 /// Samples to be recorded: new ones, and older ones that fill the time before.
@@ -61,8 +68,7 @@ impl Latest {
                 let from = samples.new.len();
                 kafka_samples(&cluster, rates, &mut samples.new);
                 leave_own(&self.own, from, &mut samples.new);
-                let places = cluster.groups.iter().enumerate().map(|(i, g)| (g.group.clone(), i)).collect();
-                self.places.insert(cluster.name.clone(), places);
+                self.places.insert(cluster.name.clone(), places(&cluster));
                 self.news.extend(news(self.clusters.get(&cluster.name).map(AsRef::as_ref), &cluster));
                 self.clusters.insert(cluster.name.clone(), cluster);
                 for (key, found) in std::mem::take(&mut self.unplaced) {
@@ -121,20 +127,32 @@ impl Latest {
 
     /// A group of a cluster.
     pub(super) fn group(&self, cluster: &Label, group: &Label) -> Option<&Group> {
-        let place = *self.places.get(cluster)?.get(group)?;
-        self.clusters.get(cluster)?.groups.get(place)
+        let place = self.places.get(cluster)?.get(group)?;
+        self.clusters.get(cluster)?.groups.get(place.group)
     }
 
     /// What was found about a group.
     pub(super) fn alerts(&self, cluster: &Label, group: &Label) -> Vec<Alert> {
         let all = self.clusters.get(cluster).map_or(&[][..], |c| &c.alerts);
-        all.iter().filter(|a| a.subject.group() == Some(group)).cloned().collect()
+        let place = self.places.get(cluster).and_then(|places| places.get(group));
+        place.into_iter().flat_map(|p| &p.alerts).filter_map(|i| all.get(*i)).cloned().collect()
     }
 
     /// The cadence of a source, seconds; a guess of 5 s before it said so.
     pub(super) fn cadence(&self, kind: SourceKind, name: &Label) -> f64 {
         self.sources.get(&(kind, name.clone())).map_or(5.0, |s| s.cadence)
     }
+}
+
+fn places(cluster: &KafkaCluster) -> HashMap<Label, Place> {
+    let place = |(group, g): (usize, &Group)| (g.group.clone(), Place { group, ..Place::default() });
+    let mut places: HashMap<Label, Place> = cluster.groups.iter().enumerate().map(place).collect();
+    for (i, alert) in cluster.alerts.iter().enumerate() {
+        if let Some(place) = alert.subject.group().and_then(|group| places.get_mut(group)) {
+            place.alerts.push(i);
+        }
+    }
+    places
 }
 
 /// Takes out of what was added what a workload's own PromQL fills: two measures of one thing are never mixed.
