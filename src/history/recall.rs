@@ -37,8 +37,11 @@ fn read(path: &Path, key: &SignalKey, from: Time, to: Time) -> rusqlite::Result<
         )
         .optional()?;
     let Some(id) = id else { return Ok(Vec::new()) };
+    // Slot by slot: of a span of slots every series would be read, and one of thousands is wanted. (0.5 s and 15 ms for a
+    // day of 2000 series.)
     let mut statement = db.prepare(
-        "SELECT at, value FROM samples WHERE slot BETWEEN ?1 AND ?2 AND series = ?3 AND at BETWEEN ?4 AND ?5 ORDER BY slot",
+        "WITH RECURSIVE slots(slot) AS (SELECT ?1 UNION ALL SELECT slot + 1 FROM slots WHERE slot < ?2)
+         SELECT at, value FROM slots JOIN samples USING (slot) WHERE series = ?3 AND at BETWEEN ?4 AND ?5 ORDER BY slot",
     )?;
     let range = params![store::slot(from), store::slot(to), id, from.millis(), to.millis()];
     let rows =
