@@ -34,6 +34,8 @@ const QUEUE: usize = 256;
 const PENDING: usize = 1024;
 /// Shortest time between two passes.
 const PACE: Duration = Duration::from_millis(500);
+/// A pass is made after so long though nobody said anything: what is known grows old all the same.
+const OVERDUE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Plans of the day wait for so long: the first looks have enough to do, and nobody plans a day in the first moment.
 const SETTLED: Duration = Duration::from_secs(20);
 /// A clock that differs from the time that passed by this many seconds was set.
@@ -222,8 +224,9 @@ struct Engine {
     behind: Arc<AtomicUsize>,
     /// Workloads that the last pass had no time for.
     waiting: usize,
-    /// When this engine began.
+    /// When this engine began, and when it began its last pass.
     began: Instant,
+    passed: Instant,
     /// The last look at both clocks: the one that stamps and the one that cannot be set.
     looked: (Time, Instant),
 }
@@ -283,6 +286,7 @@ impl Engine {
             behind,
             waiting: 0,
             began: Instant::now(),
+            passed: Instant::now(),
             looked: (now, Instant::now()),
         };
         for problem in problem.into_iter().chain(unread) {
@@ -331,7 +335,7 @@ impl Engine {
                 }
                 _ = pace.tick() => {
                     self.look_at_clock();
-                    let more = !self.pending.is_empty() || self.waiting > 0;
+                    let more = !self.pending.is_empty() || self.waiting > 0 || self.passed.elapsed() >= OVERDUE;
                     if pass.is_none() && more {
                         pass = self.start_pass();
                     }
@@ -396,6 +400,7 @@ impl Engine {
         // Between the two looks this task may be put aside for a moment, which a fast clock shows as more.
         if let Some(text) = set_clock(now.since(self.looked.0) / speed - passed) {
             self.notice(Severity::Look, &text);
+            self.waiting = self.waiting.max(1); // the next pass finds out what is old now
             self.publish();
         }
         self.looked = (now, instant);
@@ -403,6 +408,7 @@ impl Engine {
 
     fn start_pass(&mut self) -> Option<JoinHandle<Passed>> {
         let (mut latest, mut memory) = self.state.take()?;
+        self.passed = Instant::now();
         let pending = std::mem::take(&mut self.pending);
         let (configured, budgets) = (self.configured.clone(), self.budgets.clone());
         let (pipelines, confirmed) = (self.written.clone(), self.confirmed.clone());

@@ -316,3 +316,13 @@ fn what_is_over_an_objective_is_never_told_as_the_same() {
     let view = desk.see(late).remove(0);
     assert_eq!(view.headline, "just over 60 s behind, the objective is 60 s");
 }
+
+#[tokio::test]
+async fn what_is_known_grows_old_though_no_source_says_anything() {
+    let clock = crate::process::Clock::wall();
+    let config = crate::config::Config::default();
+    let mut handle = super::watch(super::Options { config, clock, state: None, past: None, days: false });
+    let first = handle.pictures.borrow().at;
+    let later = handle.pictures.wait_for(|p| p.at.since(first) > 1.0);
+    assert!(tokio::time::timeout(Duration::from_secs(20), later).await.is_ok(), "nothing was looked at anew");
+}
