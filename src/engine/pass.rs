@@ -205,7 +205,8 @@ impl Memory {
         let now = given.now;
         let changed = self.last_change(&workload, given);
         let state = discover::state(&workload, given.latest, changed, now);
-        if let Some(r) = &state.replicas {
+        // What is old is shown, but it is no sample of now.
+        if let Some(r) = state.replicas.as_ref().filter(|_| !state.is_stale()) {
             for (role, count) in [(Role::Replicas, r.ready), (Role::Desired, r.desired)] {
                 let key = SignalKey { entity: workload.entity.clone(), role };
                 self.history.record(&key, Sample { at: now, value: f64::from(count) });

@@ -101,6 +101,10 @@ impl Desk {
     fn see_with(&mut self, cluster: KafkaCluster, actions: &[Action]) -> Vec<Arc<WorkloadView>> {
         let (now, mut samples) = (cluster.at, Samples::default());
         self.latest.apply(Observation::Kafka(Arc::new(cluster)), &mut samples);
+        self.pass(now, samples, actions)
+    }
+
+    fn pass(&mut self, now: Time, samples: Samples, actions: &[Action]) -> Vec<Arc<WorkloadView>> {
         let configured = [];
         self.memory.pass(&Given {
             latest: &self.latest,
@@ -315,6 +319,20 @@ fn what_is_over_an_objective_is_never_told_as_the_same() {
     late.groups[0].time_lag = Some(60.4);
     let view = desk.see(late).remove(0);
     assert_eq!(view.headline, "just over 60 s behind, the objective is 60 s");
+}
+
+#[test]
+fn a_count_that_is_no_longer_heard_of_is_a_gap() {
+    let (mut desk, last, _) = Desk::settled();
+    let mut view = None;
+    for i in 1..=40 {
+        view = desk.pass(last.plus(f64::from(i) * 15.0), Samples::default(), &[]).pop();
+    }
+    let view = view.unwrap();
+    assert_eq!(view.severity, Severity::Unknown, "{}", view.headline);
+    let signal = view.signal(Role::Replicas).unwrap();
+    let seen = signal.track.last().unwrap().0;
+    assert!(signal.now.is_some() && seen.since(last) < 60.0, "shown, but not as of {seen}");
 }
 
 #[tokio::test]
