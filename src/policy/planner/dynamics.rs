@@ -180,7 +180,7 @@ impl Promise {
         pause: f64,
         seconds: f64,
     ) -> (f64, Cost) {
-        // A standstill longer than the spell is carried on as the backlog that it makes.
+        // A standstill longer than the spell is carried on as the backlog that it makes, and priced here to its end.
         let peak = backlog + demand * pause;
         let end = peak + change;
         let after = end.max(0.0);
@@ -191,9 +191,8 @@ impl Promise {
         if peak.max(after) <= allowed {
             return (after, Cost::default());
         }
-        let still = pause.min(seconds);
-        let rise = over(backlog, backlog + demand * still, still, allowed);
-        let rest = over(peak, end, seconds - still, allowed);
+        let rise = over(backlog, peak, pause, allowed);
+        let rest = over(peak, end, (seconds - pause).max(0.0), allowed);
         let (late, severe) = ((rise.0 + rest.0) / 60.0, (rise.1 + rest.1) / 60.0);
         (after, Cost { price: self.price.slo_minute * severe, slo_minutes: late })
     }

@@ -243,7 +243,8 @@ pub fn if_kept(problem: &Problem<'_>, replicas: u32) -> Option<Alternative> {
 fn held(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, scenarios: &[Scenario], replicas: u32) -> Alternative {
     let slots = scenarios.iter().map(|s| s.slots.len()).max().unwrap_or(0);
     let roll = Roll::new(problem, fleet, frame, replicas, slots);
-    let cost = roll.hold(frame, scenarios, clean(problem.backlog) / fleet.rate());
+    let at = frame.counts.iter().position(|c| c.replicas == replicas);
+    let cost = roll.hold(frame, scenarios, clean(problem.backlog) / fleet.rate(), at);
     Alternative { replicas, price: cost.price, slo_minutes: cost.slo_minutes }
 }
 

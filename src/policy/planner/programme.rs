@@ -107,6 +107,18 @@ pub(super) struct Frame {
 /// Change of a backlog per second while work goes on, and what of it is stuck.
 pub(super) type Flow = (f64, Stuck);
 
+/// What `backlog` changes by in some seconds of work.
+#[inline]
+pub(super) fn changes((net, stuck): Flow, backlog: f64, seconds: f64) -> f64 {
+    let change = net * seconds;
+    if stuck.lies > 0.0 && net < 0.0 {
+        // Down to what lies with a few it drains as fast as all together do, below only as those few do.
+        change.max(stuck.lies.min(backlog - stuck.drains * seconds) - backlog)
+    } else {
+        change
+    }
+}
+
 /// How the count of a stage differs from that of the stage before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
@@ -125,12 +137,7 @@ impl Frame {
             Move::Down => self.pause[1],
         };
         let left = (self.stage - pause).max(0.0);
-        let mut change = net * left;
-        if stuck.lies > 0.0 && net < 0.0 {
-            // Down to what lies with a few it drains as fast as all together do, below only as those few do.
-            let peak = backlog + demand * pause;
-            change = change.max(stuck.lies.min(peak - stuck.drains * left) - peak);
-        }
+        let change = changes((net, stuck), backlog + demand * pause, left);
         let (after, mut cost) = self.promise.spell(count, demand, change, backlog, pause, self.stage);
         cost.price += self.promise.pods(count.replicas, self.stage);
         (after, cost)

@@ -3,7 +3,7 @@
 use super::{
     Fleet, Problem, SLOT,
     dynamics::{Cost, Count, Stuck},
-    programme::{Frame, Move, Values},
+    programme::{Frame, Move, Values, changes},
     scenarios::{Scenario, clean},
 };
 
@@ -50,11 +50,23 @@ impl Roll {
     }
 
     /// Plays the slots in one future from a backlog: what they cost and the backlog after them.
-    pub fn play(&self, frame: &Frame, scenario: &Scenario, mut backlog: f64) -> (Cost, f64) {
+    pub fn play(&self, frame: &Frame, scenario: &Scenario, backlog: f64) -> (Cost, f64) {
+        self.run(frame, scenario, backlog, |_, _| Stuck::default())
+    }
+
+    /// `stuck`: what of the backlog is, in a slot with its demand.
+    fn run(
+        &self,
+        frame: &Frame,
+        scenario: &Scenario,
+        mut backlog: f64,
+        stuck: impl Fn(usize, f64) -> Stuck,
+    ) -> (Cost, f64) {
         let mut cost = Cost { price: if self.changes { frame.promise.action() } else { 0.0 }, slo_minutes: 0.0 };
-        for ((i, paused), demand) in self.slots.iter().zip(&scenario.slots) {
+        for (slot, ((i, paused), demand)) in self.slots.iter().zip(&scenario.slots).enumerate() {
             let Some(count) = self.ready.get(*i) else { break };
-            let change = count.net(*demand) * (SLOT - paused);
+            let flow = (count.net(*demand), stuck(slot, *demand));
+            let change = changes(flow, backlog + demand * paused, SLOT - paused);
             let (after, late) = frame.promise.spell(count, *demand, change, backlog, *paused, SLOT);
             backlog = after;
             cost.price += frame.promise.pods(self.asked, SLOT);
@@ -63,14 +75,21 @@ impl Roll {
         (cost, backlog)
     }
 
-    /// Plays all slots and prices what is left: the count is never changed again.
-    pub fn hold(&self, frame: &Frame, scenarios: &[Scenario], backlog: f64) -> Cost {
+    /// Plays all slots and prices what is left: the count, number `at` of the frame if it is one of those, is never
+    /// changed again.
+    pub fn hold(&self, frame: &Frame, scenarios: &[Scenario], backlog: f64, at: Option<usize>) -> Cost {
         let mut total = Cost::default();
         for scenario in scenarios {
-            let (mut cost, left) = self.play(frame, scenario, backlog);
+            let pile = at.and_then(|i| scenario.piles.get(i));
+            let stuck = |slot: usize, demand| {
+                let stage = (slot as f64 * SLOT / frame.stage) as usize;
+                pile.map_or_else(Stuck::default, |pile| pile.stuck(stage, demand))
+            };
+            let (mut cost, left) = self.run(frame, scenario, backlog, stuck);
+            let last = scenario.slots.len().saturating_sub(1);
             let demand = scenario.slots.last().copied().unwrap_or(0.0);
             if let Some(count) = self.ready.last() {
-                cost.price += frame.promise.left_over(count, demand, left, frame.most, Stuck::default());
+                cost.price += frame.promise.left_over(count, demand, left, frame.most, stuck(last, demand));
             }
             total.add(cost, scenario.weight);
         }

@@ -250,6 +250,27 @@ fn a_hot_partition_is_named_since_replicas_cannot_help() {
 }
 
 #[test]
+fn what_lies_with_one_member_is_in_the_price_of_keeping_a_count_too() {
+    // 300k records wait in partition 8, which takes 6 % of the demand: alone it drains 160/s, whoever else has time.
+    let shares = (0..40).map(|p| if p == 8 { 0.06 } else { 0.94 / 39.0 }).collect();
+    let waits = (0..40).map(|p| if p == 8 { 1.0 } else { 0.0 }).collect();
+    let (capacity, demand) = (capacity(1_000.0), [14_000.0; 30]);
+    let stuck = Problem { backlog: 500_000.0, ..problem(Work::Log { shares, waits }, &demand, &capacity, 20) };
+    let plan = plan(&stuck).unwrap();
+    let price = |n: u32| plan.alternatives.iter().find(|a| a.replicas == n).unwrap().price;
+    assert!(price(20) >= price(plan.replicas), "{plan:?}");
+}
+
+#[test]
+fn a_standstill_longer_than_a_stage_is_priced_to_its_end() {
+    let promise = dynamics::Promise::new(&equal(40), 30.0, Price::default(), false);
+    let count = dynamics::Count::new(&Fleet::new(&equal(40), 1_000.0), 20, true);
+    let late = |seconds: f64| promise.spell(&count, 10.0, 0.0, 0.0, 90.0, seconds).1.slo_minutes;
+    // Nothing waits at first; after 30 of the 90 seconds the oldest record is too old.
+    assert!((late(60.0) - 1.0).abs() < 1e-9 && (late(90.0) - 1.0).abs() < 1e-9, "{} {}", late(60.0), late(90.0));
+}
+
+#[test]
 fn a_service_keeps_room_for_its_latency() {
     let (capacity, demand) = (Capacity { rebalance: 0.0, ..capacity(50.0) }, [300.0; 30]);
     let work = Work::Shared { unloaded: 0.5 };
