@@ -21,6 +21,10 @@ const SLOWEST: f64 = 0.05;
 /// Later than any SLO, seconds: work that nobody does.
 const NEVER: f64 = 1e12;
 
+/// Share of the partitions that a change back to the present count moves, when the rest stays where it is: from where is
+/// not known.
+const MOVED: f64 = 0.3;
+
 /// One count with all that its dynamics need.
 #[derive(Clone, Debug)]
 pub(super) struct Count {
@@ -39,6 +43,7 @@ pub(super) struct Count {
     loads: Vec<f64>,
     /// What waits lies with a few members for long, as each keeps its partitions and some have far more than others.
     stays: bool,
+    stops: f64,
 }
 
 impl Count {
@@ -48,7 +53,33 @@ impl Count {
         let each = fleet.each(replicas);
         let together = (each * f64::from(replicas.min(fleet.most()))).min(ceiling);
         let loads = fleet.loads(replicas);
-        Self { replicas, allowed, capacity, each, together, ceiling, loads, stays: fleet.is_sticky() && fleet.is_hot() }
+        Self {
+            replicas,
+            allowed,
+            capacity,
+            each,
+            together,
+            ceiling,
+            loads,
+            stays: fleet.is_sticky() && fleet.is_hot(),
+            stops: 1.0,
+        }
+    }
+
+    /// The same, when the change that leads to it is one from `now`.
+    #[must_use]
+    pub fn reached_from(mut self, fleet: &Fleet, now: u32) -> Self {
+        self.stops = match fleet.is_sticky() {
+            true if now == self.replicas => MOVED,
+            true => fleet.moved(now, self.replicas),
+            false => 1.0,
+        };
+        self
+    }
+
+    /// Share of the work that stops with the change that leads to it.
+    pub fn stops(&self) -> f64 {
+        self.stops
     }
 
     /// Share of the demand per member; empty: one shared queue.

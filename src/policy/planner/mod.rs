@@ -56,8 +56,6 @@ const SEEN: f64 = 15.0;
 /// Longest start-up and standstill that are believed, seconds.
 const START_UP_MOST: f64 = 3_600.0;
 const PAUSE_MOST: f64 = 600.0;
-/// Share of the partitions that an action moves when the rest stays where it is.
-const MOVED: f64 = 0.3;
 
 /// How demand becomes lateness.
 #[derive(Clone, Debug, PartialEq)]
@@ -293,11 +291,12 @@ fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_st
         numbers.sort_unstable();
         numbers.dedup();
     }
-    let counts: Vec<Count> = numbers.into_iter().map(|n| Count::new(fleet, n, allowed(n))).collect();
+    // A step that is put off costs what it costs now: else it is put off for ever.
+    let count = |n| Count::new(fleet, n, allowed(n)).reached_from(fleet, problem.current);
+    let counts: Vec<Count> = numbers.into_iter().map(count).collect();
     let levels = Levels::new((peak.max(1.0) * problem.slo.max(1e-3)).max(clean(problem.backlog) / rate / 32.0));
     let most = counts.iter().filter(|c| c.allowed).map(|c| c.capacity).fold(0.0, f64::max);
-    let moved = if problem.sticky { MOVED } else { 1.0 };
-    let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST) * moved;
+    let pause = |seconds: f64| clean(seconds).min(PAUSE_MOST);
     Frame {
         levels: if stuck { levels.finer() } else { levels },
         promise: Promise::new(&problem.work, problem.slo, problem.price, problem.sticky),

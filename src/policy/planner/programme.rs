@@ -98,7 +98,7 @@ pub(super) struct Frame {
     pub stage: f64,
     /// Seconds from asking to ready.
     pub start_up: f64,
-    /// Seconds that a stage's work stands still for after an addition and after a removal.
+    /// Seconds that what stops stands still for after an addition and after a removal.
     pub pause: [f64; 2],
     /// The most that any allowed count can do, in replicas.
     pub most: f64,
@@ -133,8 +133,8 @@ impl Frame {
     pub fn serve(&self, count: &Count, (net, stuck): Flow, demand: f64, backlog: f64, how: Move) -> (f64, Cost) {
         let pause = match how {
             Move::Stay => 0.0,
-            Move::Up => self.pause[0],
-            Move::Down => self.pause[1],
+            Move::Up => self.pause[0] * count.stops(),
+            Move::Down => self.pause[1] * count.stops(),
         };
         let left = (self.stage - pause).max(0.0);
         let change = changes((net, stuck), backlog + demand * pause, left);

@@ -262,6 +262,17 @@ fn what_lies_with_one_member_is_in_the_price_of_keeping_a_count_too() {
 }
 
 #[test]
+fn a_removal_is_not_put_off_for_ever_because_it_will_be_cheaper_in_a_minute() {
+    // Of four that keep their partitions one is enough, but three quarters of the work would stop for 53 s.
+    let capacity = Capacity { rebalance: 5.0, rebalance_one: 5.0, rebalance_down: 71.0, ..capacity(500.0) };
+    let price = Price { action: 0.01, ..Price::default() };
+    let demand = [78.0; 30];
+    let group = Problem { sticky: true, slo: 15.0, price, ..problem(equal(12), &demand, &capacity, 4) };
+    let plan = plan(&group).unwrap();
+    assert!(plan.replicas < 4 || plan.steps.iter().all(|(_, n)| *n >= 4), "{plan:?}");
+}
+
+#[test]
 fn a_standstill_longer_than_a_stage_is_priced_to_its_end() {
     let promise = dynamics::Promise::new(&equal(40), 30.0, Price::default(), false);
     let count = dynamics::Count::new(&Fleet::new(&equal(40), 1_000.0), 20, true);
