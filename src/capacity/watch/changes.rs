@@ -50,11 +50,21 @@ struct Stall {
     alone: bool,
 }
 
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Up,
+    Down,
+    /// A member went whom nobody had taken back: its partitions wait until it is missed (`session.timeout.ms`), which no
+    /// removal costs.
+    Lost,
+}
+
 /// A change that is being followed.
 #[derive(Clone, Debug)]
 struct Event {
     began: Time,
-    up: bool,
+    way: Way,
     /// How many have joined.
     joined: u32,
     /// Seconds of demand that waited before.
@@ -265,7 +275,7 @@ impl Changes {
     fn opens(&mut self, look: &Look<'_>, before: &[Place], ready_was: u32, calm: f64) {
         let (up, joined) = (look.ready > ready_was, look.ready.saturating_sub(ready_was));
         match &mut self.event {
-            Some(event) if event.up == up && look.at.since(event.began) <= ONE_ACTION => {
+            Some(event) if (event.way == Way::Up) == up && look.at.since(event.began) <= ONE_ACTION => {
                 event.flows = false;
                 event.joined = event.joined.saturating_add(joined);
                 return;
@@ -276,9 +286,10 @@ impl Changes {
         let known = self.owners.len() == before.len();
         let owners = if known { self.owners.clone() } else { before.iter().map(|p| p.owner).collect() };
         let first = self.came.or(self.asked.front().copied());
+        let down = if look.ready < look.desired.0 { Way::Lost } else { Way::Down };
         let event = Event {
             began: look.at,
-            up,
+            way: if up { Way::Up } else { down },
             joined,
             before: calm,
             decided: self.decided,
@@ -292,8 +303,8 @@ impl Changes {
     }
 
     fn closes(&mut self) {
-        let Some(event) = self.event.take() else { return };
-        let i = usize::from(!event.up);
+        let Some(event) = self.event.take().filter(|event| event.way != Way::Lost) else { return };
+        let i = usize::from(event.way == Way::Down);
         if event.before < LATE {
             let Event { before, joined, alone, stall: (all, moved), .. } = event;
             push(&mut self.stalls[i], Stall { all: (all - before).max(0.0), moved, before, joined, alone });

@@ -1,7 +1,7 @@
 //! What each member gets done from look to look, told apart by whether it had work waiting all the time.
 
 use super::Look;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Looks for which a member must have had the same partitions, this one among them.
 const SAME: u32 = 3;
@@ -9,6 +9,16 @@ const SAME: u32 = 3;
 /// with long commit intervals this many times the floor more.
 const WAITING: f64 = 8.0;
 const FLOORS: f64 = 2.5;
+/// Members that keep up tell how often they commit, where that is oftener than looks: after so many looks with the same
+/// partitions, when what waited before is gone; fewest and newest that count; fewest records since the look before, and the
+/// share of them that more or less may wait by then; and seconds that [`WAITING`] covers anyway.
+const SETTLED: u32 = 8;
+const AGES: (usize, usize) = (16, 64);
+const TELLING: f64 = 4.0;
+const STEADY: f64 = 0.1;
+const SHORT: f64 = 9.0;
+/// Seconds of work that must wait beyond those between two commits.
+const BEYOND: f64 = 2.0;
 /// Intervals that are taken together, and fewest: commits come in batches, so that over a single interval a member looks
 /// up to a third faster or slower than it is.
 const TOGETHER: (u32, u32) = (8, 3);
@@ -77,17 +87,22 @@ impl Run {
 
 /// Every member by its number, and the run of all of them with their number.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members(BTreeMap<u64, Member>, (u32, Run));
+pub(super) struct Members {
+    each: BTreeMap<u64, Member>,
+    all: (u32, Run),
+    /// How old the last commit of a member was that keeps up, seconds: once per member and set of partitions.
+    ages: VecDeque<f64>,
+}
 
 impl Members {
     pub fn restart(&mut self) {
-        self.0.clear();
-        self.1 = (0, Run::default());
+        self.each.clear();
+        self.all = (0, Run::default());
     }
 
     /// Adds an interval to the run of such intervals, `busy` where most members had work, or begins another run.
     fn together(&mut self, members: u32, busy: bool, done: f64, dt: f64, tell: &mut dyn FnMut(Took)) {
-        let (n, run) = &mut self.1;
+        let (n, run) = &mut self.all;
         if (*n, run.saturated) != (members, busy) || run.intervals >= CALM {
             if run.intervals >= TOGETHER.1 {
                 tell(run.told(None, *n));
@@ -95,6 +110,14 @@ impl Members {
             (*n, *run) = (members, Run::new(busy));
         }
         run.add(done, dt);
+    }
+
+    /// Seconds between two commits, where they come oftener than looks: a commit is half as old on the average. 0 where that
+    /// is not known, or so short that it does not matter.
+    fn between_commits(&self) -> f64 {
+        let mut ages: Vec<f64> = self.ages.iter().copied().collect();
+        let middle = super::super::quantile(&mut ages, 0.5).filter(|_| ages.len() >= AGES.0);
+        middle.map(|age| 2.0 * age).filter(|every| *every > SHORT).unwrap_or(0.0)
     }
 
     /// One look, `dt` seconds after the one before. `quiet`: for so many seconds nothing may be committed without anybody
@@ -118,12 +141,13 @@ impl Members {
             member.lag += (place.end - place.committed).max(0.0);
         }
         let members = u32::try_from(now.len()).unwrap_or(u32::MAX);
-        let enough = WAITING.max(FLOORS * floor + 2.0).max(since + WAITING);
+        let since = if since > 0.0 { since + WAITING } else { self.between_commits() + BEYOND };
+        let enough = WAITING.max(FLOORS * floor + 2.0).max(since);
         let (mut busy, mut total) = (0_u32, 0.0);
         for (id, member) in &mut now {
             let same = |m: &&Member| !disturbed && (m.set, m.partitions) == (member.set, member.partitions);
-            let Some(was) = self.0.get(id).filter(same) else {
-                if let Some(was) = self.0.get(id) {
+            let Some(was) = self.each.get(id).filter(same) else {
+                if let Some(was) = self.each.get(id) {
                     was.flush(*id, members, tell);
                 }
                 continue;
@@ -140,6 +164,12 @@ impl Members {
             member.same = was.same.saturating_add(1);
             member.moved = done > 0.0;
             member.run = was.run;
+            if member.same == SETTLED && member.moved {
+                self.ages.extend(member.commit_age(was, dt));
+                if self.ages.len() > AGES.1 {
+                    self.ages.pop_front();
+                }
+            }
             if member.same + 1 < SAME || !was.moved {
                 member.flush(*id, members, tell);
                 member.run = Run::default();
@@ -154,12 +184,20 @@ impl Members {
             busy += u32::from(saturated);
             total += done;
         }
-        self.0 = now;
+        self.each = now;
         self.together(members, f64::from(busy) >= MOST * f64::from(members), total, dt, tell);
     }
 }
 
 impl Member {
+    /// Seconds of its own input that a member has not committed which keeps up: it has all that was there at the look before,
+    /// and as much waits as then. `None` for one that is behind.
+    fn commit_age(&self, was: &Self, dt: f64) -> Option<f64> {
+        let arrived = self.committed + self.lag - was.committed - was.lag;
+        let steady = (self.lag - was.lag).abs() <= STEADY * arrived;
+        (arrived >= TELLING && self.lag <= arrived && steady).then(|| self.lag / arrived * dt)
+    }
+
     fn flush(&self, member: u64, members: u32, tell: &mut dyn FnMut(Took)) {
         if self.run.intervals >= if self.run.saturated { TOGETHER.1 } else { CALM } {
             tell(self.run.told(Some(member), members));

@@ -10,15 +10,27 @@ fn number() -> impl Strategy<Value = f64> {
 /// A group looked at each `every` seconds for so long: `partitions` of them on `members` that are there from the
 /// beginning, each where `place` says it is at a second.
 fn seen(every: f64, seconds: f64, [partitions, members]: [u64; 2], place: impl Fn(f64, u64) -> [f64; 2]) -> Watch {
+    let count = members as u32;
+    changing(every, seconds, (partitions, count), |_| count, |t, p| (place(t, p), p % members))
+}
+
+/// The same of members that come and go: `ready` of the count asked for, and the owner of each partition with its place.
+fn changing(
+    every: f64,
+    seconds: f64,
+    (partitions, desired): (u64, u32),
+    ready: impl Fn(f64) -> u32,
+    place: impl Fn(f64, u64) -> ([f64; 2], u64),
+) -> Watch {
     let (mut watch, start) = (Watch::default(), Time::from_secs(1e6));
     for t in (0..=(seconds / every) as u32).map(|i| f64::from(i) * every) {
         let there = |p| {
-            let [end, committed] = place(t, p);
-            Place { end, committed, owner: Some(p % members) }
+            let ([end, committed], owner) = place(t, p);
+            Place { end, committed, owner: Some(owner) }
         };
         let partitions: Vec<Place> = (0..partitions).map(there).collect();
-        let (at, count) = (start.plus(t), members as u32);
-        watch.see(&Look { at, partitions: &partitions, desired: (count, start), ready: count, rebalancing: false });
+        let (desired, at) = ((desired, start), start.plus(t));
+        watch.see(&Look { at, partitions: &partitions, desired, ready: ready(t), rebalancing: false });
     }
     watch
 }
@@ -87,6 +99,37 @@ fn commits_between_two_rare_looks_are_no_work_that_waits() {
     // Each commits every 15 s and is looked at every 30 s: what is seen to wait is always the same.
     let capacity = seen(30.0, 7_200.0, [8, 4], seldom(15.0, 1.0, f64::INFINITY)).capacity(true).unwrap();
     assert_eq!(capacity.samples, 0, "{capacity:?}");
+}
+
+#[test]
+fn commits_as_often_as_looks_are_no_work_that_waits_whatever_was_seen_before() {
+    // One member after the other reads all, and commits every 15 s: its last commit is always so old when it is looked at.
+    let mut ages = [7.0, 7.5, 6.0, 7.0, 5.0, 7.5, 6.5, 7.0].repeat(2);
+    ages.extend([1.0, 13.0]);
+    let capacity = changing(
+        15.0,
+        21_585.0,
+        (4, 1),
+        |_| 1,
+        |t, _| {
+            let run = (t / 1_200.0) as usize;
+            ([1e6 + 100.0 * t, 1e6 + 100.0 * (t - ages[run])], run as u64)
+        },
+    );
+    assert_eq!(capacity.capacity(true).unwrap().samples, 0, "it keeps up");
+}
+
+#[test]
+fn how_long_a_member_is_missed_says_nothing_about_removals() {
+    // Each 15 minutes the last of six dies. For a minute nobody reads what it had, then the others do; later it is back.
+    let dead = |t: f64| (300.0..600.0).contains(&(t % 900.0));
+    let place = |t: f64, p: u64| {
+        let (end, since) = (1e6 + 100.0 * t, t % 900.0 - 300.0);
+        let behind = if p % 6 < 5 || since < 0.0 { 2.0 } else { 2.0 + since.min(60.0 - 2.0 * (since - 60.0)).max(0.0) };
+        ([end, end - 100.0 * behind], if p % 6 == 5 && dead(t) && since >= 60.0 { p / 6 } else { p % 6 })
+    };
+    let capacity = changing(15.0, 9_000.0, (12, 6), |t| if dead(t) { 5 } else { 6 }, place).capacity(true).unwrap();
+    assert!(capacity.rebalance_down <= 15.0, "{capacity:?}");
 }
 
 #[test]
