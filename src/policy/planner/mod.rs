@@ -313,9 +313,11 @@ fn candidates(problem: &Problem<'_>, fleet: &Fleet, peak: f64) -> Vec<u32> {
     let Limits { min, max } = problem.limits;
     let mut counts = fleet.useful(min, max, peak, problem.slo);
     counts.extend([min, problem.current]);
-    // All that there is, where it holds more than the rest, or where more would not help.
+    // All that there is, where it holds more than the rest; where no count is in time, as more of them still leave less
+    // undone; or where more would not help.
     let best = counts.iter().map(|n| fleet.capacity(*n)).fold(0.0, f64::max);
-    if max >= min && max <= fleet.most() && (fleet.capacity(max) > best || fleet.ceiling().is_finite()) {
+    let differs = fleet.capacity(max) > best || peak > best || fleet.ceiling().is_finite();
+    if max >= min && max <= fleet.most() && differs {
         counts.push(max);
     }
     counts.sort_unstable();

@@ -250,6 +250,19 @@ fn a_hot_partition_is_named_since_replicas_cannot_help() {
 }
 
 #[test]
+fn where_no_count_holds_what_comes_all_that_there_is_still_leaves_less_undone() {
+    // Of 9 to 12 members over 16 partitions some still read two, as each of 8 does: none of these counts is in time. But
+    // with 12 only four members fall behind.
+    let (capacity, demand) = (capacity(1_000.0), [9_000.0; 30]);
+    let owners: Vec<Option<u32>> = (0..16).map(|p| Some(p % 8)).collect();
+    for sticky in [false, true] {
+        let limits = Limits { min: 1, max: 12 };
+        let plan = plan(&Problem { sticky, owners: &owners, limits, ..problem(equal(16), &demand, &capacity, 8) });
+        assert_eq!(plan.unwrap().replicas, 12, "{sticky}");
+    }
+}
+
+#[test]
 fn what_lies_with_one_member_is_in_the_price_of_keeping_a_count_too() {
     // Partition 8 takes 6 % of the demand. What waits there drains by 160/s, whoever else has time.
     let shares = (0..40).map(|p| if p == 8 { 0.06 } else { 0.94 / 39.0 }).collect();
