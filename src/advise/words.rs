@@ -26,6 +26,17 @@ pub(super) fn reasons(
     if let Some((partition, needs)) = plan.hot {
         out.insert(0, format!("partition {partition} alone needs {} replicas; adding more cannot help it", si(needs)));
     }
+    if let Some((partitions, needs)) = &plan.crowded {
+        let which = partitions.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let needs = si(*needs);
+        out.insert(
+            0,
+            format!(
+                "partitions {which} lie with one member and need {needs} replicas; more of them leave these where they \
+                 are: restart that member to have its partitions dealt anew"
+            ),
+        );
+    }
     out.extend(lateness(situation, input.workload.entity.kind));
     if plan.replicas == judgement.recommended {
         out.extend(next(input, plan));

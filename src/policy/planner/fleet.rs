@@ -223,6 +223,38 @@ impl Fleet {
         self.shares.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
+    /// Partitions that lie with one member of `replicas`, and how many replicas they need together at `demand`: more than
+    /// one, though dealt by their weight every member would hold its own. Nobody deals anew what need not move.
+    pub(super) fn crowded(&self, replicas: u32, demand: f64) -> Option<(Vec<usize>, f64)> {
+        if !self.sticky || self.owners.is_empty() || replicas >= self.most() {
+            return None;
+        }
+        let able = self.rate * self.each(replicas) / demand;
+        let (member, load) = self.loads(replicas).into_iter().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        if load <= able || self.lightest(replicas) > able {
+            return None;
+        }
+        let deal = self.deal(replicas);
+        let theirs = (0..deal.len()).filter(|p| deal[*p] as usize == member).collect();
+        Some((theirs, load / able))
+    }
+
+    /// The heaviest member's share where partitions are dealt by their weight, each member a fair number: the heaviest that
+    /// is left goes to whoever has least.
+    fn lightest(&self, replicas: u32) -> f64 {
+        let room = self.shares.len().div_ceil((replicas as usize).max(1));
+        let mut shares = self.shares.clone();
+        shares.sort_by(|a, b| b.total_cmp(a));
+        let mut members = vec![(0.0, 0_usize); replicas as usize];
+        for share in shares {
+            let free = members.iter_mut().filter(|(_, held)| *held < room);
+            if let Some((load, held)) = free.min_by(|a, b| a.0.total_cmp(&b.0)) {
+                (*load, *held) = (*load + share, *held + 1);
+            }
+        }
+        members.into_iter().map(|(load, _)| load).fold(0.0, f64::max)
+    }
+
     /// Whether one partition has far more than the others: what waits for it stays with one replica for long.
     pub(super) fn is_hot(&self) -> bool {
         self.hottest().is_some_and(|(_, share)| share * self.shares.len() as f64 >= HOT)

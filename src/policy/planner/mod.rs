@@ -135,6 +135,9 @@ pub struct Plan {
     pub held_by_p95: Option<u32>,
     /// The partition that alone is more than one replica can do, with the replicas that it would need.
     pub hot: Option<(usize, f64)>,
+    /// Partitions that one member holds even at the largest count, with the replicas that they would need together:
+    /// each for itself they would be held.
+    pub crowded: Option<(Vec<usize>, f64)>,
 }
 
 /// Seconds within which an addition is asked for at once where a group stops at every change (3 % cheaper over a day and
@@ -224,6 +227,7 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
         alternatives,
         held_by_p95,
         hot: fleet.hottest().map(|(p, share)| (p, share * peak / rate)).filter(|(_, needs)| *needs > 1.0),
+        crowded: fleet.crowded(problem.limits.max, peak),
     })
 }
 

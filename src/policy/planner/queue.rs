@@ -97,7 +97,8 @@ pub fn plan_queue(problem: &QueueProblem<'_>) -> Option<QueuePlan> {
     });
     let replicas = best.map_or_else(|| current.max(min).min(max), |a| a.replicas);
     let reason = reason(problem, &jobs, replicas);
-    let plan = Plan { replicas, steps: vec![(0.0, replicas)], alternatives, held_by_p95: None, hot: None };
+    let plan =
+        Plan { replicas, steps: vec![(0.0, replicas)], alternatives, held_by_p95: None, hot: None, crowded: None };
     Some(QueuePlan { plan, reason })
 }
 

@@ -109,7 +109,7 @@ pub fn plan_service(problem: &ServiceProblem<'_>) -> Option<Plan> {
         // Where one late stage follows another the time that a pile takes is the next one's.
         a.slo_minutes = a.slo_minutes.min(course.stages() as f64 * STAGE / 60.0);
     }
-    Some(Plan { replicas, steps, alternatives, held_by_p95: None, hot: None })
+    Some(Plan { replicas, steps, alternatives, held_by_p95: None, hot: None, crowded: None })
 }
 
 /// The cheapest count that may be asked for; staying wins a tie. `lost`: no count holds the demand.

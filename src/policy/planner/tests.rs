@@ -263,6 +263,26 @@ fn where_no_count_holds_what_comes_all_that_there_is_still_leaves_less_undone() 
 }
 
 #[test]
+fn two_heavy_partitions_that_stay_with_one_member_are_named_where_dealt_anew_they_would_be_held() {
+    // Partitions 3 and 11 of 16 have 8 % each and lie with member 3 of 8; of at most 12 members four keep two.
+    let shares: Vec<f64> = (0..16).map(|p| if p == 3 || p == 11 { 0.08 } else { 0.06 }).collect();
+    let (capacity, demand) = (capacity(1_000.0), [7_000.0; 30]);
+    let said = |shares: &[f64], owners: &[Option<u32>], max: u32| {
+        let work = Work::Log { shares: shares.to_vec(), waits: Vec::new() };
+        let limits = Limits { min: 1, max };
+        let problem = Problem { sticky: true, owners, limits, ..problem(work, &demand, &capacity, 8) };
+        plan(&problem).unwrap().crowded
+    };
+    let together: Vec<Option<u32>> = (0..16).map(|p| Some(p % 8)).collect();
+    let apart: Vec<Option<u32>> = (0..16).map(|p| Some(p / 2)).collect();
+    let (partitions, needs) = said(&shares, &together, 12).unwrap();
+    assert!(partitions == [3, 11] && (needs - 1.12).abs() < 0.001, "{partitions:?} {needs}");
+    assert_eq!(said(&shares, &apart, 12), None, "7 % and 6 % lie with one: it holds them");
+    assert_eq!(said(&shares, &together, 16), None, "16 members read one each");
+    assert_eq!(said(&[0.0625; 16], &together, 8), None, "evenly spread");
+}
+
+#[test]
 fn what_lies_with_one_member_is_in_the_price_of_keeping_a_count_too() {
     // Partition 8 takes 6 % of the demand. What waits there drains by 160/s, whoever else has time.
     let shares = (0..40).map(|p| if p == 8 { 0.06 } else { 0.94 / 39.0 }).collect();
