@@ -259,6 +259,7 @@ fn a_removal_on_screen_that_is_worth_little_does_not_come_and_go() {
             .into(),
         held_by_p95,
         hot: None,
+        crowded: None,
     };
     let stays = |shown: &Recommendation, plan: &Plan| {
         settled(&Input { previous: Some(shown), ..input(&workload, &state, &history) }, plan)

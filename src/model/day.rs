@@ -1,6 +1,6 @@
 //! The plan of a whole day: for an approver to look at, never to be approved as a whole.
 
-use super::{Forecast, PlanStep, Time};
+use super::{Capacity, Forecast, PlanStep, Time};
 use serde::Serialize;
 
 /// What a day would cost under one way of setting the count, on the forecast's median; minutes late also on its p95.
@@ -29,6 +29,8 @@ pub struct DayPlan {
     pub at: Time,
     /// Demand over the day.
     pub forecast: Forecast,
+    /// What a replica was taken to do.
+    pub capacity: Capacity,
     /// Counts and when to ask for them; the first is the present one.
     pub steps: Vec<PlanStep>,
     /// The plan first, then what else could be done with the day.

@@ -38,6 +38,8 @@ const COUNTS: u32 = 128;
 /// with which a day is good enough.
 const MARGINS: [f64; 4] = [1.0, 0.85, 0.7, 0.55];
 const IN_TIME: f64 = 5.0;
+/// What a replica does has changed when it differs by more than this share.
+const OTHERS: f64 = 0.1;
 /// A minute over the objective counts at most this many times.
 const WORST: f64 = 10.0;
 
@@ -73,12 +75,16 @@ fn of_kind(kind: WorkloadKind) -> Result<(), String> {
     }
 }
 
-/// Whether a plan began with another count than there is now, or with other advice.
+/// Whether a plan began with another count than there is now, with other advice, or with replicas that do clearly more or
+/// less than is known now.
 pub fn is_overtaken(plan: &DayPlan, state: &WorkloadState, advice: &Advice) -> bool {
+    let (then, now) = (plan.capacity.as_planned(), advice.capacity.as_ref().map(Capacity::as_planned));
+    let others = now.is_some_and(|now| (now - then).abs() > OTHERS * then);
     let count = plan.steps.first().map(|s| s.replicas);
     let first = plan.steps.iter().take_while(|s| s.at <= plan.at).last().map(|s| s.replicas);
     let recommended = advice.recommendation.as_ref().ok().map(|r| r.recommended);
-    state.replicas.as_ref().is_some_and(|r| Some(r.desired) != count) || (recommended.is_some() && recommended != first)
+    let moved = state.replicas.as_ref().is_some_and(|r| Some(r.desired) != count);
+    others || moved || (recommended.is_some() && recommended != first)
 }
 
 /// A day with what is known of it.
@@ -132,7 +138,8 @@ impl Question {
         let (steps, plan) = best(&day, &counts, &forecast, go_on)?;
         let courses = courses(&day, &forecast, &steps, plan, go_on)?;
         basis.extend(self.words(&forecast));
-        Some(Ok(DayPlan { at: self.now, forecast, steps, courses, basis }))
+        let capacity = self.capacity.clone();
+        Some(Ok(DayPlan { at: self.now, forecast, capacity, steps, courses, basis }))
     }
 
     fn known(&self) -> Result<(&Replicas, Forecast), String> {

@@ -83,6 +83,12 @@ fn a_day_begins_with_what_is_recommended_and_no_two_steps_are_in_one_minute() {
             let advice = Advice { forecast: None, capacity: None, recommendation: Err(String::new()) };
             assert!(!is_overtaken(&plan, &state(current), &advice));
             assert!(is_overtaken(&plan, &state(current + 1), &advice), "the count has changed");
+            let learned = |rate| Advice { capacity: Some(capacity(rate)), ..advice.clone() };
+            assert!(!is_overtaken(&plan, &state(current), &learned(950.0)));
+            assert!(
+                is_overtaken(&plan, &state(current), &learned(850.0)),
+                "a replica does less than it was planned with"
+            );
             let steps = plan.steps;
             let first = steps.iter().take_while(|s| s.at <= now).last().map(|s| s.replicas);
             assert_eq!(first, Some(recommended), "{current}, {seconds}: {steps:?}");

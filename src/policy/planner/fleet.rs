@@ -245,7 +245,7 @@ impl Fleet {
         let room = self.shares.len().div_ceil((replicas as usize).max(1));
         let mut shares = self.shares.clone();
         shares.sort_by(|a, b| b.total_cmp(a));
-        let mut members = vec![(0.0, 0_usize); replicas as usize];
+        let mut members = vec![(0.0_f64, 0_usize); replicas as usize];
         for share in shares {
             let free = members.iter_mut().filter(|(_, held)| *held < room);
             if let Some((load, held)) = free.min_by(|a, b| a.0.total_cmp(&b.0)) {

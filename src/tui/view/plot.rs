@@ -50,7 +50,7 @@ pub(super) fn demand(cx: &Cx<'_>, view: &WorkloadView, area: Rect, buf: &mut Buf
     };
     let mut over = Over { forecast: forecast(view, cx.picture.at), ..Over::default() };
     if signal.role == Role::Demand {
-        (over.limits, over.steps) = (capacities(cx, view), plan(cx, view));
+        (over.limits, over.steps) = (capacities(cx, view, view.advice.capacity.as_ref()), plan(cx, view));
     }
     draw(cx, view, signal, over, area, buf);
 }
@@ -108,8 +108,8 @@ fn second(view: &WorkloadView) -> Option<&SignalView> {
 }
 
 /// What the present count holds, what the recommended one would, and, when asked for, what other rules' counts would.
-fn capacities(cx: &Cx<'_>, view: &WorkloadView) -> Vec<Limit> {
-    let (Some(capacity), Some(replicas)) = (&view.advice.capacity, &view.state.replicas) else { return Vec::new() };
+fn capacities(cx: &Cx<'_>, view: &WorkloadView, capacity: Option<&Capacity>) -> Vec<Limit> {
+    let (Some(capacity), Some(replicas)) = (capacity, &view.state.replicas) else { return Vec::new() };
     let holds = |n: u32| advise::holds(view.workload.entity.kind, &view.state, capacity, n);
     let own = [Some(replicas.desired), view.advice.recommendation.as_ref().ok().map(|r| r.recommended)];
     let limit = |who: &str, n: u32, slot, reach| {
@@ -182,10 +182,11 @@ pub(super) fn day(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, 
     }
     let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
     let current = plan.steps.first().map_or(0, |s| s.replicas);
-    let steps = view.advice.capacity.as_ref().map_or_else(Vec::new, |c| levels(cx, view, c, current, &plan.steps));
+    // By what it was planned with: what is known since then would draw other levels than those that were chosen.
+    let steps = levels(cx, view, &plan.capacity, current, &plan.steps);
     let signal = first(view);
     let track = signal.map(|s| s.track.grid());
-    let limits = capacities(cx, view).into_iter().take(1).collect();
+    let limits = capacities(cx, view, Some(&plan.capacity)).into_iter().take(1).collect();
     Chart {
         theme: cx.theme,
         now: cx.picture.at,
