@@ -148,6 +148,39 @@ const SECTIONS: [(&str, &str, &str); 22] = [
     ("[ledger]", "ledger", "/properties/ledger/properties"),
 ];
 
+/// A text that fits two of `oneOf` fits none: an editor would mark every such line of a right file.
+#[test]
+fn alternatives_of_the_schema_do_not_overlap() {
+    fn types(schema: &serde_json::Value, of: &serde_json::Value) -> Vec<String> {
+        if let Some(path) = of.get("$ref").and_then(|r| r.as_str()) {
+            return types(schema, schema.pointer(path.trim_start_matches('#')).unwrap());
+        }
+        if let Some(list) = of.get("oneOf").and_then(|l| l.as_array()) {
+            return list.iter().flat_map(|one| types(schema, one)).collect();
+        }
+        match &of["type"] {
+            serde_json::Value::Array(list) => list.iter().map(|t| t.as_str().unwrap().to_owned()).collect(),
+            one => vec![one.as_str().unwrap_or_else(|| panic!("no type: {of}")).to_owned()],
+        }
+    }
+    fn walk(schema: &serde_json::Value, at: &serde_json::Value, seen: &mut usize) {
+        if at.get("oneOf").is_some() {
+            let mut all = types(schema, at);
+            all.sort();
+            let count = all.len();
+            all.dedup();
+            assert_eq!(all.len(), count, "two alternatives take the same: {at:#}");
+            *seen += 1;
+        }
+        at.as_object().into_iter().flat_map(|o| o.values()).for_each(|part| walk(schema, part, seen));
+        at.as_array().into_iter().flatten().for_each(|part| walk(schema, part, seen));
+    }
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+    let mut seen = 0;
+    walk(&schema, &schema, &mut seen);
+    assert!(seen >= 5, "{seen}");
+}
+
 #[test]
 fn the_schema_has_the_keys_that_the_parser_knows() {
     let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
