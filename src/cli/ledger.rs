@@ -99,9 +99,10 @@ fn table(entries: &[Entry]) -> String {
         let state = e.state.map_or("note", |s| s.name());
         let _ = writeln!(
             out,
-            "{:>5}  {}  {:<10}  {:<24} {change:>9}  {}  {}",
+            "{:>5}  {}  {:<26}  {:<10}  {:<24} {change:>9}  {}  {}",
             e.seq,
             e.at,
+            e.action.as_ref().map_or("–", |id| id.0.as_str()),
             state,
             text(e.workload.as_ref()),
             e.actor,
@@ -111,12 +112,19 @@ fn table(entries: &[Entry]) -> String {
     out
 }
 
+/// The entries of one action, by the beginning of its identity.
 fn show(entries: &[Entry], id: &str) -> Result<String, Failure> {
+    let ids: BTreeSet<&str> = entries.iter().filter_map(|e| Some(e.action.as_ref()?.0.as_str())).collect();
+    let named: Vec<&str> = ids.iter().copied().filter(|full| full.starts_with(id)).collect();
+    let [full] = named.as_slice() else {
+        let what = match named.len() {
+            0 => format!("no action {id:?}"),
+            several => format!("{several} actions begin with {id:?}: write more of it"),
+        };
+        return Err(Failure::failed(format!("{what}; see highwater ledger list")));
+    };
     let story: Vec<&Entry> =
-        entries.iter().filter(|e| e.action.as_ref().is_some_and(|a| a.0.as_str().starts_with(id))).collect();
-    if story.is_empty() {
-        return Err(Failure::failed(format!("no action {id:?}: see highwater ledger list")));
-    }
+        entries.iter().filter(|e| e.action.as_ref().is_some_and(|a| a.0.as_str() == *full)).collect();
     Ok(serde_json::to_string_pretty(&story).map_err(failed)? + "\n")
 }
 

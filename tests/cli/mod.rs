@@ -158,17 +158,29 @@ fn a_written_ledger_is_listed_shown_verified_and_exported() {
     assert_eq!(listed["entries"][1]["prev"], listed["entries"][0]["hash"]);
     let table = home.expect(0, &["ledger", "list"]).out;
     assert!(table.lines().count() == 2 && table.contains("6 → 10") && table.contains("night surge"), "{table}");
+    assert!(table.lines().all(|l| l.contains(" 01HW0000000000000000001 ")), "what show takes: {table}");
     let story = home.expect(0, &["ledger", "show", "01HW"]).json();
     assert_eq!(story.as_array().map(Vec::len), Some(2));
     assert!(home.expect(0, &["ledger", "verify"]).out.starts_with("ok, 2 entries"));
     let csv = home.expect(0, &["ledger", "export", "--format", "csv"]).out;
     assert!(csv.lines().count() == 3 && !csv.contains(",=ann"), "no cell is a formula: {csv}");
 
+    let other =
+        Action { id: ActionId("01HW0000000000000000002".into()), state: ActionState::Proposed, ..action.clone() };
+    Ledger::open(&home.ledger(), action.actor.clone(), at).unwrap().record(&other).unwrap();
+    let ran = home.expect(1, &["ledger", "show", "01HW"]);
+    assert!(ran.out.is_empty() && ran.err.contains("2 actions begin with \"01HW\""), "no two stories as one: {ran:?}");
+    home.expect(0, &["ledger", "show", "01HW0000000000000000002"]);
+
     let forged = std::fs::read_to_string(&path).unwrap().replacen("\"to\":10", "\"to\":99", 1);
     std::fs::write(&path, forged).unwrap();
     let ran = home.expect(1, &["ledger", "verify"]);
     assert!(ran.err.contains("line 1") && ran.out.is_empty(), "{ran:?}");
-    for command in [&["ledger", "list"][..], &["ledger", "show", "01HW"], &["ledger", "export", "--format", "csv"]] {
+    for command in [
+        &["ledger", "list"][..],
+        &["ledger", "show", "01HW0000000000000000001"],
+        &["ledger", "export", "--format", "csv"],
+    ] {
         let ran = home.expect(1, command);
         assert!(ran.err.contains("breaks at line 1") && ran.out.contains("99"), "what can be read is shown: {ran:?}");
     }
