@@ -156,8 +156,46 @@ fn show(config: &Config) -> String {
         let (name, of) = (p.name.as_str(), names(&p.workloads));
         let _ = writeln!(out, "\n[[pipeline]]\nname = {name:?}\nworkloads = {of:?}");
     }
+    show_actuators(&mut out, config);
     show_limits(&mut out, config);
     out
+}
+
+/// What an approval sends out, to whom.
+fn show_actuators(out: &mut String, config: &Config) {
+    for c in &config.commands {
+        let _ = writeln!(out, "\n[actuator.command.{}]\napply = {:?}", c.name, c.apply);
+        for (key, argv) in [("observe", &c.observe), ("dry_run", &c.dry_run)] {
+            if let Some(argv) = argv {
+                let _ = writeln!(out, "{key} = {argv:?}");
+            }
+        }
+        let _ = writeln!(out, "timeout = \"{}s\"", c.timeout);
+    }
+    for w in &config.webhooks {
+        // A query may hold a key.
+        let base = |url: &str| url.split('?').next().unwrap_or_default().to_owned();
+        let _ = writeln!(out, "\n[actuator.webhook.{}]\nurl = {:?}\nmethod = {:?}", w.name, base(&w.url), w.method);
+        if let Some(observe) = &w.observe {
+            let _ = writeln!(out, "observe = {:?}\nobserve_field = {:?}", base(observe), w.observe_field);
+        }
+        for (key, source) in [("secret", &w.secret), ("bearer_token", &w.bearer)] {
+            if let Some(source) = source {
+                let _ = writeln!(out, "{key} = {}", secret(source));
+            }
+        }
+        for (header, value) in &w.headers {
+            let _ = writeln!(out, "headers.{header:?} = {}", secret(value));
+        }
+        let _ = writeln!(out, "dry_run = {}\ntimeout = \"{}s\"", w.dry_run, w.timeout);
+    }
+    for f in &config.patch_files {
+        let (file, key) = (f.file.display().to_string(), &f.key);
+        let _ = writeln!(out, "\n[actuator.patch-file.{}]\nfile = {file:?}\nkey = {key:?}", f.name);
+    }
+    for j in &config.jobs {
+        let _ = writeln!(out, "\n[actuator.job.{}]", j.name);
+    }
 }
 
 fn show_sources(out: &mut String, config: &Config) {
@@ -231,6 +269,9 @@ fn show_workload(out: &mut String, w: &Workload) {
     if !slo.is_empty() {
         let _ = writeln!(out, "slo = {{ {} }}", slo.join(", "));
     }
+    let p = &w.price;
+    let (pod, minute, action) = (p.pod_hour, p.slo_minute, p.action);
+    let _ = writeln!(out, "price = {{ pod_hour = {pod}, slo_minute = {minute}, action = {action} }}");
     let g = &w.guard;
     let confirm = match g.confirm {
         Confirm::None => "none",
@@ -338,6 +379,27 @@ mod tests {
         let taken = Config::parse(&text.replace("\"D\"", "\"a\""), "f.toml", false).unwrap();
         let why = common::keymap(&taken).unwrap_err().to_string();
         assert!(why.contains(":3: command drain: the key a is bound to approve"), "{why}");
+    }
+
+    #[test]
+    fn what_an_approval_sends_is_shown_and_no_secret_of_it() {
+        let text = "[actuator.command.pool]\napply = [\"/opt/scale\", \"{to}\"]\nobserve = [\"/opt/scale\", \"get\"]\n\
+                    [actuator.webhook.api]\nurl = \"https://ops/scale?key=canary\"\nsecret = { env = \"HOOK\" }\n\
+                    headers = { X-Api-Key = \"canary\" }\n[actuator.patch-file.git]\nfile = \"/git/a.yaml\"\n\
+                    [[workload]]\nname = \"a\"\nkind = \"inference\"\ntarget = \"command/pool\"\n\
+                    price = { pod_hour = 4.0 }\n[prometheus.p]\nurl = \"http://p\"\n";
+        let config = Config::parse(text, "f.toml", true).unwrap();
+        let shown = show(&config);
+        for part in [
+            "[actuator.command.pool]\napply = [\"/opt/scale\", \"{to}\"]\nobserve = [\"/opt/scale\", \"get\"]\n",
+            "url = \"https://ops/scale\"\nmethod = \"POST\"\nsecret = { env = \"HOOK\" }\n",
+            "headers.\"X-Api-Key\" = \"(set, not shown)\"",
+            "[actuator.patch-file.git]\nfile = \"/git/a.yaml\"\nkey = \"replicas\"\n",
+            "price = { pod_hour = 4, slo_minute = 1, action = 0.05 }\n",
+        ] {
+            assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+        }
+        assert!(!shown.contains("canary"), "{shown}");
     }
 
     #[test]
