@@ -8,6 +8,8 @@ use std::path::Path;
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Row {
+    /// Where it stands in the file.
+    pub(super) line: u64,
     pub(super) at: Time,
     /// `None`: a gap, a failed read.
     pub(super) value: Option<f64>,
@@ -116,7 +118,7 @@ impl Line<'_> {
             .ok_or_else(|| self.wrong(0, ts, "is neither seconds since the epoch nor an RFC 3339 instant"))?;
         let others = [self.value(5)?, self.value(6)?, self.value(7)?];
         let (replicas, status, ready) = (self.count(2)?, self.count(3)?, self.count(4)?);
-        Ok(Row { at, value: self.value(1)?, others, replicas, status, ready })
+        Ok(Row { line: self.number, at, value: self.value(1)?, others, replicas, status, ready })
     }
 
     fn field(&self, column: usize) -> Option<&str> {

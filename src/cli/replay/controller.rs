@@ -50,15 +50,14 @@ impl Replayed {
     }
 
     /// Runs over the rows; the error has the line of the row.
-    pub(super) fn run(mut self, rows: &[Row]) -> Result<Vec<Decided>, (usize, String)> {
+    pub(super) fn run(mut self, rows: &[Row]) -> Result<Vec<Decided>, (u64, String)> {
         if rows.iter().any(|r| r.replicas.is_some()) {
             return rows
                 .iter()
-                .enumerate()
-                .map(|(i, row)| {
+                .map(|row| {
                     let spec = row
                         .replicas
-                        .ok_or((i + 2, "column replicas: a count in some rows needs one in all".to_owned()))?;
+                        .ok_or((row.line, "column replicas: a count in some rows needs one in all".to_owned()))?;
                     let status = row.status.unwrap_or(spec);
                     let counts = Counts { spec, status, ready: row.ready.unwrap_or(status) };
                     Ok(self.sync(row.at, Some(row), counts))

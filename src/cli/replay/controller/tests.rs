@@ -9,7 +9,7 @@ fn at(seconds: f64) -> Time {
 }
 
 fn row(at: Time, value: Option<f64>) -> Row {
-    Row { at, value, others: [None; 3], replicas: None, status: None, ready: None }
+    Row { line: 0, at, value, others: [None; 3], replicas: None, status: None, ready: None }
 }
 
 /// Rows `every` seconds apart.
@@ -87,8 +87,9 @@ fn cpu_counts_unready_pods_as_idle_on_the_way_up() {
 fn a_count_in_one_row_needs_one_in_all() {
     let mut two = rows(&[Some(1.0), Some(2.0)], 15.0);
     two[0].replicas = Some(3);
+    two[1].line = 9;
     let error = Replayed::new(keda(KAFKA), settings(None, 0)).run(&two).unwrap_err();
-    assert_eq!(error.0, 3);
+    assert_eq!(error.0, 9, "empty lines between them are lines too");
 }
 
 #[test]
