@@ -169,9 +169,8 @@ impl<'a> Cursor<'a> {
     pub(super) fn known(&self, known: &[&str], of: &str) {
         for key in self.keys().filter(|key| !known.contains(key)) {
             let pointer = format!("{}/{}", self.pointer, escape(key));
-            let near = known.iter().map(|k| (strsim::damerau_levenshtein(&k.to_lowercase(), &key.to_lowercase()), *k));
-            let meant = near.min().filter(|(distance, _)| *distance <= 3.max(key.len() / 4)).map(|(_, k)| k.to_owned());
             let what = format!("{key} is no field of {of}: nobody reads it");
+            let meant = meant(known, key).map(str::to_owned);
             self.said.borrow_mut().push(Complaint { grade: Grade::Ignored, pointer, what, meant });
         }
     }
@@ -184,4 +183,15 @@ impl<'a> Cursor<'a> {
             said.push(complaint);
         }
     }
+}
+
+/// The known key that a wrong one stands for: a slip of the pen, or the same beginning (`minReplicas` is an HPA's word for
+/// `minReplicaCount`).
+fn meant<'k>(known: &[&'k str], key: &str) -> Option<&'k str> {
+    let lower = key.to_lowercase();
+    let distance = |k: &str| strsim::damerau_levenshtein(&k.to_lowercase(), &lower);
+    let slip = known.iter().map(|k| (distance(k), *k)).min().filter(|(d, _)| *d <= 3.max(key.len() / 4));
+    let shared = |k: &str| k.to_lowercase().chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
+    let begins = || known.iter().map(|k| (shared(k), *k)).max().filter(|(n, _)| *n >= 8 && n * 3 >= key.len() * 2);
+    slip.or_else(begins).map(|(_, k)| k)
 }

@@ -2,7 +2,7 @@
 
 use super::{Finding, Group, Severity, Subject, finding};
 use crate::manifest::{Complaint, Edit, Grade, Manifest};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(in crate::lint) const GROUP: Group = Group {
     names: &[
@@ -13,6 +13,9 @@ pub(in crate::lint) const GROUP: Group = Group {
     ],
     judge: none,
 };
+
+/// What `autoscaling/v1` says instead of metrics.
+const V1_TARGET: &str = "/spec/targetCPUUtilizationPercentage";
 
 /// Complaints belong to the reading, see [`of`].
 fn none(_: &Subject<'_>) -> Vec<Finding> {
@@ -58,6 +61,12 @@ fn judged(manifest: &Manifest, complaint: &Complaint) -> Finding {
                 if let (false, Some(value)) = (taken, value) {
                     mend.push(Edit::set(&format!("{parent}/{meant}"), value.clone()));
                 }
+            }
+            if let (V1_TARGET, Some(percent), None) = (pointer, value, manifest.value.pointer("/spec/metrics")) {
+                why.push_str(" It is a word of autoscaling/v1; without metrics the target is 80 % of CPU.");
+                let target = json!({"type": "Utilization", "averageUtilization": percent});
+                let cpu = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
+                mend.push(Edit::set("/spec/metrics", json!([cpu])));
             }
             finding(rule, Severity::Warning, pointer, complaint.what.clone(), why, mend)
         }
