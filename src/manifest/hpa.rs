@@ -178,6 +178,12 @@ fn target(part: &Cursor<'_>, kind: &str) -> Option<MetricTarget> {
         target.field("type").unreadable(&format!("target type {word:?} does not go with a {kind} metric"));
         return None;
     }
+    // One of the two that go with the source: it is not for `type` to choose among them.
+    let pair = if plain { ["value", "averageValue"] } else { ["averageUtilization", "averageValue"] };
+    if kind != "Object" && pair.iter().all(|key| target.get(key).is_some()) {
+        let [one, other] = pair;
+        target.field(other).refused(&format!("{other} stands beside {one}, and one of them belongs here: {REFUSED}"));
+    }
     match word {
         "Utilization" => {
             let percent = target.count("averageUtilization");

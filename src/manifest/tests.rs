@@ -250,6 +250,16 @@ fn what_the_api_server_refuses_is_said() {
             "/spec/behavior/scaleDown/policies/0/value",
         ),
         (
+            "maxReplicas: 3, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, \
+             averageUtilization: 70, averageValue: 500m}}}]",
+            "/spec/metrics/0/resource/target/averageValue",
+        ),
+        (
+            "maxReplicas: 3, metrics: [{type: External, external: {metric: {name: lag}, target: {type: AverageValue, \
+             averageValue: 5, value: 50}}}]",
+            "/spec/metrics/0/external/target/averageValue",
+        ),
+        (
             "maxReplicas: 3, metrics: [{type: External, external: {metric: {}, target: {type: Value, value: 5}}}]",
             "/spec/metrics/0/external/metric",
         ),
