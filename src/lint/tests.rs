@@ -143,6 +143,12 @@ fn cases() -> Vec<(&'static str, String, String)> {
             sound(),
         ),
         ("paused", annotated("yes"), annotated("false")),
+        (
+            "target-not-found",
+            sized("type: AverageValue, averageValue: 16k").replace("apiVersion: apps/v1, ", ""),
+            sound(),
+        ),
+        ("target-not-found", sound().replace("{name: orders}", "{name: orders, kind: Rollout}"), sound()),
         ("refused", with("lagThreshold: 16000"), sound()),
         ("unknown-field", spec("  maxReplicas: 9\n"), sound()),
         ("unknown-metadata", with("lagTreshold: \"16000\""), sound()),

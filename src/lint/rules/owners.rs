@@ -11,13 +11,46 @@ pub(in crate::lint) const GROUP: Group = Group {
     names: &[
         ("two-writers", "two autoscalers on one target"),
         ("paused", "an autoscaler that an annotation has stopped"),
+        ("target-not-found", "a target that is looked for where its kind is not"),
     ],
     judge,
 };
 
 fn judge(subject: &Subject<'_>) -> Vec<Finding> {
-    let Object::ScaledObject(scaled) = subject.object else { return Vec::new() };
-    let Some(paused) = &scaled.paused else { return Vec::new() };
+    paused(subject).into_iter().chain(not_found(subject)).collect()
+}
+
+/// Both controllers look a kind up in the group of `apiVersion` and nowhere else. KEDA fills in `apps/v1`; without one an
+/// HPA looks among the core kinds, as for `extensions/v1beta1` among what went with Kubernetes 1.16.
+fn not_found(subject: &Subject<'_>) -> Option<Finding> {
+    let pointer = "/spec/scaleTargetRef";
+    let written = subject.written.pointer(pointer)?;
+    let of = |key: &str| written.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let (version, kind) = if subject.is_keda() {
+        (of("apiVersion").unwrap_or("apps/v1"), of("kind").unwrap_or("Deployment"))
+    } else {
+        (of("apiVersion").unwrap_or("v1"), of("kind")?)
+    };
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let of_apps = matches!(kind, "Deployment" | "StatefulSet" | "ReplicaSet");
+    let found = match group {
+        "apps" => of_apps,
+        "" => kind == "ReplicationController",
+        _ => !of_apps,
+    };
+    if found {
+        return None;
+    }
+    let what = format!("there is no {kind} of {version} that could be scaled");
+    let why = "The kind is looked for in the group of apiVersion (absent: apps/v1 for KEDA, the core kinds for an HPA). It \
+               is not there, so the count is never read and nothing scales.";
+    let mend = if of_apps { vec![Edit::set(&format!("{pointer}/apiVersion"), "apps/v1")] } else { Vec::new() };
+    Some(finding("target-not-found", Severity::Error, pointer, what, why, mend))
+}
+
+fn paused(subject: &Subject<'_>) -> Option<Finding> {
+    let Object::ScaledObject(scaled) = subject.object else { return None };
+    let paused = scaled.paused.as_ref()?;
     let name = paused.as_str().split('=').next().unwrap_or_default();
     let pointer = format!("/metadata/annotations/autoscaling.keda.sh~1{name}");
     let (what, why) = match (scaled.holds.stopped, name) {
@@ -36,7 +69,7 @@ fn judge(subject: &Subject<'_>) -> Vec<Finding> {
         ),
     };
     let severity = if scaled.holds.stopped { Severity::Warning } else { Severity::Note };
-    vec![finding("paused", severity, &pointer, what, why, vec![Edit::remove(&pointer)])]
+    Some(finding("paused", severity, &pointer, what, why, vec![Edit::remove(&pointer)]))
 }
 
 /// The target of an object.
