@@ -5,6 +5,8 @@ use crate::manifest::{Grade, apply, documents, manifests};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
+mod truth;
+
 /// 24 partitions, 6000 records/s (2000 to 12 000), 1000 a consumer, eager, commits every 5 s.
 fn facts() -> Facts {
     Facts {

@@ -107,8 +107,9 @@ fn a_minute(rules: &ScalingRules, reach: u32) -> f64 {
 }
 
 pub(super) fn down_stabilisation(subject: &Subject<'_>) -> Option<Finding> {
-    // Only where the pods are consumers of a group.
-    if subject.lags().is_empty() && subject.partitions().is_none() {
+    // Only where the pods are consumers of a group, and where a count can fall.
+    let group = !subject.lags().is_empty() || subject.partitions().is_some();
+    if !group || subject.reach() <= subject.bounds().0 {
         return None;
     }
     let (rules, protocol) = (subject.down(), &subject.facts.protocol);

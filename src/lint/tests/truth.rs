@@ -1,0 +1,36 @@
+//! What findings say is so, and what is right is left alone.
+
+use super::*;
+
+#[test]
+fn what_is_not_a_fault_is_not_called_one() {
+    let of = |bounds: &str| fired(&keda(bounds, "lagThreshold: \"16000\""), &Facts::default());
+    assert!(of("  minReplicaCount: 1\n  maxReplicaCount: 9\n").contains("no-down-stabilisation"));
+    for fixed in ["  minReplicaCount: 3\n  maxReplicaCount: 3\n", "  minReplicaCount: 0\n  maxReplicaCount: 1\n"] {
+        assert!(!of(fixed).contains("no-down-stabilisation"), "no count falls before the last: {fixed}");
+    }
+    let rollout = "{name: orders, kind: Rollout, apiVersion: argoproj.io/v1alpha1}";
+    let found = fired(&sound().replace("{name: orders}", rollout), &facts());
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_word_of_another_kind_is_mended_into_ones_own() {
+    let mended = |text: &str| {
+        let manifest = read(text).remove(0);
+        let found = judge(&manifest, &Facts::default());
+        let edits: Vec<_> = found.iter().filter(|f| f.rule == "unknown-field").flat_map(|f| f.mend.clone()).collect();
+        Manifest::read(&apply(&manifest.value, &edits)).unwrap()
+    };
+    let keda_of = mended(&keda("  minReplicas: 2\n  maxReplicas: 20\n", "lagThreshold: \"16000\""));
+    let Object::ScaledObject(scaled) = &keda_of.object else { panic!("{:?}", keda_of.object) };
+    assert_eq!((scaled.min, scaled.max, &keda_of.complaints[..]), (2, 20, &[][..]));
+    let v2 = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: a}\nspec:\n  scaleTargetRef: \
+              {apiVersion: apps/v1, kind: Deployment, name: a}\n  maxReplicas: 9\n  targetCPUUtilizationPercentage: 60\n";
+    let hpa_of = mended(v2);
+    let Object::Hpa(hpa) = &hpa_of.object else { panic!("{:?}", hpa_of.object) };
+    assert_eq!(
+        (hpa.metrics[0].to_string(), &hpa_of.complaints[..]),
+        ("resource cpu Utilization 60".to_owned(), &[][..])
+    );
+}
