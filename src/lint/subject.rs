@@ -5,7 +5,8 @@ use crate::promql;
 use crate::{
     manifest::Object,
     model::{
-        HpaBehavior, KafkaTrigger, MetricSource, MetricTarget, Quantity, ScalingRules, TriggerMetric, TriggerSource,
+        HpaBehavior, KafkaTrigger, MetricSource, MetricTarget, Quantity, ScalingRules, Trigger, TriggerMetric,
+        TriggerSource,
     },
 };
 use serde_json::{Value, json};
@@ -127,10 +128,7 @@ impl<'a> Subject<'a> {
     pub fn may_idle(&self) -> bool {
         match self.object {
             Object::Hpa(_) => true,
-            Object::ScaledObject(scaled) => {
-                let cut = |k: &KafkaTrigger| !k.allow_idle || k.limit_to_partitions_with_lag || k.ensure_even;
-                scaled.triggers.len() != scaled.kafka().count() || scaled.kafka().any(|k| !cut(k))
-            }
+            Object::ScaledObject(scaled) => scaled.triggers.iter().any(|t| uncut(t).is_some()),
         }
     }
 
@@ -144,7 +142,20 @@ impl<'a> Subject<'a> {
     }
 }
 
-fn trigger_lag((index, t): (usize, &crate::model::Trigger)) -> Option<LagTarget<'_>> {
+/// Why a trigger may ask for more consumers than there are partitions; `None`: KEDA cuts what it shows.
+pub(super) fn uncut(trigger: &Trigger) -> Option<String> {
+    let TriggerSource::Kafka(k) = &trigger.source else {
+        return Some(format!("A {} trigger knows nothing of partitions", trigger.kind));
+    };
+    // The lag is cut all the same, but to a factor of the count and not to a count.
+    if trigger.metric_type == TriggerMetric::Value {
+        return Some("With metricType Value the lag multiplies the count, cut to the partitions or not".to_owned());
+    }
+    let cut = !k.allow_idle || k.limit_to_partitions_with_lag || k.ensure_even;
+    (!cut).then(|| "allowIdleConsumers is true".to_owned())
+}
+
+fn trigger_lag((index, t): (usize, &Trigger)) -> Option<LagTarget<'_>> {
     let whole = t.metric_type == TriggerMetric::Value;
     let (key, target, kafka) = match &t.source {
         TriggerSource::Kafka(kafka) => ("lagThreshold", kafka.lag_threshold, Some(kafka)),

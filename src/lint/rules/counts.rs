@@ -2,7 +2,7 @@
 
 use super::{Finding, Group, Severity, Subject, finding};
 use crate::{
-    lint::subject::useful,
+    lint::subject::{self, useful},
     manifest::{Edit, Object},
     model::{TriggerSource, si},
 };
@@ -64,11 +64,7 @@ fn max_over_partitions(subject: &Subject<'_>) -> Option<Finding> {
 /// Why nothing cuts the count to the partitions.
 fn uncut(subject: &Subject<'_>) -> String {
     let Object::ScaledObject(scaled) = subject.object else { return "An HPA knows nothing of partitions".to_owned() };
-    let other = scaled.triggers.iter().find(|t| !matches!(t.source, TriggerSource::Kafka(_)));
-    match other {
-        Some(other) => format!("A {} trigger knows nothing of partitions", other.kind),
-        None => "allowIdleConsumers is true".to_owned(),
-    }
+    scaled.triggers.iter().find_map(subject::uncut).unwrap_or_default()
 }
 
 /// The demand at one end of its range: records per second, where they come from, and words for it. Where only the mean is

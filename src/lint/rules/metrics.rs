@@ -52,18 +52,24 @@ fn tolerance(subject: &Subject<'_>) -> Option<Finding> {
     let does = |n: u32| p.div_ceil(n);
     let same = (1..=stuck).find(|n| does(*n) == does(stuck)).unwrap_or(stuck);
     let what = format!("from {stuck} replicas on the count does not rise to {p}, whatever is behind");
+    let up = format!("{}/scaleUp", subject.behavior_pointer());
+    // Divisors lie further apart than any tolerance; else the object's own tolerance helps.
+    let (edit, since) = match even_edit(subject, p, min) {
+        Ok(edit) => (edit, ""),
+        Err(_) => (
+            Edit::set(&format!("{up}/tolerance"), "0"),
+            " A tolerance of its own is read by Kubernetes 1.35 and later; what is older drops it.",
+        ),
+    };
     let why = format!(
         "At one consumer a partition KEDA cuts the metric to {p} × lagThreshold {}; at {stuck} replicas that is {:.0} % \
          above the target, within the tolerance of {:.0} %. The busiest of {stuck} has {} partitions, so they do what \
-         {same} would, at the price of {stuck} (keda#4791).",
+         {same} would, at the price of {stuck} (keda#4791).{since}",
         partitions.source(),
         100.0 * (f64::from(p) / f64::from(stuck) - 1.0),
         100.0 * tolerance,
         does(stuck),
     );
-    let up = format!("{}/scaleUp", subject.behavior_pointer());
-    // Divisors lie further apart than any tolerance; else the object's own tolerance helps (Kubernetes 1.35).
-    let edit = even_edit(subject, p, min).unwrap_or_else(|_| Edit::set(&format!("{up}/tolerance"), "0"));
     Some(finding("tolerance-stops-short", Severity::Warning, &lag.pointer, what, why, vec![edit]))
 }
 

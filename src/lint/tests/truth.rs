@@ -3,6 +3,26 @@
 use super::*;
 
 #[test]
+fn a_mend_of_newer_versions_says_of_which() {
+    let of = |partitions: u32| {
+        let facts = Facts { partitions: Some(Known::told(partitions, "test")), ..facts() };
+        let bounds = "  minReplicaCount: 3\n  maxReplicaCount: 40\n";
+        sentence(&keda(bounds, "lagThreshold: \"16000\""), &facts, "tolerance-stops-short")
+    };
+    assert!(of(37).ends_with("read by Kubernetes 1.35 and later; what is older drops it."), "{}", of(37));
+    assert!(of(24).ends_with("(keda#4791)."), "{}", of(24));
+}
+
+#[test]
+fn a_lag_that_multiplies_the_count_is_not_cut_to_the_partitions() {
+    let bounds = "  minReplicaCount: 6\n  maxReplicaCount: 30\n";
+    let text =
+        keda(bounds, "lagThreshold: \"16000\"").replace("type: kafka\n", "type: kafka\n      metricType: Value\n");
+    let why = sentence(&text, &facts(), "max-over-partitions");
+    assert!(why.contains("consumers beyond them idle") && why.contains("metricType Value"), "{why}");
+}
+
+#[test]
 fn what_is_not_a_fault_is_not_called_one() {
     let of = |bounds: &str| fired(&keda(bounds, "lagThreshold: \"16000\""), &Facts::default());
     assert!(of("  minReplicaCount: 1\n  maxReplicaCount: 9\n").contains("no-down-stabilisation"));
