@@ -92,9 +92,9 @@ fn url_problem(url: &str) -> Option<&'static str> {
     let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
         .iter()
         .any(|l| url.strip_prefix(l).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?'])));
-    let rest = match url.strip_prefix("https://") {
+    // What stands before an @ is no host, though it may look like this machine.
+    let rest = match url.strip_prefix("https://").or_else(|| url.strip_prefix("http://").filter(|_| loopback)) {
         Some(rest) => rest,
-        None if loopback => return None,
         None if url.starts_with("http://") => return Some("http:// goes to this machine only: use https://"),
         None => return Some("a URL that starts with https:// belongs here"),
     };

@@ -224,6 +224,8 @@ observe_field = "count"
 method = "GET"
 body = "{}"
 [actuator.webhook.nowhere]
+[actuator.webhook.away]
+url = "http://localhost:word@ops.example.com/scale"
 [actuator.patch-file.git]
 key = "replicas"
 [actuator.job.Tune]
@@ -242,6 +244,7 @@ target = "hpa/payments/b"
         "x.toml:5: actuator.webhook.pool.method",
         "x.toml:6: actuator.webhook.pool.body: does not contain {to}",
         "actuator.webhook.nowhere.url: is missing",
+        "actuator.webhook.away.url: user and password do not belong into the URL",
         "actuator.patch-file.git.file: is missing",
         "actuator.job.Tune.template: /no/such/file.yaml: cannot be read",
         "there is no [actuator.webhook.other] in this file",
