@@ -63,7 +63,7 @@ fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
     let stood = format!("{}{ever}", duration(longest.seconds));
     let since = now.plus(-longest.seconds);
     if moving == 0 {
-        let (severity, who, mend) = match (rebalancing, group.members.is_empty()) {
+        let (severity, who, mend) = match (rebalancing, group.is_deserted()) {
             (true, _) => (
                 Severity::Act,
                 "and does not come out of a rebalance",
@@ -95,7 +95,7 @@ fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
         return;
     }
     // Where most of a group stands it is not one record's fault; a slow group is told by its lag.
-    if standing.len() > moving || group.members.is_empty() || rebalancing {
+    if standing.len() > moving || group.is_deserted() || rebalancing {
         return;
     }
     stuck(group, &standing, moving, (&stood, since), found);

@@ -189,7 +189,7 @@ impl GroupMemory {
         let before = std::mem::take(&mut self.rows);
         let mut old = before.into_iter().peekable();
         let mut rows = Vec::with_capacity(group.partitions.len());
-        let empty = group.members.is_empty();
+        let empty = group.is_deserted();
         for p in &mut group.partitions {
             let here = (&p.topic, p.partition);
             // Both lists are in the order of names and numbers, but for raw names that were scrubbed: those begin anew.

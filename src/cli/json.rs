@@ -101,7 +101,7 @@ fn group(g: &Group) -> Value {
         })
         .collect();
     json!({
-        "group": g.group, "state": g.state, "type": g.kind, "members": g.members.len(), "lag": g.lag,
+        "group": g.group, "state": g.state, "type": g.kind, "members": g.member_count(), "lag": g.lag,
         "time_lag": finite(g.time_lag), "lost": g.lost, "coverage": g.coverage, "coordinator": g.coordinator,
         "at": g.at, "error": g.error, "commit_every": g.commit_every, "deletion": g.deletion, "partitions": partitions,
     })

@@ -295,9 +295,11 @@ pub struct Group {
     pub assignor: Option<Label>,
     /// Broker id of the coordinator.
     pub coordinator: Option<i32>,
-    /// Members.
+    /// Members, as far as they are told. See [`Group::member_count`].
     #[serde(rename = "member_list")]
     pub members: Vec<Member>,
+    /// Whether nobody tells who is in it: a group of a type that we cannot ask about, or one that is not described to us.
+    pub untold: bool,
     /// Every partition with a committed offset or an owner.
     pub partitions: Vec<GroupPartition>,
     /// Error of this group as a sentence (unauthorised, coordinator loading), if any.
@@ -305,7 +307,7 @@ pub struct Group {
     /// When state and committed offsets were read.
     pub at: Time,
     /// Partitions that were read in this refresh, over all partitions; 0–1. Of a group without partitions: 1 when that
-    /// was read in this refresh.
+    /// was read in this refresh. 0 where it reads topics that are hidden from us: of how many is not told.
     pub coverage: f64,
     /// Sum of the partitions' lag; `None` when no partition is known. See [`Group::is_lower_bound`].
     pub lag: Option<u64>,
@@ -326,9 +328,19 @@ impl Group {
         self.coverage < 1.0 || self.partitions.iter().any(|p| p.lag.is_none())
     }
 
-    /// Members that own at least one partition.
+    /// How many members it has; `None`: nobody tells.
+    pub fn member_count(&self) -> Option<usize> {
+        (!self.untold).then_some(self.members.len())
+    }
+
+    /// Whether it is known to have no members.
+    pub fn is_deserted(&self) -> bool {
+        self.member_count() == Some(0)
+    }
+
+    /// Members that own at least one partition. Workers of Connect own tasks instead: all of them count.
     pub fn active_members(&self) -> usize {
-        self.members.iter().filter(|m| m.partitions > 0).count()
+        self.members.iter().filter(|m| m.partitions > 0 || self.kind == GroupType::Connect).count()
     }
 }
 

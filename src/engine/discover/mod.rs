@@ -310,7 +310,7 @@ fn seen_replicas(workload: &Workload, latest: &Latest) -> Option<Replicas> {
         return latest.clusters.get(&workload.entity.source).map(|c| brokers::replicas(c));
     }
     if let Some(g) = group(workload, latest) {
-        let (desired, ready) = (g.members.len() as u32, g.active_members() as u32);
+        let (desired, ready) = (g.member_count()? as u32, g.active_members() as u32);
         return Some(Replicas { desired, ready, at: g.at, origin: "group members".into(), uid: None });
     }
     let seen = service(workload, latest)?.replicas.as_ref()?;

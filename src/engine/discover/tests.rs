@@ -330,6 +330,24 @@ fn a_workload_of_its_own_series_alone_is_known_as_far_as_they_are_told() {
 }
 
 #[test]
+fn members_that_nobody_tells_are_no_count_and_workers_of_connect_are_at_work() {
+    let count = |group: Group| {
+        let mut latest = Latest::default();
+        latest.apply(
+            crate::model::Observation::Kafka(Arc::new(cluster("k", vec![group]))),
+            &mut crate::engine::latest::Samples::default(),
+        );
+        let found = workloads(&[], &latest, &Confirmed::default()).remove(0);
+        replicas(&found, &latest).map(|r| (r.desired, r.ready))
+    };
+    assert_eq!(count(Group { untold: true, ..group("etl", "orders", &[]) }), None, "unknown is not 0");
+    assert_eq!(count(group("etl", "orders", &[])), Some((0, 0)));
+    let mut connect = Group { kind: GroupType::Connect, ..group("sinks", "", &[("h", "w1"), ("h", "w2")]) };
+    connect.members.iter_mut().for_each(|m| m.partitions = 0);
+    assert_eq!(count(connect), Some((2, 2)));
+}
+
+#[test]
 fn a_count_of_an_api_server_that_is_down_grows_old() {
     let (workload, mut latest) = served(4.0, 600.0);
     let later = NOW.plus(3_600.0);

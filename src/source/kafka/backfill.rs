@@ -7,7 +7,7 @@
 use super::{
     arrivals::{Course, rates, stages},
     dial::Dialer,
-    state::State,
+    state::{GroupRow, State},
     wire::Connection,
 };
 use crate::model::{Entity, GroupType, Label, Observation, Role, SignalKey, Time, WorkloadKind};
@@ -95,25 +95,26 @@ impl Log {
 }
 
 /// A group and the logs that it reads.
-struct Reading {
+pub(super) struct Reading {
     group: Label,
     logs: Vec<usize>,
 }
 
 /// What is to be asked for, as it was after a refresh.
-struct Ground {
+pub(super) struct Ground {
     logs: Vec<Log>,
-    readings: Vec<Reading>,
+    pub(super) readings: Vec<Reading>,
     brokers: BTreeMap<i32, (String, u16)>,
 }
 
 impl Ground {
     /// Groups that are whole and not done yet.
-    fn new(state: &State, done: &HashSet<Label>, known: &Known) -> Self {
+    pub(super) fn new(state: &State, done: &HashSet<Label>, known: &Known) -> Self {
         let mut places: HashMap<(StrBytes, i32), usize> = HashMap::new();
         let (mut logs, mut readings): (Vec<Log>, Vec<Reading>) = (Vec::new(), Vec::new());
         let reads = |kind| !matches!(kind, GroupType::Share | GroupType::Connect);
-        for g in state.groups.values().filter(|g| reads(g.kind) && !done.contains(&g.label) && !g.rows.is_empty()) {
+        let whole = |g: &&GroupRow| !g.rows.is_empty() && !g.hides;
+        for g in state.groups.values().filter(|g| reads(g.kind) && !done.contains(&g.label)).filter(whole) {
             let past = known.get(&g.label).copied();
             let mut mine = Vec::with_capacity(g.rows.len());
             for (raw, row) in &g.rows {

@@ -4,9 +4,14 @@ use super::{
     share::SharePartition,
     state::{GroupRow, PartitionRow, State, TopicRow, sentence},
 };
-use crate::model::{Broker, BrokerState, Group, GroupPartition, KafkaCluster, Label, Partition, Sums, Time, Topic};
+use crate::model::{
+    Broker, BrokerState, Group, GroupPartition, GroupState, KafkaCluster, Label, Partition, Sums, Time, Topic,
+};
 use kafka_protocol::{messages::ListOffsetsResponse, protocol::StrBytes};
 use std::collections::{BTreeSet, HashMap};
+
+/// Said of a group that reads what we may not see.
+const HIDES: &str = "it reads topics that are hidden from us: grant Describe on all of them";
 
 /// What a ListOffsets request asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,6 +265,7 @@ impl State {
         };
         let known = partitions.iter().filter(|p| p.fresh).count();
         let coverage = match partitions.len() {
+            _ if g.hides => 0.0,
             0 => f64::from(u8::from(g.read == self.refresh)),
             n => known as f64 / n as f64,
         };
@@ -276,7 +282,8 @@ impl State {
             assignor: g.assignor.clone(),
             coordinator: (g.coordinator >= 0).then_some(g.coordinator),
             members: g.members.clone(),
-            error: g.error.clone().or(down),
+            untold: !g.described && !matches!(g.state, GroupState::Empty | GroupState::Dead),
+            error: g.error.clone().or(down).or_else(|| g.hides.then(|| HIDES.into())),
             at: g.at,
             coverage,
             lag: sum(|p| p.lag),

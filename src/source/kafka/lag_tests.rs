@@ -1,7 +1,9 @@
 //! What is said of lag when something is missing: unknown is neither zero nor what was known of others.
 
 use super::{
-    Known, Reader, judge,
+    Known, Reader,
+    backfill::Ground,
+    judge,
     lag::Spec,
     plan::{Asked, Plan},
     rota::Rota,
@@ -18,6 +20,7 @@ use kafka_protocol::messages::{
     consumer_group_describe_response as describe, list_offsets_response as list, metadata_response as meta,
     offset_fetch_response as fetched,
 };
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -270,6 +273,61 @@ fn a_group_that_is_gone_is_told_and_so_is_a_broker_whose_groups_are_missing() {
     both.brokers.push(other);
     seen.state.metadata(both, seen.now);
     assert!(notices(&seen.picture()).contains("broker 2 has not listed its groups"), "{}", notices(&later));
+}
+
+/// A description that is refused.
+fn undescribed(code: i16) -> m::ConsumerGroupDescribeResponse {
+    let group = describe::DescribedGroup::default().with_group_id(GroupId("etl".into())).with_error_code(code);
+    m::ConsumerGroupDescribeResponse::default().with_groups(vec![group])
+}
+
+#[test]
+fn a_group_that_reads_hidden_topics_is_neither_whole_nor_empty() {
+    let mut seen = Seen::new();
+    seen.state.brokers.get_mut(&1).unwrap().state = BrokerState::Up;
+    let commits: &[(i32, i64)] = &[(0, 400), (1, 400)];
+    seen.state.consumer(described(&[&[0], &[1]]));
+    let whole = seen.end(Some(commits), [500, 900]);
+    assert_eq!((etl(&whole).member_count(), etl(&whole).coverage), (Some(2), 1.0));
+    // Brokers leave hidden topics out of its commits without a word, and refuse to describe it.
+    seen.begin();
+    seen.state.consumer(undescribed(29));
+    let hides = seen.end(Some(commits), [500, 900]);
+    assert_eq!((etl(&hides).member_count(), etl(&hides).coverage, etl(&hides).lag), (None, 0.0, Some(600)));
+    assert!(etl(&hides).is_lower_bound() && !etl(&hides).is_deserted());
+    let past = |seen: &Seen| Ground::new(&seen.state, &HashSet::new(), &Known::default()).readings.len();
+    assert_eq!(past(&seen), 0, "a part of its arrivals is no history");
+    let settings = KafkaSettings::new("x", [("bootstrap.servers".to_owned(), Property::Text("k:9".into()))].into());
+    let lines = visible(&settings, &Reader::connect(&settings, Clock::wall()).unwrap(), &hides);
+    let told = lines.iter().find(|l| l.what == "kafka x: group etl").unwrap();
+    assert!(
+        !told.ok && told.detail.as_str().contains("grant Describe on all of them") && told.grant.is_none(),
+        "{told:?}"
+    );
+    // Once its members have left, a description names no topic that could be refused.
+    seen.begin();
+    seen.state.consumer(described(&[]));
+    assert!(etl(&seen.end(Some(commits), [500, 900])).coverage < 0.5, "what it commits is hidden still");
+    seen.begin();
+    seen.state.consumer(described(&[&[0, 1]]));
+    let granted = seen.end(Some(commits), [500, 900]);
+    assert_eq!(past(&seen), 1);
+    assert_eq!((etl(&granted).member_count(), etl(&granted).coverage, &etl(&granted).error), (Some(1), 1.0, &None));
+}
+
+#[test]
+fn members_that_nobody_tells_are_unknown_and_those_of_a_moving_coordinator_stand() {
+    let mut seen = Seen::new();
+    for (state, members) in [("Stable", None), ("Empty", Some(0))] {
+        let mut listed = roster(&["etl"]);
+        (listed.groups[0].group_type, listed.groups[0].group_state) = ("streams".into(), state.into());
+        seen.state.roster(1, listed, seen.now);
+        assert_eq!(etl(&seen.picture()).member_count(), members, "KIP-1071: we have no words to ask who is in it");
+    }
+    let mut seen = Seen::new();
+    seen.state.consumer(described(&[&[0], &[1]]));
+    seen.state.consumer(undescribed(16));
+    assert_eq!(etl(&seen.picture()).member_count(), Some(2));
 }
 
 #[test]

@@ -13,11 +13,27 @@ use kafka_protocol::{
     protocol::{Decodable, StrBytes},
 };
 
+/// `COORDINATOR_LOAD_IN_PROGRESS`, `COORDINATOR_NOT_AVAILABLE`, `NOT_COORDINATOR`: the next rosters tell.
+const MOVING: [i16; 3] = [14, 15, 16];
+/// `TOPIC_AUTHORIZATION_FAILED`: since Kafka 4 a group that reads a topic that is hidden from us is not described at all.
+const HIDDEN: i16 = 29;
+
 impl State {
+    /// The group that a description is of. A refusal that lasts is noted: what was told before is no longer so.
+    fn described(&mut self, group: &StrBytes, code: i16) -> Option<&mut GroupRow> {
+        let row = self.groups.get_mut(group)?;
+        if code != 0 && !MOVING.contains(&code) {
+            row.describe(std::iter::empty());
+            row.described = false;
+            row.hides |= code == HIDDEN;
+        }
+        (code == 0).then_some(row)
+    }
+
     /// Takes the descriptions of classic groups.
     pub(super) fn classic(&mut self, said: DescribeGroupsResponse) {
         for g in said.groups {
-            let Some(row) = self.groups.get_mut(&g.group_id.0).filter(|_| g.error_code == 0) else { continue };
+            let Some(row) = self.described(&g.group_id.0, g.error_code) else { continue };
             row.state = state(&g.group_state);
             row.assignor = (!g.protocol_data.is_empty()).then(|| Label::new(&g.protocol_data));
             if g.protocol_data.as_str() == "stream" {
@@ -35,7 +51,7 @@ impl State {
     /// Takes the descriptions of KIP-848 groups.
     pub(super) fn consumer(&mut self, said: ConsumerGroupDescribeResponse) {
         for g in said.groups {
-            let Some(row) = self.groups.get_mut(&g.group_id.0).filter(|_| g.error_code == 0) else { continue };
+            let Some(row) = self.described(&g.group_id.0, g.error_code) else { continue };
             row.state = state(&g.group_state);
             row.assignor = (!g.assignor_name.is_empty()).then(|| Label::new(&g.assignor_name));
             row.describe(g.members.into_iter().map(|m| {
@@ -49,7 +65,7 @@ impl State {
     /// Takes the descriptions of share groups. Several members may read one partition, so it has no owner.
     pub(super) fn share(&mut self, said: ShareGroupDescribeResponse) {
         for g in said.groups {
-            let Some(row) = self.groups.get_mut(&g.group_id.0).filter(|_| g.error_code == 0) else { continue };
+            let Some(row) = self.described(&g.group_id.0, g.error_code) else { continue };
             row.state = state(&g.group_state);
             row.assignor = (!g.assignor_name.is_empty()).then(|| Label::new(&g.assignor_name));
             row.describe(g.members.into_iter().map(|m| {
@@ -72,6 +88,8 @@ impl GroupRow {
             }
             self.members.push(member);
         }
+        self.described = true;
+        self.hides &= self.members.is_empty(); // nobody in it says nothing of what its commits are of
     }
 }
 

@@ -191,7 +191,7 @@ fn visible(settings: &KafkaSettings, reader: &Reader, cluster: &KafkaCluster) ->
     }
     for group in cluster.groups.iter().filter(|g| g.error.is_some()) {
         let detail = group.error.as_ref().map_or("", Label::as_str).to_owned();
-        let unauthorised = detail.contains("grant Describe");
+        let unauthorised = detail.contains("grant Describe on the group");
         let mut line = line(&format!("group {}", group.group), false, detail);
         line.grant = unauthorised.then(|| grant("--group", group.group.as_str()));
         lines.push(line);

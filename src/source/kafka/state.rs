@@ -101,6 +101,10 @@ pub(super) struct GroupRow {
     pub consumer: bool,
     pub assignor: Option<Label>,
     pub members: Vec<Member>,
+    /// Whether its members were told.
+    pub described: bool,
+    /// Whether it reads topics that we may not describe: brokers leave them out of whatever they tell of it.
+    pub hides: bool,
     /// Owned partitions: topic, partition, index of the member.
     pub owned: Vec<(StrBytes, i32, usize)>,
     /// Committed offsets that were read in this refresh and are not worked into `rows` yet.
@@ -434,6 +438,8 @@ impl GroupRow {
             consumer: false,
             assignor: None,
             members: Vec::new(),
+            described: false,
+            hides: false,
             owned: Vec::new(),
             commits: None,
             shares: None,

@@ -391,8 +391,7 @@ fn group(rows: &Rows<'_, '_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> 
         if partial { format!("{known} of {}", item.partitions.len()) } else { item.partitions.len().to_string() };
     // While partitions are being dealt nobody is idle for good.
     let idle = if item.state.is_rebalancing() { 0 } else { item.members.len().saturating_sub(item.active_members()) };
-    let members =
-        if idle > 0 { format!("{} ({idle} idle)", item.members.len()) } else { item.members.len().to_string() };
+    let members = |n: usize| if idle > 0 { format!("{n} ({idle} idle)") } else { n.to_string() };
     vec![
         name,
         Line::from(span(
@@ -404,7 +403,7 @@ fn group(rows: &Rows<'_, '_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> 
         item.lost.map_or_else(|| value::unknown(theme), |n| bad(theme, n, Slot::Act)),
         view.map_or_else(|| value::missing(theme), |v| overview::need(cx, v)),
         Line::from(span(coverage, theme.style(slot))),
-        plain(theme, members),
+        item.member_count().map_or_else(|| value::unknown(theme), |n| plain(theme, members(n))),
         dim(theme, format!("{:?}", item.kind).to_lowercase()),
     ]
 }

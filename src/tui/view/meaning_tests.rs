@@ -23,6 +23,19 @@ fn the_worst_stands_first() {
 }
 
 #[test]
+fn a_group_whose_members_are_not_told_is_not_said_to_have_none() {
+    let mut picture = fixture::picture(Mode::Operate);
+    let cluster = Arc::make_mut(&mut picture.clusters[0]);
+    cluster.groups.retain(|g| g.group == "fraud-scorer");
+    (cluster.groups[0].untold, cluster.groups[0].members) = (true, Vec::new());
+    let chosen = State { selected: [(Pane::Workloads, Label::new("fraud-scorer"))].into(), ..state(View::Workload) };
+    let text = page(&picture, &chosen, &Theme::default(), (200, 60));
+    assert!(text.contains("? members") && text.contains("who is in it is not told"), "{text}");
+    let text = page(&picture, &state(View::Kafka), &Theme::default(), (200, 60));
+    assert!(text.lines().any(|l| l.contains("fraud-scorer") && l.contains("?  classic")), "{text}");
+}
+
+#[test]
 fn the_card_says_each_thing_once() {
     let mut picture = fixture::picture(Mode::Operate);
     let advice = Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).advice);

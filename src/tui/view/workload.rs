@@ -160,7 +160,8 @@ const MEMBERS: [Column; 4] = [
 /// Members of a group, the largest lag first, under a strip of the partitions' lag.
 fn members(cx: &Cx<'_>, group: &Group, area: Rect, buf: &mut Buffer) {
     let theme = cx.theme;
-    let remark = format!("{} members, {} partitions", group.members.len(), group.partitions.len());
+    let members = group.member_count().map_or_else(|| theme.glyphs().unknown.to_owned(), |n| n.to_string());
+    let remark = format!("{members} members, {} partitions", group.partitions.len());
     let mut inner = widget::panel(theme, "Members", &remark, false, area, buf);
     let lags: Vec<Option<f64>> = group.partitions.iter().map(|p| p.lag.map(|l| l as f64)).collect();
     if inner.height > 4 && !lags.is_empty() {
@@ -170,6 +171,10 @@ fn members(cx: &Cx<'_>, group: &Group, area: Rect, buf: &mut Buffer) {
         line.spans.extend(widget::heat(theme, &lags, most, room, |_| Slot::History).spans);
         widget::put(&line, inner.x, inner.y, inner, buf);
         inner = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
+    }
+    if group.untold {
+        let text = "who is in it is not told: it is of a type that cannot be asked about yet, or not described to us";
+        return widget::empty(theme, text, inner, buf);
     }
     if group.members.is_empty() {
         let text = format!("no members: the group is {:?}; committed offsets are kept until they expire", group.state);
