@@ -128,7 +128,7 @@ impl Read<'_> {
         Some(groups)
     }
 
-    /// One with an error of its own is left out.
+    /// Of one with an error of its own nothing is known, but that the group reads it.
     fn partition(&mut self, topic: &StrBytes, out: &mut Vec<SharePartition>) -> Option<()> {
         let partition = i32::from_be_bytes(self.take()?);
         let start = i64::from_be_bytes(self.take()?);
@@ -137,10 +137,9 @@ impl Read<'_> {
         let error = i16::from_be_bytes(self.take()?);
         self.text()?;
         self.tags()?;
-        if error == 0 {
-            let (start, lag) = ((start >= 0).then_some(start), u64::try_from(lag).ok());
-            out.push(SharePartition { topic: topic.clone(), partition, start, lag });
-        }
+        let told = error == 0;
+        let (start, lag) = ((told && start >= 0).then_some(start), u64::try_from(lag).ok().filter(|_| told));
+        out.push(SharePartition { topic: topic.clone(), partition, start, lag });
         Some(())
     }
 }
@@ -151,22 +150,23 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_known_answer_and_an_unknown_lag() {
+    fn a_known_answer_an_unknown_lag_and_one_that_is_refused() {
         let mut body = vec![0, 0, 0, 0, 2, 2, b'g', 2, 2, b't'];
         body.extend([7; 16]);
-        body.push(3); // two partitions
-        for (number, start, lag) in [(0_i32, 5_i64, 45_i64), (1, -1, -1)] {
+        body.push(4); // three partitions
+        for (number, start, lag, error) in [(0_i32, 5_i64, 45_i64, 0_i16), (1, -1, -1, 0), (2, 0, 0, 14)] {
             body.extend(number.to_be_bytes());
             body.extend(start.to_be_bytes());
             body.extend(0_i32.to_be_bytes());
             body.extend(lag.to_be_bytes());
-            body.extend([0, 0, 0, 0]); // no error, no message, no tags
+            body.extend(error.to_be_bytes());
+            body.extend([0, 0]); // no message, no tags
         }
         body.extend([0, 0, 0, 0, 0, 0]); // end of topic; error, message, tags of the group; tags of the answer
         let read = decode(&body).unwrap();
         assert_eq!(read.len(), 1);
         let partitions: Vec<_> = read[0].partitions.iter().map(|p| (p.partition, p.start, p.lag)).collect();
-        assert_eq!(partitions, [(0, Some(5), Some(45)), (1, None, None)]);
+        assert_eq!(partitions, [(0, Some(5), Some(45)), (1, None, None), (2, None, None)], "a part is no whole");
     }
 
     proptest! {
