@@ -7,7 +7,7 @@
 //! One house stands in every scenario: three brokers; `transactions` (24 partitions) read by `fraud-scorer` (whose pods
 //! are deploy/payments/fraud-scorer) and `payments-audit`; `orders` read by `orders-etl`, which an HPA's minimum keeps at
 //! twelve where eight would do; `clickstream`, a KIP-848 group that KEDA scales with a maximum above its 24 partitions;
-//! `fraud-dlq`, which nobody reads; `fraud-model` (deploy/ml/fraud-model), which fraud-scorer calls for 2.25 % of the
+//! `fraud-dlq`, which nobody reads; `fraud-model` (deploy/ml/fraud-model), which fraud-scorer calls for 2.05 % of the
 //! records; eight GPUs on two hosts; a training queue with a quota of three. Eight hours of history lie before the show.
 //! Simulated times, in seconds of the show:
 //!

@@ -37,18 +37,9 @@ impl Doorman {
 
 async fn converse(mut stream: TcpStream, opens: bool, tried: Arc<AtomicU32>) -> Option<()> {
     loop {
-        let length = stream.read_i32().await.ok()?;
-        let mut frame = BytesMut::zeroed(usize::try_from(length).ok()?);
-        stream.read_exact(&mut frame).await.ok()?;
-        let key = ApiKey::try_from(i16::from_be_bytes([frame[0], frame[1]])).ok()?;
+        let (key, id) = request(&mut stream).await?;
         let body = match key {
-            ApiKey::ApiVersions => {
-                let one = |key: ApiKey, newest| {
-                    m::api_versions_response::ApiVersion::default().with_api_key(key as i16).with_max_version(newest)
-                };
-                let keys = vec![one(ApiKey::SaslHandshake, 1), one(ApiKey::SaslAuthenticate, 1)];
-                encoded(&m::ApiVersionsResponse::default().with_api_keys(keys), 0)
-            }
+            ApiKey::ApiVersions => speaks(&[(ApiKey::SaslHandshake, 1), (ApiKey::SaslAuthenticate, 1)]),
             ApiKey::SaslHandshake => {
                 encoded(&m::SaslHandshakeResponse::default().with_mechanisms(vec!["PLAIN".into()]), 1)
             }
@@ -59,10 +50,53 @@ async fn converse(mut stream: TcpStream, opens: bool, tried: Arc<AtomicU32>) -> 
             }
             _ => return None,
         };
-        stream.write_i32(4 + i32::try_from(body.len()).ok()?).await.ok()?;
-        stream.write_all(&frame[4..8]).await.ok()?;
-        stream.write_all(&body).await.ok()?;
+        reply(&mut stream, &[&id, &body]).await?;
     }
+}
+
+/// One of two brokers that have not heard the same of the cluster: which brokers there are, by id and port, and who leads
+/// the only partition.
+async fn witness(mut stream: TcpStream, brokers: Vec<(i32, u16)>, leader: i32, epoch: i32) -> Option<()> {
+    use m::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
+    let broker = |(id, port): (i32, u16)| {
+        let at = MetadataResponseBroker::default().with_host("127.0.0.1".into()).with_port(port.into());
+        at.with_node_id(m::BrokerId(id))
+    };
+    let led = MetadataResponsePartition::default().with_leader_id(m::BrokerId(leader)).with_leader_epoch(epoch);
+    let led = led.with_replica_nodes(vec![m::BrokerId(1), m::BrokerId(2)]);
+    let topic = MetadataResponseTopic::default()
+        .with_name(Some(m::TopicName("orders".into())))
+        .with_topic_id("7e57ab1e-0000-4000-8000-000000000001".parse().ok()?)
+        .with_partitions(vec![led]);
+    let brokers = brokers.into_iter().map(broker).collect();
+    let said = encoded(&m::MetadataResponse::default().with_brokers(brokers).with_topics(vec![topic]), 12);
+    loop {
+        match request(&mut stream).await? {
+            (ApiKey::ApiVersions, id) => reply(&mut stream, &[&id, &speaks(&[(ApiKey::Metadata, 12)])]).await?,
+            (_, id) => reply(&mut stream, &[&id, &[0], &said]).await?, // no tagged fields
+        }
+    }
+}
+
+/// What is asked, and the correlation id.
+async fn request(stream: &mut TcpStream) -> Option<(ApiKey, [u8; 4])> {
+    let length = stream.read_i32().await.ok()?;
+    let mut frame = BytesMut::zeroed(usize::try_from(length).ok()?);
+    stream.read_exact(&mut frame).await.ok()?;
+    Some((ApiKey::try_from(i16::from_be_bytes([frame[0], frame[1]])).ok()?, frame[4..8].try_into().ok()?))
+}
+
+async fn reply(stream: &mut TcpStream, parts: &[&[u8]]) -> Option<()> {
+    let body = parts.concat();
+    stream.write_i32(i32::try_from(body.len()).ok()?).await.ok()?;
+    stream.write_all(&body).await.ok()
+}
+
+fn speaks(keys: &[(ApiKey, i16)]) -> Bytes {
+    let one = |&(key, newest): &(ApiKey, i16)| {
+        m::api_versions_response::ApiVersion::default().with_api_key(key as i16).with_max_version(newest)
+    };
+    encoded(&m::ApiVersionsResponse::default().with_api_keys(keys.iter().map(one).collect()), 0)
 }
 
 fn encoded(response: &impl Encodable, version: i16) -> Bytes {
@@ -111,6 +145,36 @@ mod tests {
         let lines = check(&settings(&one.address, printed_by("echo wrong"))).await;
         let refused = lines.iter().find(|l| l.unreachable).unwrap();
         assert_eq!(refused.mend, None, "nothing is wrong with the network: {}", refused.detail);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_cut_off_from_its_controller_is_not_believed() {
+        for fenced in [false, true] {
+            let (one, two) =
+                (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+            let ports = [&one, &two].map(|l| l.local_addr().unwrap().port());
+            let all = vec![(1, ports[0]), (2, ports[1])];
+            let there = all[usize::from(fenced)..].to_vec();
+            // Broker 1 believes that it is there and leads; the controller has told broker 2 otherwise.
+            for (listener, brokers, leader, epoch) in [(one, all, 1, 5), (two, there, 2, 6)] {
+                tokio::spawn(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(witness(stream, brokers.clone(), leader, epoch));
+                    }
+                });
+            }
+            let servers = ("bootstrap.servers".to_owned(), Property::Text(format!("127.0.0.1:{}", ports[0])));
+            let mut reader = Reader::connect(&KafkaSettings::new("x", [servers].into()), Clock::wall()).unwrap();
+            for refresh in 0..6 {
+                let cluster = reader.refresh().await;
+                if refresh < 2 {
+                    continue; // each was asked once
+                }
+                assert_eq!(cluster.topics[0].partitions[0].leader, Some(2), "fenced: {fenced}, refresh {refresh}");
+                let said = format!("{:?}", cluster.brokers[0].state);
+                assert_eq!(said.contains("no longer lists it"), fenced, "{said}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -331,6 +331,24 @@ fn members_that_nobody_tells_are_unknown_and_those_of_a_moving_coordinator_stand
 }
 
 #[test]
+fn leaders_go_back_only_with_another_topic() {
+    let told = |topic: Option<u32>, epoch: i32| {
+        let mut said = metadata(3);
+        let id = topic.map(|n| format!("7e57ab1e-0000-4000-8000-{n:012}").parse().unwrap());
+        said.topics[0].topic_id = id.unwrap_or_default();
+        said.topics[0].partitions[2].leader_epoch = epoch;
+        said
+    };
+    let mut state = State::default();
+    state.metadata(told(Some(1), 7), at(0.0));
+    for (topic, epoch, behind) in [(1, 6, true), (1, 7, false), (1, 8, false), (2, 0, false), (1, -1, false)] {
+        assert_eq!(state.is_behind(&told(Some(topic), epoch)), behind, "topic {topic}, epoch {epoch}");
+    }
+    state.metadata(told(None, 7), at(0.0));
+    assert!(!state.is_behind(&told(None, 6)), "without ids a topic that was made again looks like the old one");
+}
+
+#[test]
 fn an_owner_is_a_member_of_today_though_the_offsets_are_of_yesterday() {
     let mut seen = Seen::new();
     seen.state.consumer(described(&[&[0], &[1]]));

@@ -22,6 +22,7 @@ use super::{
     properties::{Access, access},
     rota::{Rota, in_turn},
     state::State,
+    wire::Connection,
 };
 use crate::{
     alert::{DEAD_LETTER, Watch},
@@ -34,13 +35,15 @@ use kafka_protocol::{
     protocol::StrBytes,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 /// With more partitions than this Metadata is asked for every so many refreshes.
 const FEW_PARTITIONS: (usize, u64) = (2_000, 5);
+/// Why a broker that has a connection is not asked.
+const NOT_REGISTERED: &str = "not asked, for the cluster no longer lists it: fenced, or cut off from its controller?";
 
 /// Reads one cluster, refresh by refresh.
 ///
@@ -57,6 +60,23 @@ pub struct Reader {
     /// Why no broker could be asked for metadata, in the last refresh.
     trouble: Option<String>,
     barred: Option<Barred>,
+    /// How often Metadata was asked for.
+    asked: usize,
+}
+
+/// Metadata of the next broker that answers; an error: none does, and why the last one did not.
+async fn next_metadata(
+    witnesses: &mut VecDeque<Arc<Connection>>,
+    deadline: Duration,
+) -> Result<MetadataResponse, Option<String>> {
+    let mut reason = None;
+    while let Some(connection) = witnesses.pop_front() {
+        match connection.call(&all_topics(), deadline).await {
+            Ok(said) => return Ok(said),
+            Err(e) => reason = Some(e),
+        }
+    }
+    Err(reason)
 }
 
 /// The bootstrap servers refused our credentials.
@@ -87,6 +107,7 @@ impl Reader {
             watch: settings.dead_letter.as_ref().map_or_else(|| Watch::new(&DEAD_LETTER), |own| Watch::new(own)),
             trouble: None,
             barred: None,
+            asked: 0,
         })
     }
 
@@ -222,7 +243,10 @@ impl Reader {
         let links = self.links.iter().map(|(id, link)| async move { (*id, link.connection().await) });
         let mut turns = Vec::new();
         for (id, connection) in join_all(links).await {
+            let registered = self.state.brokers.get(&id).is_some_and(|b| b.registered);
             match connection {
+                // Who has lost the controller believes that it leads and coordinates still, and says so.
+                Ok(_) if !registered => self.down(id, Time::default(), NOT_REGISTERED, now),
                 Ok(connection) => {
                     turns.push(Turn { id, connection, failed: None, rtt: None, asked: Vec::new(), used: 0 });
                 }
@@ -244,30 +268,19 @@ impl Reader {
 
     /// Metadata ∥ {ListGroups, OffsetFetch of known groups}.
     async fn first_step(&mut self, turns: &mut [Turn]) {
-        let connections: Vec<_> = turns.iter().map(|t| t.connection.clone()).collect();
+        // Each in its turn: one that is cut off from its controller and is asked alone would never be found out.
+        let mut witnesses: VecDeque<_> = turns.iter().map(|t| t.connection.clone()).collect();
+        witnesses.rotate_left(self.asked % turns.len().max(1));
         let deadline = self.dialer.deadline;
         let partitions = self.state.topics.iter().map(|t| t.partitions.len()).sum();
         let due = self.state.doubt || partitions == 0 || turns.is_empty();
         let due = due || in_turn(self.state.refresh, partitions, FEW_PARTITIONS.0, FEW_PARTITIONS.1);
-        let metadata = async {
-            if !due {
-                return Ok(None);
-            }
-            // The next one is asked only when the first fails: one request in every normal refresh.
-            let mut reason = None;
-            for connection in connections {
-                match connection.call(&all_topics(), deadline).await {
-                    Ok(said) => return Ok(Some(said)),
-                    Err(e) => reason = Some(e),
-                }
-            }
-            Err(reason)
-        };
-        let (metadata, ()): (Result<Option<MetadataResponse>, Option<String>>, ()) =
-            join(metadata, Self::ask_rosters(&mut self.state, &self.clock, deadline, turns)).await;
+        self.asked = self.asked.wrapping_add(usize::from(due));
+        let metadata = async { if due { next_metadata(&mut witnesses, deadline).await.map(Some) } else { Ok(None) } };
+        let (metadata, ()) = join(metadata, Self::ask_rosters(&mut self.state, &self.clock, deadline, turns)).await;
         match metadata {
             Ok(None) => {}
-            Ok(Some(said)) => self.state.metadata(said, self.clock.now()),
+            Ok(Some(said)) => self.believe(said, witnesses).await,
             Err(Some(reason)) => self.trouble = Some(format!("no broker answered Metadata: {reason}")),
             Err(None) => {
                 if self.trouble.is_none() {
@@ -279,6 +292,22 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Takes what a broker says of the cluster, unless it is older than what others said: then the next one is asked.
+    async fn believe(&mut self, mut said: MetadataResponse, mut others: VecDeque<Arc<Connection>>) {
+        let all = others.len() + 1 == self.state.brokers.values().filter(|b| b.registered).count();
+        while self.state.is_behind(&said) {
+            match next_metadata(&mut others, self.dialer.deadline).await {
+                Ok(next) => said = next,
+                Err(None) if all => break, // no broker says otherwise: the cluster has gone back
+                Err(_) => {
+                    self.state.doubt = true; // what was known stands, and grows old
+                    return;
+                }
+            }
+        }
+        self.state.metadata(said, self.clock.now());
     }
 
     async fn rosters(&mut self, turns: &mut [Turn]) {

@@ -62,6 +62,8 @@ pub(super) struct TopicRow {
 pub(super) struct PartitionRow {
     pub number: i32,
     pub leader: Option<i32>,
+    /// Which leader that is, counted from the first; −1: not told.
+    pub epoch: i32,
     pub replicas: Vec<i32>,
     pub isr: Vec<i32>,
     pub offline: Vec<i32>,
@@ -200,6 +202,7 @@ impl State {
             for p in t.partitions {
                 let mut part = known.remove(&p.partition_index).unwrap_or_else(|| PartitionRow::new(p.partition_index));
                 part.leader = (p.leader_id.0 >= 0).then_some(p.leader_id.0);
+                part.epoch = p.leader_epoch;
                 part.replicas = p.replica_nodes.iter().map(|b| b.0).collect();
                 part.isr = p.isr_nodes.iter().map(|b| b.0).collect();
                 part.offline = p.offline_replicas.iter().map(|b| b.0).collect();
@@ -218,6 +221,19 @@ impl State {
         self.topics.sort_by(|a, b| a.raw.cmp(&b.raw));
         self.index = self.topics.iter().enumerate().map(|(i, t)| (t.raw.0.clone(), i)).collect();
         self.offline_brokers(now);
+    }
+
+    /// Whether an answer to Metadata is older than what is known, by the epochs of leaders: they only rise while a topic lasts.
+    pub(super) fn is_behind(&self, said: &MetadataResponse) -> bool {
+        said.topics.iter().any(|t| {
+            let known = t.name.as_ref().and_then(|n| self.topics.get(*self.index.get(&n.0)?));
+            let same = known.filter(|k| k.id == *t.topic_id.as_bytes() && k.id != [0; 16]);
+            let epoch = |number| {
+                let place = same?.partitions.binary_search_by_key(&number, |p| p.number).ok()?;
+                Some(same?.partitions.get(place)?.epoch)
+            };
+            t.partitions.iter().any(|p| p.leader_epoch >= 0 && Some(p.leader_epoch) < epoch(p.partition_index))
+        })
     }
 
     /// A broker that fell out of the cluster is in no list any more, but replicas still name it.
@@ -410,6 +426,7 @@ impl PartitionRow {
         Self {
             number,
             leader: None,
+            epoch: -1,
             replicas: Vec::new(),
             isr: Vec::new(),
             offline: Vec::new(),
