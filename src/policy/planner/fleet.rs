@@ -235,8 +235,10 @@ impl Fleet {
             return None;
         }
         let deal = self.deal(replicas);
-        let theirs = (0..deal.len()).filter(|p| deal[*p] as usize == member).collect();
-        Some((theirs, load / able))
+        let theirs: Vec<usize> = (0..deal.len()).filter(|p| deal[*p] as usize == member).collect();
+        // Those that would move may be dealt otherwise than is thought here.
+        let stay = theirs.iter().all(|p| self.owners[*p].is_some_and(|o| o as usize == member));
+        stay.then_some((theirs, load / able))
     }
 
     /// The heaviest member's share where partitions are dealt by their weight, each member a fair number: the heaviest that

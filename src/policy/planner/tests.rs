@@ -280,6 +280,8 @@ fn two_heavy_partitions_that_stay_with_one_member_are_named_where_dealt_anew_the
     assert_eq!(said(&shares, &apart, 12), None, "7 % and 6 % lie with one: it holds them");
     assert_eq!(said(&shares, &together, 16), None, "16 members read one each");
     assert_eq!(said(&[0.0625; 16], &together, 8), None, "evenly spread");
+    let next: Vec<f64> = (0..16).map(|p| if p == 2 || p == 3 { 0.08 } else { 0.06 }).collect();
+    assert_eq!(said(&next, &[Some(0); 16], 12), None, "whoever joins takes them from the one that has all");
 }
 
 #[test]
