@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Name of the file within the state directory.
@@ -19,6 +19,8 @@ pub const FILE: &str = "history.sqlite3";
 const VERSION: i64 = 1;
 /// How long a writer waits for another process.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long is waited before what SQLite refuses at once is tried again.
+const AGAIN: Duration = Duration::from_millis(5);
 /// Seconds of one row: the resolution on disk.
 const SLOT: f64 = 15.0;
 /// Slots of a coarse read: five minutes, read in their middle, where the brokers' own history has its samples.
@@ -201,7 +203,14 @@ pub(super) fn slot(at: Time) -> i64 {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open(path)?;
     db.busy_timeout(BUSY)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
+    // Two that open a new file at once hold what the other waits for: one of them is refused without waiting.
+    let begun = Instant::now();
+    while let Err(error) = db.pragma_update(None, "journal_mode", "WAL") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || begun.elapsed() > BUSY {
+            return Err(error);
+        }
+        std::thread::sleep(AGAIN);
+    }
     db.pragma_update(None, "synchronous", "NORMAL")?;
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version < VERSION {

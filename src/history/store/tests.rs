@@ -66,6 +66,19 @@ fn a_process_that_dies_without_closing_loses_nothing_committed() {
 }
 
 #[test]
+fn processes_that_open_a_new_file_at_once_all_have_it() {
+    for _ in 0..20 {
+        let (dir, together) = (tempfile::tempdir().unwrap(), std::sync::Barrier::new(4));
+        let open = || {
+            together.wait();
+            Store::open(dir.path()).map(|_| ())
+        };
+        let opened = std::thread::scope(|s| [(); 4].map(|()| s.spawn(open)).map(|t| t.join().unwrap()));
+        assert_eq!(opened, [Ok(()), Ok(()), Ok(()), Ok(())]);
+    }
+}
+
+#[test]
 fn two_processes_write_at_once_and_store_a_series_once() {
     let dir = tempfile::tempdir().unwrap();
     let threads: Vec<_> = (0..2)
