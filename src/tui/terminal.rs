@@ -248,38 +248,63 @@ impl Drop for Terminal {
     }
 }
 
-/// Longest time until the reading thread notices that nobody listens any more.
-const LISTENING: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+/// Longest wait for a key before the reading thread looks whether anybody still listens, and whether the terminal is there.
+const LISTENING: Duration = Duration::from_millis(250);
 
-/// Starts the thread that reads keys. It ends when nobody receives them; the channel closes when the terminal is gone.
+/// Starts the thread that reads keys. It ends when nobody receives them; the channel closes when the terminal is gone, or
+/// cannot be read: the log says why.
 ///
 /// crossterm's own stream is not used: on a dead terminal its reader never returns ("nothing" is read again and again),
 /// and inside of a task that takes a worker of the runtime with it, sometimes the one that drives timers and signals.
-/// Here the terminal is asked for a hang-up first, and what goes wrong between the two stays in this thread. With its
-/// feature `use-dev-tty` it looks whether there is anything to read, each time; without, it waits to be told of what is
-/// new, and of a paste of more than it reads at once (1 KiB) the rest would lie there until the next key.
+/// Here each wait has an end, and before each the terminal is asked for a hang-up. With its feature `use-dev-tty` it looks
+/// whether there is anything to read, each time; without, it waits to be told of what is new, and of a paste of more than
+/// it reads at once (1 KiB) the rest would lie there until the next key.
 pub(super) fn read_inputs(sender: channel::Sender<Event>) -> Result<(), String> {
     let tty = open_tty()?;
     let read = move || {
-        while !sender.is_closed() {
-            let mut fds = [PollFd::new(&tty, PollFlags::IN)];
-            match poll(&mut fds, Some(&LISTENING)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-                Ok(_) if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => return,
-                Ok(_) => {}
-                Err(_) => return,
-            }
-            // Not zero, with which it never looks.
-            while matches!(crossterm::event::poll(Duration::from_millis(1)), Ok(true)) {
-                let Ok(event) = crossterm::event::read() else { return };
-                if sender.blocking_send(event).is_err() {
-                    return;
-                }
-            }
+        if let Err(error) = listen(&sender, || is_hung_up(&tty), next_input)
+            && !is_hung_up(&tty)
+        {
+            tracing::error!("keys cannot be read from the terminal any more: {error}");
         }
     };
     let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(read);
     thread.map(drop).map_err(|e| format!("cannot start the thread that reads keys: {e}"))
+}
+
+/// Sends on what comes until nobody receives it or the terminal is gone.
+///
+/// `next` alone is asked whether there is anything, never the terminal itself: of what crossterm read at once it holds all
+/// but the first key back, and where its thread lost the processor for as long as it may wait it says that there is none.
+/// Those keys would lie there until somebody pressed another.
+fn listen(
+    sender: &channel::Sender<Event>,
+    is_gone: impl Fn() -> bool,
+    mut next: impl FnMut(Duration) -> io::Result<Option<Event>>,
+) -> io::Result<()> {
+    while !sender.is_closed() && !is_gone() {
+        if let Some(event) = next(LISTENING)?
+            && sender.blocking_send(event).is_err()
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The next key, paste or new size; `None`: none came in this time.
+fn next_input(wait: Duration) -> io::Result<Option<Event>> {
+    if crossterm::event::poll(wait)? { crossterm::event::read().map(Some) } else { Ok(None) }
+}
+
+/// Whether the other end of the terminal is closed.
+fn is_hung_up(tty: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(tty, PollFlags::IN)];
+    match poll(&mut fds, Some(&Timespec::default())) {
+        Ok(_) => fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR),
+        Err(rustix::io::Errno::INTR) => false,
+        Err(_) => true,
+    }
 }
 
 /// Whether the terminal still exists: a hung-up one answers every call with an error.

@@ -1,11 +1,14 @@
-//! How many bytes a frame takes on the line: what a slow one pays for.
+//! How many bytes a frame takes on the line: what a slow one pays for. And that no key is left lying.
 
-use super::Screen;
+use super::{Screen, listen};
 use crate::{
     model::{Mode, Picture, Time},
     tui::{State, Theme, View, draw, fixture},
 };
+use crossterm::event::Event;
 use ratatui::layout::Rect;
+use std::io;
+use tokio::sync::mpsc;
 
 /// Frames that are counted after the first: half a minute at one a second.
 const FRAMES: u32 = 30;
@@ -60,4 +63,24 @@ fn a_new_size_draws_every_cell_once() {
         assert_eq!((screen.drawn.area.width, screen.drawn.area.height), size);
         assert_eq!(bytes(&mut screen, &picture, &state, picture.at), 0, "{size:?}");
     }
+}
+
+/// crossterm says "nothing" while keys that it has read lie in it, where its thread had to wait for the processor.
+#[test]
+fn keys_that_were_read_but_not_told_are_asked_for_again() {
+    let keys = ["/", "f", "r"].map(|k| Event::Paste(k.into()));
+    let mut told = [Some(0), None, Some(1), None, None, Some(2)].into_iter();
+    let (sender, mut inputs) = mpsc::channel(keys.len());
+    let next = |_| match told.next() {
+        Some(key) => Ok(key.map(|i: usize| keys[i].clone())),
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    };
+    let ended = listen(&sender, || false, next);
+    assert_eq!(
+        ended.map_err(|e| e.kind()),
+        Err(io::ErrorKind::BrokenPipe),
+        "what cannot be read any more is no silence"
+    );
+    let came: Vec<Event> = std::iter::from_fn(|| inputs.try_recv().ok()).collect();
+    assert_eq!(came, keys);
 }
