@@ -30,6 +30,31 @@ fn a_step_that_does_as_much_as_the_one_allowed_says_so() {
     assert!(r.reasons.contains(&said) && r.reasons.contains(&limit), "{:?}", r.reasons);
 }
 
+/// Of at most twenty over 24 partitions four keep two. Member 3 of the eight holds two heavy ones.
+#[test]
+fn heavy_partitions_that_stay_with_one_member_are_named_with_what_parts_them() {
+    let group = Workload { limits: Limits { min: 2, max: 20 }, ..workload(WorkloadKind::ConsumerGroup) };
+    let rate = |p: u32| match p {
+        3 | 11 => 600.0,
+        18.. => 150.0,
+        _ => 490.0,
+    };
+    let said = |sticky| {
+        let state = WorkloadState {
+            sticky: Some(sticky),
+            partition_rates: (0..24).map(|p| Some(rate(p))).collect(),
+            partition_owners: (0..24).map(|p| Some(p % 8)).collect(),
+            ..state(8)
+        };
+        let r = recommended(&input(&group, &state, &falling_behind(&group, 8.0, 1.0)));
+        r.reasons.into_iter().find(|reason| reason.starts_with("partitions "))
+    };
+    let kept = said(true).unwrap();
+    assert!(kept.starts_with("partitions 3, 11 lie with one member and need 1."), "{kept}");
+    assert!(kept.contains(" replicas; more of them leave these where they are: restart that member"), "{kept}");
+    assert_eq!(said(false), None, "dealt anew at every change");
+}
+
 #[test]
 fn at_least_is_said_of_what_was_seen_and_the_rest_is_called_tried() {
     let group = workload(WorkloadKind::ConsumerGroup);

@@ -155,13 +155,8 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let rate = usable_rate(problem)?;
     let fleet = fleet(problem, rate);
     let (first, stages, per_stage) = shape(problem);
-    let mut scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
-    let mut frame = frame_of(problem, &fleet, &scenarios, per_stage, false);
+    let (frame, scenarios) = futures(problem, &fleet, None);
     let backlog = clean(problem.backlog) / rate;
-    if piles::stay(problem, &fleet, &frame, &scenarios, backlog) {
-        frame = frame_of(problem, &fleet, &scenarios, per_stage, true);
-        piles::heap(&fleet, &frame, &mut scenarios, backlog);
-    }
     let values: Vec<Values> = scenarios.iter().map(|s| Values::new(&frame, s, first)).collect();
     // What is added now stays for ten minutes, and so does what was added before. Where a change stops little, that is no
     // reason to wait with it: a plan that could ask a minute later without such a bond would do so again and again.
@@ -213,12 +208,12 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
     let known = stages as f64 * frame.stage - SETTLE;
     let follows = steps.into_iter().filter(|(at, _)| *at <= known);
     // Counts that are followed by the plan would all look alike: what else there is, is priced as kept.
-    for a in &mut alternatives {
+    for (i, a) in alternatives.iter_mut().enumerate() {
         if a.replicas == replicas {
             a.slo_minutes += later;
             continue;
         }
-        *a = held(problem, &fleet, &frame, &scenarios, a.replicas);
+        *a = held(problem, &fleet, &frame, &scenarios, i);
     }
     let peak = problem.demand.iter().copied().map(clean).fold(0.0, f64::max);
     Some(Plan {
@@ -233,19 +228,30 @@ pub fn plan(problem: &Problem<'_>) -> Option<Plan> {
 
 /// What a count costs that is asked for now and kept, whether a plan would look at it or not; `None` as of [`plan`].
 pub fn if_kept(problem: &Problem<'_>, replicas: u32) -> Option<Alternative> {
-    let rate = usable_rate(problem)?;
-    let fleet = fleet(problem, rate);
-    let (_, stages, per_stage) = shape(problem);
-    let scenarios = scenarios::scenarios(problem, rate, stages, per_stage);
-    let frame = frame_of(problem, &fleet, &scenarios, per_stage, false);
-    Some(held(problem, &fleet, &frame, &scenarios, replicas))
+    let fleet = fleet(problem, usable_rate(problem)?);
+    let (frame, scenarios) = futures(problem, &fleet, Some(replicas));
+    let at = frame.counts.iter().position(|c| c.replicas == replicas)?;
+    Some(held(problem, &fleet, &frame, &scenarios, at))
 }
 
-/// A count asked for now and never changed again, over all slots of the futures.
-fn held(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, scenarios: &[Scenario], replicas: u32) -> Alternative {
+/// The futures that are planned for, and the counts to get through them: those worth a price, and one that is asked about.
+fn futures(problem: &Problem<'_>, fleet: &Fleet, also: Option<u32>) -> (Frame, Vec<Scenario>) {
+    let (_, stages, per_stage) = shape(problem);
+    let mut scenarios = scenarios::scenarios(problem, fleet.rate(), stages, per_stage);
+    let mut frame = frame_of(problem, fleet, &scenarios, also, false);
+    let backlog = clean(problem.backlog) / fleet.rate();
+    if piles::stay(problem, fleet, &frame, &scenarios, backlog) {
+        frame = frame_of(problem, fleet, &scenarios, also, true);
+        piles::heap(fleet, &frame, &mut scenarios, backlog);
+    }
+    (frame, scenarios)
+}
+
+/// Count number `at` of the frame asked for now and never changed again, over all slots of the futures.
+fn held(problem: &Problem<'_>, fleet: &Fleet, frame: &Frame, scenarios: &[Scenario], at: usize) -> Alternative {
+    let replicas = frame.counts[at].replicas;
     let slots = scenarios.iter().map(|s| s.slots.len()).max().unwrap_or(0);
     let roll = Roll::new(problem, fleet, frame, replicas, slots);
-    let at = frame.counts.iter().position(|c| c.replicas == replicas);
     let cost = roll.hold(frame, scenarios, clean(problem.backlog) / fleet.rate(), at);
     Alternative { replicas, price: cost.price, slo_minutes: cost.slo_minutes }
 }
@@ -280,9 +286,10 @@ fn shape(problem: &Problem<'_>) -> (usize, usize, usize) {
     ((works / stage).ceil() as usize, (horizon / stage).ceil() as usize, per_stage)
 }
 
-/// `stuck`: what waits stays with a few members, so that counts and backlogs must be told apart more finely.
-fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_stage: usize, stuck: bool) -> Frame {
-    let (rate, capacity) = (fleet.rate(), problem.capacity);
+/// `also`: a count that is looked at in any case. `stuck`: what waits stays with a few members, so that counts and backlogs
+/// must be told apart more finely.
+fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], also: Option<u32>, stuck: bool) -> Frame {
+    let (rate, capacity, (.., per_stage)) = (fleet.rate(), problem.capacity, shape(problem));
     let peak = scenarios.iter().map(Scenario::peak).fold(0.0, f64::max);
     // What waits must be worked off within the SLO as well.
     let high = problem.high.iter().copied().map(clean).fold(peak * rate, f64::max)
@@ -292,9 +299,10 @@ fn frame_of(problem: &Problem<'_>, fleet: &Fleet, scenarios: &[Scenario], per_st
     let mut numbers = candidates(problem, fleet, high);
     if stuck {
         numbers.extend(fleet.lighter(min, max, peak * rate));
-        numbers.sort_unstable();
-        numbers.dedup();
     }
+    numbers.extend(also);
+    numbers.sort_unstable();
+    numbers.dedup();
     // A step that is put off costs what it costs now: else it is put off for ever.
     let count = |n| Count::new(fleet, n, allowed(n)).reached_from(fleet, problem.current);
     let counts: Vec<Count> = numbers.into_iter().map(count).collect();
@@ -324,8 +332,6 @@ fn candidates(problem: &Problem<'_>, fleet: &Fleet, peak: f64) -> Vec<u32> {
     if max >= min && max <= fleet.most() && differs {
         counts.push(max);
     }
-    counts.sort_unstable();
-    counts.dedup();
     counts
 }
 

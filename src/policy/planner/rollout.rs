@@ -75,12 +75,11 @@ impl Roll {
         (cost, backlog)
     }
 
-    /// Plays all slots and prices what is left: the count, number `at` of the frame if it is one of those, is never
-    /// changed again.
-    pub fn hold(&self, frame: &Frame, scenarios: &[Scenario], backlog: f64, at: Option<usize>) -> Cost {
+    /// Plays all slots and prices what is left: the count, number `at` of the frame, is never changed again.
+    pub fn hold(&self, frame: &Frame, scenarios: &[Scenario], backlog: f64, at: usize) -> Cost {
         let mut total = Cost::default();
         for scenario in scenarios {
-            let pile = at.and_then(|i| scenario.piles.get(i));
+            let pile = scenario.piles.get(at);
             let stuck = |slot: usize, demand| {
                 let stage = (slot as f64 * SLOT / frame.stage) as usize;
                 pile.map_or_else(Stuck::default, |pile| pile.stuck(stage, demand))

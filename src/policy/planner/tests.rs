@@ -291,14 +291,15 @@ fn what_lies_with_one_member_is_in_the_price_of_keeping_a_count_too() {
     let waits = (0..40).map(|p| f64::from(p == 8)).collect();
     let (capacity, demand) = (capacity(1_000.0), [14_000.0; 30]);
     let group = Problem { backlog: 500_000.0, ..problem(Work::Log { shares, waits }, &demand, &capacity, 40) };
-    let (fleet, (_, stages, per_stage)) = (fleet(&group, 1_000.0), shape(&group));
-    let mut futures = scenarios::scenarios(&group, 1_000.0, stages, per_stage);
-    let frame = frame_of(&group, &fleet, &futures, per_stage, true);
-    let kept = |futures: &[Scenario]| held(&group, &fleet, &frame, futures, 40).slo_minutes;
-    let with_all = kept(&futures);
-    piles::heap(&fleet, &frame, &mut futures, 500.0);
-    // 80 more than may wait, of what one replica does in a second, at 0.16 of them a second.
-    assert!(with_all < 1.0 && (6.0..=10.0).contains(&kept(&futures)), "{with_all} {}", kept(&futures));
+    let with_all = if_kept(&Problem { work: equal(40), ..group.clone() }, 40).unwrap();
+    assert!(with_all.slo_minutes < 1.0, "26 replicas have nothing else to do: {with_all:?}");
+    // 80 more than may wait, of what one replica does in a second, at 0.16 of them a second. No plan looks at 37 and 33.
+    for replicas in [40, 37, 33] {
+        let kept = if_kept(&group, replicas).unwrap();
+        assert!((6.0..=10.0).contains(&kept.slo_minutes), "{kept:?}");
+    }
+    let planned = plan(&group).unwrap().alternatives.into_iter().filter(|a| [37, 33].contains(&a.replicas)).count();
+    assert_eq!(planned, 0, "else nothing is shown here");
 }
 
 #[test]
