@@ -367,11 +367,13 @@ impl Desk {
         if !self.record(action.clone()).await {
             return;
         }
-        if let Decline::Reject(reason) = how {
-            let reject = Step::Reject { actor: self.actor.clone(), reason };
-            if self.step(action, &reject, now).await.is_none() {
-                return;
-            }
+        // It is ended at once: what stays proposed would pass for a dialog that somebody has open.
+        let end = match how {
+            Decline::Reject(reason) => Step::Reject { actor: self.actor.clone(), reason },
+            Decline::Snooze(_) => Step::Leave { reason: action.reason.clone() },
+        };
+        if self.step(action, &end, now).await.is_none() {
+            return;
         }
         self.send(Event::Snoozed(workload.clone(), until)).await;
         self.notice(Severity::Ok, format!("{workload}: not asked again before {until}")).await;

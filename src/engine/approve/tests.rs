@@ -271,6 +271,22 @@ async fn rejecting_and_snoozing_are_decisions_that_are_kept() {
 }
 
 #[tokio::test]
+async fn who_was_sent_away_for_a_while_is_deciding_no_more() {
+    let mut bench = Bench::new(SET, Vec::new());
+    let until = Time::now().plus(900.0);
+    bench.intents.send(Intent::Snooze { workload: "g".into(), plan_hash: Bench::hash(), until }).await.unwrap();
+    bench.next(|e| matches!(e, Event::Snoozed(_, u) if u == until).then_some(())).await;
+    let entries = bench.end().await;
+    let states: Vec<_> = entries.iter().filter_map(|e| e.state).map(ActionState::name).collect();
+    assert_eq!(
+        states,
+        ["proposed", "expired"],
+        "proposed would be told as somebody's open dialog until the plan expires"
+    );
+    assert!(entries.last().is_some_and(|e| e.reason.as_str().starts_with("snoozed until ")), "{entries:?}");
+}
+
+#[tokio::test]
 async fn to_look_at_a_plan_and_leave_it_is_no_rejection() {
     let mut bench = Bench::new(SET, Vec::new());
     let prepared = bench.prepare(4).await;
