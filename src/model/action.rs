@@ -374,7 +374,9 @@ pub struct Prepared {
     pub plan_hash: PlanHash,
     /// Not to be confirmed after.
     pub expires: Time,
-    /// Age of the evidence when prepared, seconds.
+    /// When it was prepared.
+    pub at: Time,
+    /// Age of the evidence then, seconds.
     pub evidence_age: f64,
     /// How it is confirmed.
     pub confirm: Confirm,

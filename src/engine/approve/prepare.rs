@@ -215,6 +215,7 @@ pub(super) fn prepared(view: &WorkloadView, action: &Action, plan: Plan, refused
         after: Label::new(&after),
         plan_hash: action.plan_hash.clone(),
         expires: action.expires,
+        at: now,
         evidence_age: view.state.data_age.max(now.since(view.state.at)),
         guess: None,
         confirm: view.workload.guard.confirm,

@@ -405,7 +405,7 @@ fn refuse(approve: &mut Approve, unprepared: Option<&Arc<Unprepared>>) {
 
 /// Whether two answers say the same to the eye, the age of their evidence aside.
 fn same(a: &Prepared, b: &Prepared) -> bool {
-    let b = Prepared { evidence_age: a.evidence_age, ..b.clone() };
+    let b = Prepared { at: a.at, evidence_age: a.evidence_age, ..b.clone() };
     *a == b
 }
 

@@ -105,7 +105,9 @@ impl Page<'_> {
         }
         let left = p.expires.since(self.now);
         let expiry = if left > 0.0 { format!("expires in {}", format::countdown(left)) } else { "expired".to_owned() };
-        let evidence = format!("{}, evidence {} old, {expiry}", p.plan_hash, format::age(p.evidence_age));
+        // It ages while it is read.
+        let age = p.evidence_age + self.now.since(p.at).max(0.0);
+        let evidence = format!("{}, evidence {} old, {expiry}", p.plan_hash, format::age(age));
         labelled("plan", if left > 0.0 { Slot::Text } else { Slot::Act }, &evidence);
         if let Some(words) = p.ways.get(p.way) {
             labelled("writes", Slot::Text, words.as_str());

@@ -50,6 +50,7 @@ fn svg(keys: &str, size: (u16, u16)) -> String {
             request: vec![Label::new("PATCH deployments/fraud-scorer/scale  if uid = 7f3c21d8 and replicas = 6")],
             owner: Label::new("none (no HPA, no ScaledObject)"),
             identity: Label::new("alice@corp (server says) may patch deployments/scale"),
+            at: fixture::NOW,
             expires: fixture::NOW.plus(238.0),
             ..prepared("00004-a1", "fraud-scorer", 10, Confirm::Yes)
         });

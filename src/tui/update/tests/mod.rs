@@ -98,6 +98,7 @@ pub(in crate::tui) fn prepared(action: &str, name: &str, to: u32, confirm: Confi
         after: Label::new("ready in 40 s"),
         plan_hash: PlanHash::of(&[action]),
         expires: NOW.plus(240.0),
+        at: NOW,
         evidence_age: 4.0,
         confirm,
         second: None,
