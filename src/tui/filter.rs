@@ -238,19 +238,20 @@ fn term(word: &str) -> Result<Term, String> {
         let Some(rest) = word.strip_prefix(name) else { continue };
         let above = rest.starts_with('>');
         if above || rest.starts_with('<') {
-            let limit =
-                number(&rest[1..]).ok_or_else(|| format!("{word}: write a number such as {name}>10k or {name}>90s"))?;
+            let limit = number(&rest[1..], field)
+                .ok_or_else(|| format!("{word}: write a number such as {name}>10k or {name}>90s"))?;
             return Ok(Term::Number { field, above, limit });
         }
     }
     Ok(Term::Word(word))
 }
 
-/// `10k`, `1.5m`, `2g`, `90s`, `5min`, `2h`.
-fn number(text: &str) -> Option<f64> {
+/// `10k`, `1.5m`, `2g`; of a time `90s`, `5m`, `2h`, as durations are written everywhere.
+fn number(text: &str, field: Field) -> Option<f64> {
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let factor = match &text[digits..] {
         "" | "s" => 1.0,
+        "m" if field == Field::Behind => 60.0,
         "k" => 1e3,
         "m" => 1e6,
         "g" => 1e9,
@@ -306,6 +307,8 @@ mod tests {
             ("lag>0.1m", false),
             ("lag<20k behind>30s", true),
             ("behind>1min", false),
+            ("behind<5m", true),
+            ("behind>0.5m", true),
             ("demand>0", false),
             ("lag", false),
             ("marked", false),
