@@ -316,7 +316,7 @@ fn act(state: &mut State, action: Action, press: Press<'_>) -> Vec<Effect> {
             let utc = Zone::default();
             state.zone = if state.zone == utc { state.local.clone() } else { utc };
         }
-        Action::ZoomOut => state.zoom = state.zoom.farther(),
+        Action::ZoomOut => travel::zoom_out(state),
         Action::ZoomIn => state.zoom = state.zoom.nearer(),
         Action::Heat => state.heat = state.heat.next(),
         Action::Rivals => state.rivals = !state.rivals,

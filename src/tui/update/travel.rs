@@ -93,6 +93,12 @@ pub(super) fn farthest(state: &State) -> f64 {
     (KEPT - state.zoom.back()).max(0.0)
 }
 
+/// Shows a longer past, and not of a time of which no sample is kept.
+pub(super) fn zoom_out(state: &mut State) {
+    state.zoom = state.zoom.farther();
+    state.pan = state.pan.min(farthest(state));
+}
+
 /// Moves the charts by quarters of the past that they show, towards the past.
 pub(super) fn pan(state: &mut State, quarters: f64) {
     state.pan = (state.pan + quarters * state.zoom.back() / 4.0).clamp(0.0, farthest(state));
@@ -116,7 +122,8 @@ pub(super) fn recall(state: &mut State, live: &Arc<Picture>) -> Option<Effect> {
     if state.recalled.as_ref().is_some_and(fresh) {
         return None;
     }
-    let span = (now.plus(-ago - state.zoom.back()), now.plus(-ago + AHEAD));
+    // As far as the charts can be zoomed and moved from here.
+    let span = (now.plus(-ago - KEPT), now.plus(-ago + AHEAD));
     state.recalled = Some(Recalled { key: key.clone(), compare, until: now, track: None });
     Some(Effect::Recall { key, compare, span })
 }

@@ -325,6 +325,21 @@ fn another_day_is_looked_up_once_for_what_is_on_screen() {
 }
 
 #[test]
+fn what_is_compared_reaches_as_far_as_the_charts_can_go() {
+    let mut desk = desk();
+    let effects = desk.press("=");
+    let [Effect::Recall { span: (begin, _), .. }] = &effects[..] else { panic!("{effects:?}") };
+    let begin = begin.plus(86_400.0); // moved to the present
+    // A longer past, and an earlier one: neither looks anything up again.
+    for keys in ["< < < <", "[ [ [", "[ [ [", "< <"] {
+        assert_eq!(desk.press(keys), [], "it is on its way");
+        let edge = desk.picture.at.plus(-desk.state.pan - desk.state.zoom.back());
+        assert!(begin <= edge, "{keys}: the left edge at {edge} has nothing beside it before {begin}");
+        assert!(desk.picture.at.since(edge) <= 86_400.0, "{keys}: no sample is kept before {edge}");
+    }
+}
+
+#[test]
 fn a_page_about_one_workload_stays_with_it() {
     let mut desk = Desk::new(Mode::Operate);
     let shown = |desk: &Desk| rows::current_workload(&desk.picture, &desk.state).map(|v| v.workload.name.to_string());
