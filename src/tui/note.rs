@@ -25,6 +25,10 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
     let mode = if picture.mode == Mode::Operate { "operate" } else { "watch" };
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "# {}\n\n{} on {}{who} ({mode})\n", plain(w.name.as_str()), at(now), picture.title);
+    if state.frozen.is_some() {
+        let then = at(picture.at);
+        let _ = writeln!(out, "**As it was at {then}**, from a frozen screen: none of it is of the time above.\n");
+    }
     let _ = writeln!(
         out,
         "**{}**: {}\n",
@@ -162,6 +166,15 @@ mod tests {
         let picture = fixture::picture(Mode::Operate);
         let note = of_workload(&picture.workloads[0], &picture, &State::default(), fixture::NOW);
         insta::assert_snapshot!(note);
+    }
+
+    #[test]
+    fn a_note_of_a_frozen_screen_says_of_when_it_is() {
+        let picture = fixture::picture(Mode::Operate);
+        let state = State { frozen: Some(std::sync::Arc::new(picture.clone())), ..State::default() };
+        let note = of_workload(&picture.workloads[0], &picture, &state, picture.at.plus(1_800.0));
+        let (written, then) = (at(picture.at.plus(1_800.0)), at(picture.at));
+        assert!(note.contains(&written) && note.contains(&format!("As it was at {then}")), "{note}");
     }
 
     #[test]
