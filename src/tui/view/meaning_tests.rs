@@ -247,3 +247,14 @@ fn a_line_has_its_name_in_a_narrow_chart_too() {
     let text = page(&picture, &state(View::Workload), &Theme::default(), (60, 15));
     assert!(text.contains("10 tried with 13.7k/s"), "{text}");
 }
+
+#[test]
+fn a_chart_that_is_read_says_the_value_on_every_screen() {
+    let picture = fixture::picture(Mode::Operate);
+    let state = State { cross: Some(-60.0), ..state(View::Overview) };
+    let told = format!("{} UTC: 12.", tui::format::clock_seconds(fixture::NOW.plus(-60.0)));
+    for size in [(80, 24), (100, 30), (120, 30), (200, 60)] {
+        let text = export::text(&screen(&picture, &state, &Theme::default(), size));
+        assert!(text.contains(&told), "no {told:?} at {size:?}:\n{text}");
+    }
+}

@@ -235,6 +235,9 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         Some(since) => format!("seen since {since}"),
         None => format!("{} back, {} ahead", duration(back), duration(ahead)),
     };
+    // Who reads a chart wants the value: where there is no room for both it stands in the title's place.
+    let both = title.width() + remark.width() + 7 <= usize::from(area.width);
+    let (title, remark) = if cx.state.cross.is_some() && !both { (remark, String::new()) } else { (title, remark) };
     let inner = widget::panel(cx.theme, &title, &remark, false, area, buf);
     let track = signal.track.grid();
     if track.values.iter().all(Option::is_none) {
