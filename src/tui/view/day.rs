@@ -19,6 +19,7 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     text::Line,
 };
+use unicode_width::UnicodeWidthStr;
 
 /// Columns from which the numbers stand beside the chart.
 const WIDE: u16 = 120;
@@ -118,6 +119,9 @@ fn compared(cx: &Cx<'_>, view: &WorkloadView, plan: &DayPlan, area: Rect, buf: &
     }
 }
 
+/// Columns of the time before a step.
+const CLOCK: usize = 7;
+
 /// When how many are asked for: one to a line, or two where they are too many for that.
 fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
     let theme = cx.theme;
@@ -127,8 +131,16 @@ fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
         return widget::empty(theme, "the present count is right all day", inner, buf);
     }
     let rows = usize::from(inner.height).max(1);
-    let (columns, shown) = if changes <= rows { (1, changes) } else { (2, 2 * rows) };
     let arrow = theme.glyphs().arrow;
+    let short = |pair: &[PlanStep]| format!("{}{arrow}{}", pair[0].replicas, pair[1].replicas);
+    let widest = plan.steps.windows(2).map(|pair| short(pair).width()).max().unwrap_or_default();
+    // A count that the next column overwrites would be another count.
+    let fits = CLOCK + widest <= usize::from(inner.width / 2);
+    let (columns, shown) = match changes {
+        few if few <= rows => (1, few),
+        _ if fits => (2, 2 * rows),
+        _ => (1, rows),
+    };
     // Since the plan was made: a step that has come due is the first thing to do, not gone.
     for (i, pair) in plan.steps.windows(2).take(shown).enumerate() {
         let (before, step): (&PlanStep, &PlanStep) = (&pair[0], &pair[1]);
@@ -138,7 +150,7 @@ fn steps(cx: &Cx<'_>, plan: &DayPlan, area: Rect, buf: &mut Buffer) {
         let words = match columns {
             _ if i + 1 == shown && left > 1 => format!("{} {left} more", theme.glyphs().cut),
             1 => format!(" {:>4} {arrow} {:<4}{change:+}", before.replicas, step.replicas),
-            _ => format!("{}{arrow}{}", before.replicas, step.replicas),
+            _ => short(pair),
         };
         let mut line = vec![span(format!(" {} ", cx.clock(step.at)), theme.style(Slot::Dim))];
         if i + 1 == shown && left > 1 {

@@ -2,8 +2,12 @@
 
 use super::page_tests::{page, screen, state};
 use crate::{
-    model::{Blocked, Health, Label, Mode, Picture, Reading, Role, Severity, Track},
-    tui::{self, State, Theme, View, export, fixture, rows, state::Pane},
+    model::{Blocked, Health, Label, Mode, Picture, PlanStep, Reading, Role, Severity, Track},
+    tui::{
+        self, State, Theme, View, export, fixture, rows,
+        state::Pane,
+        theme::{Charset, Depth},
+    },
 };
 use std::sync::Arc;
 
@@ -256,5 +260,29 @@ fn a_chart_that_is_read_says_the_value_on_every_screen() {
     for size in [(80, 24), (100, 30), (120, 30), (200, 60)] {
         let text = export::text(&screen(&picture, &state, &Theme::default(), size));
         assert!(text.contains(&told), "no {told:?} at {size:?}:\n{text}");
+    }
+}
+
+#[test]
+fn no_count_of_a_day_is_cut_to_another_one() {
+    let mut picture = fixture::picture(Mode::Operate);
+    let view = Arc::make_mut(&mut picture.workloads[0]);
+    let mut plan = view.day.as_deref().unwrap().clone().unwrap();
+    let step = |i: u32| PlanStep { at: fixture::NOW.plus(f64::from(i) * 900.0), replicas: 100 + i % 2 * 20 };
+    plan.steps = (0..30).map(step).collect();
+    view.day = Some(Arc::new(Ok(plan)));
+    for charset in [Charset::Braille, Charset::Ascii] {
+        let theme = Theme::fallback(Depth::None, charset);
+        let arrow = theme.glyphs().arrow;
+        for size in [(60, 15), (80, 24), (120, 30)] {
+            let text = page(&picture, &state(View::Day), &theme, size);
+            let (mut told, mut rest) = (0, text.as_str());
+            while let Some((before, after)) = rest.split_once(arrow) {
+                let to: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
+                assert!(!before.ends_with("00") || to == "120", "100 {arrow} {to} at {size:?}:\n{text}");
+                (told, rest) = (told + 1, after);
+            }
+            assert!(told > 2, "{text}");
+        }
     }
 }
