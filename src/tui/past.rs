@@ -4,6 +4,7 @@
 //! A picture's tracks are most of its weight and the newest picture has them all, so that kept pictures have none: they
 //! are cut out of the newest one. Where no picture is kept only what was measured can be shown, and that is said.
 
+use super::State;
 use crate::model::{Advice, Picture, Reading, Time, WorkloadState, WorkloadView};
 use std::{collections::VecDeque, sync::Arc};
 
@@ -94,14 +95,22 @@ impl Past {
         Picture {
             at: t,
             workloads: live.workloads.iter().map(view).collect(),
+            sources: Vec::new(), // how they are now is not how they were
             clusters: Vec::new(),
             ml: Vec::new(),
+            kube: None,
             actions: Arc::new(live.actions.iter().filter(|a| a.updated <= t).cloned().collect()),
             notices: Vec::new(),
             prepared: None,
             ..live.clone()
         }
     }
+}
+
+/// Why a frozen screen has nothing of the sources; `None`: what they told is kept.
+pub fn not_kept(picture: &Picture, state: &State) -> Option<&'static str> {
+    let gone = state.frozen.is_some() && picture.sources.is_empty();
+    gone.then_some("what the sources told then is not kept: only what was measured of workloads is known")
 }
 
 fn weight(picture: &Picture) -> usize {

@@ -6,6 +6,7 @@ use crate::tui::{
     Cx,
     alerts::{self, Spot},
     format,
+    past::not_kept,
     state::Pane,
     theme::Slot,
     widget::{
@@ -55,6 +56,9 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
 fn nothing(cx: &Cx<'_>) -> String {
     if !cx.state.filter.is_empty() {
         return format!("nothing that is wrong matches the filter {:?}; Esc clears it", cx.state.filter);
+    }
+    if let Some(why) = not_kept(cx.picture, cx.state) {
+        return why.into();
     }
     let answering = cx.picture.sources.iter().filter(|s| s.answered.is_some()).count();
     match (answering, cx.picture.sources.len()) {

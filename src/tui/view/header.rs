@@ -1,7 +1,7 @@
 //! The two lines at the top: what this is, whether it can be trusted, whether it can change anything.
 
 use super::{
-    super::{Cx, alerts, format, theme::Slot},
+    super::{Cx, alerts, format, past::not_kept, theme::Slot},
     text::{Line, put, width},
 };
 use crate::model::{Health, Mode, Severity, SourceKind, SourceStatus, Time};
@@ -106,7 +106,9 @@ fn sources(cx: &Cx<'_>, level: Level) -> Line {
         line.push((Slot::Dim, format!("{detail}{age}")));
     }
     if cx.picture.sources.is_empty() {
-        line.push((Slot::Unknown, "  no source is configured".into()));
+        let why =
+            if not_kept(cx.picture, cx.state).is_some() { "sources not known" } else { "no source is configured" };
+        line.push((Slot::Unknown, format!("  {why}")));
     }
     line
 }

@@ -7,11 +7,13 @@ use super::{
 };
 use crate::{
     model::{
-        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, SourceKind, SourceStatus,
-        Topic, WorkloadKind, WorkloadView, duration, lateness, si,
+        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, SourceKind,
+        SourceStatus, Topic, WorkloadKind, WorkloadView, duration, lateness, si,
     },
     tui::{
-        Cx, format, rows,
+        Cx, format,
+        past::not_kept,
+        rows,
         state::Pane,
         theme::{Slot, Theme},
         widget::{self, span, table::Column, value},
@@ -245,6 +247,9 @@ fn told(cx: &Cx<'_>) -> String {
 fn nothing(cx: &Cx<'_>, text: &str) -> String {
     if !cx.state.filter.is_empty() {
         return format!("nothing matches the filter {:?}; Esc clears it", cx.state.filter);
+    }
+    if let Some(why) = not_kept(cx.picture, cx.state) {
+        return why.to_owned();
     }
     let kafka = |s: &&SourceStatus| s.kind == SourceKind::Kafka;
     match cx.picture.sources.iter().find(kafka) {

@@ -286,3 +286,21 @@ fn no_count_of_a_day_is_cut_to_another_one() {
         }
     }
 }
+
+#[test]
+fn of_a_time_that_is_not_kept_nothing_is_said_of_the_sources() {
+    let live = fixture::picture(Mode::Operate);
+    let then = tui::past::Past::default().at(fixture::NOW.plus(-1_800.0), &live);
+    let text = |view: View| {
+        let state = State { frozen: Some(Arc::new(then.clone())), ..state(view) };
+        export::text(&screen(&then, &state, &Theme::default(), (140, 40)))
+    };
+    let overview = text(View::Overview);
+    assert!(overview.contains("sources not known"), "{overview}");
+    for view in [View::Overview, View::Kafka, View::Ml, View::Alerts] {
+        let text = text(view);
+        for of_now in ["degraded", "kafka-3", "is scraped here", "the right cluster", "sources tell"] {
+            assert!(!text.contains(of_now), "{of_now} at a time that nobody knows:\n{text}");
+        }
+    }
+}

@@ -8,7 +8,9 @@ use super::{
 use crate::{
     model::{Gpu, Queue, Reading, Service, SourceKind, Training, WorkloadKind, WorkloadView, duration, si},
     tui::{
-        Cx, format, rows,
+        Cx, format,
+        past::not_kept,
+        rows,
         state::Pane,
         theme::Slot,
         widget::{self, span, table::Column, value},
@@ -186,6 +188,9 @@ impl<'a> Rows<'_, 'a> {
 fn nothing(cx: &Cx<'_>, text: &str) -> String {
     if !cx.state.filter.is_empty() {
         return format!("nothing matches the filter {:?}; Esc clears it", cx.state.filter);
+    }
+    if let Some(why) = not_kept(cx.picture, cx.state) {
+        return why.to_owned();
     }
     let Some(source) = cx.picture.sources.iter().find(|s| s.kind == SourceKind::Prometheus) else {
         return "no Prometheus is configured: `--prometheus URL`, or [prometheus.NAME] in the configuration".to_owned();
