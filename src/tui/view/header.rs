@@ -184,9 +184,12 @@ fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
         }
         false
     };
-    let (mut act, mut look, mut unknown) = (0, 0, 0);
-    for glance in picture.workloads.glances().iter().filter(|g| g.snoozed.is_none()) {
+    let (mut act, mut look, mut unknown, mut put_off) = (0, 0, 0, 0);
+    for glance in picture.workloads.glances() {
         match glance.severity {
+            // It may be as bad as can be: who comes to this screen later did not say that it can wait.
+            Severity::Act if glance.snoozed.is_some() => put_off += 1,
+            _ if glance.snoozed.is_some() => {}
             Severity::Act => act += 1,
             Severity::Look => look += 1,
             Severity::Unknown => unknown += 1,
@@ -194,11 +197,14 @@ fn counts(cx: &Cx<'_>, titled: bool, room: usize) -> Line {
         }
     }
     match act {
-        0 if n > 0 && unknown == 0 => part(Slot::Good, "none needs you".into()),
+        0 if n > 0 && unknown == 0 && put_off == 0 => part(Slot::Good, "none needs you".into()),
         0 => false,
         1 => part(Slot::Act, "1 needs you".into()),
         many => part(Slot::Act, format!("{many} need you")),
     };
+    if put_off > 0 {
+        part(Slot::Look, format!("{put_off} snoozed"));
+    }
     let critical = alerts::found(picture).iter().filter(|a| a.severity == Severity::Act).count();
     if critical > 0 {
         let s = if critical == 1 { "" } else { "s" };

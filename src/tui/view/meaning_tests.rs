@@ -304,3 +304,15 @@ fn of_a_time_that_is_not_kept_nothing_is_said_of_the_sources() {
         }
     }
 }
+
+#[test]
+fn what_is_put_off_is_not_said_to_need_nobody() {
+    let mut picture = fixture::picture(Mode::Operate);
+    picture.workloads.retain(|w| w.severity == Severity::Act);
+    for view in picture.workloads.iter_mut() {
+        Arc::make_mut(view).snoozed = Some(fixture::NOW.plus(600.0));
+    }
+    let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), (140, 40)));
+    let snoozed = format!("{} snoozed", picture.workloads.len());
+    assert!(text.contains(&snoozed) && !text.contains("none needs you"), "{text}");
+}
