@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     model::{
-        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, SourceKind,
+        Broker, BrokerMetrics, BrokerState, Group, GroupPartition, GroupState, Reading, Severity, SourceKind,
         SourceStatus, Topic, WorkloadKind, WorkloadView, duration, lateness, si,
     },
     tui::{
@@ -389,7 +389,10 @@ fn group(rows: &Rows<'_, '_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> 
         () if partial => (g.unknown, Slot::Unknown),
         () => (g.ok, Slot::Text),
     };
-    let mut name = Line::from(vec![span(glyph, theme.style(state)), span(" ", theme.style(state))]);
+    // The mark is that of the overview where the workload is worse than the group's own state.
+    let worse = view.filter(|v| v.severity == Severity::Act && v.snoozed.is_none());
+    let mark = worse.map_or_else(|| span(glyph, theme.style(state)), |v| value::severity(theme, v.severity));
+    let mut name = Line::from(vec![mark, span(" ", theme.style(state))]);
     name.spans.extend(tables::name(cx, row.source, rows.several, item.group.as_str()).spans);
     let known = item.partitions.iter().filter(|p| p.fresh).count();
     let coverage =
@@ -404,7 +407,14 @@ fn group(rows: &Rows<'_, '_>, row: &rows::Row<'_, Group>) -> Vec<Line<'static>> 
             theme.style(state),
         )),
         number(theme, item.lag, at_least, slot),
-        item.time_lag.map_or_else(|| value::unknown(theme), |s| estimated(theme, at_least, s)),
+        item.time_lag.map_or_else(
+            || value::unknown(theme),
+            |s| {
+                let limit = view.and_then(|v| v.workload.slo.time_lag);
+                let line = estimated(theme, at_least, s);
+                if limit.is_some_and(|limit| s > limit) { value::restyle(line, theme, Slot::Act) } else { line }
+            },
+        ),
         item.lost.map_or_else(|| value::unknown(theme), |n| bad(theme, n, Slot::Act)),
         view.map_or_else(|| value::missing(theme), |v| overview::need(cx, v)),
         Line::from(span(coverage, theme.style(slot))),

@@ -253,6 +253,37 @@ fn a_line_has_its_name_in_a_narrow_chart_too() {
 }
 
 #[test]
+fn of_a_time_that_is_not_kept_nothing_is_said_of_the_sources() {
+    let live = fixture::picture(Mode::Operate);
+    let then = tui::past::Past::default().at(fixture::NOW.plus(-1_800.0), &live);
+    let text = |view: View| {
+        let state = State { frozen: Some(Arc::new(then.clone())), ..state(view) };
+        export::text(&screen(&then, &state, &Theme::default(), (140, 40)))
+    };
+    let overview = text(View::Overview);
+    assert!(overview.contains("sources not known"), "{overview}");
+    for view in [View::Overview, View::Kafka, View::Ml, View::Alerts] {
+        let text = text(view);
+        for of_now in ["degraded", "kafka-3", "is scraped here", "the right cluster", "sources tell"] {
+            assert!(!text.contains(of_now), "{of_now} at a time that nobody knows:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_group_that_needs_somebody_is_marked_on_every_page() {
+    let picture = fixture::picture(Mode::Operate);
+    let act = Theme::default().glyphs().act;
+    for view in [View::Overview, View::Kafka] {
+        let text = page(&picture, &state(view), &Theme::default(), (140, 40));
+        let marked = text
+            .lines()
+            .any(|l| l.contains(&format!("{act} fraud-scorer")) || l.contains(&format!("{act}  fraud-scorer")));
+        assert!(marked, "{text}");
+    }
+}
+
+#[test]
 fn a_chart_that_is_read_says_the_value_on_every_screen() {
     let picture = fixture::picture(Mode::Operate);
     let state = State { cross: Some(-60.0), ..state(View::Overview) };
@@ -283,24 +314,6 @@ fn no_count_of_a_day_is_cut_to_another_one() {
                 (told, rest) = (told + 1, after);
             }
             assert!(told > 2, "{text}");
-        }
-    }
-}
-
-#[test]
-fn of_a_time_that_is_not_kept_nothing_is_said_of_the_sources() {
-    let live = fixture::picture(Mode::Operate);
-    let then = tui::past::Past::default().at(fixture::NOW.plus(-1_800.0), &live);
-    let text = |view: View| {
-        let state = State { frozen: Some(Arc::new(then.clone())), ..state(view) };
-        export::text(&screen(&then, &state, &Theme::default(), (140, 40)))
-    };
-    let overview = text(View::Overview);
-    assert!(overview.contains("sources not known"), "{overview}");
-    for view in [View::Overview, View::Kafka, View::Ml, View::Alerts] {
-        let text = text(view);
-        for of_now in ["degraded", "kafka-3", "is scraped here", "the right cluster", "sources tell"] {
-            assert!(!text.contains(of_now), "{of_now} at a time that nobody knows:\n{text}");
         }
     }
 }
