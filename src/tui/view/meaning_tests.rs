@@ -2,7 +2,7 @@
 
 use super::page_tests::{page, screen, state};
 use crate::{
-    model::{Blocked, Health, Label, Mode, Picture, PlanStep, Reading, Role, Severity, Track},
+    model::{ActionState, Blocked, Health, Label, Mode, Picture, PlanStep, Reading, Role, Severity, Track},
     tui::{
         self, State, Theme, View, export, fixture, rows,
         state::Pane,
@@ -328,4 +328,22 @@ fn what_is_put_off_is_not_said_to_need_nobody() {
     let text = export::text(&screen(&picture, &state(View::Overview), &Theme::default(), (140, 40)));
     let snoozed = format!("{} snoozed", picture.workloads.len());
     assert!(text.contains(&snoozed) && !text.contains("none needs you"), "{text}");
+}
+
+#[test]
+fn a_change_that_the_target_refused_is_not_drawn_as_one() {
+    let mut picture = fixture::picture(Mode::Operate);
+    let text = |picture: &Picture| {
+        let state = State { selected: [(Pane::Workloads, Label::new("fraud-scorer"))].into(), ..State::default() };
+        export::text(&screen(picture, &state, &Theme::default(), (140, 40)))
+    };
+    let mut failed = picture.actions[0].clone();
+    failed.workload = Label::new("fraud-scorer");
+    (failed.state, failed.from, failed.to) = (ActionState::Failed, 6, 11);
+    (failed.updated, failed.verify_by) = (fixture::NOW.plus(-1_200.0), Some(fixture::NOW.plus(-1_100.0)));
+    picture.actions = Arc::new(vec![failed.clone()]);
+    assert!(text(&picture).contains("6→11"), "it was written and not ready in time");
+    failed.verify_by = None;
+    picture.actions = Arc::new(vec![failed]);
+    assert!(!text(&picture).contains("6→11"), "nothing was written:\n{}", text(&picture));
 }

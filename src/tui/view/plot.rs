@@ -4,8 +4,8 @@ use super::footer;
 use crate::{
     advise,
     model::{
-        ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Role, SignalView, SloState, Time, WorkloadView,
-        duration, si,
+        Action, ActionState, Capacity, DayPlan, Forecast, Grid, PlanStep, Role, SignalView, SloState, Time,
+        WorkloadView, duration, si,
     },
     tui::{
         Cx, format,
@@ -244,10 +244,13 @@ fn draw(cx: &Cx<'_>, view: &WorkloadView, signal: &SignalView, over: Over<'_>, a
         let text = "no history yet: the line begins with the second refresh; a Prometheus source fills in the past";
         return widget::empty(cx.theme, text, inner, buf);
     }
-    let done = |s: ActionState| {
-        matches!(s, ActionState::Applied | ActionState::Verified | ActionState::Failed | ActionState::RolledBack)
+    // What the target refused was never written: then nothing was waited for either.
+    let done = |a: &Action| match a.state {
+        ActionState::Applied | ActionState::Verified | ActionState::RolledBack => true,
+        ActionState::Failed => a.verify_by.is_some(),
+        _ => false,
     };
-    let own = cx.picture.actions.iter().filter(|a| a.workload == view.workload.name && done(a.state));
+    let own = cx.picture.actions.iter().filter(|a| a.workload == view.workload.name && done(a));
     let arrow = cx.theme.glyphs().arrow;
     Chart {
         theme: cx.theme,
