@@ -6,7 +6,7 @@ use crate::{
         confirmed::{self, Confirmation},
         run::Event,
     },
-    model::{Action, ActionId, Label, PlanHash, Severity},
+    model::{ActionId, Label, PlanHash, Prepared, Severity},
 };
 
 impl Desk {
@@ -14,7 +14,7 @@ impl Desk {
     /// key of the change itself is another one.
     pub(super) async fn confirm_link(&mut self, id: &ActionId, plan: &PlanHash) {
         let shown = self.prepared.as_ref().filter(|(p, _)| p.action == *id && p.guess.is_some());
-        let Some((_, action)) = shown.cloned() else {
+        let Some((Prepared { asked, way, .. }, action)) = shown.cloned() else {
             self.notice(Severity::Look, "there is no guess to confirm any more: look again").await;
             return;
         };
@@ -38,8 +38,8 @@ impl Desk {
         if action.waits_for_second() {
             self.prepare_second(&action.id).await;
         } else {
-            let Action { workload, to, .. } = action;
-            self.prepare(&workload, to, plan, 0).await;
+            // As it was asked for: a way that only keeps the present count leads to another one.
+            self.prepare(&action.workload, asked, plan, way).await;
         }
     }
 

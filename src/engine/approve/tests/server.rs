@@ -32,6 +32,8 @@ pub(super) struct Said {
     /// Questions who asks, and those that are answered with an error first.
     pub(super) reviews: u32,
     pub(super) unsure: u32,
+    /// KEDA scales the Deployment.
+    pub(super) scaled: bool,
     lease: Option<Value>,
     version: u32,
 }
@@ -45,7 +47,17 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) async fn start() -> Self {
-        let said = Said { count: 2, writes: 0, moves: None, silent: 0, reviews: 0, unsure: 0, lease: None, version: 0 };
+        let said = Said {
+            count: 2,
+            writes: 0,
+            moves: None,
+            silent: 0,
+            reviews: 0,
+            unsure: 0,
+            scaled: false,
+            lease: None,
+            version: 0,
+        };
         let shared: Shared = Arc::new((Mutex::new(said), watch::Sender::new(None)));
         let leases = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
         let web = "/apis/apps/v1/namespaces/shop/deployments/web";
@@ -59,6 +71,7 @@ impl Api {
                 "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers",
                 get(move || async move { Json(none) }),
             )
+            .route("/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects", get(scaled_objects))
             .route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", post(may))
             .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", post(who))
             .fallback(async || status(404, ""))
@@ -196,6 +209,19 @@ async fn scale(State(shared): State<Shared>, RawQuery(query): RawQuery, body: St
     }
     Json(json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {}, "spec": {"replicas": to}}))
         .into_response()
+}
+
+async fn scaled_objects(State(shared): State<Shared>) -> Response {
+    if !shared.0.lock().unwrap().scaled {
+        return status(404, "");
+    }
+    let own = json!({
+        "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "so"},
+        "spec": {"scaleTargetRef": {"name": "web"}, "minReplicaCount": 1, "maxReplicaCount": 9},
+    });
+    let kind = "ScaledObjectList";
+    Json(json!({"apiVersion": "keda.sh/v1alpha1", "kind": kind, "metadata": {}, "items": [own]})).into_response()
 }
 
 async fn may() -> Response {
