@@ -8,7 +8,7 @@ use super::{
         state::State,
     },
     Effect, Press,
-    dialogs::allowed,
+    dialogs::{allowed, meant},
     travel::minute,
 };
 use crate::model::{Confirm, Intent, Picture, Severity, Time, Zone};
@@ -55,9 +55,7 @@ pub(super) fn key(state: &mut State, mut input: Input, problem: Option<String>, 
     };
     let checked = parse(&input.text(), press.at.now, &state.zone).and_then(|at| {
         let shown = allowed(&under, press.at.now)?;
-        if press.held {
-            return Err("too quick: read it, then press once".into());
-        }
+        meant(press, None, shown.since)?; // the plan, too, must have been there to be read
         let (action, plan_hash) = (shown.prepared.action.clone(), shown.prepared.plan_hash.clone());
         Ok((action, plan_hash, at))
     });

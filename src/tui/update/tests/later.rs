@@ -42,6 +42,19 @@ fn leaving_the_time_goes_back_to_the_approval_and_its_dead_time() {
 }
 
 #[test]
+fn a_plan_that_could_not_be_read_yet_is_not_approved_for_later_either() {
+    let mut desk = Desk::new(Mode::Operate);
+    desk.press("a");
+    desk.answer(prepared("a1", "fraud", 10, Confirm::Yes));
+    for key in ["t", "enter"] {
+        desk.wait(150);
+        assert_eq!(desk.tap(key), [], "{key}");
+    }
+    assert!(matches!(desk.state.dialogs.last(), Some(Dialog::At { problem: Some(p), .. }) if p.contains("too quick")));
+    assert!(matches!(&desk.press("enter")[..], [Effect::Send(Intent::ConfirmAt { .. })]));
+}
+
+#[test]
 fn what_cannot_be_confirmed_cannot_be_for_later_either() {
     let mut desk = Desk::new(Mode::Operate);
     desk.press("a");
