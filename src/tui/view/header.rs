@@ -40,7 +40,7 @@ pub(super) fn draw(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let right = mode(cx, area.width);
     let room = usize::from(area.width).saturating_sub(width(&right) + 2);
     let fitting = Level::ALL.into_iter().map(|level| (level, sources(cx, level))).find(|(_, l)| width(l) <= room);
-    let (titled, left) = fitting.map_or_else(|| (true, tally(cx)), |(level, l)| (level < Level::Untitled, l));
+    let (titled, left) = fitting.map_or_else(|| tally(cx, room), |(level, l)| (level < Level::Untitled, l));
     put(buf, cx.theme, (area.x, area.y), room as u16, &left);
     let x = area.right().saturating_sub(width(&right) as u16 + 1);
     put(buf, cx.theme, (x, area.y), area.width, &right);
@@ -113,13 +113,14 @@ fn sources(cx: &Cx<'_>, level: Level) -> Line {
     line
 }
 
-/// When there are too many sources for a line.
-fn tally(cx: &Cx<'_>) -> Line {
-    let mut line = title(cx);
+/// When there are too many sources for a line; whether the title fits before it.
+fn tally(cx: &Cx<'_>, room: usize) -> (bool, Line) {
     let bad = cx.picture.sources.iter().filter(|s| health(cx, s).1 != Slot::Good).count();
     let (glyph, slot) = if bad == 0 { (cx.theme.glyphs().up, Slot::Good) } else { (cx.theme.glyphs().half, Slot::Act) };
-    line.push((slot, format!("  {glyph} {}/{} sources ok", cx.picture.sources.len() - bad, cx.picture.sources.len())));
-    line
+    let all = cx.picture.sources.len();
+    let good = vec![(slot, format!("  {glyph} {}/{all} sources ok", all - bad))];
+    let titled = [title(cx), good.clone()].concat();
+    if width(&titled) <= room { (true, titled) } else { (false, good) }
 }
 
 fn title(cx: &Cx<'_>) -> Line {

@@ -2,9 +2,12 @@
 
 use super::page_tests::{page, screen, state};
 use crate::{
-    model::{ActionState, Blocked, Health, Label, Mode, Picture, PlanStep, Reading, Role, Severity, Track},
+    model::{
+        ActionState, Blocked, Health, Label, Mode, Picture, PlanStep, Reading, Role, Severity, Track,
+    },
     tui::{
-        self, State, Theme, View, export, fixture, rows,
+        self, State, Theme, View,
+        export, fixture, rows,
         state::Pane,
         theme::{Charset, Depth},
     },
@@ -346,4 +349,18 @@ fn a_change_that_the_target_refused_is_not_drawn_as_one() {
     failed.verify_by = None;
     picture.actions = Arc::new(vec![failed]);
     assert!(!text(&picture).contains("6→11"), "nothing was written:\n{}", text(&picture));
+}
+
+#[test]
+fn whether_the_sources_are_good_is_told_on_every_screen() {
+    let mut picture = fixture::picture(Mode::Operate);
+    picture.title = Label::new("demo · simulated");
+    let frozen = State { frozen: Some(Arc::new(picture.clone())), ..state(View::Overview) };
+    for size in [(60, 15), (80, 24), (100, 30)] {
+        for state in [&state(View::Overview), &frozen] {
+            let text = export::text(&screen(&picture, state, &Theme::default(), size));
+            let told = text.contains("2/3") || text.contains("degraded");
+            assert!(told && text.contains("demo · simulated"), "at {size:?}:\n{text}");
+        }
+    }
 }
