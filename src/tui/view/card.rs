@@ -2,7 +2,7 @@
 //! do, and last, in small print, what it rests on.
 
 use crate::{
-    model::{Advice, Alternative, Recommendation, Severity, WorkloadView, duration, si},
+    model::{Advice, Alternative, Recommendation, Severity, WorkloadKind, WorkloadView, duration, si},
     tui::{
         Cx, action, alerts, format,
         theme::Slot,
@@ -203,9 +203,12 @@ impl Card<'_, '_> {
             return;
         }
         let unit = format::price_unit(&view.workload.price);
-        let over_next = view.advice.forecast.as_ref().map(|f| duration(f.horizon()));
+        // A queue is priced to its end, whatever is forecast of it.
+        let queue = view.workload.entity.kind == WorkloadKind::Batch;
+        let over_next = view.advice.forecast.as_ref().filter(|_| !queue).map(|f| duration(f.horizon()));
         if self.tall {
             let ahead = over_next.map_or_else(String::new, |t| format!(", next {t}"));
+            let ahead = if queue { ", until what waits is done".to_owned() } else { ahead };
             self.price_table(r);
             self.text(
                 &format!("price: {unit}{ahead}; of each count as kept, of the chosen one as its plan goes on"),
@@ -214,6 +217,7 @@ impl Card<'_, '_> {
             return self.gap();
         }
         let ahead = over_next.map_or_else(String::new, |t| format!(" in {t}"));
+        let ahead = if queue { " until what waits is done".to_owned() } else { ahead };
         let beside = |a: &Alternative| format!("{}: {}", a.replicas, format::price(a.price));
         let beside = neighbours(r).map(beside).collect::<Vec<_>>().join(", ");
         let beside = if beside.is_empty() { beside } else { format!(" ({beside})") };

@@ -377,7 +377,11 @@ fn prices(page: &mut Page, r: &Recommendation, view: &WorkloadView) {
     }
     let price = &view.workload.price;
     let next = view.advice.forecast.as_ref().map_or_else(|| "horizon".to_owned(), |f| duration(f.horizon()));
-    page.head(&format!("Price of the next {next}, {}, by the count that is asked for now", format::price_unit(price)));
+    let span = match view.workload.entity.kind {
+        WorkloadKind::Batch => "until what waits now is done".to_owned(),
+        _ => format!("of the next {next}"),
+    };
+    page.head(&format!("Price {span}, {}, by the count that is asked for now", format::price_unit(price)));
     page.row("", "the recommended count as its plan goes on, any other as kept");
     let group = view.workload.entity.kind == WorkloadKind::ConsumerGroup;
     let worth = if group { format!(", each {WORTH} times") } else { String::new() };

@@ -3,10 +3,11 @@
 use super::page_tests::{page, screen, state};
 use crate::{
     model::{
-        ActionState, Blocked, Health, Label, Mode, Picture, PlanStep, Reading, Role, Severity, Track,
+        ActionState, Blocked, Health, Label, Mode, Picture, PlanStep, Reading, Role, Severity, Track, WorkloadKind,
     },
     tui::{
         self, State, Theme, View,
+        dialog::Dialog,
         export, fixture, rows,
         state::Pane,
         theme::{Charset, Depth},
@@ -362,5 +363,19 @@ fn whether_the_sources_are_good_is_told_on_every_screen() {
             let told = text.contains("2/3") || text.contains("degraded");
             assert!(told && text.contains("demo · simulated"), "at {size:?}:\n{text}");
         }
+    }
+}
+
+#[test]
+fn what_a_queue_costs_is_not_said_to_be_of_the_next_half_hour() {
+    let mut picture = fixture::picture(Mode::Operate);
+    Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).workload).entity.kind = WorkloadKind::Batch;
+    let explain = Dialog::Explain { workload: picture.workloads[0].workload.name.clone(), scroll: 0 };
+    for (size, dialogs) in [((200, 60), vec![]), ((120, 30), vec![]), ((120, 90), vec![explain])] {
+        let state = State { size, dialogs, ..state(View::Overview) };
+        let text = export::text(&screen(&picture, &state, &Theme::default(), size));
+        let half_hour = ["next 30 min", "pod-hours in 30 min"].iter().any(|words| text.contains(words));
+        let told = text.contains("until what waits") || text.contains("until") && text.contains("what waits now");
+        assert!(told && !half_hour, "at {size:?}:\n{text}");
     }
 }
