@@ -16,6 +16,8 @@ use std::fmt::Write;
 const CHART: Rect = Rect { x: 0, y: 0, width: 100, height: 18 };
 /// Actions that are told, the newest first.
 const ACTIONS: usize = 10;
+/// Other things that are wrong that are told, the worst first.
+const ALERTS: usize = 8;
 
 /// The note of one workload.
 pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: Time) -> String {
@@ -54,10 +56,10 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
             let _ = writeln!(out, "## No recommendation\n\n{}\n", plain(why));
         }
     }
-    let own: Vec<&Action> = picture.actions.iter().filter(|a| a.workload == w.name).take(ACTIONS).collect();
+    let own: Vec<&Action> = picture.actions.iter().filter(|a| a.workload == w.name).collect();
     if !own.is_empty() {
         let _ = writeln!(out, "## Actions, newest first\n");
-        for a in own {
+        for a in own.iter().take(ACTIONS) {
             let _ = writeln!(
                 out,
                 "- {} {} to {}: **{}** by {}: {} (`{}`)",
@@ -70,18 +72,26 @@ pub fn of_workload(view: &WorkloadView, picture: &Picture, state: &State, now: T
                 a.id
             );
         }
+        and_more(&mut out, own.len(), ACTIONS);
         out.push('\n');
     }
-    let wrong: Vec<_> =
-        alerts::alerts(picture).into_iter().filter(|a| a.subject() != w.name.as_str()).take(8).collect();
+    let wrong: Vec<_> = alerts::alerts(picture).into_iter().filter(|a| a.subject() != w.name.as_str()).collect();
     if !wrong.is_empty() {
         let _ = writeln!(out, "## What else is wrong\n");
-        for alert in wrong {
+        for alert in wrong.iter().take(ALERTS) {
             let word = alerts::word(alert.severity).to_lowercase();
             let _ = writeln!(out, "- {word}: {}: {}", plain(&alert.subject()), plain(&alert.trouble(picture).text));
         }
+        and_more(&mut out, wrong.len(), ALERTS);
     }
     out
+}
+
+/// What a list leaves out: who reads it elsewhere has no other.
+fn and_more(out: &mut String, all: usize, told: usize) {
+    if all > told {
+        let _ = writeln!(out, "- and {} more", all - told);
+    }
 }
 
 fn recommendation(out: &mut String, view: &WorkloadView, r: &Recommendation) {
@@ -175,6 +185,20 @@ mod tests {
         let note = of_workload(&picture.workloads[0], &picture, &state, picture.at.plus(1_800.0));
         let (written, then) = (at(picture.at.plus(1_800.0)), at(picture.at));
         assert!(note.contains(&written) && note.contains(&format!("As it was at {then}")), "{note}");
+    }
+
+    #[test]
+    fn what_a_note_leaves_out_is_counted() {
+        let mut picture = fixture::crowd(20);
+        for view in picture.workloads.iter_mut() {
+            std::sync::Arc::make_mut(view).severity = crate::model::Severity::Act;
+        }
+        let view = &picture.workloads[0];
+        let note = of_workload(view, &picture, &State::default(), picture.at);
+        let (_, wrong) = note.split_once("## What else is wrong").unwrap();
+        let told = wrong.lines().filter(|l| l.starts_with("- ")).count() - 1;
+        let all = alerts::alerts(&picture).iter().filter(|a| a.subject() != view.workload.name.as_str()).count();
+        assert!(all > told && note.contains(&format!("- and {} more", all - told)), "{all} alerts\n{note}");
     }
 
     #[test]
