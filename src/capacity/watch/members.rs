@@ -1,6 +1,6 @@
 //! What each member gets done from look to look, told apart by whether it had work waiting all the time.
 
-use super::Look;
+use super::{Look, Place};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Looks for which a member must have had the same partitions, this one among them.
@@ -48,6 +48,8 @@ struct Member {
     set: u64,
     committed: f64,
     lag: f64,
+    /// What lay before and lies now in partitions whose commits did not move since the last look.
+    stuck: (f64, f64),
     /// Looks with the same partitions.
     same: u32,
     /// Whether its commits moved in the last interval, and the seconds since then in which they did not.
@@ -120,12 +122,12 @@ impl Members {
         middle.map(|age| 2.0 * age).filter(|every| *every > SHORT).unwrap_or(0.0)
     }
 
-    /// One look, `dt` seconds after the one before. `quiet`: for so many seconds nothing may be committed without anybody
+    /// One look, `dt` seconds after the one `before`. `quiet`: for so many seconds nothing may be committed without anybody
     /// standing still; `since`: so old a commit may be, and what came since then is no work that waits. `disturbed`:
     /// something stopped all of them meanwhile.
     pub fn look(
         &mut self,
-        look: &Look<'_>,
+        (look, before): (&Look<'_>, &[Place]),
         dt: f64,
         (floor, quiet, since): (f64, f64, f64),
         disturbed: bool,
@@ -138,7 +140,11 @@ impl Members {
             member.partitions += 1;
             member.set = member.set.wrapping_add((p as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23));
             member.committed += place.committed;
-            member.lag += (place.end - place.committed).max(0.0);
+            let lag = |place: &Place| (place.end - place.committed).max(0.0);
+            member.lag += lag(place);
+            if let Some(was) = before.get(p).filter(|was| place.committed <= was.committed) {
+                member.stuck = (member.stuck.0 + lag(was), member.stuck.1 + lag(place));
+            }
         }
         let members = u32::try_from(now.len()).unwrap_or(u32::MAX);
         let since = if since > 0.0 { since + WAITING } else { self.between_commits() + BEYOND };
@@ -175,7 +181,10 @@ impl Members {
                 member.run = Run::default();
                 continue;
             }
-            let saturated = done > 0.0 && was.lag.min(member.lag) > enough * rate;
+            // What lies in a partition that does not move, while others of the same member do (a record that cannot be read,
+            // a leader that does not answer), keeps nobody busy: the others may do no more than what comes.
+            let waits = (was.lag - member.stuck.0).min(member.lag - member.stuck.1);
+            let saturated = done > 0.0 && waits > enough * rate;
             if member.run.saturated != saturated || member.run.intervals >= if saturated { TOGETHER.0 } else { CALM } {
                 member.flush(*id, members, tell);
                 member.run = Run::new(saturated);

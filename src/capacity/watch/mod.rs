@@ -182,7 +182,8 @@ impl Watch {
         let rates = &mut self.rates;
         let disturbed = self.changes.disturbs();
         let (quiet, since) = (self.commits.patience(), self.commits.may_be_old(dt));
-        self.members.look(&look, dt, (floor, quiet, since), disturbed, &mut |took: Took| rates.add(took));
+        let looks = (&look, self.before.as_slice());
+        self.members.look(looks, dt, (floor, quiet, since), disturbed, &mut |took: Took| rates.add(took));
     }
 
     /// Records that wait in the newest look, per partition: those that waited at its last commit, where commits are seldom.

@@ -89,6 +89,24 @@ fn rare_commits_teach_what_a_member_does_when_work_waits() {
 }
 
 #[test]
+fn what_lies_in_a_partition_that_does_not_move_keeps_nobody_busy() {
+    // Four members on eight partitions keep up with 100 records/s each; in partition 5 a record cannot be read. Who has it
+    // does what comes to its other one, and that is half of what it did before.
+    let keeps_up = |t: f64, p: u64| [1e6 + 100.0 * t, 1e6 - 200.0 + 100.0 * if p == 5 { t.min(900.0) } else { t }];
+    for every in [2.0, 15.0] {
+        let capacity = seen(every, 7_200.0, [8, 4], keeps_up).capacity(true).unwrap();
+        assert_eq!(capacity.samples, 0, "{every} s: {capacity:?}");
+        assert!((195.0..=205.0).contains(&capacity.low), "{every} s: {capacity:?}");
+    }
+    // With work waiting in the other one it is as busy as the rest: they do 80 of the 100.
+    let behind = |t: f64, p: u64| {
+        [1e6 + 100.0 * t, 9e5 + 80.0 * if p == 5 { t.min(900.0) } else { t * if p == 1 { 1.25 } else { 1.0 } }]
+    };
+    let capacity = seen(15.0, 1_800.0, [8, 4], behind).capacity(true).unwrap();
+    assert!(capacity.samples > 10, "{capacity:?}");
+}
+
+#[test]
 fn a_group_that_commits_no_more_is_late_once_its_next_commit_is_overdue() {
     let late = |after: f64| seen(15.0, 3_600.0 + after, [8, 4], seldom(60.0, 1.0, 3_600.0)).late();
     assert!(late(45.0) < 20.0 && late(120.0) > 90.0, "{} {}", late(45.0), late(120.0));
