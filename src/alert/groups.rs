@@ -4,7 +4,9 @@ use super::{
     Finding, Found, count, examples,
     memory::{GroupMemory, Memory, Row},
 };
-use crate::model::{Group, GroupPartition, GroupState, GroupType, KafkaCluster, Severity, Subject, Time, duration};
+use crate::model::{
+    Group, GroupPartition, GroupState, GroupType, KafkaCluster, Member, Severity, Subject, Time, duration,
+};
 
 /// A commit that has stood for less than this, seconds, is no finding …
 const STANDS: f64 = 60.0;
@@ -98,41 +100,46 @@ fn progress(group: &Group, memory: &GroupMemory, now: Time, found: &mut Found) {
     if standing.len() > moving || group.is_deserted() || rebalancing {
         return;
     }
-    stuck(group, &standing, moving, (&stood, since), found);
+    stuck(group, &standing, moving, now, found);
 }
 
 /// Members that stand on everything they own, and single partitions.
-fn stuck(group: &Group, standing: &[Standing<'_>], moving: usize, (stood, since): (&str, Time), found: &mut Found) {
-    let owner = |s: &Standing<'_>| s.row.owner.and_then(|i| group.members.get(i).map(|m| (i, m)));
-    let mut told = vec![false; group.members.len()];
-    for (i, member) in standing.iter().filter_map(owner) {
-        let mine = standing.iter().filter(|s| s.row.owner == Some(i)).count();
-        if told[i] || mine < 2 || mine < member.partitions as usize {
-            continue;
+fn stuck(group: &Group, standing: &[Standing<'_>], moving: usize, now: Time, found: &mut Found) {
+    // By member: how many of its partitions stand, and since when the last of them does.
+    let mut stands: Vec<(usize, f64)> = vec![(0, f64::INFINITY); group.members.len()];
+    for s in standing {
+        if let Some(member) = s.row.owner.and_then(|i| stands.get_mut(i)) {
+            *member = (member.0 + 1, member.1.min(s.seconds));
         }
-        told[i] = true;
-        let kept = member.instance_id.is_some();
+    }
+    let all_of = |(member, (n, _)): &(&Member, (usize, f64))| *n >= 2 && *n >= member.partitions as usize;
+    let told: Vec<bool> = group.members.iter().zip(stands.iter().copied()).map(|m| all_of(&m)).collect();
+    for kept in [false, true] {
+        let members = group.members.iter().zip(stands.iter().copied()).filter(all_of);
+        let members: Vec<_> = members.filter(|(m, _)| m.instance_id.is_some() == kept).collect();
+        let Some(longest) = members.iter().map(|(_, (_, seconds))| *seconds).max_by(f64::total_cmp) else { continue };
+        let text = |(m, (n, seconds)): &(&Member, (usize, f64))| {
+            let name = m.instance_id.as_ref().unwrap_or(&m.client_id);
+            format!("{name} at {} on all of its {} for {}", m.host, count(*n, "partition"), duration(*seconds))
+        };
+        let who: Vec<String> = members.iter().map(text).collect();
+        let (verb, that) = if who.len() == 1 { (" commits", "that member") } else { ("s commit", "those members") };
         let added = found.add(Finding {
             rule: if kept { "static-member" } else { "stuck-member" },
             severity: Severity::Act,
             subject: Subject::Group(group.group.clone()),
-            sentence: format!(
-                "member {} at {} commits nothing on all of its {} for {stood}",
-                member.instance_id.as_ref().unwrap_or(&member.client_id),
-                member.host,
-                count(mine, "partition")
-            ),
+            sentence: format!("{} member{verb} nothing: {}", who.len(), examples(&who)),
             mend: if kept {
                 "a static member keeps its partitions until its session ends: if it was scaled away, remove it \
                  (kafka-consumer-groups has no verb for it; the admin client's removeMembersFromConsumerGroup does it)"
                     .into()
             } else {
-                "restart that member".into()
+                format!("restart {that}")
             },
             evidence: format!("OffsetFetch; {moving} other partitions of the group move on"),
         });
         if let Some(alert) = added {
-            alert.since = since;
+            alert.since = now.plus(-longest);
         }
     }
     let untold = |i: usize| told.get(i) == Some(&false);

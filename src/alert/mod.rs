@@ -22,6 +22,8 @@ use std::collections::HashMap;
 const MOST: usize = 400;
 /// Examples named in one sentence.
 const EXAMPLES: usize = 4;
+/// Bytes of them: the rest of the sentence needs some of a label's, too.
+const ROOM: usize = 130;
 
 /// Patterns of dead-letter topics: `*` stands for anything, case does not matter.
 pub const DEAD_LETTER: [&str; 9] =
@@ -113,10 +115,17 @@ impl Found {
     }
 }
 
-/// `a, b, c, d and 8 more`.
+/// `a, b, c, d and 8 more`; fewer where they are long: a sentence too long for a label is cut in the middle of a number.
 fn examples<T: std::fmt::Display>(all: &[T]) -> String {
-    let text = all.iter().take(EXAMPLES).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(EXAMPLES) {
+    let (mut text, mut named) = (String::new(), 0);
+    for one in all.iter().take(EXAMPLES).map(ToString::to_string) {
+        if named > 0 && text.len() + one.len() > ROOM {
+            break;
+        }
+        text = if named > 0 { format!("{text}, {one}") } else { one };
+        named += 1;
+    }
+    match all.len() - named {
         0 => text,
         more => format!("{text} and {more} more"),
     }

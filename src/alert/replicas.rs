@@ -2,7 +2,7 @@
 //! `at-min-isr`, `under-replicated`, `single-copy`, `leaders`, `log-dir`, `disk`, `permission`.
 
 use super::{Finding, Found, count, examples};
-use crate::model::{Broker, BrokerState, KafkaCluster, Label, Partition, Severity, Subject, Topic, si};
+use crate::model::{Broker, BrokerState, KafkaCluster, Label, LogDir, Partition, Severity, Subject, Topic, si};
 
 /// Share of a file system in use that wants a look, and that wants action.
 const FULL: (f64, f64) = (0.80, 0.90);
@@ -16,16 +16,22 @@ pub(super) fn rules(cluster: &KafkaCluster, found: &mut Found) {
     }
     partitions(cluster, found);
     leaders(cluster, found);
-    for denied in &cluster.denied {
-        found.add(Finding {
-            rule: "permission",
-            severity: Severity::Unknown,
-            subject: Subject::Cluster,
-            sentence: format!("{} cannot be told", denied.what),
-            mend: format!("grant {}", denied.grant),
-            evidence: "the brokers answered that we are not authorised".into(),
-        });
+    denied(cluster, found);
+}
+
+fn denied(cluster: &KafkaCluster, found: &mut Found) {
+    let (what, grants): (Vec<&str>, Vec<&str>) = cluster.denied.iter().map(|d| (d.what.as_str(), d.grant)).unzip();
+    if what.is_empty() {
+        return;
     }
+    found.add(Finding {
+        rule: "permission",
+        severity: Severity::Unknown,
+        subject: Subject::Cluster,
+        sentence: format!("cannot be told: {}", what.join("; ")),
+        mend: format!("grant {}", grants.join(", ")),
+        evidence: "the brokers answered that we are not authorised".into(),
+    });
 }
 
 fn down(broker: &Broker, found: &mut Found) {
@@ -45,39 +51,46 @@ fn down(broker: &Broker, found: &mut Found) {
 }
 
 fn log_dirs(broker: &Broker, found: &mut Found) {
-    for dir in &broker.log_dirs {
-        let subject = Subject::Broker(broker.id);
-        if let Some(error) = &dir.error {
-            found.add(Finding {
-                rule: "log-dir",
-                severity: Severity::Act,
-                subject,
-                sentence: format!("log directory {} of broker {} is offline: {error}", dir.path, broker.id),
-                mend: "its replicas are gone from this broker: mend or replace the disk, then restart the broker"
-                    .into(),
-                evidence: "DescribeLogDirs".into(),
-            });
-            continue;
-        }
-        let (Some(total), Some(usable)) = (dir.total.filter(|t| *t > 0), dir.usable) else { continue };
-        let share = 1.0 - usable as f64 / total as f64;
-        if share < FULL.0 {
-            continue;
-        }
+    let (id, subject) = (broker.id, Subject::Broker(broker.id));
+    let offline: Vec<String> =
+        broker.log_dirs.iter().filter_map(|d| Some(format!("{}: {}", d.path, d.error.as_ref()?))).collect();
+    if !offline.is_empty() {
+        let what = if offline.len() == 1 { "a log directory is" } else { "log directories are" };
         found.add(Finding {
-            rule: "disk",
-            severity: if share >= FULL.1 { Severity::Act } else { Severity::Look },
-            subject,
-            sentence: format!("{:.0} % of the disk of broker {} ({}) is in use", share * 100.0, broker.id, dir.path),
-            mend: "a full disk stops the broker: shorten retention, move partitions away or add space".into(),
-            evidence: format!(
-                "DescribeLogDirs: {}B of {}B free, {}B of it logs",
-                si(usable as f64),
-                si(total as f64),
-                si(dir.used as f64)
-            ),
+            rule: "log-dir",
+            severity: Severity::Act,
+            subject: subject.clone(),
+            sentence: format!("{what} offline on broker {id}: {}", examples(&offline)),
+            mend: "the replicas there are gone from this broker: mend or replace the disk, then restart the broker"
+                .into(),
+            evidence: "DescribeLogDirs".into(),
         });
     }
+    // Directories that lie on one disk tell the same numbers.
+    let share = |d: &LogDir| {
+        let (total, usable) = d.total.filter(|t| *t > 0 && d.error.is_none()).zip(d.usable)?;
+        Some((1.0 - usable as f64 / total as f64, total, usable))
+    };
+    let mut full: Vec<_> = broker.log_dirs.iter().filter_map(|d| Some((d, share(d)?))).collect();
+    full.retain(|(_, (share, ..))| *share >= FULL.0);
+    full.sort_by(|(_, a), (_, b)| b.0.total_cmp(&a.0));
+    let Some((dir, (share, total, usable))) = full.first() else { return };
+    let told: Vec<String> =
+        full.iter().map(|(d, (share, ..))| format!("{} {:.0} %", d.path, share * 100.0)).skip(1).collect();
+    let others = if told.is_empty() { String::new() } else { format!("; {}", examples(&told)) };
+    found.add(Finding {
+        rule: "disk",
+        severity: if *share >= FULL.1 { Severity::Act } else { Severity::Look },
+        subject,
+        sentence: format!("{:.0} % of the disk of broker {id} ({}) is in use{others}", share * 100.0, dir.path),
+        mend: "a full disk stops the broker: shorten retention, move partitions away or add space".into(),
+        evidence: format!(
+            "DescribeLogDirs: {}B of {}B free, {}B of it logs",
+            si(*usable as f64),
+            si(*total as f64),
+            si(dir.used as f64)
+        ),
+    });
 }
 
 /// Why a partition is in danger; the first that holds counts.

@@ -1,5 +1,8 @@
 //! What a user would miss: each rule says its sentence when the thing happens, and keeps quiet when it does not.
 
+mod apart;
+mod words;
+
 use super::*;
 use crate::model::{
     Broker, BrokerState, Group, GroupPartition, GroupState, GroupType, Member, Partition, Stable, Topic, TopicConfig,

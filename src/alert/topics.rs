@@ -116,44 +116,55 @@ impl<'a> Readers<'a> {
     }
 }
 
-/// A transaction that does not end keeps `read_committed` consumers from everything after it.
+/// A transaction that does not end keeps `read_committed` consumers from everything after it. One may hold many
+/// partitions: the partition that stands longest is told.
 fn hanging(topic: &Topic, cluster: &KafkaCluster, found: &mut Found) {
-    for p in &topic.partitions {
-        let (Some(stable), Some(end)) = (p.stable, p.end) else { continue };
+    let held = |p: &Partition| {
+        let (stable, end) = p.stable.zip(p.end)?;
         let seconds = stable.at.since(stable.since); // no longer than it was seen: its leader may be silent since
-        if stable.offset >= end || seconds < HANGS {
-            continue;
-        }
-        let for_ever = seconds > HANGS_FOR_EVER;
-        let who = p.transaction.as_ref().map(|t| {
-            let id = t.transactional_id.as_ref().map_or("unknown".to_owned(), |id| format!("{id}"));
-            let began = t.began.map_or(String::new(), |at| format!(", began {} ago", duration(cluster.at.since(at))));
-            format!("producer {} epoch {}, transactional id {id}{began}", t.producer.0, t.producer.1)
-        });
-        let blame = who.as_ref().map_or(String::new(), |who| format!(" by {who}"));
-        let added = found.add(Finding {
-            rule: "hanging-transaction",
-            severity: if for_ever { Severity::Act } else { Severity::Look },
-            subject: Subject::Topic(topic.name.clone()),
-            sentence: format!(
-                "a transaction{blame} has held partition {} at offset {} for {}: read_committed consumers wait for {}",
-                p.partition,
-                stable.offset,
-                duration(seconds),
-                count((end - stable.offset) as usize, "record")
-            ),
-            mend: if for_ever {
-                format!(
-                    "no coordinator will end it: kafka-transactions abort --topic {} --partition {} --start-offset {}",
-                    topic.name, p.partition, stable.offset
-                )
-            } else {
-                "its coordinator aborts it after transaction.timeout.ms; look at the producer".into()
-            },
-            evidence: "ListOffsets up to the last stable offset; DescribeProducers, ListTransactions".into(),
-        });
-        if let Some(alert) = added {
-            alert.since = stable.since;
-        }
+        (stable.offset < end && seconds >= HANGS).then_some((stable, end, seconds))
+    };
+    let mut all: Vec<_> = topic.partitions.iter().filter_map(|p| Some((p, held(p)?))).collect();
+    all.sort_by(|(_, a), (_, b)| b.2.total_cmp(&a.2));
+    let Some((p, (stable, end, seconds))) = all.first() else { return };
+    let (number, offset) = (p.partition, stable.offset);
+    // While its coordinator knows of it, it may take what its producer asked for: an hour of a batch is no accident.
+    let timeout = p.transaction.as_ref().and_then(|t| t.timeout);
+    let for_ever = *seconds > HANGS_FOR_EVER.max(timeout.map_or(0.0, |t| t + HANGS));
+    let who = p.transaction.as_ref().map(|t| {
+        let id = t.transactional_id.as_ref().map_or("unknown".to_owned(), |id| format!("{id}"));
+        let began = t.began.map_or(String::new(), |at| format!(", began {} ago", duration(cluster.at.since(at))));
+        format!(" by producer {} epoch {}, transactional id {id}{began},", t.producer.0, t.producer.1)
+    });
+    let others: Vec<i32> = all.iter().skip(1).map(|(p, _)| p.partition).collect();
+    let too = match others.as_slice() {
+        [] => String::new(),
+        [one] => format!("; partition {one} is held, too"),
+        some => format!("; partitions {} are held, too", examples(some)),
+    };
+    let added = found.add(Finding {
+        rule: "hanging-transaction",
+        severity: if for_ever { Severity::Act } else { Severity::Look },
+        subject: Subject::Topic(topic.name.clone()),
+        sentence: format!(
+            "a transaction{} has held partition {number} at offset {offset} for {}: read_committed consumers wait for {}{too}",
+            who.unwrap_or_default(),
+            duration(*seconds),
+            count((end - offset) as usize, "record")
+        ),
+        mend: if for_ever {
+            format!(
+                "no coordinator will end it: kafka-transactions abort --topic {} --partition {number} --start-offset \
+                 {offset}",
+                topic.name
+            )
+        } else {
+            let after = timeout.map_or(String::new(), |t| format!(" ({})", duration(t)));
+            format!("its coordinator aborts it after transaction.timeout.ms{after}; look at the producer")
+        },
+        evidence: "ListOffsets up to the last stable offset; DescribeProducers, ListTransactions".into(),
+    });
+    if let Some(alert) = added {
+        alert.since = stable.since;
     }
 }

@@ -1,0 +1,49 @@
+//! What a sentence says is what the numbers say, and its mend is one that helps.
+
+use super::*;
+use crate::model::OpenTransaction;
+
+#[test]
+fn a_transaction_that_its_coordinator_will_end_is_not_to_be_aborted_by_hand() {
+    let of = |i: i64| vec![(0, 1_000 + i * 10, 995 + i * 10)];
+    let hang = |seconds: f64, timeout: Option<f64>| {
+        let seen = watched(&mut Watch::new(&DEAD_LETTER), 2, 2.0, of, |_, c| {
+            let since = c.at.plus(-seconds);
+            let p = &mut c.topics[0].partitions[0];
+            p.stable = Some(Stable { offset: 900, since, at: c.at });
+            p.transaction = Some(Box::new(OpenTransaction {
+                producer: (4_001, 3),
+                from: 900,
+                transactional_id: Some("nightly".into()),
+                began: Some(since),
+                timeout,
+                wrote: None,
+            }));
+        });
+        let told = alert(&seen, "hanging-transaction");
+        (told.severity, told.mend.to_string())
+    };
+    let (severity, mend) = hang(2_000.0, Some(HOUR));
+    assert_eq!(severity, Severity::Look, "an hour was asked for: {mend}");
+    assert_eq!(mend, "its coordinator aborts it after transaction.timeout.ms (60 min); look at the producer");
+    for (seconds, timeout) in [(4_000.0, Some(HOUR)), (2_000.0, Some(60.0)), (2_000.0, None)] {
+        let (severity, mend) = hang(seconds, timeout);
+        assert!(
+            severity == Severity::Act && mend.contains("kafka-transactions abort"),
+            "{seconds} {timeout:?}: {mend}"
+        );
+    }
+}
+
+#[test]
+fn a_sentence_with_long_names_is_not_cut_in_the_middle_of_a_number() {
+    let mut cut = cluster(0.0, &[(0, 900_000_000, 950_000_000); 9]);
+    let name = "payments.europe-west.card-authorisations.enriched.v12";
+    cut.topics[0].name = name.into();
+    for row in &mut cut.groups[0].partitions {
+        (row.topic, row.beyond_end, row.lag) = (name.into(), true, None);
+    }
+    Watch::new(&DEAD_LETTER).look(&mut cut);
+    let told = &alert(&cut, "beyond-end").sentence;
+    assert!(told.as_str().ends_with("/0 committed 950000000, ends at 900000000 and 8 more"), "{told}");
+}
