@@ -139,19 +139,20 @@ fn retention<'a>(group: &Group, config: &dyn Fn(&Label) -> Option<&'a TopicConfi
     };
     let when =
         if soonest.seconds < 1.0 { "any moment".to_owned() } else { format!("in {}", duration(soonest.seconds)) };
-    let by = match soonest.by {
+    let (limit, by) = match soonest.by {
         "age" => {
-            format!("retention.ms is {}, the record is {} old", duration(kept), duration(row.time_lag.unwrap_or(0.0)))
+            let age = duration(row.time_lag.unwrap_or(0.0));
+            ("retention.ms", format!("retention.ms is {}, the record is {age} old", duration(kept)))
         }
-        "bytes" => "retention.bytes, the size of the log and how fast it grows".to_owned(),
-        _ => "how fast the log start was seen to move".to_owned(),
+        "bytes" => ("retention.bytes", "retention.bytes, the size of the log and how fast it grows".to_owned()),
+        _ => ("retention.ms and retention.bytes", "how fast the log start was seen to move".to_owned()),
     };
     let added = found.add(Finding {
         rule: "retention",
         severity,
         subject: Subject::Group(group.group.clone()),
         sentence: format!("unread records of {}/{} may be deleted {when}", row.topic, row.partition),
-        mend: format!("raise retention.ms of {} now, then let the group catch up", row.topic),
+        mend: format!("raise {limit} of {} now, then let the group catch up", row.topic),
         evidence: format!(
             "{by}; a lower bound: whole segments are deleted, never the active one; committed {}, log starts at {}",
             row.committed.unwrap_or(0),

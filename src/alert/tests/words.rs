@@ -4,6 +4,24 @@ use super::*;
 use crate::model::OpenTransaction;
 
 #[test]
+fn the_limit_to_raise_is_the_one_that_deletes() {
+    let of = |i: i64| vec![(0, 1_000 + i * 20, 100 + i * 20); 2];
+    let seen = |config: Option<TopicConfig>| {
+        let seen = watched(&mut Watch::new(&DEAD_LETTER), 10, 2.0, of, |_, c| {
+            c.topics[0].config.clone_from(&config);
+            for p in &mut c.topics[0].partitions {
+                p.bytes = p.end.map(|e| e.unsigned_abs() * 1_000);
+            }
+        });
+        alert(&seen, "retention").mend.to_string()
+    };
+    let bytes = Some(TopicConfig { retention_bytes: Some(1_000_000), ..config() });
+    assert_eq!(seen(bytes), "raise retention.bytes of orders now, then let the group catch up");
+    let age = Some(TopicConfig { retention: Some(45.0), ..config() });
+    assert_eq!(seen(age), "raise retention.ms of orders now, then let the group catch up");
+}
+
+#[test]
 fn a_transaction_that_its_coordinator_will_end_is_not_to_be_aborted_by_hand() {
     let of = |i: i64| vec![(0, 1_000 + i * 10, 995 + i * 10)];
     let hang = |seconds: f64, timeout: Option<f64>| {
