@@ -13,16 +13,20 @@ const TREND: f64 = 1_800.0;
 const INTERVALS: usize = 8;
 /// How long what happened once (a reset, a rebalance) is told, seconds.
 pub(super) const TOLD: f64 = 1_800.0;
-/// Events kept per group.
+/// Events kept per group, and of resets as many as it has partitions.
 const EVENTS: usize = 64;
 /// Stands for a committed offset where there is none.
 pub(super) const NONE: i64 = -1;
 /// Changes of a group within so many seconds belong to one rebalance.
 const ONE_REBALANCE: f64 = 10.0;
 
+/// A clock that runs backwards by more than this was set, seconds.
+const SET_BACK: f64 = 5.0;
+
 /// Everything remembered of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    at: Time,
     topics: HashMap<Label, Vec<PartitionMemory>>,
     groups: HashMap<Label, GroupMemory>,
 }
@@ -44,6 +48,8 @@ pub(super) struct PartitionMemory {
 #[derive(Debug, Default)]
 pub(super) struct GroupMemory {
     rows: Vec<Row>,
+    /// How many there were at most.
+    most: usize,
     state: GroupState,
     /// Who was in it: member id, and how a person knows it.
     members: BTreeMap<Label, String>,
@@ -108,6 +114,12 @@ pub(super) enum ResetKind {
 
 impl Memory {
     pub(super) fn update(&mut self, cluster: &mut KafkaCluster) {
+        // What happened in the future would count as just now for as long as the clock was set back: a storm would not
+        // end, and what stands would not be told.
+        if cluster.at.since(self.at) < -SET_BACK {
+            *self = Self::default();
+        }
+        self.at = cluster.at;
         for topic in &mut cluster.topics {
             let known = self.topics.entry(topic.name.clone()).or_default();
             known.truncate(topic.partitions.len());
@@ -190,6 +202,7 @@ impl GroupMemory {
         let mut old = before.into_iter().peekable();
         let mut rows = Vec::with_capacity(group.partitions.len());
         let empty = group.is_deserted();
+        self.most = self.most.max(old.len()); // all of its offsets may go back at once, and all of them are told
         for p in &mut group.partitions {
             let here = (&p.topic, p.partition);
             // Both lists are in the order of names and numbers, but for raw names that were scrubbed: those begin anew.
@@ -209,7 +222,7 @@ impl GroupMemory {
             self.assembly(group, now);
         }
         let old_news = |at: Time| now.since(at) > TOLD;
-        while self.resets.len() > EVENTS || self.resets.front().is_some_and(|r| old_news(r.at)) {
+        while self.resets.len() > EVENTS.max(self.most) || self.resets.front().is_some_and(|r| old_news(r.at)) {
             self.resets.pop_front();
         }
         while self.rebalances.len() > EVENTS || self.rebalances.front().is_some_and(|r| old_news(r.at)) {

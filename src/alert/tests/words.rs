@@ -65,3 +65,33 @@ fn a_sentence_with_long_names_is_not_cut_in_the_middle_of_a_number() {
     let told = &alert(&cut, "beyond-end").sentence;
     assert!(told.as_str().ends_with("/0 committed 950000000, ends at 900000000 and 8 more"), "{told}");
 }
+
+#[test]
+fn all_offsets_that_went_back_are_told() {
+    let of = |i: i64| vec![(0, 1_000, if i < 3 { 900 } else { 500 }); 200];
+    let seen = watched(&mut Watch::new(&DEAD_LETTER), 5, 2.0, of, |_, _| {});
+    assert!(alert(&seen, "rewind").sentence.as_str().ends_with("and 196 more"), "{:?}", alert(&seen, "rewind"));
+    let of = |_: i64| vec![(0, 1_000, 900); 200];
+    let seen = watched(&mut Watch::new(&DEAD_LETTER), 5, 2.0, of, |i, c| {
+        c.groups[0].partitions.truncate(if i < 3 { 200 } else { 50 });
+    });
+    assert!(alert(&seen, "offsets-gone").sentence.as_str().ends_with("and 146 more"), "{:?}", seen.alerts);
+}
+
+#[test]
+fn a_clock_that_was_set_back_prolongs_no_storm_and_hides_nothing() {
+    let mut watch = Watch::new(&DEAD_LETTER);
+    let storm = |i: i64| (0..4).map(|_| (0, 1_000 + i * 10, 995 + i * 10)).collect();
+    let seen = watched(&mut watch, 120, 2.0, storm, |i, c| {
+        if i / 10 % 2 == 1 {
+            c.groups[0].members.truncate(1);
+        }
+    });
+    assert!(rules(&seen).contains(&"rebalances"));
+    let stands = |i: i64| vec![(0, 10_000 + i * 10, 2_185); 4];
+    let seen = watched(&mut watch, 60, 2.0, stands, |_, c| {
+        c.at = c.at.plus(-HOUR);
+        c.topics[0].partitions.iter_mut().for_each(|p| p.at = p.at.plus(-HOUR));
+    });
+    assert_eq!(rules(&seen), ["stale"], "{:?}", seen.alerts);
+}
