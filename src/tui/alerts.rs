@@ -285,7 +285,8 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
             let why = r.blocked_by.first().map_or("held until its data are known", |b| b.detail.as_str());
             format!("no advice: {why}")
         }
-        Ok(r) if !r.is_change() => match (r.blocked_by.first(), r.more_later(picture.at)) {
+        // What is later than the look at it, as its headline says, though the picture may be a moment younger.
+        Ok(r) if !r.is_change() => match (r.blocked_by.first(), r.more_later(view.state.at)) {
             (Some(b), _) => format!("kept at {} replicas by {}: {}", r.recommended, b.guard, b.detail),
             (None, Some(step)) => more_later(step, r.target.is_some(), picture.mode),
             (None, None) => format!("{} replicas are what it needs: {}", r.recommended, look(view)),
@@ -389,6 +390,8 @@ mod tests {
             let step = |at, replicas| PlanStep { at, replicas };
             r.steps = vec![step(at, r.recommended), step(at.plus(120.0), 8)];
         }
+        // A picture is made anew for each word of a source; the look at the workload may be some seconds older.
+        picture.at = at.plus(121.0);
         let mends = [Mode::Operate, Mode::Watch].map(|mode| {
             picture.mode = mode;
             mend(&picture.workloads[0], &picture)
@@ -396,7 +399,7 @@ mod tests {
         let clock = format::clock(at.plus(120.0));
         assert_eq!(mends[0], format!("8 replicas come up for approval at {clock} UTC; c asks for them now"));
         assert_eq!(mends[1], format!("8 replicas come up for approval at {clock} UTC, in `highwater operate`"));
-        picture.at = at.plus(121.0);
+        Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).state).at = picture.at;
         assert!(mend(&picture.workloads[0], &picture).contains("are what it needs"), "its time is over");
     }
 
