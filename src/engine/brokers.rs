@@ -5,7 +5,10 @@ use crate::model::{
     Broker, BrokerMetrics, BrokerState, Entity, KafkaCluster, Label, MlState, Partition, Quality, Reading, Replicas,
     Role, Sample, SignalKey, SourceKind, WorkloadKind, WorkloadState,
 };
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 /// The pool's samples: bytes in and out per second, cores, bytes stored. A sum over some of the brokers would look like a
 /// drop, and the rest of it later like growth: each is left out unless every broker tells it, and all while one is down.
@@ -19,7 +22,10 @@ pub(super) fn samples(cluster: &KafkaCluster, ml: &MlState, alone: bool, out: &m
         return;
     }
     let metrics: Option<Vec<&BrokerMetrics>> = up.iter().map(|b| of(b, ml, alone)).collect();
-    let Some(metrics) = metrics.filter(|m| !m.is_empty()) else { return };
+    // Metrics that two brokers could have are nobody's.
+    let apart =
+        |m: &[&BrokerMetrics]| m.iter().map(|m| std::ptr::from_ref(*m)).collect::<HashSet<_>>().len() == m.len();
+    let Some(metrics) = metrics.filter(|m| !m.is_empty() && apart(m)) else { return };
     let sum = |pick: fn(&BrokerMetrics) -> &Option<Reading>| -> Option<f64> {
         metrics.iter().map(|m| pick(m).as_ref().map(|r| r.value)).sum()
     };
@@ -67,9 +73,10 @@ fn entity(cluster: &KafkaCluster) -> Entity {
 /// A broker's own metrics: by its host, or by its number where that can be nobody else's.
 fn of<'a>(broker: &Broker, ml: &'a MlState, alone: bool) -> Option<&'a BrokerMetrics> {
     let (id, host) = (broker.id.to_string(), broker.host.as_str());
+    let short = host.split('.').next().filter(|_| host.parse::<IpAddr>().is_err()); // 10.0.0.7 is not the broker 10
     let same_host = |m: &&BrokerMetrics| {
         let said = m.broker.as_str().split(':').next().unwrap_or_default();
-        !said.is_empty() && (said == host || host.split('.').next() == Some(said))
+        !said.is_empty() && (said == host || short == Some(said))
     };
     let by_number = || ml.brokers.iter().find(|m| alone && m.broker == *id.as_str());
     ml.brokers.iter().find(same_host).or_else(by_number)
@@ -209,6 +216,27 @@ mod tests {
             samples(&cluster, &metrics(&hosts), alone, &mut out);
             assert!(out.is_empty(), "{hosts:?}: {out:?}");
         }
+        // By address and by number: broker 10 is not every one whose address begins with 10.
+        let mut numbered = cluster.clone();
+        for (i, b) in numbered.brokers.iter_mut().enumerate() {
+            b.id += 9;
+            b.host = Label::new(&format!("10.0.0.{i}"));
+        }
+        let mut told = metrics(&["9", "10", "11"]);
+        told.brokers[1].bytes_in = Reading::new(80_000.0, told.at, "prometheus");
+        out = Vec::new();
+        samples(&numbered, &told, true, &mut out);
+        assert!(
+            out.iter().any(|(k, s)| k.role == Role::Demand && s.value.to_bits() == 180_000_f64.to_bits()),
+            "{out:?}"
+        );
+        // Two whose names begin alike.
+        for (b, host) in numbered.brokers.iter_mut().zip(["kafka.a.example", "kafka.b.example", "kafka.c.example"]) {
+            b.host = host.into();
+        }
+        out = Vec::new();
+        samples(&numbered, &metrics(&["kafka"]), true, &mut out);
+        assert!(out.is_empty(), "one broker's metrics are not those of three: {out:?}");
         let mut ill = cluster;
         ill.brokers[2].state = BrokerState::Down { reason: "refused".into(), since: ill.at };
         samples(&ill, &metrics(&["k0", "k1", "2"]), true, &mut out);
