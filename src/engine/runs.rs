@@ -150,7 +150,8 @@ impl Run {
     /// Writes what the course says into a run as it was just read.
     fn tell(&mut self, t: &mut Training, now: Time) {
         let done = t.step.as_ref().zip(t.total_steps.as_ref()).is_some_and(|(s, all)| s.value >= all.value);
-        let still = self.still(now).filter(|(seconds, _, limit)| !done && seconds > limit);
+        // Of a step that was not told in this look nobody knows whether it stands.
+        let still = self.still(now).filter(|(seconds, _, limit)| t.step.is_some() && !done && seconds > limit);
         let pace = self.pace(now).filter(|_| still.is_none() && !done);
         t.course.pace = pace.and_then(|(pace, seconds)| {
             let origin = format!("its steps over {}", duration(seconds));
@@ -189,7 +190,9 @@ impl Run {
                 si(step),
                 si(loss)
             )),
-            mend: "a loss of NaN does not come back: stop it and begin again from a checkpoint before that step".into(),
+            mend: "if it is NaN it does not come back: stop the run and begin again from a checkpoint before that step; if its \
+                   series is gone, look at what exports it"
+                .into(),
             since: at,
             evidence: "the step goes on, the loss has no finite sample".into(),
             holds: Holdback::Nothing,
@@ -338,6 +341,17 @@ mod tests {
         let done = look(&mut runs, 3_600.0, Some(20_000.0), Some(1.7)).unwrap();
         assert!(done.course.alerts.is_empty());
         assert!(look(&mut runs, 9_000.0, Some(20_000.0), Some(1.7)).unwrap().course.alerts.is_empty());
+    }
+
+    #[test]
+    fn a_step_that_is_not_told_is_no_step_that_stands() {
+        let mut runs = Runs::default();
+        let mut silent = run(&mut runs, 0, 600);
+        (silent.step, silent.course) = (None, Course::default());
+        let at = START.plus(3_000.0);
+        let mut ml = MlState { source: "main".into(), at, trainings: vec![silent], ..MlState::default() };
+        runs.look(&mut ml);
+        assert!(ml.trainings[0].course.alerts.is_empty(), "its query failed: {:?}", ml.trainings[0].course.alerts);
     }
 
     #[test]
