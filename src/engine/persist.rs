@@ -17,6 +17,8 @@ const LOAD_DEMAND: f64 = 8.0 * 86_400.0;
 const QUEUE: usize = 64;
 /// Series whose last sample's time is remembered; what was forgotten is written a moment early.
 const REMEMBERED: usize = 200_000;
+/// Samples that wait for a disk which takes none, at most: a quarter of an hour of 2000 series and more.
+const OWED: usize = 200_000;
 /// Samples that lie further ahead of our clock, seconds, are not kept: what is old on the disk is told by the newest, and a
 /// Prometheus whose clock is a fortnight ahead would let all of it go.
 const AHEAD: f64 = 86_400.0;
@@ -83,6 +85,7 @@ impl Batch {
 fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>, notices: &mpsc::Sender<Event>) {
     let mut last: HashMap<SignalKey, Time> = HashMap::new();
     let mut failing = false;
+    let mut owed: Vec<(SignalKey, Sample)> = Vec::new();
     while let Some(mut batch) = receiver.blocking_recv() {
         while let Ok(more) = receiver.try_recv() {
             batch.samples.extend(more.samples);
@@ -105,11 +108,17 @@ fn write(mut store: Store, mut receiver: mpsc::Receiver<Batch>, notices: &mpsc::
         if batch.is_empty() {
             continue;
         }
+        // What could not be written is tried again: a disk that was full for ten minutes leaves no hole of ten minutes.
+        owed.append(&mut batch.samples);
+        owed.drain(..owed.len().saturating_sub(OWED));
         let note = |(entity, learned): (Entity, Learned)| {
             Some((entity, learned.at, serde_json::to_string(&learned).ok()?)) // plain numbers and texts
         };
         let notes: Vec<_> = batch.learned.into_iter().filter_map(note).collect();
-        let appended = if batch.samples.is_empty() { Ok(()) } else { store.append(&batch.samples) };
+        let appended = if owed.is_empty() { Ok(()) } else { store.append(&owed) };
+        if appended.is_ok() {
+            owed.clear();
+        }
         let noted = if notes.is_empty() { Ok(()) } else { store.note(&notes) };
         // A failure is said once, until it works again.
         let notice = match (appended.and(noted), failing) {
@@ -163,6 +172,28 @@ mod tests {
         let Ok(Event::Notice(severity, text)) = told.try_recv() else { panic!("nothing is told") };
         assert!(severity == Severity::Look && text.starts_with("the history is not kept: cannot write"), "{text}");
         assert!(told.try_recv().is_err(), "once");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_when_it_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let file = rusqlite::Connection::open(dir.path().join("history.sqlite3")).unwrap();
+        let entity = Entity { kind: WorkloadKind::Inference, source: "main".into(), id: "chat".into() };
+        let key = SignalKey { entity, role: Role::Demand };
+        let (notices, mut told) = mpsc::channel(4);
+        let (sender, receiver) = mpsc::channel(2);
+        let writer = std::thread::spawn(move || write(store, receiver, &notices));
+        for (ahead, table) in [(0.0, "samples RENAME TO away"), (60.0, "away RENAME TO samples")] {
+            file.execute_batch(&format!("ALTER TABLE {table}")).unwrap();
+            let samples = vec![(key.clone(), Sample { at: Time::now().plus(ahead), value: 1.0 })];
+            sender.blocking_send(Batch { samples, learned: Vec::new() }).unwrap();
+            told.blocking_recv().unwrap();
+        }
+        drop(sender);
+        writer.join().unwrap();
+        let kept = Store::open(dir.path()).unwrap().load(&mut History::default(), Time::default());
+        assert_eq!(kept, Ok(2), "no hole");
     }
 
     #[tokio::test]
