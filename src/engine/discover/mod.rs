@@ -66,16 +66,21 @@ pub(super) fn workloads(configured: &[Arc<Workload>], latest: &Latest, confirmed
 
 /// One count cannot follow two: what runs several workloads is a guess until an operator says which of them it follows.
 fn doubt_shared(found: &mut HashMap<Entity, (Target, Found)>, configured: &[Arc<Workload>]) {
-    let mut runs: BTreeMap<Target, BTreeSet<Label>> = BTreeMap::new();
+    let mut runs: BTreeMap<Target, BTreeMap<Entity, Label>> = BTreeMap::new();
     for (entity, (target, _)) in found.iter() {
-        runs.entry(target.clone()).or_default().insert(entity.id.clone());
+        runs.entry(target.clone()).or_default().insert(entity.clone(), entity.id.clone());
     }
-    for (target, name) in configured.iter().filter_map(|w| Some((w.target.clone()?, w.name.clone()))) {
-        runs.entry(target).or_default().insert(name);
+    for (target, w) in configured.iter().filter_map(|w| Some((w.target.clone()?, w))) {
+        runs.entry(target).or_default().insert(w.entity.clone(), w.name.clone());
     }
     for (entity, (target, found)) in found {
-        let others = runs.get(target).into_iter().flatten().filter(|id| **id != entity.id);
-        let others: Vec<&str> = others.map(Label::as_str).take(3).collect();
+        let others = runs.get(target).into_iter().flatten().filter(|(other, _)| *other != entity);
+        // A group and a service, or groups of two clusters, may have one name.
+        let name = |(other, name): (&Entity, &Label)| {
+            let same = *name == entity.id;
+            if same { format!("{} {name} of {}", other.kind.name(), other.source) } else { name.to_string() }
+        };
+        let others: Vec<String> = others.map(name).take(3).collect();
         if !others.is_empty() {
             found.certain = false;
             found.because.insert(0, Label::new(&format!("it runs {} too, and has one count", others.join(", "))));
@@ -267,9 +272,8 @@ fn group_state(group: &Group, workload: &Workload, latest: &Latest, now: Time, s
     if let Some(error) = &group.error {
         state.notices.push(error.clone());
     }
-    if let Some(lost) = group.lost.filter(|l| *l > 0) {
-        state.notices.push(Label::new(&format!("{lost} records were deleted before they were read")));
-    }
+    // In the words of the rule: what only compaction took, or the end of a transaction, is no loss.
+    state.notices.extend(state.alerts.iter().find(|a| a.rule == "lost").map(|a| a.sentence.clone()));
 }
 
 /// The count now, where it can be seen.

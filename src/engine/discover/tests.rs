@@ -423,3 +423,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_runs_a_group_and_a_service_of_one_name_is_a_guess_for_both() {
+    let pods = vec![pod(WEB, "web-1", "10.0.0.1", false), pod(WEB, "web-2", "10.0.0.2", false)];
+    let members = [("/10.0.0.1", "c"), ("/10.0.0.2", "c")];
+    let mut latest = Latest::default();
+    latest.kube = Some(Objects::new(Arc::new(kube(vec![object(WEB, &[])], pods))));
+    latest.clusters.insert("k".into(), Arc::new(cluster("k", vec![group("chat", "t", &members)])));
+    let pods = vec!["shop/web-1".into(), "shop/web-2".into()];
+    let service = Service { name: "chat".into(), pods, ..Service::default() };
+    let ml = MlState { source: "p".into(), services: vec![service], ..MlState::default() };
+    latest.ml.insert("p".into(), Arc::new(ml));
+    let all = workloads(&[], &latest, &Confirmed::default());
+    let found: Vec<_> = all.iter().filter_map(|w| w.found.as_ref()).map(|f| (f.certain, f.why().to_owned())).collect();
+    let why = |other: &str| (false, format!("it runs {other} too, and has one count"));
+    assert_eq!(found, [why("inference chat of p"), why("consumer-group chat of k")]);
+}
+
+#[test]
+fn what_only_compaction_took_is_no_loss_on_the_groups_page_either() {
+    let lost = Group { lost: Some(30), coverage: 1.0, ..group("orders", "t", &[]) };
+    let mut latest = Latest::default();
+    let mut said = |alerts: Vec<crate::model::Alert>| {
+        let cluster = Arc::new(KafkaCluster { alerts, ..cluster("k", vec![lost.clone()]) });
+        let mut samples = super::super::latest::Samples::default();
+        latest.apply(crate::model::Observation::Kafka(cluster), &mut samples);
+        let workload = workloads(&[], &latest, &Confirmed::default()).remove(0);
+        state(&workload, &latest, None, NOW).notices
+    };
+    assert!(said(Vec::new()).is_empty());
+    let alert = crate::model::Alert {
+        rule: "lost",
+        severity: crate::model::Severity::Act,
+        subject: crate::model::Subject::Group("orders".into()),
+        sentence: "30 records on 1 partition were deleted before this group read them".into(),
+        mend: "".into(),
+        since: NOW,
+        evidence: "".into(),
+        holds: crate::model::Holdback::Nothing,
+    };
+    assert_eq!(said(vec![alert.clone()]), [alert.sentence]);
+}
