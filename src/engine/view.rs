@@ -4,8 +4,8 @@ use super::{brokers, charts::Charts, discover, latest::Latest};
 use crate::{
     history::History,
     model::{
-        Action, Advice, Capacity, DayPlan, Label, Quality, Reading, Role, Severity, SignalKey, SignalView, SloState,
-        SourceKind, Time, Workload, WorkloadKind, WorkloadState, WorkloadView, duration,
+        Action, Advice, Capacity, DayPlan, Label, Quality, Reading, Recommendation, Role, Severity, SignalKey,
+        SignalView, SloState, SourceKind, Time, Workload, WorkloadKind, WorkloadState, WorkloadView, duration,
     },
 };
 use std::sync::Arc;
@@ -190,6 +190,21 @@ fn rare_commits(slo: &SloState) -> Option<Label> {
     slo.is_blind().then(|| Label::new(&text))
 }
 
+/// Minutes over the objective that count as none, as on the card.
+const WITHIN: f64 = 0.05;
+/// Minutes over the objective that are told where no other count is asked for.
+const WORTH_A_WORD: f64 = 1.0;
+
+/// Minutes over the objective with the present count.
+fn staying(r: &Recommendation) -> f64 {
+    r.price_of(r.current.desired).map_or(0.0, |a| a.slo_minutes)
+}
+
+/// Whether it will be late with the count that is kept, now and later.
+fn is_late_and_kept(r: &Recommendation, now: Time) -> bool {
+    !r.is_change() && r.more_later(now).is_none() && staying(r) >= WORTH_A_WORD
+}
+
 fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (Severity, String) {
     if state.is_stale() {
         let age = if state.data_age.is_finite() { duration(state.data_age) + " old" } else { "none yet".to_owned() };
@@ -226,19 +241,27 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
         };
         return (Severity::Act, text);
     }
+    // What replicas hold may only be known to be as much as was ever asked of them: they may well hold more.
+    let unproven = advice.capacity.as_ref().is_some_and(Capacity::is_lower_bound);
     match &advice.recommendation {
         Ok(r) if r.recommended > r.current.desired => {
-            let staying = r.price_of(r.current.desired);
-            let over = staying.map_or(0.0, |a| a.slo_minutes);
-            let needs = format!("needs {}, has {}", r.recommended, r.current.desired);
-            if over > 0.0 && advice.capacity.as_ref().is_some_and(Capacity::is_lower_bound) {
-                // What replicas hold is only known to be as much as was ever asked of them: they may well hold more.
-                (Severity::Look, format!("{needs}, unless they hold more than was ever asked of them"))
-            } else if over > 0.0 {
-                (Severity::Act, format!("{needs}: else {over:.0} min over the objective"))
-            } else {
-                (Severity::Look, needs)
+            let (over, needs) = (staying(r), format!("needs {}, has {}", r.recommended, r.current.desired));
+            match duration(over * 60.0) {
+                _ if over < WITHIN => (Severity::Look, needs),
+                _ if unproven => {
+                    (Severity::Look, format!("{needs}, unless they hold more than was ever asked of them"))
+                }
+                over => (Severity::Act, format!("{needs}: else {over} over the objective")),
             }
+        }
+        Ok(r) if !unproven && is_late_and_kept(r, state.at) => {
+            let (over, has) = (duration(staying(r) * 60.0), r.current.desired);
+            let (severity, but) = match state.partitions {
+                _ if has >= r.limits.max => (Severity::Act, format!("max = {has} allows no more")),
+                Some(all) if has >= all && all > 0 => (Severity::Act, format!("it has no more than {all} partitions")),
+                _ => (Severity::Look, "no other count costs less".to_owned()),
+            };
+            (severity, format!("will be over the objective for {over}, and {but}"))
         }
         Ok(r) if r.is_change() => (Severity::Look, format!("{} would do", r.recommended)),
         advice => match (advice.as_ref().ok().and_then(|r| r.more_later(state.at)), state.notices.first()) {
@@ -271,4 +294,54 @@ pub(super) fn sort(views: &mut [Arc<WorkloadView>]) {
             .then(backlog(b).total_cmp(&backlog(a)))
             .then(a.workload.name.cmp(&b.workload.name))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Alternative, Limits, PlanHash, Replicas, Rivals};
+
+    /// What is said of a workload with six replicas of at most `max`: `to` is recommended, to stay is late for so long.
+    fn said(max: u32, to: u32, slo_minutes: f64) -> (Severity, String) {
+        let at = Time::from_secs(1e9);
+        let current = Replicas { desired: 6, ready: 6, at, origin: "test".into(), uid: None };
+        let state = WorkloadState { coverage: 1.0, data_age: 0.0, partitions: Some(40), ..WorkloadState::unknown(at) };
+        let recommendation = Recommendation {
+            workload: "orders".into(),
+            target: None,
+            current,
+            recommended: to,
+            wanted: to,
+            limits: Limits { min: 1, max },
+            at,
+            expires: at,
+            plan_hash: PlanHash::of(&[]),
+            reasons: Vec::new(),
+            blocked_by: Vec::new(),
+            alternatives: vec![Alternative { replicas: 6, price: 1.0, slo_minutes }],
+            steps: Vec::new(),
+            others: Rivals::default(),
+            capacity: None,
+            coverage: 1.0,
+        };
+        let advice = Advice { forecast: None, capacity: None, recommendation: Ok(Box::new(recommendation)) };
+        severity(&state, None, &advice)
+    }
+
+    #[test]
+    fn seconds_over_the_objective_are_not_no_minutes() {
+        let (severity, text) = said(24, 8, 0.3);
+        assert_eq!((severity, text.as_str()), (Severity::Act, "needs 8, has 6: else 18 s over the objective"));
+        let (severity, text) = said(24, 8, 0.01);
+        assert_eq!((severity, text.as_str()), (Severity::Look, "needs 8, has 6"), "its card says: within");
+    }
+
+    #[test]
+    fn what_will_be_late_and_may_have_no_more_is_told_before_it_is_late() {
+        let (severity, text) = said(6, 6, 12.0);
+        assert_eq!(severity, Severity::Act, "{text}");
+        assert_eq!(text, "will be over the objective for 12 min, and max = 6 allows no more");
+        assert_eq!(said(24, 6, 12.0).0, Severity::Look);
+        assert_eq!(said(6, 6, 0.2), (Severity::Ok, String::new()), "it is the cheapest");
+    }
 }

@@ -6,8 +6,8 @@ use super::{
     state::{Pane, View},
 };
 use crate::model::{
-    Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, PlanStep, Reading, Severity,
-    SourceKind, SourceStatus, Subject, Time, Training, WorkloadKind, WorkloadView,
+    Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, PlanStep, Reading, Recommendation,
+    Severity, SourceKind, SourceStatus, Subject, Time, Training, WorkloadKind, WorkloadView,
 };
 use std::borrow::Cow;
 
@@ -289,7 +289,7 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
         Ok(r) if !r.is_change() => match (r.blocked_by.first(), r.more_later(view.state.at)) {
             (Some(b), _) => format!("kept at {} replicas by {}: {}", r.recommended, b.guard, b.detail),
             (None, Some(step)) => more_later(step, r.target.is_some(), picture.mode),
-            (None, None) => format!("{} replicas are what it needs: {}", r.recommended, look(view)),
+            (None, None) => kept(view, r),
         },
         // To take some away is no answer to what is wrong.
         Ok(r) if view.severity == Severity::Act && r.recommended < r.current.desired => {
@@ -306,6 +306,17 @@ fn mend(view: &WorkloadView, picture: &Picture) -> String {
                 (None, Some(_)) => format!("{change}: a approves"),
             }
         }
+    }
+}
+
+/// Where no other count is asked for: what keeps it from more, or that more is not what it needs.
+fn kept(view: &WorkloadView, r: &Recommendation) -> String {
+    let (has, look) = (r.current.desired, look(view));
+    match view.state.partitions.filter(|n| *n > 0 && has >= *n) {
+        _ if view.severity < Severity::Act => format!("{has} replicas are what it needs: {look}"),
+        _ if has >= r.limits.max => format!("max = {has} allows no more replicas: raise it, or {look}"),
+        Some(n) => format!("more replicas than its {n} partitions would idle: {look}"),
+        None => format!("{has} replicas are what it needs: {look}"),
     }
 }
 
@@ -401,6 +412,26 @@ mod tests {
         assert_eq!(mends[1], format!("8 replicas come up for approval at {clock} UTC, in `highwater operate`"));
         Arc::make_mut(&mut Arc::make_mut(&mut picture.workloads[0]).state).at = picture.at;
         assert!(mend(&picture.workloads[0], &picture).contains("are what it needs"), "its time is over");
+    }
+
+    #[test]
+    fn what_may_have_no_more_is_not_said_to_need_no_more() {
+        let mut picture = fixture::picture(Mode::Operate);
+        let mut said = |severity, max: u32, partitions| {
+            let view = Arc::make_mut(&mut picture.workloads[0]);
+            view.severity = severity;
+            Arc::make_mut(&mut view.state).partitions = partitions;
+            if let Ok(r) = &mut Arc::make_mut(&mut view.advice).recommendation {
+                (r.current.desired, r.recommended, r.limits.max) = (6, 6, max);
+                (r.steps, r.blocked_by) = (Vec::new(), Vec::new());
+            }
+            mend(&picture.workloads[0], &picture)
+        };
+        let look = "look at what is slow";
+        assert_eq!(said(Severity::Act, 6, Some(40)), format!("max = 6 allows no more replicas: raise it, or {look}"));
+        let idle = format!("more replicas than its 6 partitions would idle: {look}");
+        assert_eq!(said(Severity::Act, 24, Some(6)), idle);
+        assert_eq!(said(Severity::Act, 24, Some(40)), format!("6 replicas are what it needs: {look}"));
     }
 
     #[test]
