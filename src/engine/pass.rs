@@ -86,7 +86,8 @@ pub(super) struct Memory {
 pub(super) type Days = HashMap<Entity, (Time, Arc<Result<DayPlan, String>>)>;
 
 /// Until when a workload is not asked about, and how bad it was when that was said: what gets worse is told all the same.
-pub(super) type Snoozes = HashMap<Label, (Time, Severity)>;
+/// By what it is: a cluster that answers later may have a group of its name, and the name.
+pub(super) type Snoozes = HashMap<Entity, (Time, Severity)>;
 
 /// What a pass reads.
 pub(super) struct Given<'a> {
@@ -314,7 +315,7 @@ impl Memory {
             .iter()
             .find(|a| a.workload == workload.name && !a.state.is_final() && !a.is_put_back())
             .cloned();
-        let snoozed = given.snoozed.get(&workload.name).copied().filter(|(until, _)| *until > given.now);
+        let snoozed = given.snoozed.get(&workload.entity).copied().filter(|(until, _)| *until > given.now);
         let day = given.days.get(&workload.entity).map(|(_, plan)| plan.clone());
         let unseen = self.taught.get(&workload.entity).map_or(0.0, |taught| taught.watch.unseen());
         let beside = Beside { advice, day, snoozed, unseen, action };

@@ -373,8 +373,8 @@ impl Engine {
             Event::Ledger(health) => self.ledger = health,
             Event::Identity(identity) => self.identity = Some(identity),
             Event::Snoozed(workload, until) => {
-                let was = self.views.named(workload.as_str()).map_or(Severity::Ok, |v| v.severity);
-                Arc::make_mut(&mut self.snoozed).insert(workload, (until, was));
+                let of = self.views.named(workload.as_str()).map(|v| (v.workload.entity.clone(), (until, v.severity)));
+                Arc::make_mut(&mut self.snoozed).extend(of);
             }
             Event::Confirmed(word) => {
                 Arc::make_mut(&mut self.confirmed).add(word);

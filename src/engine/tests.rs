@@ -194,7 +194,7 @@ fn new_partitions_are_no_surge_and_unknown_ones_no_advice() {
     assert_eq!((view.severity, view.headline.as_str()), (Severity::Unknown, "4 of 8 partitions unknown"));
     // Who did not want to be asked about a cheaper count hears of it, who did not want to hear of this does not.
     for (i, was, is) in [(1.0, Severity::Ok, false), (2.0, Severity::Unknown, true)] {
-        desk.snoozed.insert("g".into(), (now.plus(3_600.0), was));
+        desk.snoozed.insert(view.workload.entity.clone(), (now.plus(3_600.0), was));
         let view = desk.see(one(now.plus(15.0 + i), &partial)).remove(0);
         assert_eq!((view.severity, view.snoozed.is_some()), (Severity::Unknown, is), "{was:?}");
     }
@@ -229,6 +229,17 @@ fn what_rare_commits_do_not_tell_breaks_no_objective() {
     assert!(learned.iter().all(|v| said(v)), "{:?}", views[119].state.notices);
     let late = look(120, 600.0);
     assert_eq!(late.severity, Severity::Act, "what is later than the next commit is late: {}", late.headline);
+}
+
+#[test]
+fn who_is_snoozed_is_no_other_of_its_name() {
+    let (mut desk, at) = (Desk::default(), Time::from_secs(1e9));
+    let of = |name: &str| KafkaCluster { name: name.into(), ..one(at, &[(None, 0)]) };
+    let staging = desk.see(of("staging")).remove(0);
+    desk.snoozed.insert(staging.workload.entity.clone(), (at.plus(3_600.0), Severity::Unknown));
+    let snoozed: Vec<_> = desk.see(of("prod")).iter().filter(|v| v.snoozed.is_some()).cloned().collect();
+    let of = |v: &Arc<WorkloadView>| v.workload.entity.source.to_string();
+    assert_eq!(snoozed.iter().map(of).collect::<Vec<_>>(), ["staging"], "its name is prod's now");
 }
 
 #[test]
