@@ -70,19 +70,10 @@ impl Store {
             format!("cannot make the state directory {}: {e}; choose another or mend its permissions", dir.display())
         })?;
         let path = dir.join(FILE);
-        let opened = match connect(&path) {
-            Err(error) if is_damaged(&error) => {
-                let aside = move_aside(&path)?;
-                let notice = format!(
-                    "the history file {} was damaged ({error}) and was moved to {}; a new one was begun",
-                    path.display(),
-                    aside.display()
-                );
-                connect(&path).map(|db| (db, Some(notice)))
-            }
-            other => other.map(|db| (db, None)),
+        let (db, notice) = match connect(&path) {
+            Err(error) if is_damaged(&error) => begin_anew(&path, &error).map(|(db, notice)| (db, Some(notice)))?,
+            other => (other.map_err(|e| sentence(&path, "open", &e))?, None),
         };
-        let (db, notice) = opened.map_err(|e| sentence(&path, "open", &e))?;
         let version: i64 = db
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(|e| sentence(&path, "read the version of", &e))?;
@@ -103,12 +94,29 @@ impl Store {
 
     /// Reads every sample from `since` on into `history`, without replacing what it knows. Returns their number.
     pub fn load(&mut self, history: &mut History, since: Time) -> Result<usize, String> {
-        let loaded = read(&self.db, since).map_err(|e| sentence(&self.path, "read", &e))?;
+        let loaded = read(&self.db, since);
+        let loaded = self.or_begin_anew(loaded)?;
         let count = loaded.values().map(Vec::len).sum();
         for (key, samples) in loaded {
             history.backfill(&key, &samples);
         }
         Ok(count)
+    }
+
+    /// What was read. A file that opens and turns out to be damaged when it is read is moved aside as well: it would open
+    /// at the next start, too.
+    fn or_begin_anew<T: Default>(&mut self, read: rusqlite::Result<T>) -> Result<T, String> {
+        match read {
+            Err(error) if is_damaged(&error) => {
+                // Closed before its file goes: SQLite takes the log of a name away with it.
+                self.db = Connection::open_in_memory().map_err(|e| sentence(&self.path, "open", &e))?;
+                let (db, notice) = begin_anew(&self.path, &error)?;
+                (self.db, self.notice) = (db, Some(notice));
+                self.ids.clear();
+                Ok(T::default())
+            }
+            read => read.map_err(|e| sentence(&self.path, "read", &e)),
+        }
     }
 
     /// What was noted of each thing, with when; words of its author's.
@@ -124,7 +132,8 @@ impl Store {
     /// Reads one sample of a role in five minutes between two instants into `history`, without replacing what it knows:
     /// enough for the shape of a week, at a twentieth of the cost. Returns their number.
     pub fn load_coarse(&mut self, history: &mut History, role: Role, from: Time, to: Time) -> Result<usize, String> {
-        let loaded = read_coarse(&self.db, role, from, to).map_err(|e| sentence(&self.path, "read", &e))?;
+        let loaded = read_coarse(&self.db, role, from, to);
+        let loaded = self.or_begin_anew(loaded)?;
         let count = loaded.values().map(Vec::len).sum();
         for (key, samples) in loaded {
             history.backfill(&key, &samples);
@@ -220,6 +229,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         db.execute_batch(NOTES)?;
         // Walks the whole table once: what is torn is found now rather than in the middle of a night.
         db.query_row("SELECT count(*) FROM samples", [], |_| Ok(()))?;
+        keys(&db)?;
+        read_notes(&db)?;
     }
     Ok(db)
 }
@@ -328,7 +339,15 @@ fn is_damaged(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Renames the file and its log; the first free name of `history.sqlite3.damaged-1`, `-2`, ….
+/// Moves a damaged file aside and makes a new one; with a sentence about it.
+fn begin_anew(path: &Path, error: &rusqlite::Error) -> Result<(Connection, String), String> {
+    let aside = move_aside(path)?;
+    let db = connect(path).map_err(|e| sentence(path, "open", &e))?;
+    let (path, aside) = (path.display(), aside.display());
+    Ok((db, format!("the history file {path} was damaged ({error}) and was moved to {aside}; a new one was begun")))
+}
+
+/// Renames the file and takes its log away; the first free name of `history.sqlite3.damaged-1`, `-2`, ….
 fn move_aside(path: &Path) -> Result<PathBuf, String> {
     let with = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let free =

@@ -146,3 +146,30 @@ fn old_rows_are_pruned() {
     assert_eq!(store.notes().unwrap(), [note("orders", now - KEEP)], "its capacity is known for longer");
     assert!(store.ids.is_empty(), "a group of a minute is not remembered for months");
 }
+
+/// What one can only find out by reading: pages whose rows are torn, whichever table they are of.
+#[test]
+fn a_file_that_opens_and_cannot_be_read_is_moved_aside_too() {
+    for table in ["samples", "series", "notes"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let mut store = Store::open(dir.path()).unwrap();
+        let rows: Vec<_> = (0..50).map(|i| (key("orders"), sample(f64::from(i) * 15.0, 1.0))).collect();
+        store.append(&rows).unwrap();
+        store.note(&[(key("orders").entity, Time::from_secs(1.0), "word".to_owned())]).unwrap();
+        let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+        let page: i64 = store.db.query_row(root, [table], |row| row.get(0)).unwrap();
+        drop(store);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = usize::try_from(page).unwrap() * 4_096;
+        bytes[end - 40..end].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        assert!(loaded(&mut store).is_empty(), "{table}");
+        let notice = store.notice().unwrap_or_default().to_owned();
+        assert!(notice.contains("was damaged") && notice.contains("damaged-1"), "{table}: {notice:?}");
+        store.append(&[(key("orders"), sample(0.0, 1.0))]).unwrap();
+        drop(store);
+        assert_eq!(loaded(&mut Store::open(dir.path()).unwrap()).len(), 1, "{table}: it is kept anew");
+    }
+}
