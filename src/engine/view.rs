@@ -217,7 +217,8 @@ fn severity(state: &WorkloadState, slo: Option<&SloState>, advice: &Advice) -> (
         let unknown = of.saturating_sub(known).max(1);
         let why = match state.coverage {
             _ if of > 0 => format!("{unknown} of {of} partitions unknown"),
-            known if known > 0.0 => format!("{:.0} % of the replicas tell their metrics", (known * 100.0).floor()),
+            // Replicas that export nothing, or series of its load that were not told.
+            known if known > 0.0 => format!("{:.0} % of its inputs known", (known * 100.0).floor()),
             _ => "no data".to_owned(),
         };
         // The largest of some partitions' time lags is no larger than that of all.
@@ -326,6 +327,16 @@ mod tests {
         };
         let advice = Advice { forecast: None, capacity: None, recommendation: Ok(Box::new(recommendation)) };
         severity(&state, None, &advice)
+    }
+
+    #[test]
+    fn what_is_missing_is_not_taken_for_replicas() {
+        let at = Time::from_secs(1e9);
+        let partial = WorkloadState { coverage: 0.5, data_age: 0.0, ..WorkloadState::unknown(at) };
+        let advice = Advice { forecast: None, capacity: None, recommendation: Err(String::new()) };
+        // One of the two series of a queue was not told; it has no replicas that tell metrics.
+        let said = severity(&partial, None, &advice);
+        assert_eq!(said, (Severity::Unknown, "50 % of its inputs known".to_owned()));
     }
 
     #[test]
