@@ -159,8 +159,14 @@ pub(super) fn state(workload: &Workload, latest: &Latest, changed: Option<(Time,
     }
     match workload.entity.kind {
         WorkloadKind::ConsumerGroup => {
+            let Entity { source, id, .. } = &workload.entity;
             if let Some(group) = group(workload, latest) {
                 group_state(group, workload, latest, now, &mut state);
+            } else if latest.clusters.contains_key(source) {
+                // Deleted, expired, misspelt or hidden: without a word it looks as if it were still to be read.
+                state
+                    .notices
+                    .push(Label::new(&format!("{} lists no group {id}", SourceKind::Kafka.named(source.as_str()))));
             }
         }
         WorkloadKind::Inference | WorkloadKind::Batch => {

@@ -425,6 +425,20 @@ proptest! {
 }
 
 #[test]
+fn a_group_that_its_cluster_does_not_have_is_said_to_be_missing() {
+    let mut latest = Latest::default();
+    let see = |latest: &mut Latest, groups| {
+        let seen = crate::model::Observation::Kafka(Arc::new(cluster("k", groups)));
+        latest.apply(seen, &mut super::super::latest::Samples::default());
+    };
+    see(&mut latest, vec![group("orders", "t", &[])]);
+    let workload = workloads(&[], &latest, &Confirmed::default()).remove(0);
+    assert!(state(&workload, &latest, None, NOW).notices.is_empty());
+    see(&mut latest, Vec::new());
+    assert_eq!(state(&workload, &latest, None, NOW).notices, [Label::new("kafka k lists no group orders")]);
+}
+
+#[test]
 fn what_runs_a_group_and_a_service_of_one_name_is_a_guess_for_both() {
     let pods = vec![pod(WEB, "web-1", "10.0.0.1", false), pod(WEB, "web-2", "10.0.0.2", false)];
     let members = [("/10.0.0.1", "c"), ("/10.0.0.2", "c")];
