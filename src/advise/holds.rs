@@ -44,6 +44,27 @@ pub(super) fn heaviest(state: &WorkloadState) -> f64 {
     loads.into_iter().fold(0.0, f64::max) * f64::from(ready)
 }
 
+/// A partition with more than this share of what waits is the trouble itself.
+const MOST: f64 = 0.5;
+/// Seconds of all that comes which make a group look like one at its limit.
+const WAITING: f64 = 8.0;
+
+/// Share of what waits that lies in one partition, where that is most of it; `None`: it is spread, or nothing waits.
+pub fn heap(state: &WorkloadState) -> Option<f64> {
+    let lags = &state.partition_lags;
+    let all: u64 = lags.iter().flatten().fold(0, |sum, lag| sum.saturating_add(*lag));
+    let most = lags.iter().flatten().copied().max().unwrap_or(0);
+    (lags.len() > 2 && all > 0 && most as f64 > MOST * all as f64).then(|| most as f64 / all as f64)
+}
+
+/// Whether one partition's records alone make a group look as if all of it had work waiting: what all together do is then
+/// what comes, and not the most that they can.
+pub(super) fn is_heaped(state: &WorkloadState) -> bool {
+    let rates: f64 = state.partition_rates.iter().flatten().sum();
+    let most = state.partition_lags.iter().flatten().copied().max().unwrap_or(0);
+    heap(state).is_some() && most as f64 > WAITING * rates
+}
+
 /// What arrives at each partition, as shares of no particular sum: as it was seen, else equal. Empty: the partitions are
 /// not known.
 pub fn shares(state: &WorkloadState) -> Vec<f64> {

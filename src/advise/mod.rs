@@ -27,7 +27,7 @@ use crate::{
     policy::planner::{self, Plan},
 };
 pub use budget::Allowance;
-pub use holds::{holds, shares};
+pub use holds::{heap, holds, shares};
 use identity::Identity;
 pub use memory::{Learned, Memory};
 use signals::Signals;

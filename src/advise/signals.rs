@@ -117,7 +117,9 @@ impl Signals {
         if !found.is_lower_bound() || !by_series {
             return Some(found);
         }
-        let before = capacity::estimate(&Observed { watch: None, ..observed }).filter(|c| !c.is_lower_bound());
+        // Where one partition holds most of what waits the group as a whole looks like one at its limit, and does what comes.
+        let is_more = |c: &Capacity| !c.is_lower_bound() && c.high >= found.low;
+        let before = capacity::estimate(&Observed { watch: None, ..observed }).filter(is_more);
         Some(before.unwrap_or(found))
     }
 
@@ -126,7 +128,7 @@ impl Signals {
             kind: self.kind,
             throughput: &self.throughput,
             demand: &self.demand,
-            backlog: &self.backlog,
+            backlog: if super::holds::is_heaped(input.state) { &self.none } else { &self.backlog },
             time_lag: &self.time_lag,
             replicas: &self.replicas,
             desired: &self.desired,

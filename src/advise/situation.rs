@@ -3,6 +3,7 @@
 mod profile;
 mod queue;
 mod service;
+mod stands;
 
 use super::{Input, Signals, per_second, recent};
 use crate::{
@@ -116,6 +117,14 @@ impl Situation {
         let work = work(input, signals, &capacity, slo, &mut notes);
         let is_late = late.is_some_and(|l| l > slo);
         hold_back(input, &work, &mut capacity, &mut limits, is_late.then_some(replicas.desired), &mut notes);
+        let behind = late.or((demand > 0.0).then(|| backlog / demand)).filter(|_| replicas.ready > 0);
+        let able = planner::capacity_of(&work, &capacity, replicas.ready);
+        if let Some(span) = behind.filter(|l| *l > slo).and_then(|_| stands::span(input, signals, able)) {
+            let stay = replicas.desired.min(limits.max).max(limits.min);
+            limits = Limits { min: stay, max: stay };
+            let (span, able) = (duration(span), per_second(able));
+            notes.push(format!("no other count: little was committed in {span} by replicas that can do {able}"));
+        }
         let highest = paths.p80.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let peak = highest.map_or((0.0, 0.0), |(i, v)| (i as f64 * paths.step, *v));
         let bursts = match &ahead.outlook {

@@ -161,6 +161,68 @@ fn watched(step: f64, behind: f64, phases: &[(u32, f64, f64, u32)]) -> Memory {
     memory
 }
 
+/// Members that crash every 20 s: what was committed before says how fast they were, and nothing is any more.
+#[test]
+fn a_group_that_commits_nothing_is_not_told_that_fewer_would_do() {
+    let (workload, state) = (workload(WorkloadKind::ConsumerGroup), state(12));
+    let told = |stands: f64| {
+        let mut history = History::default();
+        for i in 0..=240 {
+            let ago = (240.0 - f64::from(i)) * STEP;
+            // Three quarters of an hour ago all twelve had work waiting.
+            let came = if ago > 2_700.0 { 11_000.0 } else { 3_000.0 };
+            let waits = if ago > 2_700.0 { 330_000.0 } else { came * (stands - ago).max(0.0) + 6_000.0 };
+            let flow = if ago < stands { 0.0 } else { came };
+            let values = [(Role::Demand, came), (Role::Throughput, flow), (Role::Backlog, waits)];
+            let counts = [(Role::TimeLag, waits / came), (Role::Replicas, 12.0), (Role::Desired, 12.0)];
+            for (role, value) in values.into_iter().chain(counts) {
+                let key = SignalKey { entity: workload.entity.clone(), role };
+                history.record(&key, Sample { at: NOW.plus(-ago), value });
+            }
+        }
+        recommended(&input(&workload, &state, &history))
+    };
+    let r = told(300.0);
+    assert!(r.recommended == 12 && r.steps.iter().all(|s| s.replicas == 12), "{r:#?}");
+    let said = "no other count: little was committed in 3 min by replicas that can do 11k/s";
+    assert!(r.reasons.iter().any(|reason| reason == said), "{r:#?}");
+    // A rebalance is over sooner, and twelve were far too many.
+    let r = told(45.0);
+    let fewer = r.recommended < 12 || r.steps.iter().any(|s| s.replicas < 12);
+    assert!(fewer && !r.reasons.iter().any(|reason| reason == said), "{r:#?}");
+}
+
+/// A record in one partition cannot be read: its pile is half a minute of all that comes, and the others keep up.
+#[test]
+fn one_pile_does_not_make_what_comes_the_most_that_is_done() {
+    let (workload, state) = (workload(WorkloadKind::ConsumerGroup), state(6));
+    let (came, mut history) = (6_000.0, History::default());
+    for i in 0..=240 {
+        let ago = (240.0 - f64::from(i)) * STEP;
+        let waits = 12_000.0 + came / 24.0 * (900.0 - ago).max(0.0);
+        let values = [(Role::Demand, came), (Role::Throughput, came), (Role::Backlog, waits)];
+        for (role, value) in values.into_iter().chain([(Role::Replicas, 6.0), (Role::Desired, 6.0)]) {
+            let key = SignalKey { entity: workload.entity.clone(), role };
+            history.record(&key, Sample { at: NOW.plus(-ago), value });
+        }
+    }
+    // Twice that flowed through as many members before.
+    let memory = watched(STEP, 4_000.0, &[(6, 2.0 * came, 2.0 * came, 60)]);
+    let r = recommended(&Input { memory: Some(&memory), ..input(&workload, &state, &history) });
+    let capacity = r.capacity.clone().unwrap();
+    assert!(capacity.is_lower_bound() && capacity.low > 1_900.0, "{capacity:?}");
+    let r = recommended(&input(&workload, &state, &history));
+    let by_series = r.capacity.unwrap();
+    assert!(
+        by_series.per_replica < 1_300.0 && !by_series.is_lower_bound(),
+        "else nothing is shown here: {by_series:?}"
+    );
+    // Nothing was watched yet, but where it lies is seen.
+    let lags = (0..24).map(|p| Some(if p == 17 { 225_000 } else { 500 })).collect();
+    let heaped = recommended(&input(&workload, &WorkloadState { partition_lags: lags, ..state }, &history));
+    assert!(heaped.capacity.clone().unwrap().is_lower_bound(), "{heaped:?}");
+}
+
 /// Three did half of what six did, twelve no more than six; since then six are as late as they were.
 #[test]
 fn what_downstream_took_once_is_tried_again_when_work_waits_for_long() {

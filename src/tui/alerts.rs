@@ -5,6 +5,7 @@ use super::{
     id::Id,
     state::{Pane, View},
 };
+use crate::advise;
 use crate::model::{
     Action, ActionState, Alert, Gpu, Health, KafkaCluster, Label, Mode, Picture, PlanStep, Reading, Recommendation,
     Severity, SourceKind, SourceStatus, Subject, Time, Training, WorkloadKind, WorkloadView,
@@ -336,17 +337,11 @@ fn look(view: &WorkloadView) -> String {
     concentrated(view).or_else(found).unwrap_or_else(|| "look at what is slow".to_owned())
 }
 
-/// A partition with more than this share of what waits is the trouble itself.
-const CONCENTRATED: f64 = 0.5;
-
 /// That one partition has most of what waits, which no count of replicas mends.
 pub fn concentrated(view: &WorkloadView) -> Option<String> {
-    let lags = &view.state.partition_lags;
-    let all: u64 = lags.iter().flatten().fold(0, |sum, lag| sum.saturating_add(*lag));
-    let most = lags.iter().flatten().copied().max().unwrap_or(0);
-    (lags.len() > 2 && all > 0 && most as f64 > CONCENTRATED * all as f64).then(|| {
-        let share = format::percent(most as f64 / all as f64);
-        format!("one of {} partitions holds {share} of what waits", lags.len())
+    advise::heap(&view.state).map(|share| {
+        let (share, all) = (format::percent(share), view.state.partition_lags.len());
+        format!("one of {all} partitions holds {share} of what waits")
     })
 }
 
